@@ -1,0 +1,7 @@
+"""`python -m AttentionSegLib` is the command `attentionseg`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,19 @@
+"""One engine for the button, the console, the batch run and the command line: image in, prediction out."""
+
+from .prediction import Prediction
+
+__all__ = ["Prediction", "Predictor", "available_devices"]
+
+
+def __getattr__(name: str) -> object:
+    # torch and monai take seconds to import; whoever only handles predictions does not need them.
+    if name == "Predictor":
+        from .predictor import Predictor
+
+        return Predictor
+    if name == "available_devices":
+        from .devices import available_devices
+
+        return available_devices
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,85 @@
+"""Everything that can be wrong with what a run is given, found before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..errors import InputError
+from ..image import Image
+from ..models import Card
+from ..region import Region
+
+# A scan up to so many times the size of the region that a model knows is taken for the region itself.
+REGION_ITSELF = 2.0
+
+
+def check_input(image: Image, roi: Region | None, card: Card) -> None:
+    """Raise InputError unless the model can work on the image.
+
+    Checked: number of channels, at least two voxels along each axis, numbers only, more than one intensity, a region inside the image,
+    and a region at all where the model needs one.
+    """
+    if image.channels != len(card.inputs):
+        names = ", ".join(channel.name for channel in card.inputs)
+        msg = f"The model {card.id} needs {len(card.inputs)} input(s) ({names}), and {image.channels} were given; give exactly these, in this order."
+        raise InputError(msg)
+    if min(image.shape) < 2:
+        msg = f"{image.name} has {' x '.join(map(str, image.shape))} voxels; a volume needs at least 2 along each axis."
+        raise InputError(msg)
+    _check_voxels(image, card)
+    if roi is not None:
+        _check_region(image, roi)
+    elif card.needs_region:
+        _check_small_enough(image, card)
+
+
+def check_attention(attention: bool | Iterable[str], available: Iterable[str], card: Card) -> list[str]:
+    """The names of the maps wanted. Raises InputError for a name that the model does not have."""
+    available = list(available)
+    if isinstance(attention, bool):
+        return available if attention else []
+    names = list(dict.fromkeys([attention] if isinstance(attention, str) else attention))
+    unknown = [name for name in names if name not in available]
+    if unknown:
+        msg = f"The model {card.id} has no attention map '{unknown[0]}'; it has {', '.join(available) or 'none'}."
+        raise InputError(msg)
+    return names
+
+
+def _check_voxels(image: Image, card: Card) -> None:
+    if image.voxels.dtype.kind not in "biuf":
+        msg = f"{image.name} has voxels of type {image.voxels.dtype}; real numbers are needed."
+        raise InputError(msg)
+    for channel, voxels in zip(card.inputs, image.voxels):
+        named = image.name if len(card.inputs) == 1 else f"{image.name} (channel {channel.name})"
+        low, high = voxels.min(), voxels.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            bad = int((~np.isfinite(voxels)).sum())
+            msg = f"{named} has {bad} voxels that are NaN or infinite; replace them (with 0, say) and try again."
+            raise InputError(msg)
+        if low == high:
+            msg = f"{named} has the same intensity ({low:g}) everywhere; there is nothing to segment, choose another scan."
+            raise InputError(msg)
+
+
+def _check_region(image: Image, roi: Region) -> None:
+    low, high = image.corners().min(0), image.corners().max(0)
+    box_low, box_high = roi.corners().min(0), roi.corners().max(0)
+    index = image.to_ijk(roi.corners())
+    apart = (index.max(0) < -0.5).any() or (index.min(0) > np.array(image.shape) - 0.5).any()
+    if apart or (box_high < low).any() or (box_low > high).any():
+        ranges = ", ".join(f"{axis} {a:.0f}..{b:.0f}" for axis, a, b in zip("RAS", low, high))
+        center = ", ".join(f"{c:.0f}" for c in roi.center)
+        msg = f"The region around ({center}) lies outside {image.name}, which spans {ranges} mm; move the region into the image."
+        raise InputError(msg)
+
+
+def _check_small_enough(image: Image, card: Card) -> None:
+    extent = np.sort(image.spacing * image.shape)
+    known = np.sort(card.region_size)
+    if (extent > REGION_ITSELF * known).any():
+        size, region = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_size))
+        msg = f"The model {card.id} needs a region of about {region} mm around the structure, and {image.name} is {size} mm large; give a region."
+        raise InputError(msg)

@@ -1,0 +1,31 @@
+"""Where to compute."""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import InputError
+
+
+def available_devices() -> list[str]:
+    """Names of the devices there are, best first: `cuda:0`, ..., `mps`, `cpu`."""
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return [*cuda, *mps, "cpu"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name.
+
+    Args:
+        name: `auto` (the first of `available_devices`), `cpu`, `cuda` (the first GPU), `cuda:1`, `mps`.
+
+    Raises:
+        InputError: if it is not there (naming those that are).
+    """
+    names = available_devices()
+    wanted = {"auto": names[0], "cuda": "cuda:0"}.get(name, name)
+    if wanted not in names:
+        msg = f"There is no device '{name}' on this computer; choose {', '.join(['auto', *names])}."
+        raise InputError(msg)
+    return torch.device(wanted)

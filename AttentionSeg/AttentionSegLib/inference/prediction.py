@@ -1,0 +1,36 @@
+"""What the engine gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..image import Image
+    from ..models import Card
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A segmentation with the evidence for it.
+
+    Attributes:
+        labels: label values, [1, I, J, K] uint8 or uint16 (by the largest value), in the geometry of the input.
+        uncertainty: normalized entropy of the mean probability, 0 (sure) to 1 (all labels alike), [1, I, J, K] float32, geometry of the input;
+            0 outside the region.
+        attention: maps by name (`gate_2`, ...), each [1, I, J, K] float32 with the grid that it has in the network, or the input's on request.
+        probabilities: softmax per label, background first, [1 + labels, I, J, K] float16, geometry of the input; None unless asked for.
+        card: the card of the model that was used.
+        device: where the network ran at the end: `cpu`, `cuda:0` or `mps`.
+        seconds: duration of each stage by name.
+        notes: one sentence for everything that was done other than asked, such as falling back to the CPU.
+    """
+
+    labels: Image
+    uncertainty: Image
+    attention: dict[str, Image]
+    probabilities: Image | None
+    card: Card
+    device: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,152 @@
+"""The engine: image in, prediction out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..image import Image
+from ..models import Model, find_model, load_model
+from ..region import Region
+from .checks import check_attention, check_input
+from .devices import choose_device
+from .postprocessing import postprocess
+from .prediction import Prediction
+from .preprocessing import WorkingGrid, prepare, working_grid
+from .progress import Cancel, OnProgress, Progress
+from .resampling import sample, voxel_map
+from .restore import Restored, restore
+from .sliding_window import placements, run_with_fallback
+
+PATCHES_AT_A_TIME = {"cuda": 4, "mps": 1, "cpu": 1}
+ATTENTION_GRIDS = ("network", "input")
+
+
+class Predictor:
+    """A model, loaded once and ready for many images.
+
+        predictor = Predictor("hippocampus-mr-attention-unet")
+        prediction = predictor(read_image("T1.nii.gz"), roi=Region((27, -22, -15), (40, 56, 40)))
+
+    Args:
+        model: a loaded model, the id of an installed one, or the path of a model folder.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+
+    Raises:
+        InputError: if the model or the device cannot be used.
+    """
+
+    def __init__(self, model: Model | str | os.PathLike, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.model = model if isinstance(model, Model) else load_model(find_model(model))
+
+    @property
+    def attention_names(self) -> list[str]:
+        """The attention maps that the model has, finest first."""
+        strides = self.model.network.attention_strides
+        return sorted(strides, key=lambda name: (np.prod(strides[name]), name))
+
+    def check(self, image: Image, roi: Region | None = None, attention: bool | str | Iterable[str] = True) -> list[str]:
+        """The attention maps wanted. Raises InputError if the image, the region or a name cannot be used (see `__call__`)."""
+        names = check_attention(attention, self.attention_names, self.model.card)
+        check_input(image, roi, self.model.card)
+        return names
+
+    def __call__(
+        self,
+        image: Image,
+        roi: Region | None = None,
+        attention: bool | str | Iterable[str] = True,
+        probabilities: bool = False,
+        attention_grid: str = "network",
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Prediction:
+        """Segment an image.
+
+        Args:
+            image: one channel per input of the card.
+            roi: box in RAS mm; what lies outside it stays background.
+            attention: all maps, none, or those named.
+            probabilities: whether to return them; they take 2 bytes per voxel and label.
+            attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image.
+            on_progress: called with (fraction 0..1, stage, seconds left or None) between patches.
+            cancel: asked between patches; the run ends when it returns True.
+
+        Raises:
+            InputError: before any work, if image, region or a name cannot be used.
+            Cancelled: if `cancel` said so.
+        """
+        if attention_grid not in ATTENTION_GRIDS:
+            msg = f"There is no attention grid '{attention_grid}'; choose one of {', '.join(ATTENTION_GRIDS)}."
+            raise InputError(msg)
+        names = self.check(image, roi, attention)
+        card, network = self.model.card, self.model.network
+        progress = Progress(on_progress, cancel)
+        progress.stage("prepare")
+        patch = [-(-size // stride) * stride for size, stride in zip(card.patch_size, network.total_stride)]
+        grid = working_grid(image, roi, card, patch, network.total_stride)
+        volume = prepare(image, roi, grid, card)
+
+        progress.stage("network")
+        tries = placements(self.device, PATCHES_AT_A_TIME[self.device.type])
+        logits, maps, placement = run_with_fallback(network, volume, patch, card.overlap, names, tries, progress)
+
+        progress.stage("restore")
+        restored, notes = self._restore(logits, grid, image, roi, probabilities, progress)
+
+        progress.stage("finish")
+        postprocess(restored.labels, card)
+        strides = network.attention_strides
+        attended = {name: attention_image(maps[name].cpu(), strides[name], grid, name) for name in names}
+        if attention_grid == "input":
+            attended = {name: on_grid_of(attended[name], image) for name in names}
+        kept = restored.probabilities
+        return Prediction(
+            labels=Image(restored.labels[None], image.affine, "labels"),
+            uncertainty=Image(restored.uncertainty[None], image.affine, "uncertainty"),
+            attention=attended,
+            probabilities=None if kept is None else Image(kept, image.affine, "probabilities"),
+            card=card,
+            device=str(placement.device),
+            seconds=progress.finish(),
+            notes=tuple(note for note in (placement.note, *notes) if note),
+        )
+
+    def _restore(
+        self, logits: Tensor, grid: WorkingGrid, image: Image, roi: Region | None, probabilities: bool, progress: Progress
+    ) -> tuple[Restored, list[str]]:
+        # 3D interpolation on arbitrary grids is not there on mps.
+        logits = logits.cpu() if logits.device.type == "mps" else logits
+        try:
+            return restore(logits, grid.affine, image, roi, probabilities, progress), []
+        except torch.cuda.OutOfMemoryError:
+            note = f"{logits.device} ran out of memory while labels were brought back to the scan; the CPU did this instead."
+        return restore(logits.cpu(), grid.affine, image, roi, probabilities, progress), [note]
+
+
+def attention_image(values: Tensor, stride: tuple[int, ...], grid: WorkingGrid, name: str) -> Image:
+    """A map with its place: voxel i covers voxels i*s to i*s + s - 1 of the working grid. What only filled a patch is cut off.
+
+    Args:
+        values: [1, I/s, J/s, K/s] over the whole working grid.
+        stride: working voxels per voxel of the map, along each axis.
+        grid: the working grid.
+    """
+    first = [low // s for (low, _), s in zip(grid.field, stride)]
+    last = [-(-high // s) for (_, high), s in zip(grid.field, stride)]
+    affine = grid.affine @ np.diag([*stride, 1.0])
+    affine[:3, 3] = grid.affine[:3, :3] @ (np.multiply(first, stride) + (np.array(stride) - 1) / 2) + grid.affine[:3, 3]
+    part = values[(slice(None), *(slice(a, b) for a, b in zip(first, last)))]
+    return Image(np.ascontiguousarray(part.numpy(), dtype=np.float32), affine, name)
+
+
+def on_grid_of(attention: Image, image: Image) -> Image:
+    """An attention map interpolated at the voxels of the input."""
+    values = sample(torch.from_numpy(attention.voxels), voxel_map(image.affine, attention.affine), image.shape)
+    return Image(values.numpy(), image.affine, attention.name)

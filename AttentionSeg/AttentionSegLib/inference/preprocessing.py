@@ -1,0 +1,151 @@
+"""From a scan to what the network wants: the working grid, and normalized intensities on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from ..errors import InputError
+from ..image import Image
+from ..models import Card, Channel
+from ..region import Region
+from .resampling import inside, sample, voxel_map
+
+_DIRECTION = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
+
+
+@dataclass(frozen=True, eq=False)
+class WorkingGrid:
+    """The grid on which a network runs: orientation and spacing of the card, phase of the image, whole patches.
+
+    Attributes:
+        affine: voxel indices to RAS mm.
+        shape: voxels along I, J, K.
+        field: the first and one past the last voxel, along each axis, of the part that the user asked for; the rest is there to fill a patch.
+    """
+
+    affine: np.ndarray
+    shape: tuple[int, int, int]
+    field: tuple[tuple[int, int], ...]
+
+
+def working_grid(image: Image, roi: Region | None, card: Card, patch: Sequence[int], multiple: Sequence[int]) -> WorkingGrid:
+    """The smallest grid over the image, or over the region's part of it, grown to at least a patch and to a multiple of `multiple` voxels.
+
+    The voxels of the grid lie symmetrically about the center of the image. So the grid does not depend on how the image is stored,
+    regions at different places share one lattice, and an image that already has the card's spacing and orientation is not interpolated.
+    """
+    spacing = np.array(card.spacing)
+    directions = np.zeros((3, 3))
+    for axis, letter in enumerate(card.orientation):
+        row, sign = _DIRECTION[letter]
+        directions[row, axis] = sign
+
+    extent = image.corners() @ directions / spacing
+    low, high = extent.min(0), extent.max(0)
+    count = np.maximum(np.rint(high - low), 1)
+    first_center = (low + high) / 2 - (count - 1) / 2
+    start, stop = np.zeros(3), count
+    if roi is not None:
+        box = roi.corners() @ directions / spacing
+        start = np.maximum(np.ceil(box.min(0) - first_center - 1e-3), 0)
+        stop = np.minimum(np.floor(box.max(0) - first_center + 1e-3) + 1, count)
+        stop = np.maximum(stop, start + 1)
+
+    wanted = (stop - start).astype(int)
+    grown = [max(-(-n // m) * m, patch) for n, m, patch in zip(wanted, multiple, patch)]
+    before = (np.array(grown) - wanted) // 2
+    affine = np.eye(4)
+    affine[:3, :3] = directions * spacing
+    affine[:3, 3] = directions @ ((first_center + start - before) * spacing)
+    return WorkingGrid(affine, tuple(grown), tuple((int(b), int(b + n)) for b, n in zip(before, wanted)))
+
+
+def prepare(image: Image, roi: Region | None, grid: WorkingGrid, card: Card) -> Tensor:
+    """Resample the image to the working grid and normalize it; 0 outside the image.
+
+    Intensity statistics come from the image within the region, whatever the grid holds beside it.
+
+    Returns:
+        [C, *grid.shape] float32 on the CPU.
+
+    Raises:
+        InputError: if the region holds a single intensity only.
+    """
+    voxels, affine = _crop_to(image, grid)
+    voxels = _smooth_for(voxels, affine, grid)
+    matrix = voxel_map(grid.affine, affine)
+    working = sample(torch.from_numpy(voxels), matrix, grid.shape)
+    valid = inside(voxel_map(grid.affine, image.affine), image.shape, grid.shape)
+    counted = valid & _field_mask(grid, roi)
+    result = torch.zeros_like(working)
+    valid = torch.from_numpy(valid)
+    for channel, source, target in zip(card.inputs, working, result):
+        normalized = normalize(source, channel, torch.from_numpy(counted), image.name)
+        target[valid] = normalized[valid]
+    return result
+
+
+def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> Tensor:
+    """Normalize one channel as its card says.
+
+    Args:
+        volume: [I, J, K].
+        channel: the channel's entry of the card.
+        counted: bool [I, J, K], the voxels that enter the statistics.
+        name: what to call the image in the message.
+
+    Raises:
+        InputError: if the counted voxels are all alike and statistics are needed.
+    """
+    rule = channel.normalization
+    if rule["kind"] == "window":
+        low, high = rule["window"]
+        return (volume.clamp(low, high) - rule["mean"]) / rule["std"]
+    values = volume[counted].numpy()
+    low, high = np.percentile(values, rule["percentiles"])
+    clipped = np.clip(values, low, high)
+    mean, std = float(clipped.mean(dtype=np.float64)), float(clipped.std(dtype=np.float64))
+    if not std > 1e-6 * max(abs(mean), 1e-30):
+        msg = f"{name} has the same intensity everywhere in the region; choose a region with tissue in it, or another scan."
+        raise InputError(msg)
+    return (volume.clamp(float(low), float(high)) - mean) / std
+
+
+def _field_mask(grid: WorkingGrid, roi: Region | None) -> np.ndarray:
+    mask = np.zeros(grid.shape, dtype=bool)
+    window = tuple(slice(*ends) for ends in grid.field)
+    mask[window] = True
+    if roi is not None:
+        index = np.stack(np.meshgrid(*(np.arange(*ends) for ends in grid.field), indexing="ij"), -1)
+        mask[window] = roi.contains(index @ grid.affine[:3, :3].T + grid.affine[:3, 3])
+    return mask if mask.any() else np.ones_like(mask)
+
+
+def _crop_to(image: Image, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the image that the grid can see, as float32, with its affine."""
+    matrix = voxel_map(grid.affine, image.affine)
+    ends = np.array([(i, j, k) for i in (0, grid.shape[0]) for j in (0, grid.shape[1]) for k in (0, grid.shape[2])])
+    seen = ends @ matrix[:3, :3].T + matrix[:3, 3]
+    margin = 2 + 2 * np.abs(matrix[:3, :3]).sum(1)
+    low = np.clip(np.floor(seen.min(0) - margin), 0, np.array(image.shape) - 1).astype(int)
+    high = np.clip(np.ceil(seen.max(0) + margin) + 1, low + 1, image.shape).astype(int)
+    part = image.voxels[(slice(None), *(slice(a, b) for a, b in zip(low, high)))]
+    affine = image.affine.copy()
+    affine[:3, 3] = image.to_ras(low)
+    return np.array(part, dtype=np.float32, order="C"), affine
+
+
+def _smooth_for(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> np.ndarray:
+    """Blur along the axes on which the grid is coarser than the image, so that detail it cannot hold does not turn into noise."""
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    steps = np.linalg.norm(grid.affine[:3, :3].T @ (affine[:3, :3] / spacing), axis=0)
+    for axis, factor in enumerate(steps / spacing):
+        if factor > 1.01:
+            voxels = gaussian_filter1d(voxels, (factor - 1) / 2, axis=axis + 1, mode="nearest", truncate=3)
+    return voxels

@@ -1,0 +1,58 @@
+"""What the user sees while waiting, and how a run is stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Optional
+
+from ..errors import Cancelled
+
+# fraction done 0..1, name of the stage, seconds left (None while unknown)
+OnProgress = Callable[[float, str, Optional[float]], None]
+# True once the user wants to stop
+Cancel = Callable[[], bool]
+
+# Share of the whole run that each stage takes, roughly; the network's patches dominate.
+STAGES = {"prepare": 0.05, "network": 0.80, "restore": 0.12, "finish": 0.03}
+
+
+class Progress:
+    """Turns steps within stages into one fraction, times the stages, and raises `Cancelled` between steps when asked to."""
+
+    def __init__(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> None:
+        self._report, self._cancel = on_progress, cancel
+        self._start = self._stage_start = time.monotonic()
+        self._stage: str | None = None
+        self._done = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def stage(self, name: str) -> None:
+        """Begin a stage (and end the one before)."""
+        self.close()
+        self._stage, self._stage_start = name, time.monotonic()
+        self.step(0.0)
+
+    def step(self, fraction: float) -> None:
+        """Say how much of the current stage is done, 0..1. Raises Cancelled when the user wants to stop."""
+        if self._cancel is not None and self._cancel():
+            msg = f"Cancelled during '{self._stage}'."
+            raise Cancelled(msg)
+        if self._report is not None:
+            done = self._done + STAGES[self._stage] * fraction
+            elapsed = time.monotonic() - self._start
+            self._report(done, self._stage, elapsed / done * (1 - done) if done > 0.1 else None)
+
+    def close(self) -> None:
+        """End the last stage."""
+        if self._stage is not None:
+            self.seconds[self._stage] = time.monotonic() - self._stage_start
+            self._done += STAGES[self._stage]
+            self._stage = None
+
+    def finish(self) -> dict[str, float]:
+        """End the run; the duration of each stage in seconds."""
+        self.close()
+        if self._report is not None:
+            self._report(1.0, "done", 0.0)
+        return dict(self.seconds)

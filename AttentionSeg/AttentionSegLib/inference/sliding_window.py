@@ -1,0 +1,122 @@
+"""The network over a volume of any size: overlapping patches, blended by Gaussian weights, logits and attention maps alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from monai.inferers import sliding_window_inference
+from torch import Tensor, nn
+
+from .progress import Progress
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a run computes and how much at a time.
+
+    Attributes:
+        device: where the network runs.
+        sum_device: where the patches are added up.
+        batch: patches at a time.
+        note: the sentence for the user when this is not what was asked for.
+    """
+
+    device: torch.device
+    sum_device: torch.device
+    batch: int
+    note: str = ""
+
+
+def placements(device: torch.device, batch: int) -> list[Placement]:
+    """What to try in turn as memory runs out on `device`."""
+    cpu = torch.device("cpu")
+    tries = [Placement(device, device, batch)]
+    if device.type != "cpu":
+        tries += [
+            Placement(device, device, 1, f"{device} ran out of memory with {batch} patches at a time; one at a time was used instead."),
+            Placement(device, cpu, 1, f"{device} ran out of memory; patches were computed there one at a time and added up in main memory."),
+            Placement(cpu, cpu, 1, f"{device} ran out of memory even for a single patch; the CPU was used instead."),
+        ]
+    return tries
+
+
+def run_with_fallback(network: nn.Module, volume: Tensor, patch: Sequence[int], overlap: float, names: Sequence[str], tries, progress: Progress):
+    """`run`, and when memory runs out, again with the next placement.
+
+    Args:
+        tries: placements in order.
+        names, others: as of `run`.
+
+    Returns:
+        The logits, the maps by name, and the placement that worked.
+
+    Raises:
+        torch.cuda.OutOfMemoryError: if the last placement runs out as well.
+    """
+    for placement in tries[:-1]:
+        try:
+            return (*run(network, volume, patch, overlap, names, placement, progress), placement)
+        except torch.cuda.OutOfMemoryError:
+            pass
+        # Outside the handler: while it is active, its traceback keeps the tensors alive that have to go.
+        torch.cuda.empty_cache()
+    return (*run(network, volume, patch, overlap, names, tries[-1], progress), tries[-1])
+
+
+@torch.inference_mode()
+def run(
+    network: nn.Module, volume: Tensor, patch: Sequence[int], overlap: float, names: Sequence[str], placement: Placement, progress: Progress
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Run a network over a volume.
+
+    Args:
+        network: with `attention_strides` and `total_stride`, called as `network(x, return_attention=True)`.
+        volume: [C, I, J, K] on the CPU; each size at least the patch's and a multiple of the network's total stride.
+        patch: voxels of a patch, multiples of the total stride.
+        overlap: share of a patch that the next one covers again, 0..1.
+        names: attention maps wanted.
+        placement: where, and how many at a time.
+        progress: told about each batch of patches; may stop the run between two.
+
+    Returns:
+        Logits [classes, I, J, K] and each map [1, I/s, J/s, K/s], float32, on `placement.sum_device`.
+    """
+    intervals = [_interval(size, overlap, stride) for size, stride in zip(patch, network.total_stride)]
+    # MONAI derives the interval from the overlap; half a voxel keeps its rounding on ours.
+    overlaps = [max(0.0, 1 - (step + 0.5) / size) for step, size in zip(intervals, patch)]
+    total = prod(-(-(size - edge) // step) + 1 for size, edge, step in zip(volume.shape[1:], patch, intervals))
+    # MONAI resizes the blending weights from one output to the next, so finer outputs have to come first.
+    ordered = sorted(names, key=lambda name: prod(network.attention_strides[name]))
+    done = 0
+
+    def predict(batch: Tensor) -> tuple[Tensor, ...]:
+        nonlocal done
+        progress.step(done / total)
+        with torch.autocast(placement.device.type, enabled=placement.device.type == "cuda"):
+            output = network(batch, return_attention=bool(ordered))
+        done += len(batch)
+        if not ordered:
+            return (output.float(),)
+        return (output.logits.float(), *(output.attention[name].float() for name in ordered))
+
+    network.to(placement.device)
+    outputs = sliding_window_inference(
+        volume[None],
+        tuple(patch),
+        placement.batch,
+        predict,
+        overlap=overlaps,
+        mode="gaussian",
+        sw_device=placement.device,
+        device=placement.sum_device,
+    )
+    outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    return outputs[0][0], {name: output[0] for name, output in zip(ordered, outputs[1:])}
+
+
+def _interval(patch: int, overlap: float, stride: int) -> int:
+    """Voxels from one patch to the next: a multiple of the stride, so that every patch of a coarse map falls on whole voxels of it."""
+    return max(stride, int(patch * (1 - overlap)) // stride * stride)

@@ -1,0 +1,16 @@
+"""Trained models on disk: cards, weights and the catalogue that finds them."""
+
+from .card import Card, Channel, Code, Label
+from .catalogue import Entry, find_model, list_models, user_folder
+
+__all__ = ["Card", "Channel", "Code", "Entry", "Label", "Model", "find_model", "list_models", "load_model", "save_model", "user_folder"]
+
+
+def __getattr__(name: str) -> object:
+    # Weights need torch, which takes seconds to import; cards and the catalogue do not.
+    if name in ("Model", "load_model", "save_model"):
+        from . import weights
+
+        return getattr(weights, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

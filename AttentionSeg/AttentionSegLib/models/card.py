@@ -1,0 +1,188 @@
+"""The card of a trained model: everything about it that is not a weight."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+CARD_NAME = "model.json"
+WEIGHTS_NAME = "weights.safetensors"
+TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
+
+
+@dataclass(frozen=True)
+class Code:
+    """One coded term, such as SCT 5366008 Hippocampus."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}^{self.value}^{self.meaning}"
+
+
+@dataclass(frozen=True)
+class Label:
+    """One structure that a model segments. `color` is RGB, each 0..255."""
+
+    value: int
+    name: str
+    color: tuple[int, int, int]
+    category: Code
+    type: Code
+    modifier: Code | None = None
+
+    @property
+    def segment_id(self) -> str:
+        """Id of the segment in a segmentation, unique within a model and the same at every run."""
+        return f"AttentionSeg_{self.value}"
+
+    @property
+    def terminology_entry(self) -> str:
+        """The term as Slicer serializes it in the tag `TerminologyEntry` of a segment."""
+        modifier = str(self.modifier) if self.modifier else "^^"
+        return f"{TERMINOLOGY_CONTEXT}~{self.category}~{self.type}~{modifier}~{ANATOMIC_CONTEXT}~^^~^^"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One input volume of a model: its name, its modality and how its intensities are normalized."""
+
+    name: str
+    modality: str
+    normalization: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A validated `model.json`. The fields are those of `card.schema.json`, which says what each means.
+
+    `raw` keeps the whole document, with the descriptive parts that no code reads.
+    """
+
+    id: str
+    version: str
+    title: str
+    description: str
+    network: str
+    network_arguments: dict[str, Any]
+    inputs: tuple[Channel, ...]
+    spacing: tuple[float, float, float]
+    orientation: str
+    patch_size: tuple[int, int, int]
+    overlap: float
+    labels: tuple[Label, ...]
+    field_of_view: str
+    region_size: tuple[float, float, float] | None
+    largest_component: frozenset[int]
+    fill_holes: frozenset[int]
+    weights_sha256: str
+    weights_bytes: int
+    weights_license: str
+    intended_use: str
+    limits: tuple[str, ...]
+    raw: dict[str, Any] = field(repr=False)
+
+    @property
+    def needs_region(self) -> bool:
+        return self.field_of_view == "region"
+
+    @classmethod
+    def load(cls, path: Path) -> Card:
+        """Read and validate a card.
+
+        Args:
+            path: the `model.json`.
+
+        Raises:
+            InputError: if the file is missing or unreadable, is not JSON, or breaks the schema (naming the first field that does).
+        """
+        try:
+            document = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            msg = f"The model card {path} cannot be read ({error}); restore the file or install the model again."
+            raise InputError(msg) from error
+        return cls.from_document(document, str(path))
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any], source: str = "model card") -> Card:
+        """Validate a parsed card against the schema and the rules a schema cannot say. Raises InputError."""
+        _check_schema(document, source)
+        labels = tuple(_label(entry) for entry in document["labels"])
+        post = document.get("postprocessing", {})
+        region = document["field_of_view"].get("size_mm")
+        card = cls(
+            id=document["id"],
+            version=document["version"],
+            title=document["title"],
+            description=document["description"],
+            network=document["network"]["name"],
+            network_arguments=dict(document["network"]["arguments"]),
+            inputs=tuple(Channel(c["name"], c["modality"], dict(c["normalization"])) for c in document["inputs"]),
+            spacing=tuple(document["spacing_mm"]),
+            orientation=document["orientation"],
+            patch_size=tuple(document["patch_size"]),
+            overlap=document["overlap"],
+            labels=labels,
+            field_of_view=document["field_of_view"]["kind"],
+            region_size=tuple(region) if region else None,
+            largest_component=frozenset(post.get("largest_component", ())),
+            fill_holes=frozenset(post.get("fill_holes", ())),
+            weights_sha256=document["weights"]["sha256"],
+            weights_bytes=document["weights"]["bytes"],
+            weights_license=document["weights"]["license"],
+            intended_use=document["intended_use"],
+            limits=tuple(document["limits"]),
+            raw=document,
+        )
+        card._check_consistency(source)
+        return card
+
+    def _check_consistency(self, source: str) -> None:
+        values = [label.value for label in self.labels]
+        wrong = None
+        if values != list(range(1, len(values) + 1)):
+            wrong = f"label values {values}; they must be 1, 2, ... in order"
+        elif len({label.name for label in self.labels}) < len(values):
+            wrong = "two labels of the same name; every label needs a name of its own"
+        elif not (self.largest_component | self.fill_holes) <= set(values):
+            wrong = "post-processing for a label that it does not have"
+        elif sorted(_AXIS[letter] for letter in self.orientation) != [0, 1, 2]:
+            wrong = f"orientation '{self.orientation}'; it must name each axis once, such as RAS"
+        elif self.needs_region and self.region_size is None:
+            wrong = "field of view 'region' without size_mm"
+        if wrong:
+            msg = f"{source} has {wrong}; correct the card or install the model again."
+            raise InputError(msg)
+
+
+_AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
+
+
+def _label(entry: dict[str, Any]) -> Label:
+    terms = entry["terminology"]
+    modifier = Code(**terms["modifier"]) if "modifier" in terms else None
+    return Label(entry["value"], entry["name"], tuple(entry["color"]), Code(**terms["category"]), Code(**terms["type"]), modifier)
+
+
+@lru_cache(maxsize=1)
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a card."""
+    return json.loads((Path(__file__).parent / "card.schema.json").read_text(encoding="utf-8"))
+
+
+def _check_schema(document: Any, source: str) -> None:
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(document))
+    if error is not None:
+        where = ".".join(str(part) for part in error.absolute_path) or "the card"
+        msg = f"{source} breaks the schema of model cards at {where}: {error.message[:200]}; correct the card or install the model again."
+        raise InputError(msg)

@@ -1,0 +1,86 @@
+"""Where trained models are found: those that ship with the extension, and the user's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from ..errors import InputError
+from .card import CARD_NAME, Card
+
+PACKAGE = Path(__file__).resolve().parents[1]
+EXTRA_FOLDERS = "ATTENTIONSEG_MODELS"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model folder: with its card, or with the sentence that says why it cannot be used."""
+
+    id: str
+    folder: Path
+    card: Card | None
+    problem: str | None = None
+
+
+def user_folder() -> Path:
+    """The user's own model folder (it need not exist)."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "AttentionSeg" / "Models"
+
+
+def model_folders() -> list[Path]:
+    """Folders that hold model folders, those searched first in front: the variable ATTENTIONSEG_MODELS, the user's, the shipped ones."""
+    extra = [Path(part) for part in os.environ.get(EXTRA_FOLDERS, "").split(os.pathsep) if part]
+    in_wheel = PACKAGE / "shipped"
+    in_extension = PACKAGE.parent / "Resources" / "Models"
+    in_clone = PACKAGE.parents[1] / "Resources" / "Models"
+    return [*extra, user_folder(), in_wheel, in_extension, in_clone]
+
+
+def list_models() -> list[Entry]:
+    """Every model there is, by id; of two with the same id the one searched first. Broken ones are listed with their problem."""
+    entries: dict[str, Entry] = {}
+    for parent in model_folders():
+        for card_path in sorted(parent.glob(f"*/{CARD_NAME}")):
+            entry = _entry(card_path)
+            entries.setdefault(entry.id, entry)
+    return [entries[key] for key in sorted(entries)]
+
+
+def find_model(name: str | os.PathLike) -> Path:
+    """The folder of a model.
+
+    Args:
+        name: its id, or the path of a model folder.
+
+    Raises:
+        InputError: if there is none of that name (naming the nearest), or it cannot be used.
+    """
+    if (Path(name) / CARD_NAME).is_file():
+        return Path(name)
+    entries = {entry.id: entry for entry in list_models()}
+    entry = entries.get(str(name))
+    if entry is None:
+        near = get_close_matches(str(name), entries, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(entries) or 'none'}; `attentionseg models` lists them."
+        msg = f"There is no model '{name}'; {hint}"
+        raise InputError(msg)
+    if entry.problem:
+        raise InputError(entry.problem)
+    return entry.folder
+
+
+def _entry(card_path: Path) -> Entry:
+    try:
+        card = Card.load(card_path)
+    except InputError as error:
+        return Entry(card_path.parent.name, card_path.parent, None, str(error))
+    return Entry(card.id, card_path.parent, card)

@@ -1,0 +1,77 @@
+"""Layers in 1, 2 or 3 dimensions that the networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+_NORM = {
+    "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
+    "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
+}
+_LINEAR = {2: "bilinear", 3: "trilinear"}
+
+
+def convolution(spatial_dims: int, in_channels: int, out_channels: int, kernel: int | Sequence[int], bias: bool = True, **kwargs) -> nn.Module:
+    """An n-dimensional convolution with Kaiming-normal weights and zero bias."""
+    layer = _CONV[spatial_dims](in_channels, out_channels, kernel, bias=bias, **kwargs)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def normalization(spatial_dims: int, channels: int, kind: str) -> nn.Module:
+    """Batch or instance norm with learned scale and shift."""
+    if kind not in _NORM:
+        msg = f"There is no norm '{kind}'; choose one of {', '.join(_NORM)}."
+        raise ValueError(msg)
+    return _NORM[kind][spatial_dims](channels, affine=True)
+
+
+def max_pool(spatial_dims: int, stride: Sequence[int]) -> nn.Module:
+    """Max pooling whose window equals its stride, so that a coarse voxel is exactly the fine voxels under it."""
+    return _POOL[spatial_dims](tuple(stride), tuple(stride))
+
+
+def conv_block(spatial_dims: int, in_channels: int, out_channels: int, norm: str, dropout: float = 0.0) -> nn.Sequential:
+    """Two times convolution 3, norm, ReLU. [B, in, *S] -> [B, out, *S]"""
+    layers: list[nn.Module] = []
+    for channels in (in_channels, out_channels):
+        layers += [
+            convolution(spatial_dims, channels, out_channels, 3, bias=False, padding=1),
+            normalization(spatial_dims, out_channels, norm),
+            nn.ReLU(inplace=True),
+        ]
+    if dropout:
+        layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Linear interpolation to `size`, voxel edges aligned. [B, C, *S] -> [B, C, *size]"""
+    if tuple(x.shape[2:]) == tuple(size):
+        return x
+    return F.interpolate(x, tuple(size), mode=_LINEAR[x.ndim - 2], align_corners=False)
+
+
+def pad_to_multiple(x: Tensor, multiple: Sequence[int]) -> Tensor:
+    """Zero-pad at the end of each axis to a multiple of `multiple`, with at least two multiples in all.
+
+    The second multiple keeps more than one voxel at the coarsest level, which instance norm needs.
+    """
+    target = [-(-size // m) * m for size, m in zip(x.shape[2:], multiple)]
+    if prod(t // m for t, m in zip(target, multiple)) < 2:
+        target[-1] += multiple[-1]
+    padding = [amount for size, t in zip(reversed(x.shape[2:]), reversed(target)) for amount in (0, t - size)]
+    return F.pad(x, padding) if any(padding) else x
+
+
+def crop(x: Tensor, size: Sequence[int]) -> Tensor:
+    """The first `size` voxels along each axis. [B, C, *S] -> [B, C, *size]"""
+    return x[(..., *(slice(0, s) for s in size))]

@@ -1,0 +1,43 @@
+"""Progress on a terminal, and in plain lines where there is none."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TextIO
+
+LINES = 10
+
+
+class ProgressDisplay:
+    """Shows progress on a stream: a bar that moves if it is a terminal, otherwise a line per stage and per tenth of the way.
+
+    Use as a context manager; what it gives is the `on_progress` of a `Predictor`.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar = None
+        self._last = (None, -1)
+
+    def __enter__(self) -> ProgressDisplay:
+        if self._stream.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=100, file=self._stream, bar_format="{desc:<10}|{bar:30}| {n:3.0f} %{postfix}", leave=False)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, fraction: float, stage: str, seconds_left: float | None) -> None:
+        left = "" if seconds_left is None or fraction >= 1 else f", {seconds_left:.0f} s left"
+        if self._bar is not None:
+            self._bar.set_description_str(stage, refresh=False)
+            self._bar.set_postfix_str(left.lstrip(", "), refresh=False)
+            self._bar.update(100 * fraction - self._bar.n)
+            return
+        tenth = int(fraction * LINES)
+        if (stage, tenth) != self._last:
+            self._last = (stage, tenth)
+            print(f"{stage}: {fraction:.0%}{left}", file=self._stream, flush=True)

@@ -1,0 +1,1 @@
+"""Making models: data, losses at work, the loop and its export."""

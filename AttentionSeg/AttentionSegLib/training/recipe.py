@@ -1,0 +1,100 @@
+"""How a shipped model is made: a card in waiting and the settings of its training, in one JSON file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..models import Card
+
+SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of one training.
+
+    Attributes:
+        card: the model card without weights and accuracy, which are known only afterwards.
+        patch_size: voxels of a training patch.
+        batch_size: patches per step.
+        epochs: passes over the training cases.
+        learning_rate: peak of the schedule (linear warm-up, then cosine to zero).
+        weight_decay: of AdamW.
+        average_decay: decay per step of the moving average of the weights, which is what is kept.
+        mirror_axes: working axes along which a scan may be mirrored and still be right.
+        seed: of weights, order and augmentation.
+    """
+
+    card: dict[str, Any]
+    patch_size: tuple[int, int, int]
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    weight_decay: float
+    average_decay: float
+    mirror_axes: tuple[int, ...]
+    seed: int
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Read a recipe. Raises InputError when it is unreadable or incomplete."""
+        try:
+            document = json.loads(Path(path).read_text(encoding="utf-8"))
+            settings = dict(document["training"])
+            for name in ("patch_size", "mirror_axes"):
+                settings[name] = tuple(settings[name])
+            return cls(card=document["card"], **settings)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            msg = f"The recipe {path} cannot be used ({error!r}); start from one of those in {Path(__file__).parent / 'recipes'}."
+            raise InputError(msg) from error
+
+    def draft_card(self) -> Card:
+        """The validated card, with placeholders for what only the finished weights tell."""
+        weights = {"sha256": "0" * 64, "bytes": 1, **self.card["weights"]}
+        return Card.from_document({**self.card, "weights": weights}, "the card of the recipe")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One labelled scan."""
+
+    id: str
+    image: Path
+    label: Path
+
+
+def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]:
+    """The cases of each role (`train`, `val`).
+
+    Args:
+        images: folder of scans, `<id>.nii.gz` or another scan format.
+        labels: folder of label maps of the same names.
+        split: CSV file with the columns `id` and `dev_role`, or `id` and `role`.
+
+    Raises:
+        InputError: if the split cannot be read or a file that it names is missing.
+    """
+    try:
+        with Path(split).open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        roles = [(row["id"], row.get("role") or row["dev_role"]) for row in rows]
+    except (OSError, KeyError, csv.Error) as error:
+        msg = f"The split {split} cannot be read ({error!r}); give a CSV file with the columns id and role."
+        raise InputError(msg) from error
+    cases: dict[str, list[Case]] = {}
+    for case_id, role in roles:
+        cases.setdefault(role, []).append(Case(case_id, _find(Path(images), case_id), _find(Path(labels), case_id)))
+    return cases
+
+
+def _find(folder: Path, case_id: str) -> Path:
+    for ending in SCAN_ENDINGS:
+        if (folder / f"{case_id}{ending}").is_file():
+            return folder / f"{case_id}{ending}"
+    msg = f"There is no scan of case {case_id} in {folder}; add it or take it out of the split."
+    raise InputError(msg)
