@@ -71,6 +71,7 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module) -> Ca
         card = Card.from_document(document, f"the card of {folder.name}")
         (temporary / CARD_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         temporary.chmod(0o755)
+        (temporary / WEIGHTS_NAME).chmod(0o644)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,12 @@ class Recipe:
         """The validated card, with placeholders for what only the finished weights tell."""
         weights = {"sha256": "0" * 64, "bytes": 1, **self.card["weights"]}
         return Card.from_document({**self.card, "weights": weights}, "the card of the recipe")
+
+    def finished_card(self, cases: dict[str, list[Case]]) -> dict[str, Any]:
+        """The card with how it was trained: settings and the ids of the cases. Weights are filled in when it is saved."""
+        settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "card"}
+        ids = {f"{role}_cases": [case.id for case in cases[role]] for role in ("train", "val")}
+        return {**self.card, "training": {**settings, **ids}}
 
 
 @dataclass(frozen=True)

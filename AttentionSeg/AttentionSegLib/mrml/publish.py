@@ -1,0 +1,110 @@
+"""A prediction into the scene, all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import slicer
+import vtk
+
+from ..errors import InputError
+from .attention_volumes import publish_map
+from .segmentations import publish_segmentation
+
+if TYPE_CHECKING:
+    from ..inference.prediction import Prediction
+
+
+@dataclass(frozen=True, eq=False)
+class PublishedNodes:
+    """What `publish` put into the scene.
+
+    Attributes:
+        segmentation: the segmentation, new or the given one.
+        attention: volume of each attention map by the map's name.
+        uncertainty: volume of the uncertainty.
+        folder_item: subject hierarchy item of the folder that holds them.
+    """
+
+    segmentation: slicer.vtkMRMLSegmentationNode
+    attention: dict[str, slicer.vtkMRMLScalarVolumeNode]
+    uncertainty: slicer.vtkMRMLScalarVolumeNode
+    folder_item: int
+
+
+def publish(
+    prediction: Prediction,
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
+) -> PublishedNodes:
+    """Add segmentation, attention maps and uncertainty to the scene of the input, in one folder beside it. Main thread only.
+
+    All nodes stand under the input's parent transform. Views refresh once, at the end. A given segmentation that has segments
+    already stays where it is in the subject hierarchy, and keeps its other segments (see `publish_segmentation`).
+
+    Args:
+        prediction: what the engine gave back for the volume.
+        volume_node: the input (its first channel).
+        segmentation_node: where to put the segments; a new node when left out.
+
+    Raises:
+        InputError: if a node was removed from the scene meanwhile, or for the reasons of `publish_segmentation`.
+            After this or any other exception the scene is as it was before.
+    """
+    _check_in_scene(volume_node)
+    if segmentation_node is not None:
+        _check_in_scene(segmentation_node)
+    with _all_or_nothing(volume_node.GetScene()) as hierarchy:
+        folder = _new_folder(hierarchy, volume_node)
+        maps = {name: publish_map(image, name, prediction.card, volume_node) for name, image in prediction.attention.items()}
+        uncertainty = publish_map(prediction.uncertainty, "uncertainty", prediction.card, volume_node)
+        moves = segmentation_node is None or segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
+        # The last step that can fail, so that a given segmentation never has to be repaired.
+        segmentation = publish_segmentation(prediction, volume_node, segmentation_node)
+        for node in ([segmentation] if moves else []) + [*maps.values(), uncertainty]:
+            hierarchy.CreateItem(folder, node)
+    return PublishedNodes(segmentation, maps, uncertainty, folder)
+
+
+def _check_in_scene(node: slicer.vtkMRMLNode) -> None:
+    if node.GetScene() is None:
+        msg = f"{node.GetName()} is no longer in the scene, so there is nothing to add the result to; load it and segment it again."
+        raise InputError(msg)
+
+
+def _new_folder(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> int:
+    item = hierarchy.GetItemByDataNode(volume_node)
+    parent = hierarchy.GetItemParent(item) if item else hierarchy.GetSceneItemID()
+    return hierarchy.CreateFolderItem(parent, hierarchy.GenerateUniqueItemName(f"{volume_node.GetName()} AttentionSeg"))
+
+
+@contextmanager
+def _all_or_nothing(scene: slicer.vtkMRMLScene) -> Iterator[slicer.vtkMRMLSubjectHierarchyNode]:
+    """One batch of changes to a scene; after an exception all nodes and hierarchy items that were added are removed."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    nodes_before, items_before = _node_ids(scene), _items(hierarchy)
+    scene.StartState(scene.BatchProcessState)
+    try:
+        yield hierarchy
+    except BaseException:
+        for node_id in _node_ids(scene) - nodes_before:
+            scene.RemoveNode(scene.GetNodeByID(node_id))
+        # The application removes the items of nodes by itself, slicer-core does not. Children have the larger numbers.
+        for item in sorted(_items(hierarchy) - items_before, reverse=True):
+            hierarchy.RemoveItem(item, False, False)
+        raise
+    finally:
+        scene.EndState(scene.BatchProcessState)
+
+
+def _node_ids(scene: slicer.vtkMRMLScene) -> set[str]:
+    return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+
+
+def _items(hierarchy: slicer.vtkMRMLSubjectHierarchyNode) -> set[int]:
+    items = vtk.vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    return {items.GetId(index) for index in range(items.GetNumberOfIds())}

@@ -1,0 +1,74 @@
+"""A volume sampled on the grid of another, through the parent transforms of both."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+
+from ..errors import InputError
+from ..image import Image
+from .transforms import transform_between
+from .voxels import matrix_to_vtk, view_voxels
+
+MINIMUM_COVERAGE = 0.9
+
+
+def resample_onto(grid: Image, grid_node: slicer.vtkMRMLVolumeNode, volume_node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+    """Sample a volume linearly at the voxel centers of a grid.
+
+    Args:
+        grid: image whose shape and affine the result gets.
+        grid_node: volume in whose own RAS the grid stands.
+        volume_node: volume to sample, under whatever parent transform.
+
+    Returns:
+        Array [I, J, K], float64 for volumes of more than 24 bits and float32 for others; the volume's smallest value where it has no voxels.
+
+    Raises:
+        InputError: if less than 90 % of the grid's voxels lie in the volume.
+    """
+    source = volume_node.GetImageData()
+    reslice = vtk.vtkImageReslice()
+    reslice.SetInputData(source)
+    reslice.SetResliceTransform(_indices_to_indices(grid, grid_node, volume_node))
+    reslice.SetOutputSpacing(1, 1, 1)
+    reslice.SetOutputOrigin(0, 0, 0)
+    reslice.SetOutputExtent([end for count in grid.shape for end in (0, count - 1)])
+    reslice.SetOutputScalarType(_float_type(source))
+    reslice.SetInterpolationModeToLinear()
+    reslice.SetBackgroundLevel(source.GetScalarRange()[0])
+    reslice.GenerateStencilOutputOn()
+    reslice.Update()
+    _check_coverage(reslice.GetStencilOutput(), grid, volume_node.GetName())
+    return view_voxels(reslice.GetOutput())
+
+
+def _indices_to_indices(grid: Image, grid_node: slicer.vtkMRMLVolumeNode, volume_node: slicer.vtkMRMLVolumeNode) -> vtk.vtkGeneralTransform:
+    ras_to_indices = vtk.vtkMatrix4x4()
+    volume_node.GetRASToIJKMatrix(ras_to_indices)
+    transform = vtk.vtkGeneralTransform()
+    transform.PostMultiply()
+    transform.Concatenate(matrix_to_vtk(grid.affine))
+    transform.Concatenate(transform_between(grid_node, volume_node))
+    transform.Concatenate(ras_to_indices)
+    return transform
+
+
+def _float_type(image_data: vtk.vtkImageData) -> int:
+    exact = np.promote_types(view_voxels(image_data).dtype, np.float32)
+    return vtk.VTK_DOUBLE if exact == np.float64 else vtk.VTK_FLOAT
+
+
+def _check_coverage(stencil: vtk.vtkImageStencilData, grid: Image, name: str) -> None:
+    mask = vtk.vtkImageStencilToImage()
+    mask.SetInputData(stencil)
+    mask.SetOutputScalarTypeToUnsignedChar()
+    mask.Update()
+    coverage = np.count_nonzero(view_voxels(mask.GetOutput())) / np.prod(grid.shape)
+    if coverage < MINIMUM_COVERAGE:
+        msg = (
+            f"{name} covers only {100 * coverage:.0f} % of {grid.name}, and {100 * MINIMUM_COVERAGE:.0f} % are needed; "
+            "choose volumes of the same body part and align them first."
+        )
+        raise InputError(msg)

@@ -1,0 +1,80 @@
+"""Scalar volume nodes to the engine's image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import slicer
+
+from ..errors import InputError
+from ..image import Image
+from .resampling import resample_onto
+from .transforms import linear_between, local_affine
+from .voxels import view_voxels
+
+GEOMETRY_TOLERANCE = 1e-4
+
+
+def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -> Image:
+    """Copy volumes, one per channel, into one image.
+
+    The image has the grid of the first volume, in that volume's own RAS: its parent transform is not applied, so results
+    that get the same parent transform lie exactly on it. Another volume on the same grid is copied voxel by voxel; one
+    on another grid or under another parent transform is sampled linearly where the first one's voxels are in the world,
+    and gets its own smallest value where it has no voxels.
+
+    Args:
+        volume_nodes: scalar volumes in the order of the model's inputs.
+
+    Returns:
+        Voxels [C, I, J, K] in the smallest type that holds every channel.
+
+    Raises:
+        InputError: if there is no volume, one has no voxels or several values per voxel, the geometry of one is not regular
+            (see `Image`), or one covers less than 90 % of the first one's voxels.
+    """
+    nodes = list(volume_nodes)
+    if not nodes:
+        msg = "No volume was given; choose the volume to segment."
+        raise InputError(msg)
+    images = [_view(node, number) for number, node in enumerate(nodes, start=1)]
+    channels = [images[0].voxels[0]]
+    for node, image in zip(nodes[1:], images[1:]):
+        same = _on_same_grid(image, node, images[0], nodes[0])
+        channels.append(image.voxels[0] if same else resample_onto(images[0], nodes[0], node))
+    voxels = np.empty((len(channels), *images[0].shape), dtype=np.result_type(*channels))
+    for index, channel in enumerate(channels):
+        voxels[index] = channel
+    return Image(voxels, images[0].affine, images[0].name)
+
+
+def check_unchanged(image: Image, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Raise InputError unless a result has the grid that its input volume has now."""
+    affine = local_affine(volume_node)
+    if image.shape != volume_node.GetImageData().GetDimensions() or not np.allclose(image.affine, affine, rtol=0, atol=GEOMETRY_TOLERANCE):
+        msg = f"The geometry of {volume_node.GetName()} changed after it was segmented; segment it again."
+        raise InputError(msg)
+
+
+def _view(node: slicer.vtkMRMLScalarVolumeNode, number: int) -> Image:
+    if node is None or not node.IsA("vtkMRMLScalarVolumeNode"):
+        msg = f"Input {number} is not a scalar volume; choose a volume for it."
+        raise InputError(msg)
+    name = node.GetName() or f"Input {number}"
+    image_data = node.GetImageData()
+    if image_data is None or image_data.GetPointData().GetScalars() is None or image_data.GetNumberOfPoints() == 0:
+        msg = f"{name} has no voxels; load its image or choose another volume."
+        raise InputError(msg)
+    components = image_data.GetNumberOfScalarComponents()
+    if components != 1:
+        msg = f"{name} has {components} values per voxel, such as a color image; convert it to a scalar volume first."
+        raise InputError(msg)
+    return Image(view_voxels(image_data)[np.newaxis], local_affine(node), name)
+
+
+def _on_same_grid(image: Image, node: slicer.vtkMRMLVolumeNode, first: Image, first_node: slicer.vtkMRMLVolumeNode) -> bool:
+    if image.shape != first.shape:
+        return False
+    to_first = linear_between(node, first_node)
+    return to_first is not None and np.allclose(to_first @ image.affine, first.affine, rtol=0, atol=GEOMETRY_TOLERANCE)

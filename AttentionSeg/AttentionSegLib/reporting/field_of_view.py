@@ -1,0 +1,73 @@
+"""Which part of the patient the picture shows: the segmentation with some room around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..image import Image, box_corners
+from .measurements import Measurement
+from .placement import bounding_box, nearest_voxel
+from .planes import VIEWS, Plane
+
+if TYPE_CHECKING:
+    from ..inference.prediction import Prediction
+
+MARGIN_MM = 25.0
+
+
+@dataclass(frozen=True, eq=False)
+class FieldOfView:
+    """A box along the RAS axes, and the point in it through which the planes go.
+
+    Args:
+        focus: where the three planes meet, RAS mm [3].
+        low, high: ends of the box, RAS mm [3] each.
+    """
+
+    focus: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def plane(self, view: str, pixels: int) -> Plane:
+        """The square plane of that view which just holds the box."""
+        across, up, through = VIEWS[view]
+        center = (self.low + self.high) / 2
+        center[through] = self.focus[through]
+        side = max(self.high[across] - self.low[across], self.high[up] - self.low[up])
+        return Plane(view, tuple(float(c) for c in center), float(side), pixels)
+
+
+def field_of_view(image: Image, prediction: Prediction, measurements: list[Measurement]) -> FieldOfView:
+    """The segmentation's box with a margin, cut at the image's edges; the planes go through its middle.
+
+    The middle is the labeled voxel nearest to the centroid, so that a ring or a pair of organs is cut too. Without a
+    label, the place that was looked at takes the segmentation's place: where the uncertainty is above 0, or the image.
+    """
+    labels = prediction.labels
+    image_low, image_high = _ends(image.corners())
+    box = bounding_box(labels.voxels[0] != 0)
+    if box is None:
+        searched = bounding_box(prediction.uncertainty.voxels[0] > 0)
+        low, high = _ends(_box_in_ras(prediction.uncertainty, searched)) if searched else (image_low, image_high)
+        return FieldOfView((low + high) / 2, low, high)
+    low, high = _ends(_box_in_ras(labels, box))
+    return FieldOfView(_focus(labels, measurements), np.maximum(low - MARGIN_MM, image_low), np.minimum(high + MARGIN_MM, image_high))
+
+
+def _focus(labels: Image, measurements: list[Measurement]) -> np.ndarray:
+    found = [measurement for measurement in measurements if measurement.voxels]
+    centroid = np.average([m.center for m in found], axis=0, weights=[m.voxels for m in found])
+    return labels.to_ras(nearest_voxel(labels.voxels[0] != 0, labels.to_ijk(centroid), labels.spacing))
+
+
+def _box_in_ras(image: Image, box: tuple[slice, slice, slice]) -> np.ndarray:
+    low = np.array([part.start for part in box]) - 0.5
+    high = np.array([part.stop for part in box]) - 0.5
+    return image.to_ras(box_corners(low, high))
+
+
+def _ends(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return corners.min(axis=0), corners.max(axis=0)

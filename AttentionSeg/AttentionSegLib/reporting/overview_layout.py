@@ -1,0 +1,53 @@
+"""Where everything stands on the sheet of an overview, in pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WIDTH, MARGIN, GAP = 1584, 24, 12
+HEAD, TITLES, FOOT = 60, 30, 46
+LARGE, SMALL = 400, 200
+# More maps than this stand two in a line, so that the page can be taken in without endless scrolling.
+MOST_LARGE = 3
+BETWEEN_COLUMNS = 28
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A place for three square pictures of `size` and a column of text to their right."""
+
+    left: int
+    top: int
+    size: int
+
+    @property
+    def places(self) -> list[int]:
+        """Left edges of the three pictures."""
+        return [self.left + i * (self.size + GAP) for i in range(3)]
+
+    @property
+    def side(self) -> int:
+        """Left edge of the column of text."""
+        return self.places[2] + self.size + (20 if self.size == LARGE else 12)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Places (left, top) of the head and the foot, the strip of the anatomy, the strips of the maps, and the height."""
+
+    head: tuple[int, int]
+    anatomy: Strip
+    maps: list[Strip]
+    foot: tuple[int, int]
+    height: int
+
+
+def lay_out(maps: int) -> Layout:
+    """Place so many maps, at least one, below the anatomy: large, one in a line, or small, two in a line."""
+    anatomy = Strip(MARGIN, HEAD + TITLES + 16, LARGE)
+    per_line, size = (1, LARGE) if maps <= MOST_LARGE else (2, SMALL)
+    column = (WIDTH - 2 * MARGIN + BETWEEN_COLUMNS) // per_line
+    top = anatomy.top + LARGE + 2 * GAP
+    strips = [Strip(MARGIN + n % per_line * column, top + n // per_line * (size + GAP), size) for n in range(maps)]
+    bottom = strips[-1].top + size
+    return Layout((MARGIN, 18), anatomy, strips, (MARGIN, bottom + 16), bottom + FOOT)

@@ -1,0 +1,97 @@
+"""The three anatomical planes as a radiologist looks at them, and how a volume is cut along one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from ..image import Image
+
+AXIS_ENDS = (("R", "L"), ("A", "P"), ("S", "I"))
+# Which RAS axes run across and up the picture, and which one the plane cuts.
+VIEWS = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A square picture of the patient along two RAS axes, in radiological convention.
+
+    The patient's right, or front, is on the left of the picture; front, or top, is up. So RAS coordinates fall
+    from left to right and from top to bottom, whatever the view.
+
+    Args:
+        view: `axial`, `coronal` or `sagittal`.
+        center: middle of the picture, RAS mm; its coordinate across the plane is the plane's position.
+        side: edge of the picture in mm.
+        pixels: edge of the picture in pixels.
+    """
+
+    view: str
+    center: tuple[float, float, float]
+    side: float
+    pixels: int
+
+    @property
+    def position(self) -> float:
+        """Where the plane cuts its axis, RAS mm."""
+        return self.center[VIEWS[self.view][2]]
+
+    @property
+    def title(self) -> str:
+        axis = AXIS_ENDS[VIEWS[self.view][2]][0]
+        return f"{self.view}, {axis} = {round(self.position, 1) + 0.0:g} mm"
+
+    @property
+    def letters(self) -> dict[str, str]:
+        """What lies at the `left`, `right`, `top` and `bottom` of the picture: R, L, A, P, S or I."""
+        across, up, _ = VIEWS[self.view]
+        return dict(zip(("left", "right", "top", "bottom"), AXIS_ENDS[across] + AXIS_ENDS[up]))
+
+    def points(self) -> np.ndarray:
+        """RAS mm of the pixel centers, [rows, columns, 3]."""
+        across, up, through = VIEWS[self.view]
+        offsets = self.side * (0.5 - (np.arange(self.pixels) + 0.5) / self.pixels)
+        points = np.empty((self.pixels, self.pixels, 3))
+        points[..., across] = self.center[across] + offsets[None, :]
+        points[..., up] = self.center[up] + offsets[:, None]
+        points[..., through] = self.position
+        return points
+
+
+def sample(image: Image, plane: Plane) -> np.ndarray:
+    """Cut the first channel of an image along a plane: linear, [rows, columns] float32, NaN outside of the image."""
+    indices = image.to_ijk(plane.points())
+    volume = image.voxels[0]
+    # scipy's interpolation knows neither half floats nor booleans
+    volume = volume.astype(np.float32) if volume.dtype in (np.float16, np.bool_) else volume
+    picture = map_coordinates(volume, np.moveaxis(indices, -1, 0), output=np.float32, order=1, mode="nearest")
+    picture[~_inside(indices, image.shape)] = np.nan
+    return picture
+
+
+def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
+    """Cut a segmentation along a plane: by label value its share of the place, [rows, columns] float32, 0..1, linear.
+
+    The line where the share is one half is the label's outline. Labels that the plane misses are left out.
+    """
+    indices = labels.to_ijk(plane.points())
+    low = np.floor(indices).astype(np.int32)
+    beyond = np.float32(indices - low)
+    inside = _inside(indices, labels.shape)
+    shares: dict[int, np.ndarray] = {}
+    for corner in np.ndindex(2, 2, 2):
+        i, j, k = np.moveaxis(np.clip(low + np.int32(corner), 0, np.int32(labels.shape) - 1), -1, 0)
+        found = np.where(inside, labels.voxels[0][i, j, k], 0)
+        weight = np.prod(np.where(corner, beyond, 1 - beyond), axis=-1)
+        for value in np.unique(found[found > 0]):
+            share = shares.setdefault(int(value), np.zeros(found.shape, np.float32))
+            share += weight * (found == value)
+    return shares
+
+
+def _inside(indices: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Which voxel indices [..., 3] lie in the volume, to the outer edges of its voxels."""
+    slack = 1e-6
+    return ((indices >= -0.5 - slack) & (indices <= np.array(shape) - 0.5 + slack)).all(axis=-1)

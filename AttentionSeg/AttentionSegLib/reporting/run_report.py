@@ -1,0 +1,112 @@
+"""The record of one run: what was segmented, by what, on what, and what came out."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import __version__
+from ..files import write_text
+from .measurements import Measurement, measure
+
+if TYPE_CHECKING:
+    from ..image import Image
+    from ..inference.prediction import Prediction
+    from ..models import Card
+    from ..region import Region
+
+RESEARCH_ONLY = "For research only; not a medical device."
+LIBRARIES = ("torch", "monai", "numpy")
+
+
+def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | None, outputs: Sequence[str]) -> dict[str, Any]:
+    """Describe a run in JSON's own types, the keys always in the same order.
+
+    Args:
+        prediction: what came out.
+        inputs: the scans, one per channel, as the user named them.
+        region: the box that was segmented; None for the whole scan.
+        outputs: the files that were written, as the user will find them.
+
+    Returns:
+        A document without NaN or infinity: a number that is not finite becomes None.
+    """
+    return {
+        "statement": RESEARCH_ONLY,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "model": _model(prediction.card),
+        "inputs": [str(name) for name in inputs],
+        "geometry": {"shape": list(prediction.labels.shape), "spacing_mm": _numbers(prediction.labels.spacing)},
+        "region": _region(region),
+        "labels": [_label(measurement) for measurement in measure(prediction)],
+        "attention": [_attention_map(name, image) for name, image in prediction.attention.items()],
+        "outputs": [str(name) for name in outputs],
+        "device": prediction.device,
+        "seconds": {stage: _number(round(seconds, 3)) for stage, seconds in prediction.seconds.items()},
+        "notes": list(prediction.notes),
+        "versions": _versions(),
+    }
+
+
+def write_report(report: dict[str, Any], path: Path | str) -> None:
+    """Write a report as JSON (UTF-8). Nothing is left behind when writing fails; raises ValueError for NaN or infinity."""
+    write_text(Path(path), json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _model(card: Card) -> dict[str, Any]:
+    return {"id": card.id, "version": card.version, "title": card.title, "weights_sha256": card.weights_sha256}
+
+
+def _region(region: Region | None) -> dict[str, Any] | None:
+    if region is None:
+        return None
+    directions = [_numbers(direction) for direction in np.asarray(region.axes).T]
+    return {"center_ras_mm": _numbers(region.center), "size_mm": _numbers(region.size), "edge_directions_ras": directions}
+
+
+def _label(measurement: Measurement) -> dict[str, Any]:
+    found = measurement.voxels > 0
+    return {
+        "value": measurement.value,
+        "name": measurement.name,
+        "voxels": measurement.voxels,
+        "milliliters": _number(measurement.milliliters),
+        "mean_uncertainty": _number(measurement.mean_uncertainty) if found else None,
+        "center_ras_mm": _numbers(measurement.center) if found else None,
+    }
+
+
+def _attention_map(name: str, image: Image) -> dict[str, Any]:
+    return {
+        "name": name,
+        "shape": list(image.shape),
+        "spacing_mm": _numbers(image.spacing),
+        "range": [_number(image.voxels.min()), _number(image.voxels.max())],
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"attentionseg": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _numbers(values: Iterable[float]) -> list[float | None]:
+    return [_number(value) for value in values]
+
+
+def _number(value: float) -> float | None:
+    """Nine digits: more than any measurement has, fewer than the noise of binary fractions."""
+    return float(f"{value:.9g}") if math.isfinite(value) else None

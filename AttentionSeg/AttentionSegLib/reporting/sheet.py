@@ -1,0 +1,122 @@
+"""A dark sheet of paper measured in pixels from its top left corner, and what can be drawn on it.
+
+Everything goes through matplotlib's objects and its Agg canvas: no window, no global state, any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from contourpy import contour_generator
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
+
+from ..files import atomic_path
+from .planes import Plane
+
+DPI = 100
+PAPER = "#14171c"
+INKS = {"plain": "#f1f3f5", "faint": "#a9b1ba", "warning": "#ffc14d"}
+OUTSIDE = np.float32([0x1E, 0x22, 0x29]) / 255
+DENSEST_HEAT = 0.8
+HEAT_COLORS = colormaps["inferno"](np.arange(256))[:, :3].astype(np.float32)
+
+Color = tuple[float, float, float]
+
+
+class Sheet:
+    """Paper of width x height pixels, one unit of drawing a pixel. Colors are RGB, 0..1."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
+        self._canvas = FigureCanvasAgg(self._figure)
+        # One pair of axes for all pictures: each further one costs as much time as the picture in it.
+        self._paper = self._figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        self._paper.set_axis_off()
+
+    def save(self, path: Path | str) -> None:
+        """Write the sheet as PNG; nothing is left behind when writing fails."""
+        with atomic_path(Path(path)) as temporary:
+            self._canvas.print_png(temporary, pil_kwargs={"compress_level": 1})
+
+    def text(self, x: float, y: float, text: str, size: float, align: str = "left", bold: bool = False, ink: str = "plain") -> None:
+        """Write one line whose top is at y, with an ink of INKS; `$` and `\\` are plain characters."""
+        self._write(x, y, text, size, ha=align, va="top", color=INKS[ink], weight="bold" if bold else "normal")
+
+    def swatch(self, x: float, y: float, size: float, color: Color) -> None:
+        """A filled square."""
+        self._paper.add_patch(Rectangle((x, y), size, size, facecolor=color, linewidth=0))
+
+    def picture(self, x: float, y: float, gray: np.ndarray, heat: np.ndarray | None = None) -> None:
+        """Show a gray picture, with heat over it, pixel by pixel: both 0..1, [rows, columns], NaN where there is nothing."""
+        self._image(x, y, gray.shape[1], gray.shape[0], _blend(gray, heat))
+
+    def lines(self, x: float, y: float, lines: Sequence[np.ndarray], color: Color, width: float) -> None:
+        """Draw lines, each [points, (x, y)] in pixels of a picture at the same x and y."""
+        drawn = LineCollection([np.add(line, (x, y)) for line in lines], colors=[color], linewidths=width, path_effects=_halo(width + 1.2, 0.45))
+        self._paper.add_collection(drawn, autolim=False)
+
+    def letters(self, x: float, y: float, plane: Plane, size: float) -> None:
+        """Write R, L, A, P, S, I at the edges of a picture at the same x and y."""
+        near, middle, far = 7, plane.pixels / 2, plane.pixels - 7
+        places = {"left": (near, middle, "left", "center"), "right": (far, middle, "right", "center")}
+        places.update({"top": (middle, near, "center", "top"), "bottom": (middle, far, "center", "bottom")})
+        for edge, (across, down, ha, va) in places.items():
+            self._write(x + across, y + down, plane.letters[edge], size, ha=ha, va=va, path_effects=_halo(2.5, 0.8))
+
+    def scale_bar(self, x: float, y: float, plane: Plane, size: float) -> None:
+        """Draw a bar of a round length in mm in the lower left corner of a picture at the same x and y."""
+        millimeters = round_length(plane.side / 4)
+        left, down = x + 12, y + plane.pixels - 12
+        right = left + millimeters * plane.pixels / plane.side
+        line = {"color": INKS["plain"], "linewidth": 2, "solid_capstyle": "butt", "path_effects": _halo(4, 0.7)}
+        self._paper.plot((left, right), (down, down), **line)
+        text = {"ha": "center", "va": "bottom", "path_effects": _halo(2.5, 0.8)}
+        self._write((left + right) / 2, down - 5, f"{millimeters:g} mm", size, **text)
+
+    def color_bar(self, x: float, y: float, width: float, height: float, ends: tuple[float, float], text_size: float) -> None:
+        """The heat colors from bottom to top with numbers beside."""
+        self._image(x, y, width, height, HEAT_COLORS[::-1, None])
+        numbers = np.linspace(*ends, 5 if height > 200 else 3)
+        for number, down in zip(numbers, np.linspace(y + height, y, len(numbers))):
+            self._paper.plot((x + width, x + width + 4), (down, down), color=INKS["faint"], linewidth=0.8)
+            self._write(x + width + 8, down, f"{number:.3g}", text_size, va="center", color=INKS["faint"])
+
+    def _image(self, x: float, y: float, width: float, height: float, colors: np.ndarray) -> None:
+        self._paper.imshow(np.uint8(np.round(colors * 255)), extent=(x, x + width, y + height, y), interpolation="nearest", aspect="auto")
+
+    def _write(self, x: float, y: float, text: str, size: float, **style: object) -> None:
+        self._paper.text(x, y, text, size=size, parse_math=False, **{"color": INKS["plain"], **style})
+
+
+def outlines(share: np.ndarray) -> list[np.ndarray]:
+    """The lines where a label's share of the place [rows, columns] is one half: each [points, (x, y)] in pixels."""
+    rows, columns = (np.arange(length) + 0.5 for length in share.shape)
+    return contour_generator(columns, rows, share).lines(0.5)
+
+
+def round_length(longest: float) -> float:
+    """The longest of 1, 2, 5, 10, 20, ... (and 0.5, 0.2, ...) that is not above `longest`."""
+    decade = 10.0 ** np.floor(np.log10(longest))
+    return float(max(step * decade for step in (1, 2, 5) if step * decade <= longest))
+
+
+def _halo(width: float, opacity: float) -> Sequence[AbstractPathEffect]:
+    """Black around a light line or letter, which is seen on white bone too."""
+    return [Stroke(linewidth=width, foreground="black", alpha=opacity), Normal()]
+
+
+def _blend(gray: np.ndarray, heat: np.ndarray | None) -> np.ndarray:
+    """RGB 0..1: heat of 0 is clear, and the colors grow denser with it."""
+    colors = np.where(np.isnan(gray)[..., None], OUTSIDE, np.nan_to_num(gray)[..., None])
+    if heat is None:
+        return colors
+    heat = np.nan_to_num(heat)
+    opacity = DENSEST_HEAT * heat[..., None]
+    return colors * (1 - opacity) + HEAT_COLORS[np.uint8(np.round(heat * 255))] * opacity

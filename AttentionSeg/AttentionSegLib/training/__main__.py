@@ -1,0 +1,44 @@
+"""`python -m AttentionSegLib.training RECIPE --images DIR --labels DIR --split FILE --work DIR --output MODEL_DIR`
+
+Trains the model of a recipe and writes its folder. Run the same command again to go on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..errors import InputError
+from ..models import save_model
+from .recipe import Recipe, find_cases
+from .trainer import train
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m AttentionSegLib.training", description=__doc__.splitlines()[2])
+    parser.add_argument("recipe", type=Path, help="JSON file with the card in waiting and the settings")
+    parser.add_argument("--images", type=Path, required=True, help="folder of scans")
+    parser.add_argument("--labels", type=Path, required=True, help="folder of label maps of the same names")
+    parser.add_argument("--split", type=Path, required=True, help="CSV file with columns id and role (train, val)")
+    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and log")
+    parser.add_argument("--output", type=Path, required=True, help="model folder to write; must not exist")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu", "mps"))
+    options = parser.parse_args()
+    try:
+        if options.output.exists():
+            msg = f"There is already something at {options.output}; remove it or choose another folder for the model."
+            raise InputError(msg)
+        recipe = Recipe.load(options.recipe)
+        cases = find_cases(options.images, options.labels, options.split)
+        network = train(recipe, recipe.draft_card(), cases, options.work, options.device)
+        save_model(options.output, recipe.finished_card(cases), network)
+    except InputError as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 2
+    print(options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPOSITORY / "AttentionSeg"), str(REPOSITORY / "Testing")]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Folder of real labelled scans; the variable ATTENTIONSEG_DATA names another one than the default."""
+    folder = Path(os.environ.get("ATTENTIONSEG_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder of real scans at {folder}; set ATTENTIONSEG_DATA to one")
+    return folder

@@ -1,0 +1,107 @@
+"""Maps become volumes that lie over the scan as a heat map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from AttentionSegLib.image import Image
+from AttentionSegLib.mrml import image_from_volumes
+from AttentionSegLib.mrml.attention_volumes import publish_map
+from scenes import AFFINES, make_prediction, make_volume
+from vtk.util.numpy_support import vtk_to_numpy
+
+
+@pytest.fixture
+def volume(scene):
+    return make_volume(scene)
+
+
+@pytest.fixture
+def card(volume):
+    return make_prediction(image_from_volumes([volume])).card
+
+
+def a_map(values, affine=None):
+    return Image(np.asarray(values, np.float32).reshape(1, 4, 3, 2), AFFINES["PIR"] if affine is None else affine)
+
+
+RAMP = np.linspace(0, 0.8, 24)
+
+
+def test_a_map_keeps_its_values_grid_and_type(volume, card):
+    node = publish_map(a_map(RAMP), "gate_2", card, volume)
+    assert node.GetName() == "T1 gate_2"
+    array = slicer.util.arrayFromVolume(node)
+    assert array.dtype == np.float32
+    assert np.array_equal(array.transpose(2, 1, 0).ravel(), RAMP.astype(np.float32))
+    np.testing.assert_allclose(image_from_volumes([node]).affine, AFFINES["PIR"], atol=1e-6)
+
+
+def test_says_which_model_made_it(volume, card):
+    node = publish_map(a_map(RAMP), "gate_2", card, volume)
+    assert node.GetAttribute("AttentionSeg.ModelId") == "hippocampus-t1"
+    assert node.GetAttribute("AttentionSeg.ModelVersion") == "1.0.0"
+    assert node.GetAttribute("AttentionSeg.WeightsSHA256") == "0" * 64
+
+
+class TestDisplay:
+    def test_maps_of_0_to_1_share_one_window(self, volume, card):
+        for values in (RAMP, RAMP / 10, np.zeros(24)):
+            display = publish_map(a_map(values), "gate_2", card, volume).GetDisplayNode()
+            assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 1)
+            assert not display.GetAutoWindowLevel()
+
+    def test_a_single_outlier_does_not_darken_larger_maps(self, volume, card):
+        values = np.full((1, 20, 20, 20), 3, np.float32)
+        values[0, 1, 2, 3] = 1e6
+        display = publish_map(Image(values, AFFINES["RAS"]), "gate_2", card, volume).GetDisplayNode()
+        assert display.GetWindowLevelMin() == 0
+        assert display.GetWindowLevelMax() == pytest.approx(3)
+        assert display.GetUpperThreshold() >= 1e6
+
+    def test_zero_is_clear_and_the_largest_value_is_opaque(self, volume, card):
+        shown = shown_rgba(publish_map(a_map(RAMP), "gate_2", card, volume))
+        assert shown[0, 0, 0, 3] == 0
+        assert (shown.reshape(-1, 4)[1:, 3] == 255).all()
+        assert shown[-1, -1, -1, :3].astype(int).sum() > shown[1, 0, 0, :3].astype(int).sum()
+
+    def test_is_smooth(self, volume, card):
+        assert publish_map(a_map(RAMP), "gate_2", card, volume).GetDisplayNode().GetInterpolate()
+
+
+class TestColors:
+    def test_one_table_per_scene_where_slicers_is_absent(self, scene, volume, card):
+        before = scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode")
+        nodes = [publish_map(a_map(RAMP), name, card, volume) for name in ("gate_2", "gate_3")]
+        tables = {node.GetDisplayNode().GetColorNodeID() for node in nodes}
+        assert len(tables) == 1
+        assert scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode") == before + 1
+
+    def test_brighter_means_more(self, volume, card):
+        table = publish_map(a_map(RAMP), "gate_2", card, volume).GetDisplayNode().GetColorNode()
+        luminance = []
+        for index in range(table.GetNumberOfColors()):
+            color = [0.0] * 4
+            assert table.GetColor(index, color)
+            luminance.append(np.dot(color[:3], (0.2126, 0.7152, 0.0722)))
+        assert len(luminance) == 256
+        assert (np.diff(luminance) > 0).all()
+
+    def test_slicers_inferno_is_used_where_it_is_there(self, scene, volume, card):
+        inferno = slicer.vtkMRMLColorTableNode()
+        inferno.SetTypeToUser()
+        inferno.SetNumberOfColors(2)
+        inferno.SetSingletonTag("FileInferno.txt")
+        scene.AddNode(inferno)
+        assert inferno.GetID() == "vtkMRMLColorTableNodeFileInferno.txt"
+        assert publish_map(a_map(RAMP), "gate_2", card, volume).GetDisplayNode().GetColorNode() is inferno
+
+
+def shown_rgba(node) -> np.ndarray:
+    """What the display pipeline makes of the voxels: [I, J, K, 4]."""
+    display = node.GetDisplayNode()
+    display.SetInputImageDataConnection(node.GetImageDataConnection())
+    display.GetImageDataConnection().GetProducer().Update()
+    image = display.GetOutputImageData()
+    return vtk_to_numpy(image.GetPointData().GetScalars()).ravel().reshape((4, *image.GetDimensions()), order="F").transpose(1, 2, 3, 0)

@@ -1,0 +1,117 @@
+"""Both hippocampi of a head, through MRML nodes: volumes on the terminal, pictures, files and a scene to open in Slicer.
+
+Without SCAN the MNI152 T1 head of the package nilearn is used (nothing is downloaded). In a scan of your own the hippocampi are found by
+registering that head to it, unless you say where they are. For research only; not a medical device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import slicer
+from AttentionSegLib.errors import InputError
+from AttentionSegLib.files import check_output_folder, read_image, scan_stem, write_map, write_segmentation
+from AttentionSegLib.image import Image
+from AttentionSegLib.inference import Predictor
+from AttentionSegLib.inference.checks import check_input
+from AttentionSegLib.mrml.segment import SegmentedVolume, segment_volume
+from AttentionSegLib.region import Region
+from AttentionSegLib.reporting import measure, write_overview
+from AttentionSegLib.terminal import ProgressDisplay
+from hippocampus_regions import mni152_head, regions_in, regions_in_template
+from slicer_scene import new_scene
+
+MODEL = "hippocampus-mr-attention-unet"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="run.py demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan", nargs="?", help="T1-weighted MR: NIfTI, NRRD, MHA or DICOM folder")
+    parser.add_argument("--region", action="append", default=[], metavar="R,A,S,W,H,D", help="box around a hippocampus, mm; once or twice")
+    parser.add_argument("--output", default="demo-output", metavar="DIR", help="folder for the results (default: demo-output)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    options = parser.parse_args()
+    try:
+        run(options)
+    except InputError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    image = read_image(options.scan) if options.scan else mni152_head()
+    predictor = Predictor(MODEL, options.device)
+    regions = find_regions(image, [Region.parse(text) for text in options.region], bool(options.scan), predictor)
+    for region in regions.values():
+        predictor.check(image, region)
+    folder = check_output_folder(options.output)
+
+    stem = scan_stem(options.scan) if options.scan else "MNI152_T1"
+    scene = new_scene()
+    volume_node = add_volume(scene, image, stem)
+    for side, region in regions.items():
+        roi_node = None if region is None else add_roi(scene, region, side)
+        with ProgressDisplay(sys.stderr) as show:
+            result = segment_volume(predictor, [volume_node], roi_node, on_progress=show)
+        result.nodes.segmentation.SetName(f"{stem} {side} hippocampus")
+        report(result, image, side, folder, f"{stem}_{side.replace(' ', '_')}")
+    scene_path = folder / f"{stem}.mrb"
+    scene.WriteToMRB(str(scene_path))
+    print(f"Scene with everything, to open in Slicer: {scene_path}\nFor research only; not a medical device.")
+
+
+def find_regions(image: Image, given: list[Region], own_scan: bool, predictor: Predictor) -> dict[str, Region | None]:
+    """A region per side; one for the whole scan (None) where it shows little more than one hippocampus."""
+    card = predictor.model.card
+    if given:
+        return {f"region {number}": region for number, region in enumerate(given, start=1)}
+    if not own_scan:
+        return dict(regions_in_template(card.region_size))
+    try:
+        check_input(image, None, card)
+    except InputError:
+        check_input(image, Region(tuple(image.corners().mean(0)), card.region_size), card)
+    else:
+        return {"whole scan": None}
+    print(f"Looking for the hippocampi in {image.name} (half a minute) ...", flush=True)
+    return dict(regions_in(image, card.region_size))
+
+
+def add_volume(scene: slicer.vtkMRMLScene, image: Image, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(image.affine))
+    slicer.util.updateVolumeFromArray(node, image.voxels[0].transpose(2, 1, 0))
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def add_roi(scene: slicer.vtkMRMLScene, region: Region, name: str) -> slicer.vtkMRMLMarkupsROINode:
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    node.SetCenter(np.asarray(region.center, dtype=float))
+    node.SetSize(np.asarray(region.size, dtype=float))
+    return node
+
+
+def report(result: SegmentedVolume, image: Image, side: str, folder: Path, stem: str) -> None:
+    """Print the volumes, write pictures and files, and say where they are."""
+    prediction = result.prediction
+    measurements = measure(prediction)
+    print(f"\n{side}: {sum(m.milliliters for m in measurements):.2f} mL in {sum(prediction.seconds.values()):.1f} s on {prediction.device}")
+    for measurement in measurements:
+        print(f"    {measurement.name:<26} {measurement.milliliters:6.2f} mL")
+    files = [folder / f"{stem}_overview.png", folder / f"{stem}.seg.nrrd"]
+    write_overview(image, prediction, files[0], title=stem)
+    write_segmentation(prediction.labels, prediction.card, files[1])
+    for name, attention in prediction.attention.items():
+        files.append(folder / f"{stem}_{name}.nrrd")
+        write_map(attention, files[-1])
+    for path in files:
+        print(f"    {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Set up and run AttentionSeg from a clone: `python3 Testing/run.py demo [SCAN]` or `python3 Testing/run.py test`.
+
+Needs Python 3.10 to 3.13 with pip, nothing else. Makes a virtual environment in `.venv` beside the README and keeps it for the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ENVIRONMENT = REPOSITORY / ".venv"
+STAMP = ENVIRONMENT / "installed.txt"
+REQUIREMENTS = REPOSITORY / "Testing" / "requirements.txt"
+SUPPORTED = ((3, 10), (3, 13))
+COVERAGE = 90
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="segment both hippocampi of a public head, or those of a scan of your own")
+    demo.add_argument("arguments", nargs=argparse.REMAINDER, metavar="[SCAN] [--output DIR]", help="see Testing/demo.py")
+    test = commands.add_parser("test", help="run the tests with coverage")
+    test.add_argument("arguments", nargs=argparse.REMAINDER, metavar="[PYTEST OPTION ...]", help="handed to pytest; without any, everything runs")
+    options = parser.parse_args()
+
+    python = prepare_environment()
+    if options.command == "demo":
+        return run(python, str(REPOSITORY / "Testing" / "demo.py"), *options.arguments)
+    coverage = [] if options.arguments else ["--cov=AttentionSegLib", f"--cov-fail-under={COVERAGE}", "--cov-report=term:skip-covered"]
+    return run(python, "-m", "pytest", "-q", *coverage, *options.arguments)
+
+
+def prepare_environment() -> str:
+    """The Python of the environment, made or brought up to date where needed."""
+    low, high = SUPPORTED
+    if not low <= sys.version_info[:2] <= high:
+        sys.exit(f"Python {sys.version.split()[0]} is not supported here; run this with Python {low[0]}.{low[1]} to {high[0]}.{high[1]}.")
+    python = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + (REPOSITORY / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
+    if python.is_file() and STAMP.is_file() and STAMP.read_text() == wanted:
+        return str(python)
+    print(f"Installing into {ENVIRONMENT} (some minutes, about 2 GB; only this once) ...", flush=True)
+    venv.create(ENVIRONMENT, with_pip=True, clear=not python.is_file())
+    # torch comes first and pinned, so that no other package asks pip for a newer and larger build.
+    for arguments in (["-r", str(REQUIREMENTS)], ["-e", f"{REPOSITORY}[training]"]):
+        code = run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+        if code:
+            sys.exit(f"pip failed with exit code {code}; its last lines above say why. Mend that and run the same command again.")
+    STAMP.write_text(wanted)
+    return str(python)
+
+
+def run(*command: str) -> int:
+    return subprocess.run(command, cwd=REPOSITORY, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
