@@ -5,12 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import slicer
+import vtk
 
 
 def new_scene() -> slicer.vtkMRMLScene:
     """A scene with default colors and the logics of the modules that volumes and segmentations need; also set as `slicer.mrmlScene`."""
     # The wheel lacks the color and terminology files of the application, and says so at length.
-    slicer.vtkObject.GlobalWarningDisplayOff()
+    vtk.vtkObject.GlobalWarningDisplayOff()
     scene = slicer.mrmlScene = slicer.vtkMRMLScene()
     application = slicer.vtkSlicerApplicationLogic()
     application.SetMRMLScene(scene)
@@ -21,13 +22,16 @@ def new_scene() -> slicer.vtkMRMLScene:
         application.SetModuleLogic(name, logic)
         return logic
 
-    colors = register("Colors", slicer.vtkSlicerColorLogic())
-    application.SetColorLogic(colors)
-    colors.AddDefaultColorNodes()
-    register("Terminologies", slicer.vtkSlicerTerminologiesModuleLogic())
-    register("SubjectHierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic())
-    volumes = register("Volumes", slicer.vtkSlicerVolumesLogic())
-    segmentations = register("Segmentations", slicer.vtkSlicerSegmentationsModuleLogic())
-    slicer.modules = SimpleNamespace(volumes=SimpleNamespace(logic=lambda: volumes), segmentations=SimpleNamespace(logic=lambda: segmentations))
-    slicer.vtkObject.GlobalWarningDisplayOn()
+    logics = {
+        "colors": register("Colors", slicer.vtkSlicerColorLogic()),
+        "terminologies": register("Terminologies", slicer.vtkSlicerTerminologiesModuleLogic()),
+        "subjecthierarchy": register("SubjectHierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic()),
+        "volumes": register("Volumes", slicer.vtkSlicerVolumesLogic()),
+        "segmentations": register("Segmentations", slicer.vtkSlicerSegmentationsModuleLogic()),
+    }
+    application.SetColorLogic(logics["colors"])
+    logics["colors"].AddDefaultColorNodes()
+    # Also keeps the logics alive: the nodes they made go when they go.
+    slicer.modules = SimpleNamespace(**{name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()})
+    vtk.vtkObject.GlobalWarningDisplayOn()
     return scene

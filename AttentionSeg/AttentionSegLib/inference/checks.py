@@ -10,7 +10,11 @@ from ..errors import InputError
 from ..image import Image
 from ..models import Card
 from ..region import Region
+from .parts import bounds, held, slabs
 
+# Squares and sums of larger intensities leave the range of float32, in which the engine works.
+LARGEST = 1e15
+VOXELS_AT_A_TIME = 1_000_000
 # A scan up to so many times the size of the region that a model knows is taken for the region itself.
 REGION_ITSELF = 2.0
 
@@ -18,8 +22,8 @@ REGION_ITSELF = 2.0
 def check_input(image: Image, roi: Region | None, card: Card) -> None:
     """Raise InputError unless the model can work on the image.
 
-    Checked: number of channels, at least two voxels along each axis, numbers only, more than one intensity, a region inside the image,
-    and a region at all where the model needs one.
+    Checked: number of channels, at least two voxels along each axis, numbers only, more than one intensity, a region that holds
+    voxels, and a region at all where the model needs one.
     """
     if image.channels != len(card.inputs):
         names = ", ".join(channel.name for channel in card.inputs)
@@ -55,9 +59,9 @@ def _check_voxels(image: Image, card: Card) -> None:
     for channel, voxels in zip(card.inputs, image.voxels):
         named = image.name if len(card.inputs) == 1 else f"{image.name} (channel {channel.name})"
         low, high = voxels.min(), voxels.max()
-        if not (np.isfinite(low) and np.isfinite(high)):
-            bad = int((~np.isfinite(voxels)).sum())
-            msg = f"{named} has {bad} voxels that are NaN or infinite; replace them (with 0, say) and try again."
+        if not (abs(float(low)) <= LARGEST and abs(float(high)) <= LARGEST):
+            bad = int((~(np.abs(voxels.astype(np.float64)) <= LARGEST)).sum())
+            msg = f"{named} has {bad} voxel(s) that are NaN, infinite or above {LARGEST:g}; replace them (with 0, say) and try again."
             raise InputError(msg)
         if low == high:
             msg = f"{named} has the same intensity ({low:g}) everywhere; there is nothing to segment, choose another scan."
@@ -65,15 +69,12 @@ def _check_voxels(image: Image, card: Card) -> None:
 
 
 def _check_region(image: Image, roi: Region) -> None:
-    low, high = image.corners().min(0), image.corners().max(0)
-    box_low, box_high = roi.corners().min(0), roi.corners().max(0)
-    index = image.to_ijk(roi.corners())
-    apart = (index.max(0) < -0.5).any() or (index.min(0) > np.array(image.shape) - 0.5).any()
-    if apart or (box_high < low).any() or (box_low > high).any():
-        ranges = ", ".join(f"{axis} {a:.0f}..{b:.0f}" for axis, a, b in zip("RAS", low, high))
-        center = ", ".join(f"{c:.0f}" for c in roi.center)
-        msg = f"The region around ({center}) lies outside {image.name}, which spans {ranges} mm; move the region into the image."
-        raise InputError(msg)
+    if any(held(image.affine, first, last, roi).any() for first, last in slabs(*bounds(image, roi), VOXELS_AT_A_TIME)):
+        return
+    ranges = ", ".join(f"{axis} {a:.0f}..{b:.0f}" for axis, a, b in zip("RAS", image.corners().min(0), image.corners().max(0)))
+    center = ", ".join(f"{c:.0f}" for c in roi.center)
+    msg = f"The region around ({center}) holds no voxel of {image.name}, which spans {ranges} mm; move the region into the image."
+    raise InputError(msg)
 
 
 def _check_small_enough(image: Image, card: Card) -> None:

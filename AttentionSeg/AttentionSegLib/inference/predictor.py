@@ -15,13 +15,14 @@ from ..models import Model, find_model, load_model
 from ..region import Region
 from .checks import check_attention, check_input
 from .devices import choose_device
+from .parts import affine_from, bounds, held
 from .postprocessing import postprocess
 from .prediction import Prediction
 from .preprocessing import WorkingGrid, prepare, working_grid
 from .progress import Cancel, OnProgress, Progress
 from .resampling import sample, voxel_map
 from .restore import Restored, restore
-from .sliding_window import placements, run_with_fallback
+from .sliding_window import out_of_memory, placements, run_with_fallback
 
 PATCHES_AT_A_TIME = {"cuda": 4, "mps": 1, "cpu": 1}
 ATTENTION_GRIDS = ("network", "input")
@@ -74,7 +75,7 @@ class Predictor:
             roi: box in RAS mm; what lies outside it stays background.
             attention: all maps, none, or those named.
             probabilities: whether to return them; they take 2 bytes per voxel and label.
-            attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image.
+            attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region.
             on_progress: called with (fraction 0..1, stage, seconds left or None) between patches.
             cancel: asked between patches; the run ends when it returns True.
 
@@ -105,7 +106,7 @@ class Predictor:
         strides = network.attention_strides
         attended = {name: attention_image(maps[name].cpu(), strides[name], grid, name) for name in names}
         if attention_grid == "input":
-            attended = {name: on_grid_of(attended[name], image) for name in names}
+            attended = {name: on_grid_of(attended[name], image, roi) for name in names}
         kept = restored.probabilities
         return Prediction(
             labels=Image(restored.labels[None], image.affine, "labels"),
@@ -125,7 +126,9 @@ class Predictor:
         logits = logits.cpu() if logits.device.type == "mps" else logits
         try:
             return restore(logits, grid.affine, image, roi, probabilities, progress), []
-        except torch.cuda.OutOfMemoryError:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             note = f"{logits.device} ran out of memory while labels were brought back to the scan; the CPU did this instead."
         return restore(logits.cpu(), grid.affine, image, roi, probabilities, progress), [note]
 
@@ -146,7 +149,12 @@ def attention_image(values: Tensor, stride: tuple[int, ...], grid: WorkingGrid, 
     return Image(np.ascontiguousarray(part.numpy(), dtype=np.float32), affine, name)
 
 
-def on_grid_of(attention: Image, image: Image) -> Image:
-    """An attention map interpolated at the voxels of the input."""
-    values = sample(torch.from_numpy(attention.voxels), voxel_map(image.affine, attention.affine), image.shape)
-    return Image(values.numpy(), image.affine, attention.name)
+def on_grid_of(attention: Image, image: Image, roi: Region | None) -> Image:
+    """An attention map interpolated at the voxels of the input; 0 outside the region."""
+    values = np.zeros((1, *image.shape), np.float32)
+    first, last = bounds(image, roi)
+    part = values[(slice(None), *(slice(a, b) for a, b in zip(first, last)))]
+    part[:] = sample(torch.from_numpy(attention.voxels), voxel_map(affine_from(image.affine, first), attention.affine), last - first).numpy()
+    if roi is not None:
+        part[:, ~held(image.affine, first, last, roi)] = 0
+    return Image(values, image.affine, attention.name)

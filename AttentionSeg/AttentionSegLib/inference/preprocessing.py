@@ -14,8 +14,11 @@ from ..errors import InputError
 from ..image import Image
 from ..models import Card, Channel
 from ..region import Region
+from .parts import affine_from, held
 from .resampling import inside, sample, voxel_map
 
+# Working voxels by which edges may seem to differ through the rounding of numbers alone.
+SAME = 1e-3
 _DIRECTION = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
@@ -48,14 +51,14 @@ def working_grid(image: Image, roi: Region | None, card: Card, patch: Sequence[i
 
     extent = image.corners() @ directions / spacing
     low, high = extent.min(0), extent.max(0)
-    count = np.maximum(np.rint(high - low), 1)
+    # Halves are rounded down, whatever the last digits say: those depend on how the image is stored.
+    count = np.maximum(np.ceil(high - low - 0.5 - SAME), 1)
     first_center = (low + high) / 2 - (count - 1) / 2
     start, stop = np.zeros(3), count
     if roi is not None:
         box = roi.corners() @ directions / spacing
-        start = np.maximum(np.ceil(box.min(0) - first_center - 1e-3), 0)
-        stop = np.minimum(np.floor(box.max(0) - first_center + 1e-3) + 1, count)
-        stop = np.maximum(stop, start + 1)
+        start = np.clip(np.ceil(box.min(0) - first_center - SAME), 0, count - 1)
+        stop = np.clip(np.floor(box.max(0) - first_center + SAME) + 1, start + 1, count)
 
     wanted = (stop - start).astype(int)
     grown = [max(-(-n // m) * m, patch) for n, m, patch in zip(wanted, multiple, patch)]
@@ -75,14 +78,20 @@ def prepare(image: Image, roi: Region | None, grid: WorkingGrid, card: Card) -> 
         [C, *grid.shape] float32 on the CPU.
 
     Raises:
-        InputError: if the region holds a single intensity only.
+        InputError: if the region holds a single intensity only, or too little of the image for a voxel of the grid.
     """
     voxels, affine = _crop_to(image, grid)
     voxels = _smooth_for(voxels, affine, grid)
     matrix = voxel_map(grid.affine, affine)
     working = sample(torch.from_numpy(voxels), matrix, grid.shape)
     valid = inside(voxel_map(grid.affine, image.affine), image.shape, grid.shape)
+    if not valid.any():
+        size = " x ".join(f"{s:g}" for s in card.spacing)
+        msg = f"{image.name} is too thin there to hold a voxel of the model's grid ({size} mm); choose a larger region, or another scan."
+        raise InputError(msg)
     counted = valid & _field_mask(grid, roi)
+    # A region so small, or so much at the edge of an oblique image, that it holds no working voxel is judged by what is around it.
+    counted = counted if counted.any() else valid
     result = torch.zeros_like(working)
     valid = torch.from_numpy(valid)
     for channel, source, target in zip(card.inputs, working, result):
@@ -120,11 +129,8 @@ def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> T
 def _field_mask(grid: WorkingGrid, roi: Region | None) -> np.ndarray:
     mask = np.zeros(grid.shape, dtype=bool)
     window = tuple(slice(*ends) for ends in grid.field)
-    mask[window] = True
-    if roi is not None:
-        index = np.stack(np.meshgrid(*(np.arange(*ends) for ends in grid.field), indexing="ij"), -1)
-        mask[window] = roi.contains(index @ grid.affine[:3, :3].T + grid.affine[:3, 3])
-    return mask if mask.any() else np.ones_like(mask)
+    mask[window] = True if roi is None else held(grid.affine, *np.transpose(grid.field), roi)
+    return mask
 
 
 def _crop_to(image: Image, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
@@ -136,9 +142,7 @@ def _crop_to(image: Image, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
     low = np.clip(np.floor(seen.min(0) - margin), 0, np.array(image.shape) - 1).astype(int)
     high = np.clip(np.ceil(seen.max(0) + margin) + 1, low + 1, image.shape).astype(int)
     part = image.voxels[(slice(None), *(slice(a, b) for a, b in zip(low, high)))]
-    affine = image.affine.copy()
-    affine[:3, 3] = image.to_ras(low)
-    return np.array(part, dtype=np.float32, order="C"), affine
+    return np.array(part, dtype=np.float32, order="C"), affine_from(image.affine, low)
 
 
 def _smooth_for(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..image import Image
 from ..region import Region
+from .parts import affine_from, bounds, held, slabs
 from .progress import Progress
 from .resampling import sample, voxel_map
 
@@ -44,34 +45,20 @@ def restore(logits: Tensor, affine: np.ndarray, image: Image, roi: Region | None
     if probabilities:
         kept = np.zeros((classes, *image.shape), np.float16)
         kept[0] = 1
-    low, high = _bounds(image, roi)
-    rows = max(1, int(SLAB_BYTES // (4 * 3 * classes * np.prod((high - low)[1:]))))
-    for start in range(low[0], high[0], rows):
-        progress.step((start - low[0]) / (high[0] - low[0]))
-        first, last = np.array([start, *low[1:]]), np.array([min(start + rows, high[0]), *high[1:]])
+    low, high = bounds(image, roi)
+    for first, last in slabs(low, high, SLAB_BYTES // (4 * 3 * classes)):
+        progress.step((first[0] - low[0]) / (high[0] - low[0]))
         window = tuple(slice(a, b) for a, b in zip(first, last))
-        slab_affine = image.affine.copy()
-        slab_affine[:3, 3] = image.to_ras(first)
-        values = sample(logits, voxel_map(slab_affine, affine), last - first)
+        values = sample(logits, voxel_map(affine_from(image.affine, first), affine), last - first)
         labels[window] = values.argmax(0).cpu().numpy()
         share = torch.softmax(values, 0)
         uncertainty[window] = (torch.special.entr(share).sum(0) / np.log(classes)).clamp(0, 1).cpu().numpy()
         if kept is not None:
             kept[(slice(None), *window)] = share.cpu().numpy()
         if roi is not None:
-            outside = ~roi.contains(image.to_ras(np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(first, last)), indexing="ij"), -1)))
+            outside = ~held(image.affine, first, last, roi)
             labels[window][outside] = 0
             uncertainty[window][outside] = 0
             if kept is not None:
                 kept[(slice(None), *window)][:, outside] = np.eye(1, classes).T
     return Restored(labels, uncertainty, kept)
-
-
-def _bounds(image: Image, roi: Region | None) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last voxel, along each axis, of the part of the image that the region can touch."""
-    shape = np.array(image.shape)
-    if roi is None:
-        return np.zeros(3, int), shape
-    corners = image.to_ijk(roi.corners())
-    low = np.clip(np.floor(corners.min(0)), 0, shape - 1).astype(int)
-    return low, np.clip(np.ceil(corners.max(0)) + 1, low + 1, shape).astype(int)

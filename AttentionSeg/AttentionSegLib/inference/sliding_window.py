@@ -34,9 +34,11 @@ def placements(device: torch.device, batch: int) -> list[Placement]:
     """What to try in turn as memory runs out on `device`."""
     cpu = torch.device("cpu")
     tries = [Placement(device, device, batch)]
+    if batch > 1:
+        note = f"{device} ran out of memory with {batch} patches at a time; one at a time was used instead."
+        tries.append(Placement(device, device, 1, note))
     if device.type != "cpu":
         tries += [
-            Placement(device, device, 1, f"{device} ran out of memory with {batch} patches at a time; one at a time was used instead."),
             Placement(device, cpu, 1, f"{device} ran out of memory; patches were computed there one at a time and added up in main memory."),
             Placement(cpu, cpu, 1, f"{device} ran out of memory even for a single patch; the CPU was used instead."),
         ]
@@ -54,15 +56,16 @@ def run_with_fallback(network: nn.Module, volume: Tensor, patch: Sequence[int], 
         The logits, the maps by name, and the placement that worked.
 
     Raises:
-        torch.cuda.OutOfMemoryError: if the last placement runs out as well.
+        RuntimeError: if the last placement runs out as well, or for any other reason.
     """
     for placement in tries[:-1]:
         try:
             return (*run(network, volume, patch, overlap, names, placement, progress), placement)
-        except torch.cuda.OutOfMemoryError:
-            pass
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
         # Outside the handler: while it is active, its traceback keeps the tensors alive that have to go.
-        torch.cuda.empty_cache()
+        _empty_cache(placement.device)
     return (*run(network, volume, patch, overlap, names, tries[-1], progress), tries[-1])
 
 
@@ -95,7 +98,8 @@ def run(
     def predict(batch: Tensor) -> tuple[Tensor, ...]:
         nonlocal done
         progress.step(done / total)
-        with torch.autocast(placement.device.type, enabled=placement.device.type == "cuda"):
+        # Always "cuda": until torch 2.5 autocast refuses the name "mps", switched off or not.
+        with torch.autocast("cuda", enabled=placement.device.type == "cuda"):
             output = network(batch, return_attention=bool(ordered))
         done += len(batch)
         if not ordered:
@@ -115,6 +119,19 @@ def run(
     )
     outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     return outputs[0][0], {name: output[0] for name, output in zip(ordered, outputs[1:])}
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that a device has no memory left: CUDA has a class for it, mps says so in words, MONAI wraps either."""
+    causes = [error, error.__cause__]
+    return any(isinstance(cause, torch.cuda.OutOfMemoryError) or "out of memory" in str(cause) for cause in causes)
+
+
+def _empty_cache(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def _interval(patch: int, overlap: float, stride: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -30,19 +31,18 @@ class Code:
 
 @dataclass(frozen=True)
 class Label:
-    """One structure that a model segments. `color` is RGB, each 0..255."""
+    """One structure that a model segments.
+
+    `color` is RGB, each 0..255. `segment_id` names its segment in a segmentation: the same at every run, and no other model's.
+    """
 
     value: int
     name: str
     color: tuple[int, int, int]
+    segment_id: str
     category: Code
     type: Code
     modifier: Code | None = None
-
-    @property
-    def segment_id(self) -> str:
-        """Id of the segment in a segmentation, unique within a model and the same at every run."""
-        return f"AttentionSeg_{self.value}"
 
     @property
     def terminology_entry(self) -> str:
@@ -106,7 +106,7 @@ class Card:
         """
         try:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             msg = f"The model card {path} cannot be read ({error}); restore the file or install the model again."
             raise InputError(msg) from error
         return cls.from_document(document, str(path))
@@ -115,7 +115,7 @@ class Card:
     def from_document(cls, document: dict[str, Any], source: str = "model card") -> Card:
         """Validate a parsed card against the schema and the rules a schema cannot say. Raises InputError."""
         _check_schema(document, source)
-        labels = tuple(_label(entry) for entry in document["labels"])
+        labels = tuple(_label(entry, document["id"]) for entry in document["labels"])
         post = document.get("postprocessing", {})
         region = document["field_of_view"].get("size_mm")
         card = cls(
@@ -158,18 +158,33 @@ class Card:
             wrong = f"orientation '{self.orientation}'; it must name each axis once, such as RAS"
         elif self.needs_region and self.region_size is None:
             wrong = "field of view 'region' without size_mm"
+        else:
+            wrong = next(filter(None, (_wrong_range(channel) for channel in self.inputs)), None)
         if wrong:
             msg = f"{source} has {wrong}; correct the card or install the model again."
             raise InputError(msg)
 
 
+def with_weights(document: dict[str, Any], sha256: str, size: int) -> dict[str, Any]:
+    """A card with the check sum and the number of bytes of its weights; their license stays."""
+    given = document.get("weights")
+    return {**document, "weights": {**(given if isinstance(given, dict) else {}), "sha256": sha256, "bytes": size}}
+
+
 _AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 
 
-def _label(entry: dict[str, Any]) -> Label:
+def _wrong_range(channel: Channel) -> str | None:
+    kind = "percentiles" if channel.normalization["kind"] == "z-score" else "window"
+    low, high = channel.normalization[kind]
+    return None if low < high else f"{kind} of {low:g} to {high:g} for the input {channel.name}; the first must be below the second"
+
+
+def _label(entry: dict[str, Any], model_id: str) -> Label:
     terms = entry["terminology"]
     modifier = Code(**terms["modifier"]) if "modifier" in terms else None
-    return Label(entry["value"], entry["name"], tuple(entry["color"]), Code(**terms["category"]), Code(**terms["type"]), modifier)
+    segment_id = f"{model_id}_{entry['value']}"
+    return Label(entry["value"], entry["name"], tuple(entry["color"]), segment_id, Code(**terms["category"]), Code(**terms["type"]), modifier)
 
 
 @lru_cache(maxsize=1)
@@ -178,10 +193,28 @@ def schema() -> dict[str, Any]:
     return json.loads((Path(__file__).parent / "card.schema.json").read_text(encoding="utf-8"))
 
 
-def _check_schema(document: Any, source: str) -> None:
-    import jsonschema
+@lru_cache(maxsize=1)
+def _validator() -> Any:
+    """Stricter than JSON Schema: Python's JSON lets NaN and infinity pass as numbers, and the schema lets 16.0 pass as an integer."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
 
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(document))
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer})
+    return extend(Draft202012Validator, type_checker=types)(schema())
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(checker: object, value: object) -> bool:
+    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _check_schema(document: Any, source: str) -> None:
+    from jsonschema.exceptions import best_match
+
+    error = best_match(_validator().iter_errors(document))
     if error is not None:
         where = ".".join(str(part) for part in error.absolute_path) or "the card"
         msg = f"{source} breaks the schema of model cards at {where}: {error.message[:200]}; correct the card or install the model again."

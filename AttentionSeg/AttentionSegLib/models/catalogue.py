@@ -46,10 +46,13 @@ def model_folders() -> list[Path]:
 
 
 def list_models() -> list[Entry]:
-    """Every model there is, by id; of two with the same id the one searched first. Broken ones are listed with their problem."""
+    """Every model there is, by id; of two with the same id the one searched first. Broken ones are listed with their problem.
+
+    Hidden folders are passed over: a model in the making lies in one.
+    """
     entries: dict[str, Entry] = {}
     for parent in model_folders():
-        for card_path in sorted(parent.glob(f"*/{CARD_NAME}")):
+        for card_path in sorted(parent.glob(f"[!.]*/{CARD_NAME}")):
             entry = _entry(card_path)
             entries.setdefault(entry.id, entry)
     return [entries[key] for key in sorted(entries)]
@@ -59,19 +62,20 @@ def find_model(name: str | os.PathLike) -> Path:
     """The folder of a model.
 
     Args:
-        name: its id, or the path of a model folder.
+        name: its id, the path of a model folder, or the name of an installed one.
 
     Raises:
         InputError: if there is none of that name (naming the nearest), or it cannot be used.
     """
     if (Path(name) / CARD_NAME).is_file():
         return Path(name)
-    entries = {entry.id: entry for entry in list_models()}
+    models = list_models()
+    entries = {**{entry.folder.name: entry for entry in models}, **{entry.id: entry for entry in models}}
     entry = entries.get(str(name))
     if entry is None:
         near = get_close_matches(str(name), entries, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(entries) or 'none'}; `attentionseg models` lists them."
-        msg = f"There is no model '{name}'; {hint}"
+        known = f"there are {', '.join(entry.id for entry in models)}." if models else f"put model folders into {user_folder()}."
+        msg = f"There is no model '{name}'; {'did you mean ' + ' or '.join(near) + '?' if near else known}"
         raise InputError(msg)
     if entry.problem:
         raise InputError(entry.problem)

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..networks import build_network
-from .card import CARD_NAME, WEIGHTS_NAME, Card
+from .card import CARD_NAME, WEIGHTS_NAME, Card, with_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,12 @@ def load_model(folder: Path) -> Model:
     folder = Path(folder)
     card = Card.load(folder / CARD_NAME)
     state = _read_weights(folder / WEIGHTS_NAME, card)
-    network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
-    _check_fit(network.state_dict(), state, card)
-    network.load_state_dict(state)
+    # On the meta device nothing is allocated: a card from a stranger may ask for a network of any size.
+    with torch.device("meta"):
+        network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
+    expected = network.state_dict()
+    _check_fit(expected, state, card)
+    network.load_state_dict({name: value.to(expected[name].dtype, copy=True) for name, value in state.items()}, assign=True)
     return Model(card, network.eval(), folder)
 
 
@@ -51,10 +54,10 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module) -> Ca
     Args:
         folder: where to; must not exist yet.
         document: the card; `weights.sha256` and `weights.bytes` are filled in.
-        network: its weights are stored as float16.
+        network: its weights are stored as float16, those beyond the range of float16 as float32.
 
     Raises:
-        InputError: if the folder exists, or the card is not valid.
+        InputError: if the folder exists, the card is not valid, or a weight is NaN or infinite.
         OSError: if the disk does not take it.
     """
     folder = Path(folder)
@@ -64,23 +67,27 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module) -> Ca
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        state = {name: _halved(value) for name, value in network.state_dict().items()}
-        save_file(state, temporary / WEIGHTS_NAME)
-        content = (temporary / WEIGHTS_NAME).read_bytes()
-        document = {**document, "weights": {**document["weights"], "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}}
+        content = save({name: _halved(value, name) for name, value in network.state_dict().items()})
+        document = with_weights(document, hashlib.sha256(content).hexdigest(), len(content))
         card = Card.from_document(document, f"the card of {folder.name}")
+        (temporary / WEIGHTS_NAME).write_bytes(content)
         (temporary / CARD_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         temporary.chmod(0o755)
-        (temporary / WEIGHTS_NAME).chmod(0o644)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return card
 
 
-def _halved(value: Tensor) -> Tensor:
+def _halved(value: Tensor, name: str) -> Tensor:
     value = value.detach().cpu().contiguous()
-    return value.half() if value.is_floating_point() else value
+    if not value.is_floating_point():
+        return value
+    if not torch.isfinite(value).all():
+        msg = f"The weights '{name}' of the network hold NaN or infinite numbers; train it again with a lower learning rate."
+        raise InputError(msg)
+    half = value.half()
+    return half if torch.isfinite(half).all() else value.float()
 
 
 def _read_weights(path: Path, card: Card) -> dict[str, Tensor]:
@@ -94,14 +101,13 @@ def _read_weights(path: Path, card: Card) -> dict[str, Tensor]:
         msg = f"The weights {path} are not those of the card (their SHA-256 differs, {sizes}); install the model again."
         raise InputError(msg)
     try:
-        state = load(content)
-    except SafetensorError as error:
+        return load(content)
+    except (SafetensorError, KeyError) as error:
         msg = f"The weights {path} are not a safetensors file ({error}); install the model again."
         raise InputError(msg) from error
-    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
-def _check_fit(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], card: Card) -> None:
+def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], card: Card) -> None:
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     differing = [name for name in expected if name in found and expected[name].shape != found[name].shape]
     if missing or extra or differing:

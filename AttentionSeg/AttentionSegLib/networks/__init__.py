@@ -24,15 +24,15 @@ def build_network(name: str, in_channels: int, out_channels: int, arguments: dic
         arguments: the other arguments of its constructor.
 
     Raises:
-        InputError: if the name or an argument is unknown or out of range.
+        InputError: if the name or an argument is unknown or out of range, or the network does not fit into memory.
     """
     if name not in NETWORKS:
         msg = f"There is no network '{name}'; this version knows {', '.join(NETWORKS)}."
         raise InputError(msg)
     try:
         return NETWORKS[name](in_channels=in_channels, out_channels=out_channels, **arguments)
-    except (TypeError, ValueError) as error:
-        msg = f"The network '{name}' cannot be built with {arguments}: {error}"
+    except (TypeError, ValueError, RuntimeError) as error:
+        msg = f"The network '{name}' cannot be built with {arguments}: {str(error).splitlines()[0]}"
         raise InputError(msg) from error
 
 

@@ -146,17 +146,25 @@ def _check_arguments(
     msg = None
     if spatial_dims not in (2, 3):
         msg = f"spatial_dims is {spatial_dims}; it must be 2 or 3."
-    elif len(channels) < 2 or min(channels) < 1:
-        msg = f"channels is {channels}; give at least two levels of at least one feature."
+    elif not _are_counts(channels) or len(channels) < 2:
+        msg = f"channels is {channels}; give at least two levels, each a whole number of at least one feature."
     elif gate not in GATES:
         msg = f"There is no gate '{gate}'; choose one of {', '.join(GATES)}."
-    elif gates_per_level < 1:
-        msg = f"gates_per_level is {gates_per_level}; it must be at least 1."
+    elif not _are_counts([gates_per_level]):
+        msg = f"gates_per_level is {gates_per_level}; it must be a whole number of at least 1."
     if msg:
         raise ValueError(msg)
-    steps = [2] * (len(channels) - 1) if strides is None else list(strides)
-    steps = [(s,) * spatial_dims if isinstance(s, int) else tuple(s) for s in steps]
-    if len(steps) != len(channels) - 1 or any(len(s) != spatial_dims or min(s) < 1 for s in steps):
-        msg = f"strides is {strides}; give one step per pair of levels ({len(channels) - 1}), each a number or {spatial_dims} numbers of at least 1."
+    given = [2] * (len(channels) - 1) if strides is None else strides
+    steps = [(s,) * spatial_dims if isinstance(s, int) else s for s in given] if isinstance(given, (list, tuple)) else []
+    if len(steps) != len(channels) - 1 or any(not _are_counts(s) or len(s) != spatial_dims for s in steps):
+        msg = (
+            f"strides is {strides}; give one step per pair of levels ({len(channels) - 1}), "
+            f"each a whole number or {spatial_dims} whole numbers of at least 1."
+        )
         raise ValueError(msg)
-    return steps
+    return [tuple(s) for s in steps]
+
+
+def _are_counts(values: object) -> bool:
+    """Whether this is a list or tuple of whole numbers of at least 1. Cards come from JSON, where anything may stand."""
+    return isinstance(values, (list, tuple)) and all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)

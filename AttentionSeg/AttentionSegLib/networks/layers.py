@@ -1,9 +1,10 @@
-"""Layers in 1, 2 or 3 dimensions that the networks share."""
+"""Layers in 2 or 3 dimensions that the networks share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ _NORM = {
 _LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
-def convolution(spatial_dims: int, in_channels: int, out_channels: int, kernel: int | Sequence[int], bias: bool = True, **kwargs) -> nn.Module:
+def convolution(spatial_dims: int, in_channels: int, out_channels: int, kernel: int | Sequence[int], bias: bool = True, **kwargs: Any) -> nn.Module:
     """An n-dimensional convolution with Kaiming-normal weights and zero bias."""
     layer = _CONV[spatial_dims](in_channels, out_channels, kernel, bias=bias, **kwargs)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

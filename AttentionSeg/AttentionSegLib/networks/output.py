@@ -14,7 +14,7 @@ class NetworkOutput:
     Attributes:
         logits: [B, classes, *S] at the size of the input.
         attention: maps by name, each [B, 1, *S/stride] at the resolution they have in the network.
-        side_logits: logits of the coarser decoder levels, coarsest first, each [B, classes, *S]; empty without deep supervision.
+        side_logits: logits of each decoder level on its own, coarsest first, each [B, classes, *S]; empty without deep supervision.
     """
 
     logits: Tensor

@@ -34,7 +34,7 @@ def test_every_output_lies_exactly_on_its_input(published, affine):
     volume, nodes = published
     labels = make_labels()
     for value in (1, 2):
-        segment_id = f"AttentionSeg_{value}"
+        segment_id = f"hippocampus-t1_{value}"
         assert np.count_nonzero(voxels_of(nodes.segmentation, segment_id) != (labels == value)) == 0
         as_slicer_shows = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, segment_id, volume)
         assert np.count_nonzero(as_slicer_shows.transpose(2, 1, 0) != (labels == value)) == 0

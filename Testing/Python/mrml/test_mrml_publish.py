@@ -114,7 +114,7 @@ class TestTwoRuns:
         results = [publish(predict(volume, labels=mask), volume) for volume, mask in zip(volumes, labels)]
         assert results[0].folder_item != results[1].folder_item
         for volume, mask, nodes in zip(volumes, labels, results):
-            assert np.array_equal(voxels_of(nodes.segmentation, "AttentionSeg_1"), mask == 1)
+            assert np.array_equal(voxels_of(nodes.segmentation, "hippocampus-t1_1"), mask == 1)
             assert nodes.uncertainty.GetParentTransformNode() is volume.GetParentTransformNode()
             assert nodes.segmentation.GetNodeReference(nodes.segmentation.GetReferenceImageGeometryReferenceRole()) is volume
             inside = [hierarchy_of(scene).GetItemDataNode(item) for item in children(scene, nodes.folder_item)]
@@ -179,7 +179,7 @@ class TestFailure:
         with pytest.raises(RuntimeError):
             publish(self.broken(volume), volume)
         nodes = publish(predict(volume), volume)
-        assert np.array_equal(voxels_of(nodes.segmentation, "AttentionSeg_2"), make_labels() == 2)
+        assert np.array_equal(voxels_of(nodes.segmentation, "hippocampus-t1_2"), make_labels() == 2)
 
     @pytest.mark.parametrize("which", ["T1", "Result"])
     def test_a_node_removed_meanwhile(self, scene, volume, which):
@@ -200,7 +200,7 @@ def test_a_saved_scene_keeps_volumes_display_and_references(scene, volume, tmp_p
         return loaded.GetFirstNode(name, None, None, True)
 
     segmentation, gate, reloaded = get("T1 segmentation"), get("T1 gate_2"), get("T1")
-    assert np.array_equal(voxels_of(segmentation, "AttentionSeg_1"), make_labels() == 1)
+    assert np.array_equal(voxels_of(segmentation, "hippocampus-t1_1"), make_labels() == 1)
     assert segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole()) is reloaded
     gate_image = image_from_volumes([gate])
     assert np.array_equal(gate_image.voxels, prediction.attention["gate_2"].voxels)

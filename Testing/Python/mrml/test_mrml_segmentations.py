@@ -25,7 +25,7 @@ from scenes import (
     voxels_of,
 )
 
-ANTERIOR, POSTERIOR = "AttentionSeg_1", "AttentionSeg_2"
+ANTERIOR, POSTERIOR = "hippocampus-t1_1", "hippocampus-t1_2"
 
 
 @pytest.fixture

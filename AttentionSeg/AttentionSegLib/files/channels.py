@@ -1,0 +1,71 @@
+"""Reading several scans of one patient as the channels of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+
+from ..errors import InputError
+from ..image import Image, box_corners
+from .itk import array, to_itk
+from .scan import read_image
+
+SAME_PLACE_MM = 1e-4
+LEAST_COVERAGE = 0.9
+
+
+def read_images(paths: Sequence[Path | str]) -> Image:
+    """Read scans as channels on the grid of the first one.
+
+    A scan whose voxels lie within 1e-4 mm of the first one's is taken as it is. Any other is resampled by its place in the patient
+    (linearly, float32); where it does not reach, its smallest value is filled in.
+
+    Returns:
+        Voxels [C, I, J, K] in the common data type, with the affine and the name of the first scan.
+
+    Raises:
+        InputError: if there is no path, a scan cannot be read (see read_image), or one covers less than 90 % of the first one's voxels.
+    """
+    if not paths:
+        msg = "No scan was given; give one path per input channel of the model."
+        raise InputError(msg)
+    first = read_image(paths[0])
+    if len(paths) == 1:
+        return first
+    voxels = [first.voxels, *(_on_grid(read_image(path), first) for path in paths[1:])]
+    return Image(np.concatenate(voxels), first.affine, first.name)
+
+
+def _on_grid(image: Image, grid: Image) -> np.ndarray:
+    """The voxels [1, I, J, K] of `image` on the grid of another."""
+    if _same_grid(image, grid):
+        return image.voxels
+    reference = to_itk(grid)
+    moving = to_itk(image)
+    coverage = _coverage(moving, reference)
+    if coverage < LEAST_COVERAGE:
+        msg = (
+            f"{image.name} covers only {100 * coverage:.0f} % of the voxels of {grid.name} (at least {100 * LEAST_COVERAGE:.0f} % are needed); "
+            "register the scans, or give scans of the same part of the body."
+        )
+        raise InputError(msg)
+    outside = float(np.nanmin(image.voxels))
+    return array(SimpleITK.Resample(moving, reference, SimpleITK.Transform(), SimpleITK.sitkLinear, outside, SimpleITK.sitkFloat32))[None]
+
+
+def _coverage(moving: SimpleITK.Image, reference: SimpleITK.Image) -> float:
+    """Share of the voxels of `reference` that lie in `moving`."""
+    ones = SimpleITK.Image(moving.GetSize(), SimpleITK.sitkUInt8) + 1
+    ones.CopyInformation(moving)
+    inside = SimpleITK.Resample(ones, reference, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0.0)
+    return float(SimpleITK.GetArrayViewFromImage(inside).mean())
+
+
+def _same_grid(image: Image, grid: Image) -> bool:
+    if image.shape != grid.shape:
+        return False
+    corners = box_corners(np.zeros(3), np.array(grid.shape) - 1.0)
+    return bool(np.linalg.norm(image.to_ras(corners) - grid.to_ras(corners), axis=1).max() <= SAME_PLACE_MM)

@@ -1,0 +1,87 @@
+"""Between SimpleITK, whose physical space is LPS, and Image, whose is RAS; and the files that SimpleITK reads well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+
+from ..errors import InputError
+from ..image import Image, check_affine
+from .requirements import check_real, check_scalar, check_size
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep ITK's warnings off the console: what matters to the user is checked and said in a sentence."""
+    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def read_itk(path: Path, image_io: str) -> Image:
+    """Read an NRRD or MetaImage file, [1, I, J, K] in the data type of the file.
+
+    Args:
+        path: the file; of a detached header, the header.
+        image_io: `NrrdImageIO` or `MetaImageIO`.
+
+    Raises:
+        InputError: if the file is damaged, is not one real scalar 3D volume, or its geometry cannot be used.
+    """
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(image_io)
+    reader.SetFileName(str(path))
+    try:
+        with quiet():
+            reader.ReadImageInformation()
+            check_scalar(path, reader.GetNumberOfComponents())
+            check_real(path, reader.GetPixelIDValue() in COMPLEX)
+            shape = check_size(path, reader.GetSize())
+            affine = _affine(reader)
+            check_affine(affine, str(path))
+            image = reader.Execute()
+    except RuntimeError as error:
+        msg = f"{path} cannot be read ({reason(error)}); copy or export it again."
+        raise InputError(msg) from error
+    return Image(array(image).reshape(shape, order="F")[None], affine, str(path))
+
+
+def array(image: SimpleITK.Image) -> np.ndarray:
+    """The voxels of a scalar image with its first axis first."""
+    return SimpleITK.GetArrayFromImage(image).T
+
+
+def to_itk(image: Image) -> SimpleITK.Image:
+    """The first channel as a SimpleITK image."""
+    result = SimpleITK.GetImageFromArray(image.voxels[0].T)
+    affine = LPS_TO_RAS @ image.affine
+    result.SetSpacing(image.spacing.tolist())
+    result.SetDirection((affine[:3, :3] / image.spacing).ravel().tolist())
+    result.SetOrigin(affine[:3, 3].tolist())
+    return result
+
+
+def reason(error: RuntimeError) -> str:
+    """The part of an ITK exception that says what is wrong: its last line."""
+    return str(error).strip().splitlines()[-1].strip().replace("ITK ERROR: ", "").rstrip(".")
+
+
+def _affine(geometry: SimpleITK.ImageFileReader) -> np.ndarray:
+    """IJK to RAS mm of an image of 2 dimensions or more, by its first three."""
+    dimension = geometry.GetDimension()
+    count = min(dimension, 3)
+    affine = np.eye(4)
+    directions = np.reshape(geometry.GetDirection(), (dimension, dimension)) * geometry.GetSpacing()
+    affine[:count, :count] = directions[:count, :count]
+    affine[:count, 3] = geometry.GetOrigin()[:count]
+    return LPS_TO_RAS @ affine

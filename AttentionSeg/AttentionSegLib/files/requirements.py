@@ -1,0 +1,43 @@
+"""What a scan must be, whatever the format of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+
+from ..errors import InputError
+
+AXES = "IJK"
+
+
+def check_scalar(path: Path, components: int) -> None:
+    """Raise InputError if a voxel holds more than one number."""
+    if components > 1:
+        msg = f"{path} has {components} values per voxel (a color or vector image); give a scan with one value per voxel."
+        raise InputError(msg)
+
+
+def check_real(path: Path, is_complex: bool) -> None:
+    """Raise InputError if the voxels are complex numbers."""
+    if is_complex:
+        msg = f"{path} has complex numbers as voxels; give the magnitude image."
+        raise InputError(msg)
+
+
+def check_size(path: Path, size: Sequence[int]) -> tuple[int, int, int]:
+    """The voxels along I, J and K of an image of any number of dimensions.
+
+    Raises:
+        InputError: if there are several volumes, or fewer than 2 voxels along an axis.
+    """
+    volumes = prod(size[3:])
+    if volumes > 1:
+        msg = f"{path} holds {volumes} volumes of {' x '.join(map(str, size[:3]))} voxels; save one of them as a 3D file and give that."
+        raise InputError(msg)
+    shape = (*size[:3], 1, 1, 1)[:3]
+    thin = [axis for axis, count in zip(AXES, shape) if count < 2]
+    if thin:
+        msg = f"{path} has fewer than 2 voxels along {' and '.join(thin)} ({' x '.join(map(str, shape))}); give a 3D scan, not a single slice."
+        raise InputError(msg)
+    return shape

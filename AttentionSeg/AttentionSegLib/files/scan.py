@@ -1,0 +1,61 @@
+"""Reading one scan from disk, whatever its format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydicom.misc import is_dicom
+
+from ..errors import InputError
+from ..image import Image
+from .dicom import read_dicom_file, read_dicom_folder
+from .itk import read_itk
+from .names import extension
+from .nifti import read_nifti
+
+IMAGE_IO = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".seg.nrrd": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
+
+
+def read_image(path: Path | str) -> Image:
+    """Read a scan from NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a multi-frame DICOM file.
+
+    Returns:
+        Voxels [1, I, J, K] in the axis order and the data type of the file (rescaled values become floats where the file says so), with the
+        affine from IJK to RAS mm. The path is the name of the image.
+
+    Raises:
+        InputError: if the path is missing, unreadable, empty or of an unknown format; if the file is damaged or cut off; if it holds colors,
+            complex numbers, several volumes or fewer than 2 voxels along an axis; if its geometry is sheared, singular or not finite; or if
+            the slices of a DICOM series do not make one regular volume.
+    """
+    path = Path(path)
+    _check_readable(path)
+    if path.is_dir():
+        return read_dicom_folder(path)
+    ending = extension(path)
+    if ending in (".nii", ".nii.gz"):
+        return read_nifti(path)
+    if ending in IMAGE_IO:
+        return read_itk(path, IMAGE_IO[ending])
+    if is_dicom(path):
+        return read_dicom_file(path)
+    msg = f"{path} is not an image of a known format; give NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM."
+    raise InputError(msg)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+            return
+        with open(path, "rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError as error:
+        msg = f"There is no file or folder {path}; check the path."
+        raise InputError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be opened ({error.strerror}); check the path and the permissions."
+        raise InputError(msg) from error
+    if empty:
+        msg = f"{path} is an empty file; copy or export it again."
+        raise InputError(msg)

@@ -1,0 +1,98 @@
+"""Several scans of one patient as one image."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+from AttentionSegLib.errors import InputError
+from AttentionSegLib.files import read_image, read_images
+from geometries import ROTATIONS, affine_of, axes_of
+
+SHAPE = (20, 16, 12)
+GRID = affine_of(ROTATIONS["oblique"] @ axes_of("LIP"))
+SLOPE = np.array([0.5, -0.25, 0.75])
+
+
+def save(path, voxels, affine):
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+    return path
+
+
+def ramp(shape, affine) -> np.ndarray:
+    """A field that is linear in RAS, so that linear interpolation is exact."""
+    ijk = np.stack(np.meshgrid(*(np.arange(count) for count in shape), indexing="ij"), axis=-1)
+    return ((ijk @ affine[:3, :3].T + affine[:3, 3]) @ SLOPE).astype(np.float32)
+
+
+def around(shape, spacing, margin) -> tuple[tuple[int, int, int], np.ndarray]:
+    """A straight grid of another spacing that reaches `margin` mm beyond the oblique one on every side."""
+    corners = affine_ends(shape)
+    low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin
+    counts = tuple(int(count) for count in np.ceil((high - low) / spacing)) + np.ones(3, dtype=int)
+    return tuple(counts), affine_of(np.eye(3), np.array(spacing), low)
+
+
+def affine_ends(shape) -> np.ndarray:
+    ends = np.array([[i, j, k] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)])
+    return ends @ GRID[:3, :3].T + GRID[:3, 3]
+
+
+def test_same_grid_is_copied(tmp_path):
+    first = np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8)
+    second = np.random.default_rng(1).integers(-900, 900, SHAPE).astype(np.int16)
+    nudged = GRID.copy()
+    nudged[:3, 3] += 5e-5
+    image = read_images([save(tmp_path / "a.nii.gz", first, GRID), save(tmp_path / "b.nii.gz", second, nudged)])
+    np.testing.assert_array_equal(image.voxels, np.stack([first, second]))
+    assert image.voxels.dtype == np.int16
+    np.testing.assert_array_equal(image.affine, read_image(tmp_path / "a.nii.gz").affine)
+    assert image.name == str(tmp_path / "a.nii.gz")
+
+
+def test_another_grid_is_resampled_by_place(tmp_path):
+    shape, affine = around(SHAPE, (1.9, 1.1, 1.6), margin=3)
+    first = save(tmp_path / "a.nii.gz", np.zeros(SHAPE, np.int16), GRID)
+    second = save(tmp_path / "b.nii.gz", ramp(shape, affine), affine)
+    image = read_images([first, second])
+    np.testing.assert_allclose(image.voxels[1], ramp(SHAPE, GRID), atol=1e-3)
+
+
+def test_same_shape_elsewhere_is_not_copied(tmp_path):
+    shifted = GRID.copy()
+    shifted[:3, 3] += GRID[:3, 0] * 0.5
+    first = save(tmp_path / "a.nii.gz", np.zeros(SHAPE, np.int16), GRID)
+    second = save(tmp_path / "b.nii.gz", ramp(SHAPE, shifted), shifted)
+    image = read_images([first, second])
+    np.testing.assert_allclose(image.voxels[1, 1:], ramp(SHAPE, GRID)[1:], atol=1e-3)
+
+
+def test_smallest_value_where_a_scan_does_not_reach(tmp_path):
+    shifted = GRID.copy()
+    shifted[:3, 3] += GRID[:3, 0]
+    first = save(tmp_path / "a.nii.gz", np.zeros(SHAPE, np.int16), GRID)
+    second = save(tmp_path / "b.nii.gz", np.random.default_rng(0).integers(-1000, 3000, SHAPE).astype(np.int16), shifted)
+    image = read_images([first, second])
+    assert (image.voxels[1, 0] == read_image(second).voxels.min()).all()
+
+
+def test_too_little_in_common(tmp_path):
+    shifted = GRID.copy()
+    shifted[:3, 3] += GRID[:3, 0] * 5
+    first = save(tmp_path / "t1.nii.gz", np.zeros(SHAPE, np.int16), GRID)
+    second = save(tmp_path / "flair.nii.gz", np.zeros(SHAPE, np.int16), shifted)
+    with pytest.raises(InputError, match=r"flair.nii.gz covers only 75 % of the voxels of .*t1.nii.gz .at least 90 %.*register"):
+        read_images([first, second])
+
+
+def test_one_and_none(tmp_path):
+    voxels = np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8)
+    np.testing.assert_array_equal(read_images([save(tmp_path / "a.nii.gz", voxels, GRID)]).voxels[0], voxels)
+    with pytest.raises(InputError, match="No scan was given"):
+        read_images([])
+
+
+def test_which_one_is_broken(tmp_path):
+    first = save(tmp_path / "a.nii.gz", np.zeros(SHAPE, np.int16), GRID)
+    with pytest.raises(InputError, match=r"no file or folder .*b.nii.gz"):
+        read_images([first, tmp_path / "b.nii.gz"])

@@ -1,0 +1,222 @@
+"""Whatever path a user gives: it reads exactly, or one sentence says why not."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK
+from AttentionSegLib.errors import InputError
+from AttentionSegLib.files import read_image, scan_stem
+from geometries import affine_of, all_affines, axes_of, farthest
+
+SHAPE = (6, 5, 4)
+NRRD = "NRRD0005\ntype: short\nendian: little\nencoding: raw\n"
+META = "ObjectType = Image\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+
+
+@pytest.fixture
+def voxels() -> np.ndarray:
+    return np.random.default_rng(3).integers(-200, 200, SHAPE).astype(np.int16)
+
+
+def write_nrrd(path, fields, voxels):
+    path.write_bytes((NRRD + "".join(f"{key}: {value}\n" for key, value in fields.items()) + "\n").encode() + voxels.tobytes(order="F"))
+    return path
+
+
+def nrrd_fields(affine, space="right-anterior-superior", **changes):
+    vectors = ["({},{},{})".format(*column.tolist()) for column in affine[:3].T]
+    fields = {"dimension": 3, "sizes": "6 5 4", "kinds": "domain domain domain", "space": space}
+    return {**fields, "space directions": " ".join(vectors[:3]), "space origin": vectors[3], **changes}
+
+
+def write_meta(path, voxels, **changes):
+    fields = {"NDims": 3, "TransformMatrix": "1 0 0 0 1 0 0 0 1", "Offset": "1 2 3", "ElementSpacing": "1 2 3", "DimSize": "6 5 4"}
+    fields = {**fields, "ElementType": "MET_SHORT", **changes, "ElementDataFile": "LOCAL"}
+    path.write_bytes((META + "".join(f"{key} = {value}\n" for key, value in fields.items())).encode() + voxels.tobytes(order="F"))
+    return path
+
+
+class TestNrrdAndMetaImage:
+    def test_every_axis_order_and_handedness(self, tmp_path, voxels):
+        for affine in all_affines():
+            image = read_image(write_nrrd(tmp_path / "scan.nrrd", nrrd_fields(affine), voxels))
+            np.testing.assert_array_equal(image.voxels[0], voxels)
+            assert farthest(image.affine, affine, SHAPE) < 1e-9
+
+    @pytest.mark.parametrize(
+        ("space", "signs"),
+        [("left-posterior-superior", (-1, -1, 1)), ("LPS", (-1, -1, 1)), ("RAS", (1, 1, 1)), ("left-anterior-superior", (-1, 1, 1))],
+    )
+    def test_spaces_of_nrrd(self, tmp_path, voxels, space, signs):
+        affine = all_affines()[-1]
+        image = read_image(write_nrrd(tmp_path / "scan.nrrd", nrrd_fields(affine, space), voxels))
+        assert farthest(image.affine, np.diag([*signs, 1]) @ affine, SHAPE) < 1e-9
+
+    @pytest.mark.parametrize("ending", ["nrrd", "nhdr", "mha", "mhd"])
+    @pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "f4", "f8"])
+    def test_written_by_itk(self, tmp_path, voxels, ending, kind):
+        path = tmp_path / f"Aufnahme ä 1.{ending}"
+        image = SimpleITK.GetImageFromArray(voxels.astype(kind).T)
+        image.SetSpacing([0.7, 1.3, 2.9])
+        image.SetOrigin([10, 20, 30])
+        image.SetDirection([0, 1, 0, 0, 0, -1, 1, 0, 0])
+        SimpleITK.WriteImage(image, str(path), ending in ("nrrd", "mha"))
+        read = read_image(path)
+        assert read.voxels.dtype == np.dtype(kind)
+        np.testing.assert_array_equal(read.voxels[0], voxels.astype(kind))
+        np.testing.assert_allclose(read.affine, [[0, -1.3, 0, -10], [0, 0, 2.9, -20], [0.7, 0, 0, 30], [0, 0, 0, 1]], atol=1e-12)
+
+    @pytest.mark.parametrize(
+        ("fields", "sentence"),
+        [
+            ({"space directions": "(2,0,0) (1,3,0) (0,0,4)"}, "sheared"),
+            ({"space directions": "(2,0,0) (0,0,0) (0,0,4)"}, "affine with NaN or infinite numbers"),
+            ({"space directions": "(2,0,0) (0,nan,0) (0,0,4)"}, "cannot be read"),
+            ({"sizes": "6 5 400"}, "cannot be read"),
+            ({"sizes": "30 4 1"}, "fewer than 2 voxels along K"),
+            ({"dimension": 4, "sizes": "2 3 5 4", "kinds": "list domain domain domain"}, "2 values per voxel"),
+        ],
+    )
+    def test_nrrd_that_cannot_be_used(self, tmp_path, voxels, fields, sentence):
+        fields = nrrd_fields(affine_of(axes_of("RAS")), **fields)
+        if fields["dimension"] == 4:
+            fields["space directions"] = f"none {fields['space directions']}"
+        with pytest.raises(InputError, match=sentence):
+            read_image(write_nrrd(tmp_path / "scan.nrrd", fields, voxels))
+
+    def test_series_in_nrrd(self, tmp_path, voxels):
+        fields = {"dimension": 4, "sizes": "6 5 2 2", "spacings": "1 1 1 1"}
+        with pytest.raises(InputError, match="holds 2 volumes of 6 x 5 x 2 voxels"):
+            read_image(write_nrrd(tmp_path / "scan.nrrd", fields, voxels))
+
+    def test_one_volume_in_four_dimensions(self, tmp_path, voxels):
+        fields = {"NDims": 4, "TransformMatrix": "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1", "Offset": "1 2 3 9", "ElementSpacing": "1 2 3 9"}
+        image = read_image(write_meta(tmp_path / "scan.mha", voxels, **fields, DimSize="6 5 4 1"))
+        np.testing.assert_array_equal(image.voxels[0], voxels)
+        np.testing.assert_array_equal(image.affine, [[-1, 0, 0, -1], [0, -2, 0, -2], [0, 0, 3, 3], [0, 0, 0, 1]])
+
+    @pytest.mark.parametrize(
+        ("fields", "sentence"),
+        [
+            ({"TransformMatrix": "1 0 0 .1 1 0 0 0 1"}, "sheared"),
+            ({"ElementSpacing": "0 2 3"}, "voxel spacing of 0 x 2 x 3 mm"),
+            ({"TransformMatrix": "0 0 0 0 0 0 0 0 0"}, "voxel spacing of 0 x 0 x 0 mm"),
+            ({"DimSize": "6 5 400"}, "cannot be read"),
+            ({"DimSize": "3 5 4", "ElementNumberOfChannels": 2}, "2 values per voxel"),
+        ],
+    )
+    def test_metaimage_that_cannot_be_used(self, tmp_path, voxels, fields, sentence):
+        with pytest.raises(InputError, match=sentence):
+            read_image(write_meta(tmp_path / "scan.mha", voxels, **fields))
+
+    def test_data_file_that_is_missing(self, tmp_path):
+        SimpleITK.WriteImage(SimpleITK.Image(5, 5, 5, SimpleITK.sitkInt16), str(tmp_path / "scan.nhdr"))
+        (tmp_path / "scan.raw").unlink()
+        with pytest.raises(InputError, match=r"scan.nhdr cannot be read"):
+            read_image(tmp_path / "scan.nhdr")
+
+
+class TestPaths:
+    @pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz", "scan.nrrd", "scan.mha", "scan.dcm", "scan", "scan.seg.nrrd"])
+    def test_missing_empty_and_junk(self, tmp_path, name):
+        path = tmp_path / name
+        with pytest.raises(InputError, match=r"no file or folder .*scan"):
+            read_image(path)
+        path.touch()
+        with pytest.raises(InputError, match="is an empty file"):
+            read_image(path)
+        path.write_bytes(b"junk " * 200)
+        with pytest.raises(InputError, match=re.escape(str(path))):
+            read_image(path)
+
+    def test_unknown_format(self, tmp_path):
+        (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+        with pytest.raises(InputError, match=r"picture.png is not an image of a known format; give NIfTI .* or DICOM"):
+            read_image(tmp_path / "picture.png")
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
+    def test_forbidden(self, tmp_path):
+        (tmp_path / "scan.nii").write_bytes(b"x")
+        (tmp_path / "scan.nii").chmod(0)
+        with pytest.raises(InputError, match="cannot be opened"):
+            read_image(tmp_path / "scan.nii")
+
+    def test_text_and_capitals_and_spaces(self, tmp_path, voxels):
+        path = tmp_path / "Ära 1 (final).NII.GZ"
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "scan.nii.gz")
+        (tmp_path / "scan.nii.gz").rename(path)
+        image = read_image(str(path))
+        np.testing.assert_array_equal(image.voxels[0], voxels)
+        assert image.name == str(path)
+
+    def test_nothing_is_printed(self, tmp_path, capfd, voxels):
+        for directions in ("(2,0,0) (0,0,0) (0,0,4)", "(2,0,0) (1,3,0) (0,0,4)"):
+            with pytest.raises(InputError):
+                read_image(write_nrrd(tmp_path / "scan.nrrd", nrrd_fields(np.eye(4), **{"space directions": directions}), voxels))
+        assert capfd.readouterr() == ("", "")
+
+    @pytest.mark.parametrize(
+        ("path", "stem"),
+        [
+            ("a/b/patient 1.nii.gz", "patient_1"),
+            ("T1.2.NRRD", "T1.2"),
+            ("Köpfe/Fuß.seg.nrrd", "Fuß"),
+            ("a/1.2.840.10008", "1.2.840.10008"),
+            ("scan:*?.mha", "scan_"),
+            ("slice.dcm", "slice"),
+            (".nii.gz", "scan"),
+            (".hidden.nii", "hidden"),
+        ],
+    )
+    def test_stem(self, path, stem):
+        assert scan_stem(path) == stem
+
+    def test_stem_of_a_folder(self, tmp_path, monkeypatch):
+        (tmp_path / "series 3.nii").mkdir()
+        assert scan_stem(tmp_path / "series 3.nii") == "series_3.nii"
+        monkeypatch.chdir(tmp_path / "series 3.nii")
+        assert scan_stem(".") == "series_3.nii"
+
+
+class TestRealScans:
+    def test_nifti_like_nibabel(self, data_folder):
+        paths = sorted((data_folder / "robustness").glob("*.nii.gz"))
+        assert paths
+        for path in paths:
+            image, expected = read_image(path), nibabel.load(path)
+            assert farthest(image.affine, expected.affine, image.shape) < 1e-4
+            assert image.shape == expected.shape
+            some = (slice(None), slice(None), slice(1, None, 6))
+            np.testing.assert_allclose(image.voxels[0][some], expected.dataobj[some], rtol=1e-5, atol=1e-5)
+
+    def test_nrrd_like_its_header(self, data_folder):
+        image = read_image(data_folder / "robustness" / "prostate_phantom_subvolume.nrrd")
+        assert image.shape == (82, 67, 13)
+        np.testing.assert_allclose(image.spacing, (0.5, 0.5, 3.0), atol=1e-6)
+
+    def test_single_dicom_files_get_a_sentence(self, data_folder):
+        paths = sorted((data_folder / "robustness" / "dicom_single_files").iterdir())
+        assert paths
+        for path in paths:
+            color = "rgb" in path.name
+            with pytest.raises(InputError, match=f"{path.name} has 3 values per voxel" if color else f"{path.name} holds 1 slice"):
+                read_image(path)
+
+    def test_encodings_of_dicom(self, data_folder, tmp_path):
+        pixels = pydicom.dcmread(data_folder / "robustness" / "dicom_single_files" / "MR_small.dcm").pixel_array
+        for path in sorted((data_folder / "robustness" / "dicom_single_files").glob("MR_small*")):
+            folder = tmp_path / path.stem
+            folder.mkdir()
+            for k in range(3):
+                dataset = pydicom.dcmread(path)
+                dataset.ImagePositionPatient[2] = 1.5 * k
+                dataset.save_as(folder / f"{2 - k}.dcm")
+            image = read_image(folder)
+            np.testing.assert_array_equal(image.voxels[0], np.repeat(pixels.T[..., None], 3, axis=2))
+            np.testing.assert_allclose(image.spacing, (0.3125, 0.3125, 1.5))
