@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +19,12 @@ RESEARCH_ONLY = "For research only; not a medical device."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0 when all that was asked for was written, 2 for bad input, 130 when interrupted."""
+    """Run a command.
+
+    Returns:
+        The exit code: 0 when all that was asked for was written, 2 for bad input, 1 when a disk or folder failed, 130 when interrupted.
+    """
+    _print_any_text()
     options = _parser().parse_args(_joined_region(sys.argv[1:] if arguments is None else list(arguments)))
     try:
         return options.run(options)
@@ -31,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("attentionseg: interrupted, nothing was written.", file=sys.stderr)
         return 130
+
+
+def _print_any_text() -> None:
+    # Labels and paths may hold letters that the terminal's encoding lacks; they must not end a run whose results are written.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _joined_region(arguments: list[str]) -> list[str]:
@@ -70,8 +82,8 @@ def _segment(options: argparse.Namespace) -> int:
     from .models.card import CARD_NAME
     from .region import Region
 
-    region = Region.parse(options.region) if options.region else None
-    attention = {"all": True, "none": False}.get(options.attention, options.attention.split(","))
+    region = None if options.region is None else Region.parse(options.region)
+    attention = {"all": True, "none": False}.get(options.attention, [name.strip() for name in options.attention.split(",")])
     folder = find_model(options.model)
     image = read_case(Card.load(folder / CARD_NAME), options.inputs, region)
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +57,7 @@ def segment_case(
 
     Raises:
         InputError: before any work, if a scan, the region, a name or the folder cannot be used.
-        OSError: if a file cannot be written; no result file is left then.
+        InputError, OSError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
     """
     image = read_case(predictor.model.card, inputs, region)
     return write_case(predictor, image, inputs, output, region, attention, file_format, on_progress, cancel)
@@ -90,9 +90,9 @@ def write_case(
         msg = f"There is no format '{file_format}'; choose one of {', '.join(ENDINGS)}."
         raise InputError(msg)
     predictor.check(image, region, attention)
-    folder = check_output_folder(output)
-    prediction = predictor(image, region, attention, on_progress=on_progress, cancel=cancel)
-    return CaseResult(prediction, _write(prediction, image, inputs, folder, region, file_format))
+    with _output_folder(output) as folder:
+        prediction = predictor(image, region, attention, on_progress=on_progress, cancel=cancel)
+        return CaseResult(prediction, _write(prediction, image, inputs, folder, region, file_format))
 
 
 def _write(
@@ -108,17 +108,59 @@ def _write(
         write_overview(image, prediction, stage / f"{stem}_overview.png", title=stem)
         first, report = f"{stem}_segmentation{segmentation_ending}", f"{stem}_report.json"
         names = [first, *sorted(path.name for path in stage.iterdir() if path.name != first), report]
-        write_report(run_report(prediction, [os.fspath(path) for path in inputs], region, names), stage / report)
+        # A file name need not be valid text; a report must be.
+        scans = [os.fsencode(path).decode("utf-8", "replace") for path in inputs]
+        write_report(run_report(prediction, scans, region, names), stage / report)
     return tuple(folder / name for name in names)
 
 
 @contextmanager
-def all_or_none(folder: Path) -> Iterator[Path]:
-    """A hidden folder to write into, whose files move to `folder` once everything is written."""
-    stage = Path(tempfile.mkdtemp(prefix=".attentionseg-", dir=folder))
+def _output_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """The folder for the results; if the block fails, folders that were made for it are gone again."""
+    missing = [folder for folder in (Path(path), *Path(path).parents) if not os.path.exists(folder)]
+    folder = check_output_folder(path)
     try:
-        yield stage
-        for path in sorted(stage.iterdir()):
-            os.replace(path, folder / path.name)
+        yield folder
+    except BaseException:
+        # Another run may have put its results there meanwhile: a folder that is not empty stays.
+        with suppress(OSError):
+            for empty in missing:
+                empty.rmdir()
+        raise
+
+
+@contextmanager
+def all_or_none(folder: Path) -> Iterator[Path]:
+    """A hidden folder to write into, whose files move to `folder` once everything is written.
+
+    Files of the same names make way for them. If the block or a move fails, `folder` is as it was before.
+    """
+    hidden = Path(tempfile.mkdtemp(prefix=".attentionseg-", dir=folder))
+    new, old = hidden / "new", hidden / "old"
+    try:
+        new.mkdir()
+        old.mkdir()
+        yield new
+        _move_all(new, folder, old)
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _move_all(new: Path, folder: Path, old: Path) -> None:
+    names = sorted(path.name for path in new.iterdir())
+    for name in names:
+        if (folder / name).is_dir():
+            msg = f"There is a folder at {folder / name}, where a result file belongs; move it, or choose another folder for the results."
+            raise InputError(msg)
+    try:
+        for name in names:
+            if (folder / name).exists():
+                os.replace(folder / name, old / name)
+            os.replace(new / name, folder / name)
+    except BaseException:
+        for name in names:
+            if (old / name).exists():
+                os.replace(old / name, folder / name)
+            elif not (new / name).exists():
+                (folder / name).unlink(missing_ok=True)
+        raise

@@ -61,7 +61,7 @@ def working_grid(image: Image, roi: Region | None, card: Card, patch: Sequence[i
         stop = np.clip(np.floor(box.max(0) - first_center + SAME) + 1, start + 1, count)
 
     wanted = (stop - start).astype(int)
-    grown = [max(-(-n // m) * m, patch) for n, m, patch in zip(wanted, multiple, patch)]
+    grown = [int(max(-(-n // m) * m, patch)) for n, m, patch in zip(wanted, multiple, patch)]
     before = (np.array(grown) - wanted) // 2
     affine = np.eye(4)
     affine[:3, :3] = directions * spacing
@@ -90,8 +90,8 @@ def prepare(image: Image, roi: Region | None, grid: WorkingGrid, card: Card) -> 
         msg = f"{image.name} is too thin there to hold a voxel of the model's grid ({size} mm); choose a larger region, or another scan."
         raise InputError(msg)
     counted = valid & _field_mask(grid, roi)
-    # A region so small, or so much at the edge of an oblique image, that it holds no working voxel is judged by what is around it.
-    counted = counted if counted.any() else valid
+    # A region too small, or too far at the edge of an oblique image, for statistics of its own is judged by what is around it.
+    counted = counted if counted.sum() > 1 else valid
     result = torch.zeros_like(working)
     valid = torch.from_numpy(valid)
     for channel, source, target in zip(card.inputs, working, result):

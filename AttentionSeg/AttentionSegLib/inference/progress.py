@@ -39,7 +39,7 @@ class Progress:
             msg = f"Cancelled during '{self._stage}'."
             raise Cancelled(msg)
         if self._report is not None:
-            done = self._done + STAGES[self._stage] * fraction
+            done = float(self._done + STAGES[self._stage] * fraction)
             elapsed = time.monotonic() - self._start
             self._report(done, self._stage, elapsed / done * (1 - done) if done > 0.1 else None)
 

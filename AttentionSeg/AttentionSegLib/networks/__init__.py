@@ -32,7 +32,8 @@ def build_network(name: str, in_channels: int, out_channels: int, arguments: dic
     try:
         return NETWORKS[name](in_channels=in_channels, out_channels=out_channels, **arguments)
     except (TypeError, ValueError, RuntimeError) as error:
-        msg = f"The network '{name}' cannot be built with {arguments}: {str(error).splitlines()[0]}"
+        reason = str(error).partition("\n")[0]
+        msg = f"The network '{name}' cannot be built with {arguments}: {reason}"
         raise InputError(msg) from error
 
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..models import save_model
 from .recipe import Recipe, find_cases
-from .trainer import train
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def main() -> int:
@@ -31,13 +35,27 @@ def main() -> int:
             raise InputError(msg)
         recipe = Recipe.load(options.recipe)
         cases = find_cases(options.images, options.labels, options.split)
-        network = train(recipe, recipe.draft_card(), cases, options.work, options.device)
+        card = recipe.draft_card()
+        train = _import_train()
+        network = train(recipe, card, cases, options.work, options.device)
         save_model(options.output, recipe.finished_card(cases), network)
     except InputError as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
     print(options.output)
     return 0
+
+
+def _import_train() -> Callable[..., nn.Module]:
+    """`train`. Raises InputError where lightning, which only training needs, is missing."""
+    try:
+        from .trainer import train
+    except ModuleNotFoundError as error:
+        if error.name != "lightning":
+            raise
+        msg = "Training needs the package lightning, which is not installed; run: pip install 'lightning>=2.1'"
+        raise InputError(msg) from error
+    return train
 
 
 if __name__ == "__main__":

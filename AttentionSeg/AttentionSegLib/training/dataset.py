@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from ..errors import InputError
 from ..files import read_image
+from ..inference.checks import check_input
 from ..inference.preprocessing import prepare, working_grid
 from ..inference.resampling import sample, voxel_map
 from ..models import Card
@@ -23,9 +24,10 @@ def prepare_case(case: Case, card: Card) -> tuple[Tensor, Tensor]:
         The normalized image [C, I, J, K] float32, and the label values [1, I, J, K] uint8.
 
     Raises:
-        InputError: if image and label map differ in shape, or the map holds values that the card does not name.
+        InputError: if the model cannot work on the image, image and label map differ in shape, or the map holds values that the card does not name.
     """
     image, label = read_image(case.image), read_image(case.label)
+    check_input(image, None, card)
     if image.shape != label.shape or not np.allclose(image.affine, label.affine, atol=1e-3):
         msg = f"Case {case.id}: image ({image.shape}) and label map ({label.shape}) do not lie on one grid; resample one to the other."
         raise InputError(msg)
@@ -40,9 +42,9 @@ def prepare_case(case: Case, card: Card) -> tuple[Tensor, Tensor]:
 
 
 def augmentation(recipe: Recipe) -> mt.Compose:
-    """Random changes of a patch: pose and size, mirror image, contrast, bias field, noise, blur and resolution."""
+    """Random changes of a patch: pose and size, mirror image, contrast, bias field, noise, blur and resolution. torch's seed rules them."""
     both = ["image", "label"]
-    return mt.Compose(
+    changes = mt.Compose(
         [
             mt.RandAffined(
                 both,
@@ -65,6 +67,7 @@ def augmentation(recipe: Recipe) -> mt.Compose:
             mt.RandShiftIntensityd(["image"], offsets=0.2, prob=0.5),
         ]
     )
+    return changes.set_random_state(seed=torch.initial_seed() % 2**32)
 
 
 class CaseDataset(Dataset):

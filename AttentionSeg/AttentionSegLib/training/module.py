@@ -55,7 +55,7 @@ class SegmentationModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         per_label = torch.stack(self.dice).nanmean(0)
         self.dice.clear()
-        self.log("val_dice", per_label.mean(), prog_bar=True)
+        self.log("val_dice", per_label.nanmean(), prog_bar=True)
         for value, dice in enumerate(per_label, start=1):
             self.log(f"val_dice_{value}", dice)
 
