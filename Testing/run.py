@@ -22,11 +22,8 @@ COVERAGE = 90
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    demo = commands.add_parser("demo", help="segment both hippocampi of a public head, or those of a scan of your own")
-    demo.add_argument("arguments", nargs=argparse.REMAINDER, metavar="[SCAN] [--output DIR]", help="see Testing/demo.py")
-    test = commands.add_parser("test", help="run the tests with coverage")
-    test.add_argument("arguments", nargs=argparse.REMAINDER, metavar="[PYTEST OPTION ...]", help="handed to pytest; without any, everything runs")
+    parser.add_argument("command", choices=("demo", "test"), help="demo: segment both hippocampi of a head; test: run the tests with coverage")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="handed on: `demo --help` tells the demo's; for test, options of pytest")
     options = parser.parse_args()
 
     python = prepare_environment()
