@@ -45,8 +45,9 @@ def prepare_environment() -> str:
     print(f"Installing into {ENVIRONMENT} (some minutes, about 2 GB; only this once) ...", flush=True)
     venv.create(ENVIRONMENT, with_pip=True, clear=not python.is_file())
     # torch comes first and pinned, so that no other package asks pip for a newer and larger build.
+    # --no-compile: of the many thousand files only those that are imported get compiled, when they are.
     for arguments in (["-r", str(REQUIREMENTS)], ["-e", f"{REPOSITORY}[training]"]):
-        code = run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+        code = run(str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", *arguments)
         if code:
             sys.exit(f"pip failed with exit code {code}; its last lines above say why. Mend that and run the same command again.")
     STAMP.write_text(wanted)

@@ -23,7 +23,9 @@ class ProgressDisplay:
         if self._stream.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=100, file=self._stream, bar_format="{desc:<10}|{bar:30}| {n:3.0f} %{postfix}", leave=False)
+            # miniters=0: otherwise tqdm learns the pace of the quick first stage, and shows nothing for seconds in a slow one.
+            form = "{desc:<10}|{bar:30}| {n:3.0f} %{postfix}"
+            self._bar = tqdm(total=100, file=self._stream, bar_format=form, leave=False, miniters=0)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -33,9 +35,13 @@ class ProgressDisplay:
     def __call__(self, fraction: float, stage: str, seconds_left: float | None) -> None:
         left = "" if seconds_left is None or fraction >= 1 else f", {seconds_left:.0f} s left"
         if self._bar is not None:
+            new_stage = stage != self._last[0]
+            self._last = (stage, -1)
             self._bar.set_description_str(stage, refresh=False)
             self._bar.set_postfix_str(left.lstrip(", "), refresh=False)
             self._bar.update(100 * fraction - self._bar.n)
+            if new_stage:
+                self._bar.refresh()
             return
         tenth = int(fraction * LINES)
         if (stage, tenth) != self._last:

@@ -45,9 +45,7 @@ def storages() -> Iterator[Storage]:
     return (Storage(order, backward) for order in permutations(range(3)) for backward in product((False, True), repeat=3))
 
 
-def affine_around(
-    center: tuple[float, float, float], shape: tuple[int, int, int], axes: np.ndarray, spacing: tuple[float, float, float]
-) -> np.ndarray:
+def affine_around(center: Sequence[float], shape: Sequence[int], axes: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """The affine of a grid whose middle lies at `center`, RAS mm."""
     affine = np.eye(4)
     affine[:3, :3] = axes * spacing

@@ -32,11 +32,11 @@ class FieldOfView:
     high: np.ndarray
 
     def plane(self, view: str, pixels: int) -> Plane:
-        """The square plane of that view which just holds the box."""
-        across, up, through = VIEWS[view]
+        """The square plane of that view which holds the box, at the same scale in every view."""
+        through = VIEWS[view][2]
         center = (self.low + self.high) / 2
         center[through] = self.focus[through]
-        side = max(self.high[across] - self.low[across], self.high[up] - self.low[up])
+        side = (self.high - self.low).max()
         return Plane(view, tuple(float(c) for c in center), float(side), pixels)
 
 

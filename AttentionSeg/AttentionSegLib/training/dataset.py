@@ -62,7 +62,8 @@ def augmentation(recipe: Recipe) -> mt.Compose:
             mt.RandBiasFieldd(["image"], prob=0.15, coeff_range=(-0.2, 0.2)),
             mt.RandGaussianNoised(["image"], prob=0.3, std=0.15),
             mt.RandGaussianSmoothd(["image"], prob=0.2, sigma_x=(0.4, 1.0), sigma_y=(0.4, 1.0), sigma_z=(0.4, 1.0)),
-            mt.RandSimulateLowResolutiond(["image"], prob=0.15, zoom_range=(0.5, 1.0)),
+            # Plain "nearest" would move the image by up to a voxel against its label.
+            mt.RandSimulateLowResolutiond(["image"], prob=0.15, zoom_range=(0.5, 1.0), downsample_mode="nearest-exact"),
             mt.RandScaleIntensityd(["image"], factors=0.2, prob=0.5),
             mt.RandShiftIntensityd(["image"], offsets=0.2, prob=0.5),
         ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 GEOMETRIES = {
-    "2d, four levels": (2, (96, 96), (2, 2, 2), [(40, 48), (48, 40)]),
+    "2d, four levels": (2, (144, 136), (2, 2, 2), [(64, 64), (72, 64)]),
     "3d": (3, (48, 44, 44), (2, 2), [(20, 20, 20), (24, 20, 20)]),
     "anisotropic": (3, (28, 44, 44), ((1, 2, 2), 2), [(14, 20, 20), (12, 20, 20)]),
 }

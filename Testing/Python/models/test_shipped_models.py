@@ -1,0 +1,55 @@
+"""The models that ship: each can be used as it lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from AttentionSegLib.models import Card, find_model, load_model
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SHIPPED = REPOSITORY / "Resources" / "Models"
+FOLDERS = sorted(path for path in SHIPPED.iterdir() if path.is_dir())
+CARD, WEIGHTS = "model.json", "weights.safetensors"
+
+
+@pytest.fixture(params=FOLDERS, ids=[folder.name for folder in FOLDERS])
+def folder(request) -> Path:
+    return request.param
+
+
+def test_it_loads_with_a_valid_card_and_the_right_check_sum(folder):
+    model = load_model(folder)
+    assert model.card.weights_bytes == (folder / WEIGHTS).stat().st_size
+    assert all(value.isfinite().all() for value in model.network.state_dict().values())
+
+
+def test_its_folder_has_its_id_and_nothing_but_card_and_weights(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("ATTENTIONSEG_MODELS", raising=False)
+    assert Card.load(folder / CARD).id == folder.name
+    assert find_model(folder.name) == folder
+    assert sorted(path.name for path in folder.iterdir()) == [CARD, WEIGHTS]
+
+
+def test_it_predicts_a_patch(folder):
+    model = load_model(folder)
+    patch = torch.randn(1, len(model.card.inputs), *model.card.patch_size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        output = model.network(patch, return_attention=True)
+    assert output.logits.shape == (1, len(model.card.labels) + 1, *model.card.patch_size)
+    assert output.logits.isfinite().all()
+    assert output.attention
+
+
+def test_its_card_tells_a_user_what_counts(folder):
+    card = Card.load(folder / CARD)
+    assert "not a medical device" in card.intended_use.lower()
+    assert card.raw["accuracy"]
+    assert all(len(limit) > 20 for limit in card.limits)
+    assert all(data["citation"] and data["license"] for data in card.raw["training_data"])
+
+
+def test_all_together_stay_small_enough_for_the_extension_index():
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 35_000_000

@@ -1,0 +1,231 @@
+"""The rules of the house, read from the source: who may import whom, what stays out of where, and what is packed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODULE = REPOSITORY / "AttentionSeg"
+LIBRARY = MODULE / "AttentionSegLib"
+SOURCES = sorted(MODULE.rglob("*.py"))
+LIBRARY_SOURCES = sorted(LIBRARY.rglob("*.py"))
+# From the ground up. A room imports its own files and lower floors; the package itself (its version) is open to all.
+FLOORS = [
+    ["errors"],
+    ["image"],
+    ["region", "networks"],
+    ["models"],
+    ["files"],
+    ["inference"],
+    ["reporting"],
+    ["training", "batch", "mrml"],
+    ["ui", "terminal"],
+    ["cli"],
+    ["__main__"],
+]
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+MAY_IMPORT = {"slicer": {"mrml", "ui"}, "vtk": {"mrml", "ui"}, "qt": {"ui"}, "ctk": {"ui"}}
+MAY_PRINT = {"cli.py", "terminal.py", "__main__.py"}
+# matplotlib requires contourpy.
+BROUGHT_ALONG = {"contourpy"}
+HEAVY = ("torch", "monai", "slicer", "vtk", "matplotlib", "SimpleITK", "pydicom", "scipy", "lightning")
+
+
+class Import(NamedTuple):
+    module: str
+    line: int
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Every module that a file imports, wherever in the file, by its absolute name; `from a import b` counts as `a.b`."""
+    package = path.relative_to(MODULE).parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parent = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*parent, *filter(None, [node.module])])
+            yield from (Import(f"{base}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(LIBRARY).parts[0]
+    return first.removesuffix(".py")
+
+
+def identify(path: Path) -> str:
+    return path.relative_to(MODULE).as_posix()
+
+
+def in_library(path: Path) -> bool:
+    return LIBRARY in path.parents and path != LIBRARY / "__init__.py"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if in_library(path)], ids=identify)
+class TestRooms:
+    def test_imports_only_go_down(self, path):
+        room = room_of(path)
+        for module, line in imports_of(path):
+            parts = module.split(".")
+            target = parts[1] if parts[0] == "AttentionSegLib" else ""
+            if target in FLOOR_OF and target != room:
+                assert FLOOR_OF[target] < FLOOR_OF[room], f"line {line}: {room} imports {target}, which is not on a lower floor"
+
+    def test_slicer_and_qt_stay_in_their_rooms(self, path):
+        for module, line in imports_of(path):
+            allowed = MAY_IMPORT.get(module.split(".")[0])
+            assert allowed is None or room_of(path) in allowed, f"line {line}: {module} belongs in {' and '.join(sorted(allowed))}"
+
+    def test_rooms_import_each_other_relatively(self, path):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        from_imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+        absolute = [node.lineno for node in from_imports if node.module.split(".")[0] == "AttentionSegLib"]
+        assert absolute == []
+
+
+def test_every_room_has_its_floor():
+    rooms = {room_of(path) for path in LIBRARY_SOURCES} - {"__init__"}
+    assert rooms <= FLOOR_OF.keys()
+
+
+def test_the_package_itself_imports_nothing():
+    assert [found for found in imports_of(LIBRARY / "__init__.py") if not found.module.startswith("__future__")] == []
+
+
+def test_slicer_starts_without_anything_that_may_still_have_to_be_installed():
+    tree = ast.parse((MODULE / "AttentionSeg.py").read_text(encoding="utf-8"))
+    roots = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            roots.add(node.module.split(".")[0])
+    assert roots - sys.stdlib_module_names <= {"qt", "ctk", "slicer", "vtk"}
+
+
+class TestStart:
+    """What a fresh interpreter has loaded after an import: seconds of start-up time."""
+
+    def loaded_after(self, statement: str) -> set[str]:
+        code = f"import sys; {statement}; print(*(name for name in {HEAVY} if name in sys.modules))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=MODULE, capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    def test_the_package_loads_nothing_heavy(self):
+        assert self.loaded_after("import AttentionSegLib") == set()
+
+    @pytest.mark.parametrize("room", ["models", "files", "batch", "cli", "reporting", "inference"])
+    def test_what_lists_reads_and_checks_needs_no_torch(self, room):
+        assert not self.loaded_after(f"import AttentionSegLib.{room}") & {"torch", "monai", "slicer", "vtk", "lightning"}
+
+    def test_listing_models_needs_no_torch(self):
+        listed = "from AttentionSegLib.models import list_models; list_models()"
+        assert not self.loaded_after(listed) & {"torch", "monai", "SimpleITK", "matplotlib"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=identify)
+class TestFiles:
+    def test_it_is_short_enough_to_be_one_thing(self, path):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+    def test_it_compiles_for_the_oldest_python_that_slicer_brings(self, path):
+        ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 9))
+
+    def test_unions_in_annotations_are_not_evaluated(self, path):
+        """`int | None` is an error at run time before Python 3.10."""
+        text = path.read_text(encoding="utf-8")
+        unions = [
+            node.lineno
+            for annotation in annotations_of(ast.parse(text))
+            for node in ast.walk(annotation)
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
+        ]
+        assert unions == [] or "from __future__ import annotations\n" in text
+
+    def test_arguments_newer_than_the_oldest_python_are_not_used(self, path):
+        newer = {"dataclass": {"slots", "kw_only"}, "zip": {"strict"}, "dataclasses.dataclass": {"slots", "kw_only"}}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                used = {keyword.arg for keyword in node.keywords} & newer.get(ast.unparse(node.func), set())
+                assert not used, f"line {node.lineno}: {used}"
+
+    def test_only_what_talks_to_a_terminal_prints(self, path):
+        prints = [
+            node.lineno
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "breakpoint", "pprint")
+        ]
+        assert path.name in MAY_PRINT or prints == []
+
+
+def annotations_of(tree: ast.AST) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if annotation is not None:
+                yield annotation
+
+
+class TestPacking:
+    def cmake_list(self, name: str) -> list[str]:
+        text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
+        return re.search(rf"set\({name}\s+([^)]*)\)", text).group(1).split()
+
+    def test_every_source_is_on_the_list_of_the_extension(self):
+        scripts = self.cmake_list("MODULE_PYTHON_SCRIPTS")
+        assert sorted(scripts) == sorted(path.relative_to(MODULE).as_posix() for path in SOURCES)
+
+    def test_every_other_file_is_on_the_list_of_the_extension(self):
+        resources = self.cmake_list("MODULE_PYTHON_RESOURCES")
+        assert sorted(resources) == sorted(path.relative_to(MODULE).as_posix() for path in other_files(MODULE) if path.name != "CMakeLists.txt")
+
+    def test_every_package_is_in_the_wheel(self):
+        setuptools = pyproject_setuptools()
+        packages = {".".join(path.parent.relative_to(MODULE).parts) for path in LIBRARY_SOURCES if path.name == "__init__.py"}
+        assert set(setuptools["packages"]) == packages | {"AttentionSegLib.shipped"}
+        assert {path.parent for path in LIBRARY_SOURCES} == {LIBRARY / Path(*name.split(".")[1:]) for name in packages}
+
+    def test_every_other_file_of_the_library_is_in_the_wheel(self):
+        packed = {path for package, patterns in pyproject_setuptools()["package-data"].items() for path in matches(package, patterns)}
+        assert set(other_files(LIBRARY)) <= packed
+
+    def test_the_models_that_ship_are_in_the_wheel(self):
+        setuptools = pyproject_setuptools()
+        folder = REPOSITORY / setuptools["package-dir"]["AttentionSegLib.shipped"]
+        patterns = setuptools["package-data"]["AttentionSegLib.shipped"]
+        packed = {path for pattern in patterns for path in folder.glob(pattern)}
+        assert packed == {path for path in folder.rglob("*") if path.is_file() and path.name != ".gitkeep"}
+
+    def test_the_wheel_requires_what_the_library_imports(self):
+        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        wanted = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in [*project["dependencies"], *project["optional-dependencies"]["training"]]}
+        roots = {found.module.split(".")[0] for path in LIBRARY_SOURCES if room_of(path) not in ("mrml", "ui") for found in imports_of(path)}
+        third_party = {root.lower() for root in roots - sys.stdlib_module_names - {"AttentionSegLib"} - BROUGHT_ALONG}
+        assert third_party <= wanted
+
+
+def other_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts]
+
+
+def pyproject_setuptools() -> dict:
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+
+
+def matches(package: str, patterns: list[str]) -> Iterator[Path]:
+    if package != "AttentionSegLib.shipped":
+        folder = LIBRARY / Path(*package.split(".")[1:])
+        for pattern in patterns:
+            yield from folder.glob(pattern)
