@@ -169,7 +169,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         """Folder names of the models that are installed."""
         from AttentionSegLib.models.catalogue import model_folders
 
-        return sorted({card.parent.name for folder in model_folders() for card in folder.glob("*/model.json")})
+        return sorted({card.parent.name for folder in model_folders() for card in folder.glob("[!.]*/model.json")})
 
     def describeModel(self, model: str) -> str:
         """What a model is for and under which license; empty while that cannot be read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from AttentionSegLib.models import Card, Model, save_model
@@ -20,7 +20,7 @@ UNET = {"name": "attention-unet", "arguments": {"spatial_dims": 3, "channels": [
 class IntensityNetwork(nn.Module):
     """Label 0 below an intensity of 50, 1 up to 100, 2 above. Its attention maps are block means of the first channel."""
 
-    attention_strides = {"gate_3": (4, 4, 4), "gate_2": (2, 2, 2)}  # noqa: RUF012
+    attention_strides: ClassVar = {"gate_3": (4, 4, 4), "gate_2": (2, 2, 2)}
     total_stride = (4, 4, 4)
 
     def forward(self, x: Tensor, return_attention: bool = False) -> Tensor | NetworkOutput:

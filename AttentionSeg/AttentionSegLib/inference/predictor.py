@@ -45,6 +45,10 @@ class Predictor:
     def __init__(self, model: Model | str | os.PathLike, device: str = "auto") -> None:
         self.device = choose_device(device)
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
+        axes = len(self.model.network.total_stride)
+        if axes != 3:
+            msg = f"The model {self.model.card.id} has a network for {axes}D pictures; choose a model for volumes."
+            raise InputError(msg)
 
     @property
     def attention_names(self) -> list[str]:
@@ -80,7 +84,8 @@ class Predictor:
             cancel: asked between patches; the run ends when it returns True.
 
         Raises:
-            InputError: before any work, if image, region or a name cannot be used.
+            InputError: before any work, if image, region or a name cannot be used; later, if the region shows a single intensity or the network
+                gives numbers that are not finite.
             Cancelled: if `cancel` said so.
         """
         if attention_grid not in ATTENTION_GRIDS:
@@ -97,6 +102,10 @@ class Predictor:
         progress.stage("network")
         tries = placements(self.device, PATCHES_AT_A_TIME[self.device.type])
         logits, maps, placement = run_with_fallback(network, volume, patch, card.overlap, names, tries, progress)
+        if not torch.isfinite(logits).all():
+            where = f"on {placement.device}; try another device (such as cpu), another region or another scan"
+            msg = f"The model {card.id} gave NaN or infinite numbers for {image.name} {where}."
+            raise InputError(msg)
 
         progress.stage("restore")
         restored, notes = self._restore(logits, grid, image, roi, probabilities, progress)

@@ -12,10 +12,12 @@ from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Prediction, Predictor
 from AttentionSegLib.inference.resampling import voxel_map
 from AttentionSegLib.models import find_model, load_model
+from AttentionSegLib.networks import NetworkOutput
 from AttentionSegLib.region import Region
 from poses import AXES, OBLIQUE, PERMUTED, Storage, affine_around, centers, storages
 from scipy.ndimage import gaussian_filter, map_coordinates
 from tiny_models import intensity_model, save_unet
+from torch import Tensor, nn
 
 CENTER = np.array([20.0, -30.0, 40.0])
 SLOPE = np.array([3.0, -2.0, 1.5])
@@ -33,7 +35,7 @@ def grid_over(side: float, axes: np.ndarray, spacing: tuple[float, ...]) -> tupl
     return affine_around(CENTER, shape, axes, spacing), shape
 
 
-def ramp_image(axes: np.ndarray = np.eye(3), spacing: tuple[float, ...] = SPACINGS["same"], side: float = 32) -> Image:  # noqa: B008
+def ramp_image(axes: np.ndarray = AXES["RAS"], spacing: tuple[float, ...] = SPACINGS["same"], side: float = 32) -> Image:
     affine, shape = grid_over(side, axes, spacing)
     return Image(ramp(centers(affine, shape))[None], affine, "scan")
 
@@ -81,6 +83,11 @@ def straight(shipped, hippocampus) -> Prediction:
 def noise() -> Image:
     voxels = gaussian_filter(np.random.default_rng(0).normal(size=(12, 10, 8)), 1.5) * 600 + 75
     return Image(voxels[None].astype(np.float32), affine_around(CENTER, voxels.shape, OBLIQUE, (1.1, 0.9, 1.4)), "scan")
+
+
+def spoil(_network: nn.Module, _inputs: tuple[Tensor, ...], output: NetworkOutput | Tensor) -> None:
+    logits = output if isinstance(output, Tensor) else output.logits
+    logits[0, 0, 0, 0, 0] = float("nan")
 
 
 class TestOutputs:
@@ -277,6 +284,13 @@ class TestRuns:
             stages.append(str(caught.value))
         assert list(dict.fromkeys(stages)) == [f"Cancelled during '{stage}'." for stage in ("prepare", "network", "restore", "finish")]
         np.testing.assert_array_equal(predictor(noise).uncertainty.voxels, whole.uncertainty.voxels)
+
+    @pytest.mark.parametrize("attention", [True, False])
+    def test_a_network_that_gives_no_numbers_is_not_taken_for_an_empty_scan(self, noise, attention):
+        model = intensity_model()
+        model.network.register_forward_hook(spoil)
+        with pytest.raises(InputError, match=r"^The model hippocampus-t1 gave NaN or infinite numbers for scan on cpu; .*\.$"):
+            Predictor(model, "cpu")(noise, attention=attention)
 
     def test_stray_parts_go_as_the_card_says(self):
         voxels = np.zeros((1, 20, 18, 16))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ class Recorder(IntensityNetwork):
 class Anisotropic(nn.Module):
     """Maps that are as fine as the input along some axes and coarser along others."""
 
-    attention_strides = {"flat": (4, 4, 1), "fine": (1, 1, 1), "thick": (1, 2, 6)}  # noqa: RUF012
+    attention_strides: ClassVar = {"flat": (4, 4, 1), "fine": (1, 1, 1), "thick": (1, 2, 6)}
     total_stride = (4, 4, 6)
 
     def forward(self, x: Tensor, return_attention: bool = False) -> NetworkOutput:
