@@ -8,7 +8,7 @@ from AttentionSegLib.image import Image
 from AttentionSegLib.region import Region
 
 # Centers of the hippocampi in MNI152 space, RAS mm.
-CENTERS = {"right": (27.0, -21.0, -14.0), "left": (-27.0, -21.0, -14.0)}
+CENTERS = {"right": (26.0, -24.0, -13.0), "left": (-26.0, -24.0, -13.0)}
 LPS = np.array([-1.0, -1.0, 1.0])
 
 

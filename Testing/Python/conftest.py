@@ -6,6 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+# Torch's threads wait for each other by spinning: on a busy machine with few cores, two are many times slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydicom.misc import is_dicom
@@ -14,6 +15,8 @@ from .names import extension
 from .nifti import read_nifti
 
 IMAGE_IO = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".seg.nrrd": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
+HEADER_BYTES = 4096
+MOST_DIMENSIONS = 10
 
 
 def read_image(path: Path | str) -> Image:
@@ -35,12 +38,23 @@ def read_image(path: Path | str) -> Image:
     ending = extension(path)
     if ending in (".nii", ".nii.gz"):
         return read_nifti(path)
+    if ending in (".mha", ".mhd"):
+        _check_meta_image(path)
     if ending in IMAGE_IO:
         return read_itk(path, IMAGE_IO[ending])
     if is_dicom(path):
         return read_dicom_file(path)
     msg = f"{path} is not an image of a known format; give NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM."
     raise InputError(msg)
+
+
+def _check_meta_image(path: Path) -> None:
+    # ITK prints to the console over a header without NDims, and ends the process over one with a large one.
+    with open(path, "rb") as file:
+        found = re.search(rb"^\s*NDims\s*=\s*(\d{1,3})\s*$", file.read(HEADER_BYTES), re.MULTILINE)
+    if found is None or not 1 <= int(found[1]) <= MOST_DIMENSIONS:
+        msg = f"{path} is not a MetaImage (its header does not tell the number of dimensions); copy or export it again."
+        raise InputError(msg)
 
 
 def _check_readable(path: Path) -> None:

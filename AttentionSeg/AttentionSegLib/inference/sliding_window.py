@@ -10,6 +10,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .progress import Progress
 
 
@@ -56,9 +57,9 @@ def run_with_fallback(network: nn.Module, volume: Tensor, patch: Sequence[int], 
         The logits, the maps by name, and the placement that worked.
 
     Raises:
-        RuntimeError: if the last placement runs out as well, or for any other reason.
+        InputError: if the last placement runs out of memory as well.
     """
-    for placement in tries[:-1]:
+    for placement in tries:
         try:
             return (*run(network, volume, patch, overlap, names, placement, progress), placement)
         except RuntimeError as error:
@@ -66,7 +67,9 @@ def run_with_fallback(network: nn.Module, volume: Tensor, patch: Sequence[int], 
                 raise
         # Outside the handler: while it is active, its traceback keeps the tensors alive that have to go.
         _empty_cache(placement.device)
-    return (*run(network, volume, patch, overlap, names, tries[-1], progress), tries[-1])
+    size = " x ".join(map(str, volume.shape[1:]))
+    msg = f"There is not enough memory on {tries[-1].device} for a volume of {size} working voxels; close other programs or give a smaller region."
+    raise InputError(msg)
 
 
 @torch.inference_mode()
@@ -122,9 +125,10 @@ def run(
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that a device has no memory left: CUDA has a class for it, mps says so in words, MONAI wraps either."""
+    """Whether an error says that a device has no memory left: CUDA has a class for it, mps and the CPU say so in words, MONAI wraps any."""
     causes = [error, error.__cause__]
-    return any(isinstance(cause, torch.cuda.OutOfMemoryError) or "out of memory" in str(cause) for cause in causes)
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return any(isinstance(cause, torch.cuda.OutOfMemoryError) or any(word in str(cause) for word in words) for cause in causes)
 
 
 def _empty_cache(device: torch.device) -> None:

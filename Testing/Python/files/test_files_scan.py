@@ -115,6 +115,18 @@ class TestNrrdAndMetaImage:
         with pytest.raises(InputError, match=sentence):
             read_image(write_meta(tmp_path / "scan.mha", voxels, **fields))
 
+    @pytest.mark.parametrize("dimensions", [0, 93])
+    def test_metaimage_of_impossible_dimensions(self, tmp_path, voxels, dimensions, capfd):
+        with pytest.raises(InputError, match="is not a MetaImage"):
+            read_image(write_meta(tmp_path / "scan.mha", voxels, NDims=dimensions))
+        assert capfd.readouterr().err == ""
+
+    def test_text_called_metaimage_is_refused_in_silence(self, tmp_path, capfd):
+        (tmp_path / "scan.mha").write_text("These are notes, not a scan.\n" * 50)
+        with pytest.raises(InputError, match="is not a MetaImage"):
+            read_image(tmp_path / "scan.mha")
+        assert capfd.readouterr().err == ""
+
     def test_data_file_that_is_missing(self, tmp_path):
         SimpleITK.WriteImage(SimpleITK.Image(5, 5, 5, SimpleITK.sitkInt16), str(tmp_path / "scan.nhdr"))
         (tmp_path / "scan.raw").unlink()

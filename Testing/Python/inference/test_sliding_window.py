@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from AttentionSegLib.errors import Cancelled
+from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.inference.progress import Progress
 from AttentionSegLib.inference.sliding_window import Placement, out_of_memory, placements, run, run_with_fallback
 from AttentionSegLib.networks import NetworkOutput, build_network
@@ -162,9 +162,13 @@ class TestMemory:
             self.fall_back(network)
         assert network.batches == [4]
 
-    def test_when_nothing_fits_the_error_comes_out(self):
+    def test_the_cpu_runs_out_in_other_words_too(self):
+        text = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
+        assert self.fall_back(Recorder(1, RuntimeError, text))[2].note == "one at a time"
+
+    def test_when_nothing_fits_a_sentence_says_so(self):
         network = Recorder(0)
-        with pytest.raises(torch.cuda.OutOfMemoryError):
+        with pytest.raises(InputError, match="not enough memory on cpu for a volume of 24 x 24 x 16 working voxels"):
             self.fall_back(network)
         assert network.batches == [4, 2, 1]
 
