@@ -74,7 +74,7 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget):
         self.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._update)
         self.modelSelector.connect("currentIndexChanged(int)", self._update)
         self.segmentButton.connect("clicked(bool)", self._onSegment)
-        self._update()
+        self._listModels()
 
     def enter(self) -> None:
         """Called when the panel is opened: models may have come or gone."""

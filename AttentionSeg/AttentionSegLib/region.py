@@ -45,7 +45,7 @@ class Region:
         except ValueError:
             numbers = []
         if len(numbers) != 6:
-            msg = f"The region '{text}' is not six numbers R,A,S,W,H,D (center and size in mm, RAS), such as 25,-20,-15,40,56,40."
+            msg = f"The region '{text}' is not six numbers R,A,S,W,H,D (center and size in mm, RAS), such as 26,-24,-13,36,52,36."
             raise InputError(msg)
         return cls(tuple(numbers[:3]), tuple(numbers[3:]))
 

@@ -32,7 +32,7 @@ class Predictor:
     """A model, loaded once and ready for many images.
 
         predictor = Predictor("hippocampus-mr-attention-unet")
-        prediction = predictor(read_image("T1.nii.gz"), roi=Region((27, -22, -15), (40, 56, 40)))
+        prediction = predictor(read_image("T1.nii.gz"), roi=Region((26, -24, -13), (36, 52, 36)))
 
     Args:
         model: a loaded model, the id of an installed one, or the path of a model folder.
