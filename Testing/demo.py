@@ -59,8 +59,11 @@ def run(options: argparse.Namespace) -> None:
             result = segment_volume(predictor, [volume_node], roi_node, on_progress=show)
         result.nodes.segmentation.SetName(f"{stem} {side} hippocampus")
         report(result, image, side, folder, f"{stem}_{side.replace(' ', '_')}")
-    scene_path = folder / f"{stem}.mrb"
-    scene.WriteToMRB(str(scene_path))
+    # Slicer writes bundles to full paths only, and does not raise when it fails.
+    scene_path = folder.resolve() / f"{stem}.mrb"
+    if not scene.WriteToMRB(str(scene_path)):
+        msg = f"The scene {scene_path} cannot be written; check the disk and the permissions, or choose another folder."
+        raise InputError(msg)
     print(f"Scene with everything, to open in Slicer: {scene_path}\nFor research only; not a medical device.")
 
 

@@ -42,7 +42,7 @@ def prepare_environment() -> str:
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + (REPOSITORY / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
     if python.is_file() and STAMP.is_file() and STAMP.read_text() == wanted:
         return str(python)
-    print(f"Installing into {ENVIRONMENT} (some minutes, about 2 GB; only this once) ...", flush=True)
+    print(f"Installing into {ENVIRONMENT} (some minutes, about 3 GB; only this once) ...", flush=True)
     venv.create(ENVIRONMENT, with_pip=True, clear=not python.is_file())
     # torch comes first and pinned, so that no other package asks pip for a newer and larger build.
     # --no-compile: of the many thousand files only those that are imported get compiled, when they are.

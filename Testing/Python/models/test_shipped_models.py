@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +57,22 @@ def test_its_card_tells_a_user_what_counts(folder):
 
 def test_all_together_stay_small_enough_for_the_extension_index():
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 35_000_000
+
+
+@pytest.mark.parametrize(
+    ("package", "models"),
+    [
+        ("AttentionSeg/AttentionSegLib", "Resources/Models"),
+        ("lib/qt-scripted-modules/AttentionSegLib", "lib/qt-scripted-modules/Resources/Models"),
+        ("site-packages/AttentionSegLib", "site-packages/AttentionSegLib/shipped"),
+    ],
+    ids=["clone", "extension", "wheel"],
+)
+def test_they_are_found_wherever_they_were_installed(package, models, tmp_path):
+    shutil.copytree(REPOSITORY / "AttentionSeg" / "AttentionSegLib", tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in FOLDERS:
+        shutil.copytree(folder, tmp_path / models / folder.name)
+    program = "from AttentionSegLib.models import list_models; print(*(f'{m.id} {m.folder}' for m in list_models()), sep='\\n')"
+    environment = {**os.environ, "PYTHONPATH": str((tmp_path / package).parent), "XDG_DATA_HOME": str(tmp_path), "ATTENTIONSEG_MODELS": ""}
+    printed = subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert printed.split("\n")[:-1] == [f"{folder.name} {tmp_path / models / folder.name}" for folder in FOLDERS]

@@ -81,7 +81,8 @@ def test_the_demo_writes_pictures_files_and_a_scene(tmp_path, monkeypatch, capsy
     pytest.importorskip("slicer", reason="slicer-core is not installed")
     import demo
 
-    monkeypatch.setattr(sys, "argv", ["demo", "--output", str(tmp_path), "--device", "cpu"])
+    monkeypatch.chdir(tmp_path.parent)
+    monkeypatch.setattr(sys, "argv", ["demo", "--output", tmp_path.name, "--device", "cpu"])
     assert demo.main() == 0
     written = {path.name for path in tmp_path.iterdir()}
     for side in ("right", "left"):
