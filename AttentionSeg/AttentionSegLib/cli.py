@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit code: 0 when all that was asked for was written, 2 for bad input, 1 when a disk or folder failed, 130 when interrupted.
+        The exit code: 0 when all that was asked for was written, 2 for bad input, 1 when a disk, a folder or memory failed, 130 when interrupted.
     """
     _print_any_text()
     options = _parser().parse_args(_joined_region(sys.argv[1:] if arguments is None else list(arguments)))
@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         print(f"attentionseg: {error}; nothing was written, make room or choose another folder and run again.", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("attentionseg: there is not enough memory for this scan; nothing was written, close other programs or give a region.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("attentionseg: interrupted, nothing was written.", file=sys.stderr)

@@ -223,6 +223,15 @@ class TestBadPlace:
         assert "No space left on device" in capfd.readouterr().err.splitlines()[-1]
         assert not output.exists()
 
+    def test_out_of_memory(self, capfd, output, scan, monkeypatch):
+        def fill(*_arguments, **_more):
+            raise MemoryError
+
+        monkeypatch.setattr("AttentionSegLib.batch.case.write_overview", fill)
+        assert segment(scan, "--model", "tiny-unet", "--output", output) == 1
+        assert "there is not enough memory for this scan" in capfd.readouterr().err.splitlines()[-1]
+        assert not output.exists()
+
     def test_interrupted(self, capfd, output, scan, monkeypatch):
         def interrupt(*_arguments, **_more):
             raise KeyboardInterrupt
