@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import slicer
+from AttentionSegLib import RESEARCH_ONLY
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import check_output_folder, read_image, scan_stem, write_map, write_segmentation
 from AttentionSegLib.image import Image
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
     if not scene.WriteToMRB(str(scene_path)):
         msg = f"The scene {scene_path} cannot be written; check the disk and the permissions, or choose another folder."
         raise InputError(msg)
-    print(f"Scene with everything, to open in Slicer: {scene_path}\nFor research only; not a medical device.")
+    print(f"Scene with everything, to open in Slicer: {scene_path}\n{RESEARCH_ONLY}")
 
 
 def find_regions(image: Image, given: list[Region], own_scan: bool, predictor: Predictor) -> dict[str, Region | None]:

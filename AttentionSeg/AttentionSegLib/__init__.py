@@ -1,3 +1,4 @@
 """AttentionSeg: segmentation by attention networks, with the attention maps beside it."""
 
 __version__ = "0.1.0"
+RESEARCH_ONLY = "For research only; not a medical device."

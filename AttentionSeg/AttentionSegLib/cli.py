@@ -8,14 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import __version__
+from . import RESEARCH_ONLY, __version__
 from .errors import InputError
 from .terminal import ProgressDisplay
 
 if TYPE_CHECKING:
     from .batch import CaseResult
-
-RESEARCH_ONLY = "For research only; not a medical device."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

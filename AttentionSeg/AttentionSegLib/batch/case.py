@@ -89,7 +89,6 @@ def write_case(
     if file_format not in ENDINGS:
         msg = f"There is no format '{file_format}'; choose one of {', '.join(ENDINGS)}."
         raise InputError(msg)
-    predictor.check(image, region, attention)
     with _output_folder(output) as folder:
         prediction = predictor(image, region, attention, on_progress=on_progress, cancel=cancel)
         return CaseResult(prediction, _write(prediction, image, inputs, folder, region, file_format))

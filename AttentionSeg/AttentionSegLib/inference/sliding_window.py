@@ -46,7 +46,15 @@ def placements(device: torch.device, batch: int) -> list[Placement]:
     return tries
 
 
-def run_with_fallback(network: nn.Module, volume: Tensor, patch: Sequence[int], overlap: float, names: Sequence[str], tries, progress: Progress):
+def run_with_fallback(
+    network: nn.Module,
+    volume: Tensor,
+    patch: Sequence[int],
+    overlap: float,
+    names: Sequence[str],
+    tries: Sequence[Placement],
+    progress: Progress,
+) -> tuple[Tensor, dict[str, Tensor], Placement]:
     """`run`, and when memory runs out, again with the next placement.
 
     Args:

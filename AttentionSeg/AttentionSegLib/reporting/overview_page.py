@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import RESEARCH_ONLY
 from .field_of_view import FieldOfView, field_of_view
 from .intensities import gray_ends, heat_ends, scaled
 from .measurements import Measurement, measure
 from .overview_layout import LARGE, WIDTH, Strip, lay_out
 from .planes import VIEWS, Plane, sample, sample_labels
-from .run_report import RESEARCH_ONLY
 from .sheet import Color, Sheet, outlines
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__
+from .. import RESEARCH_ONLY, __version__
 from ..files import write_text
 from .measurements import Measurement, measure
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..models import Card
     from ..region import Region
 
-RESEARCH_ONLY = "For research only; not a medical device."
 LIBRARIES = ("torch", "monai", "numpy")
 
 
