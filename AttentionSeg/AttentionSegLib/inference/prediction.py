@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .probe import Probe
+
 if TYPE_CHECKING:
     from ..image import Image
     from ..models import Card
@@ -16,14 +18,16 @@ class Prediction:
 
     Attributes:
         labels: label values, [1, I, J, K] uint8 or uint16 (by the largest value), in the geometry of the input.
-        uncertainty: normalized entropy of the mean probability, 0 (sure) to 1 (all labels alike), [1, I, J, K] float32, geometry of the input;
-            0 outside the region.
-        attention: maps by name (`gate_2`, ...), each [1, I, J, K] float32 with the grid that it has in the network, or the input's on request.
+        uncertainty: 0 (sure) to 1, [1, I, J, K] float32, geometry of the input; 0 outside the region. Guided attention: doubt and spread of its four
+            scales (`networks.scale_spread`). Attention U-Net: entropy of the probabilities over its largest possible value.
+        attention: maps by name (`gate_2`, `position_scale1_step2`, ...), each [1, I, J, K] float32 with the grid that it has in the network, or the
+            input's on request.
         probabilities: softmax per label, background first, [1 + labels, I, J, K] float16, geometry of the input; None unless asked for.
         card: the card of the model that was used.
         device: where the network ran at the end: `cpu`, `cuda:0` or `mps`.
         seconds: duration of each stage by name.
         notes: one sentence for everything that was done other than asked, such as falling back to the CPU.
+        probe: rows of position attention, `probe.row(ras)`; without names for networks or runs that have no position maps.
     """
 
     labels: Image
@@ -34,3 +38,4 @@ class Prediction:
     device: str
     seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    probe: Probe = field(default_factory=Probe)

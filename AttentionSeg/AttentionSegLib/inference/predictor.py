@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from ..errors import InputError
 from ..image import Image
 from ..models import Model, find_model, load_model
 from ..region import Region
+from .acceleration import accelerated
 from .checks import check_attention, check_input
 from .devices import choose_device
 from .parts import affine_from, bounds, held
@@ -22,9 +24,11 @@ from .preprocessing import WorkingGrid, prepare, working_grid
 from .progress import Cancel, OnProgress, Progress
 from .resampling import sample, voxel_map
 from .restore import Restored, restore
-from .sliding_window import out_of_memory, placements, run_with_fallback
+from .slices import SliceNetwork
+from .sliding_window import VolumeOutput, out_of_memory, placements, run_with_fallback
 
 PATCHES_AT_A_TIME = {"cuda": 4, "mps": 1, "cpu": 1}
+SLICES_AT_A_TIME = {"cuda": 16, "mps": 4, "cpu": 1}
 ATTENTION_GRIDS = ("network", "input")
 
 
@@ -45,15 +49,15 @@ class Predictor:
     def __init__(self, model: Model | str | os.PathLike, device: str = "auto") -> None:
         self.device = choose_device(device)
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
-        axes = len(self.model.network.total_stride)
-        if axes != 3:
-            msg = f"The model {self.model.card.id} has a network for {axes}D pictures; choose a model for volumes."
-            raise InputError(msg)
+        axis = self.model.card.slice_axis
+        network = accelerated(self.model.network)
+        self._network = network if axis is None else SliceNetwork(network, axis)
+        self._at_a_time = (PATCHES_AT_A_TIME if axis is None else SLICES_AT_A_TIME)[self.device.type]
 
     @property
     def attention_names(self) -> list[str]:
         """The attention maps that the model has, finest first."""
-        strides = self.model.network.attention_strides
+        strides = self._network.attention_strides
         return sorted(strides, key=lambda name: (np.prod(strides[name]), name))
 
     def check(self, image: Image, roi: Region | None = None, attention: bool | str | Iterable[str] = True) -> list[str]:
@@ -92,7 +96,7 @@ class Predictor:
             msg = f"There is no attention grid '{attention_grid}'; choose one of {', '.join(ATTENTION_GRIDS)}."
             raise InputError(msg)
         names = self.check(image, roi, attention)
-        card, network = self.model.card, self.model.network
+        card, network = self.model.card, self._network
         progress = Progress(on_progress, cancel)
         progress.stage("prepare")
         patch = [-(-size // stride) * stride for size, stride in zip(card.patch_size, network.total_stride)]
@@ -100,20 +104,22 @@ class Predictor:
         volume = prepare(image, roi, grid, card)
 
         progress.stage("network")
-        tries = placements(self.device, PATCHES_AT_A_TIME[self.device.type])
-        logits, maps, placement = run_with_fallback(network, volume, patch, card.overlap, names, tries, progress)
-        if not torch.isfinite(logits).all():
+        tries = placements(self.device, self._at_a_time)
+        output, placement = run_with_fallback(network, volume, patch, card.overlap, names, tries, progress)
+        output.probe.place(grid.affine)
+        if not torch.isfinite(output.logits).all():
             where = f"on {placement.device}; try another device (such as cpu), another region or another scan"
             msg = f"The model {card.id} gave NaN or infinite numbers for {image.name} {where}."
             raise InputError(msg)
 
         progress.stage("restore")
-        restored, notes = self._restore(logits, grid, image, roi, probabilities, progress)
+        restored, notes = self._restore(output, grid, image, roi, probabilities, progress)
 
         progress.stage("finish")
         postprocess(restored.labels, card)
         strides = network.attention_strides
-        attended = {name: attention_image(maps[name].cpu(), strides[name], grid, name) for name in names}
+        attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in names}
+        attended.update({name: share_of_largest(attended[name]) for name in names if name in network.maps_scaled_per_volume})
         if attention_grid == "input":
             attended = {name: on_grid_of(attended[name], image, roi) for name in names}
         kept = restored.probabilities
@@ -122,6 +128,7 @@ class Predictor:
             uncertainty=Image(restored.uncertainty[None], image.affine, "uncertainty"),
             attention=attended,
             probabilities=None if kept is None else Image(kept, image.affine, "probabilities"),
+            probe=output.probe,
             card=card,
             device=str(placement.device),
             seconds=progress.finish(),
@@ -129,17 +136,19 @@ class Predictor:
         )
 
     def _restore(
-        self, logits: Tensor, grid: WorkingGrid, image: Image, roi: Region | None, probabilities: bool, progress: Progress
+        self, output: VolumeOutput, grid: WorkingGrid, image: Image, roi: Region | None, probabilities: bool, progress: Progress
     ) -> tuple[Restored, list[str]]:
+        device, tensors, notes = output.logits.device, (output.logits, output.uncertainty), []
         # 3D interpolation on arbitrary grids is not there on mps.
-        logits = logits.cpu() if logits.device.type == "mps" else logits
-        try:
-            return restore(logits, grid.affine, image, roi, probabilities, progress), []
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            note = f"{logits.device} ran out of memory while labels were brought back to the scan; the CPU did this instead."
-        return restore(logits.cpu(), grid.affine, image, roi, probabilities, progress), [note]
+        if device.type != "mps":
+            try:
+                return restore(*tensors, grid.affine, image, roi, probabilities, progress), []
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                notes.append(f"{device} ran out of memory while labels were brought back to the scan; the CPU did this instead.")
+        tensors = (values if values is None else values.cpu() for values in tensors)
+        return restore(*tensors, grid.affine, image, roi, probabilities, progress), notes
 
 
 def attention_image(values: Tensor, stride: tuple[int, ...], grid: WorkingGrid, name: str) -> Image:
@@ -156,6 +165,12 @@ def attention_image(values: Tensor, stride: tuple[int, ...], grid: WorkingGrid, 
     affine[:3, 3] = grid.affine[:3, :3] @ (np.multiply(first, stride) + (np.array(stride) - 1) / 2) + grid.affine[:3, 3]
     part = values[(slice(None), *(slice(a, b) for a, b in zip(first, last)))]
     return Image(np.ascontiguousarray(part.numpy(), dtype=np.float32), affine, name)
+
+
+def share_of_largest(attention: Image) -> Image:
+    """A map of values from 0 on as shares of its largest, 0..1."""
+    largest = attention.voxels.max()
+    return replace(attention, voxels=attention.voxels / largest) if largest > 0 else attention
 
 
 def on_grid_of(attention: Image, image: Image, roi: Region | None) -> Image:

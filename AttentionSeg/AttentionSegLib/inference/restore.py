@@ -27,11 +27,14 @@ class Restored:
 
 
 @torch.inference_mode()
-def restore(logits: Tensor, affine: np.ndarray, image: Image, roi: Region | None, probabilities: bool, progress: Progress) -> Restored:
-    """Sample logits at the voxels of the input, and reduce them at once to label, entropy and, on request, probabilities.
+def restore(
+    logits: Tensor, own_uncertainty: Tensor | None, affine: np.ndarray, image: Image, roi: Region | None, probabilities: bool, progress: Progress
+) -> Restored:
+    """Sample logits at the voxels of the input, and reduce them at once to label, uncertainty and, on request, probabilities.
 
     Args:
         logits: [classes, *working grid], on any device.
+        own_uncertainty: the network's own, [1, *working grid] from 0 to 1; None for the entropy of the probabilities over its largest possible value.
         affine: of the working grid.
         image: the input.
         roi: voxels whose center is not in it become background, certain.
@@ -49,10 +52,12 @@ def restore(logits: Tensor, affine: np.ndarray, image: Image, roi: Region | None
     for first, last in slabs(low, high, SLAB_BYTES // (4 * 3 * classes)):
         progress.step((first[0] - low[0]) / (high[0] - low[0]))
         window = tuple(slice(a, b) for a, b in zip(first, last))
-        values = sample(logits, voxel_map(affine_from(image.affine, first), affine), last - first)
+        matrix = voxel_map(affine_from(image.affine, first), affine)
+        values = sample(logits, matrix, last - first)
         labels[window] = values.argmax(0).cpu().numpy()
         share = torch.softmax(values, 0)
-        uncertainty[window] = (torch.special.entr(share).sum(0) / np.log(classes)).clamp(0, 1).cpu().numpy()
+        doubt = _entropy(share) if own_uncertainty is None else sample(own_uncertainty, matrix, last - first)[0]
+        uncertainty[window] = doubt.clamp(0, 1).cpu().numpy()
         if kept is not None:
             kept[(slice(None), *window)] = share.cpu().numpy()
         if roi is not None:
@@ -62,3 +67,8 @@ def restore(logits: Tensor, affine: np.ndarray, image: Image, roi: Region | None
             if kept is not None:
                 kept[(slice(None), *window)][:, outside] = np.eye(1, classes).T
     return Restored(labels, uncertainty, kept)
+
+
+def _entropy(share: Tensor) -> Tensor:
+    """Entropy of probabilities [classes, ...] over its largest possible value, 0..1."""
+    return torch.special.entr(share).sum(0) / np.log(len(share))

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
+from monai.data.utils import dense_patch_slices
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..networks import NetworkOutput
+from .probe import Probe
 from .progress import Progress
 
 
@@ -29,6 +32,23 @@ class Placement:
     sum_device: torch.device
     batch: int
     note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeOutput:
+    """What a network gives for a whole volume, float32.
+
+    Attributes:
+        logits: [classes, I, J, K].
+        attention: maps by name, each [1, I/s, J/s, K/s].
+        uncertainty: [1, I, J, K], or None for a network that has none of its own.
+        probe: who looked where, patch by patch; empty without position maps.
+    """
+
+    logits: Tensor
+    attention: dict[str, Tensor]
+    uncertainty: Tensor | None
+    probe: Probe
 
 
 def placements(device: torch.device, batch: int) -> list[Placement]:
@@ -54,7 +74,7 @@ def run_with_fallback(
     names: Sequence[str],
     tries: Sequence[Placement],
     progress: Progress,
-) -> tuple[Tensor, dict[str, Tensor], Placement]:
+) -> tuple[VolumeOutput, Placement]:
     """`run`, and when memory runs out, again with the next placement.
 
     Args:
@@ -62,14 +82,14 @@ def run_with_fallback(
         names, others: as of `run`.
 
     Returns:
-        The logits, the maps by name, and the placement that worked.
+        The output and the placement that worked.
 
     Raises:
         InputError: if the last placement runs out of memory as well.
     """
     for placement in tries:
         try:
-            return (*run(network, volume, patch, overlap, names, placement, progress), placement)
+            return run(network, volume, patch, overlap, names, placement, progress), placement
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -83,11 +103,11 @@ def run_with_fallback(
 @torch.inference_mode()
 def run(
     network: nn.Module, volume: Tensor, patch: Sequence[int], overlap: float, names: Sequence[str], placement: Placement, progress: Progress
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> VolumeOutput:
     """Run a network over a volume.
 
     Args:
-        network: with `attention_strides` and `total_stride`, called as `network(x, return_attention=True)`.
+        network: with `attention_strides` and `total_stride`, called as `network(x, return_attention=names)`.
         volume: [C, I, J, K] on the CPU; each size at least the patch's and a multiple of the network's total stride.
         patch: voxels of a patch, multiples of the total stride.
         overlap: share of a patch that the next one covers again, 0..1.
@@ -96,26 +116,29 @@ def run(
         progress: told about each batch of patches; may stop the run between two.
 
     Returns:
-        Logits [classes, I, J, K] and each map [1, I/s, J/s, K/s], float32, on `placement.sum_device`.
+        The output, its tensors on `placement.sum_device`.
     """
     intervals = [_interval(size, overlap, stride) for size, stride in zip(patch, network.total_stride)]
     # MONAI derives the interval from the overlap; half a voxel keeps its rounding on ours.
     overlaps = [max(0.0, 1 - (step + 0.5) / size) for step, size in zip(intervals, patch)]
-    total = prod(-(-(size - edge) // step) + 1 for size, edge, step in zip(volume.shape[1:], patch, intervals))
+    windows = dense_patch_slices(volume.shape[1:], patch, intervals)
     # MONAI resizes the blending weights from one output to the next, so finer outputs have to come first.
     ordered = sorted(names, key=lambda name: prod(network.attention_strides[name]))
+    probe = Probe(network.attention_strides)
+    has_uncertainty = False
     done = 0
 
     def predict(batch: Tensor) -> tuple[Tensor, ...]:
-        nonlocal done
-        progress.step(done / total)
+        nonlocal done, has_uncertainty
+        progress.step(done / len(windows))
         # Always "cuda": until torch 2.5 autocast refuses the name "mps", switched off or not.
         with torch.autocast("cuda", enabled=placement.device.type == "cuda"):
-            output = network(batch, return_attention=bool(ordered))
+            output: NetworkOutput = network(batch, return_attention=ordered)
+        probe.keep(output.positions, windows[done : done + len(batch)])
         done += len(batch)
-        if not ordered:
-            return (output.float(),)
-        return (output.logits.float(), *(output.attention[name].float() for name in ordered))
+        has_uncertainty = output.uncertainty is not None
+        own = [output.uncertainty] if has_uncertainty else []
+        return tuple(values.float() for values in (output.logits, *own, *(output.attention[name] for name in ordered)))
 
     network.to(placement.device)
     outputs = sliding_window_inference(
@@ -128,8 +151,9 @@ def run(
         sw_device=placement.device,
         device=placement.sum_device,
     )
-    outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
-    return outputs[0][0], {name: output[0] for name, output in zip(ordered, outputs[1:])}
+    logits, *others = [values[0] for values in (outputs if isinstance(outputs, (tuple, list)) else (outputs,))]
+    uncertainty = others.pop(0) if has_uncertainty else None
+    return VolumeOutput(logits, dict(zip(ordered, others)), uncertainty, probe)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

@@ -76,6 +76,7 @@ class Card:
     inputs: tuple[Channel, ...]
     spacing: tuple[float, float, float]
     orientation: str
+    slices: str | None
     patch_size: tuple[int, int, int]
     overlap: float
     labels: tuple[Label, ...]
@@ -93,6 +94,13 @@ class Card:
     @property
     def needs_region(self) -> bool:
         return self.field_of_view == "region"
+
+    @property
+    def slice_axis(self) -> int | None:
+        """The working axis along which the slices of a 2D network lie one after the other; None for networks that take volumes."""
+        if self.slices is None:
+            return None
+        return next(axis for axis, letter in enumerate(self.orientation) if _AXIS[letter] == _ACROSS[self.slices])
 
     @classmethod
     def load(cls, path: Path) -> Card:
@@ -128,6 +136,7 @@ class Card:
             inputs=tuple(Channel(c["name"], c["modality"], dict(c["normalization"])) for c in document["inputs"]),
             spacing=tuple(document["spacing_mm"]),
             orientation=document["orientation"],
+            slices=document.get("slices"),
             patch_size=tuple(document["patch_size"]),
             overlap=document["overlap"],
             labels=labels,
@@ -156,6 +165,10 @@ class Card:
             wrong = "post-processing for a label that it does not have"
         elif sorted(_AXIS[letter] for letter in self.orientation) != [0, 1, 2]:
             wrong = f"orientation '{self.orientation}'; it must name each axis once, such as RAS"
+        elif (self.network_arguments.get("spatial_dims") == 2) != (self.slices is not None):
+            wrong = "a network for 2D slices without 'slices', or 'slices' beside another network; name the slices if and only if spatial_dims is 2"
+        elif self.slice_axis is not None and self.patch_size[self.slice_axis] != 1:
+            wrong = f"patches of {self.patch_size} voxels for {self.slices} slices; across the slices it must be 1"
         elif self.needs_region and self.region_size is None:
             wrong = "field of view 'region' without size_mm"
         else:
@@ -171,6 +184,7 @@ def with_weights(document: dict[str, Any], sha256: str, size: int) -> dict[str, 
     return {**document, "weights": {**(given if isinstance(given, dict) else {}), "sha256": sha256, "bytes": size}}
 
 
+_ACROSS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 
 

@@ -9,9 +9,10 @@ from torch import nn
 from ..errors import InputError
 from .attention_gate import AttentionGate
 from .attention_unet import AttentionUNet
+from .guided_attention import GuidedAttention
 from .output import NetworkOutput
 
-NETWORKS: dict[str, type[nn.Module]] = {"attention-unet": AttentionUNet}
+NETWORKS: dict[str, type[nn.Module]] = {"attention-unet": AttentionUNet, "guided-attention": GuidedAttention}
 
 
 def build_network(name: str, in_channels: int, out_channels: int, arguments: dict[str, Any]) -> nn.Module:
@@ -37,4 +38,4 @@ def build_network(name: str, in_channels: int, out_channels: int, arguments: dic
         raise InputError(msg) from error
 
 
-__all__ = ["NETWORKS", "AttentionGate", "AttentionUNet", "NetworkOutput", "build_network"]
+__all__ = ["NETWORKS", "AttentionGate", "AttentionUNet", "GuidedAttention", "NetworkOutput", "build_network"]

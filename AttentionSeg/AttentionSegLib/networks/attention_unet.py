@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .attention_gate import GatedSkip
 from .layers import conv_block, convolution, crop, max_pool, normalization, pad_to_multiple, resize
-from .output import NetworkOutput
+from .output import NetworkOutput, ReturnAttention, wanted_maps
 
 Stride = Union[int, Sequence[int]]
 GATES = ("grid", "full", "none")
@@ -89,17 +89,26 @@ class AttentionUNet(nn.Module):
         """Input voxels per voxel of each attention map, along each axis."""
         return {f"gate_{int(i) + 1}": self._stride_of(int(i)) for i in self.skips}
 
-    def forward(self, x: Tensor, return_attention: bool = False) -> Tensor | NetworkOutput:
+    @property
+    def maps_scaled_per_volume(self) -> frozenset[str]:
+        """The maps to be shown as a share of the largest value in a volume: none, a gate is 0..1 by itself."""
+        return frozenset()
+
+    def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
         """Segment a batch.
 
         Args:
             x: [B, in_channels, *S], any size.
-            return_attention: whether to return the maps as well.
+            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
 
         Returns:
             Logits [B, out_channels, *S]; or a `NetworkOutput` with `gate_<l>` [B, 1, *S / stride of level l], 0..1.
+
+        Raises:
+            ValueError: if a map has another name.
         """
         size = x.shape[2:]
+        wanted = wanted_maps(return_attention, self.attention_strides)
         x = pad_to_multiple(x, self.total_stride)
         skips = []
         for block, pool in zip(self.encoder, self.pools):
@@ -120,11 +129,11 @@ class AttentionUNet(nn.Module):
             sides = [resize(side, x.shape[2:]) for side in sides]
             x = torch.cat(sides, 1)
         logits = crop(self.head(x), size)
-        if not return_attention:
+        if return_attention is False:
             return logits
         return NetworkOutput(
             logits,
-            {name: crop(alpha, _ceil_divide(size, self.attention_strides[name])) for name, alpha in attention.items()},
+            {name: crop(attention[name], _ceil_divide(size, self.attention_strides[name])) for name in wanted},
             tuple(crop(side, size) for side in sides),
         )
 

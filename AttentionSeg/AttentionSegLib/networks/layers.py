@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _NORM = {
     "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
@@ -20,9 +21,17 @@ _LINEAR = {2: "bilinear", 3: "trilinear"}
 
 def convolution(spatial_dims: int, in_channels: int, out_channels: int, kernel: int | Sequence[int], bias: bool = True, **kwargs: Any) -> nn.Module:
     """An n-dimensional convolution with Kaiming-normal weights and zero bias."""
-    layer = _CONV[spatial_dims](in_channels, out_channels, kernel, bias=bias, **kwargs)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    if bias:
+    return _initialized(_CONV[spatial_dims](in_channels, out_channels, kernel, bias=bias, **kwargs))
+
+
+def transposed_convolution(spatial_dims: int, in_channels: int, out_channels: int, stride: int, bias: bool = True) -> nn.Module:
+    """A transposed convolution whose kernel equals its stride, with Kaiming-normal weights and zero bias. [B, in, *S] -> [B, out, *S * stride]"""
+    return _initialized(_TRANSPOSED[spatial_dims](in_channels, out_channels, stride, stride, bias=bias), mode="fan_out")
+
+
+def _initialized(layer: nn.Module, mode: str = "fan_in") -> nn.Module:
+    nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")
+    if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
 
@@ -38,6 +47,20 @@ def normalization(spatial_dims: int, channels: int, kind: str) -> nn.Module:
 def max_pool(spatial_dims: int, stride: Sequence[int]) -> nn.Module:
     """Max pooling whose window equals its stride, so that a coarse voxel is exactly the fine voxels under it."""
     return _POOL[spatial_dims](tuple(stride), tuple(stride))
+
+
+def max_pool_3(spatial_dims: int) -> nn.Module:
+    """The max pooling of a ResNet's stem: window 3, stride 2."""
+    return _POOL[spatial_dims](3, 2, padding=1)
+
+
+def conv_norm_prelu(spatial_dims: int, in_channels: int, out_channels: int, kernel: int, norm: str) -> nn.Sequential:
+    """Convolution, norm, PReLU, of the same size. [B, in, *S] -> [B, out, *S]"""
+    return nn.Sequential(
+        convolution(spatial_dims, in_channels, out_channels, kernel, bias=False, padding=kernel // 2),
+        normalization(spatial_dims, out_channels, norm),
+        nn.PReLU(),
+    )
 
 
 def conv_block(spatial_dims: int, in_channels: int, out_channels: int, norm: str, dropout: float = 0.0) -> nn.Sequential:
@@ -61,14 +84,18 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x, tuple(size), mode=_LINEAR[x.ndim - 2], align_corners=False)
 
 
-def pad_to_multiple(x: Tensor, multiple: Sequence[int]) -> Tensor:
-    """Zero-pad at the end of each axis to a multiple of `multiple`, with at least two multiples in all.
+def pad_to_multiple(x: Tensor, multiple: Sequence[int], coarsest: Sequence[int] | None = None) -> Tensor:
+    """Zero-pad at the end of each axis to a multiple of `multiple`, and to at least two voxels of the coarsest level, which instance norm needs.
 
-    The second multiple keeps more than one voxel at the coarsest level, which instance norm needs.
+    Args:
+        x: [B, C, *S].
+        multiple: along each axis.
+        coarsest: stride of the coarsest level along each axis; `multiple` when left out.
     """
+    coarsest = coarsest or multiple
     target = [-(-size // m) * m for size, m in zip(x.shape[2:], multiple)]
-    if prod(t // m for t, m in zip(target, multiple)) < 2:
-        target[-1] += multiple[-1]
+    if prod(-(-t // c) for t, c in zip(target, coarsest)) < 2:
+        target[-1] = coarsest[-1] + multiple[-1]
     padding = [amount for size, t in zip(reversed(x.shape[2:]), reversed(target)) for amount in (0, t - size)]
     return F.pad(x, padding) if any(padding) else x
 

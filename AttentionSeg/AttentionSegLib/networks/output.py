@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Union
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .position_attention import PositionFeatures
+
+# All maps, none (bare logits), or those named.
+ReturnAttention = Union[bool, Iterable[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Guidance:
+    """What the guided-attention loss compares: one entry per scale in each step, step after step.
+
+    Attributes:
+        latents: of each step, the latent codes of the scales.
+        inputs, reconstructions: of each step and scale, what the encoder-decoder got and gave back.
+    """
+
+    latents: tuple[tuple[Tensor, ...], ...] = ()
+    inputs: tuple[Tensor, ...] = ()
+    reconstructions: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,9 +36,29 @@ class NetworkOutput:
     Attributes:
         logits: [B, classes, *S] at the size of the input.
         attention: maps by name, each [B, 1, *S/stride] at the resolution they have in the network.
-        side_logits: logits of each decoder level on its own, coarsest first, each [B, classes, *S]; empty without deep supervision.
+        side_logits: other predictions that a loss supervises, each [B, classes, *S]. Attention U-Net: of each decoder level with deep supervision,
+            coarsest first. Guided attention, while training: of each scale before, then after refinement.
+        uncertainty: [B, 1, *S], 0 (sure) to 1, from networks that predict several times; else None.
+        positions: queries and keys of the position attentions whose maps were asked for, by the name of the map; for `probe`.
+        guidance: latent codes and reconstructions, from the guided-attention network while training; else None.
     """
 
     logits: Tensor
     attention: dict[str, Tensor] = field(default_factory=dict)
     side_logits: tuple[Tensor, ...] = ()
+    uncertainty: Tensor | None = None
+    positions: dict[str, PositionFeatures] = field(default_factory=dict)
+    guidance: Guidance | None = None
+
+
+def wanted_maps(return_attention: ReturnAttention, available: Iterable[str]) -> list[str]:
+    """Which of the maps to compute. Raises ValueError for a name that the network does not have."""
+    available = list(available)
+    if isinstance(return_attention, bool):
+        return available if return_attention else []
+    wanted = list(return_attention)
+    unknown = [name for name in wanted if name not in available]
+    if unknown:
+        msg = f"There is no attention map '{unknown[0]}'; the network has {', '.join(available) or 'none'}."
+        raise ValueError(msg)
+    return wanted

@@ -7,26 +7,27 @@ import math
 import lightning
 import torch
 from monai.inferers import sliding_window_inference
-from monai.losses import DiceCELoss
 from monai.metrics import compute_dice
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..networks import NetworkOutput
+from .losses import NetworkLoss
 from .recipe import Recipe
 
 WARM_UP = 0.03
-SIDE_WEIGHT = 0.5
 
 
 class SegmentationModule(lightning.LightningModule):
-    """Dice + cross-entropy on the logits and, at half the weight each step coarser, on the side logits; AdamW; averaged weights.
+    """`NetworkLoss`, whose terms are logged as `loss_<name>`; AdamW; averaged weights.
 
     Args:
-        network: gives a `NetworkOutput` when called with `return_attention=True`.
+        network: gives a `NetworkOutput` when called with `return_attention=()`.
         recipe: settings of the training.
         classes: labels and background.
         steps: optimizer steps of the whole training.
+
+    Raises:
+        InputError: if the recipe has not one weight for each class.
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, classes: int, steps: int) -> None:
@@ -34,13 +35,16 @@ class SegmentationModule(lightning.LightningModule):
         self.network = network
         self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)
         self.recipe, self.classes, self.steps = recipe, classes, steps
-        self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+        self.loss = NetworkLoss(classes, recipe.class_weights, dice_weight=recipe.dice_weight)
         self.dice: list[Tensor] = []
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
-        output = self.network(batch["image"], return_attention=True)
-        loss = self._supervised(output, batch["label"])
-        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
+        # No maps, but what the loss compares.
+        output = self.network(batch["image"], return_attention=())
+        loss, terms = self.loss(output, batch["label"].long())
+        logging = {"on_step": False, "on_epoch": True, "batch_size": len(batch["image"])}
+        self.log("loss", loss, prog_bar=True, **logging)
+        self.log_dict({f"loss_{name}": term for name, term in terms.items()}, **logging)
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:
@@ -69,10 +73,3 @@ class SegmentationModule(lightning.LightningModule):
         if step < warm:
             return (step + 1) / warm
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, self.steps - warm))))
-
-    def _supervised(self, output: NetworkOutput, label: Tensor) -> Tensor:
-        total, weights = self.loss(output.logits, label), 1.0
-        for distance, side in enumerate(reversed(output.side_logits), start=1):
-            weight = SIDE_WEIGHT**distance
-            total, weights = total + weight * self.loss(side, label), weights + weight
-        return total / weights

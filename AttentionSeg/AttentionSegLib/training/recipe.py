@@ -32,6 +32,8 @@ class Recipe:
         average_decay: decay per step of the moving average of the weights, which is what is kept.
         mirror_axes: working axes along which a scan may be mirrored and still be right.
         seed: of weights, order and augmentation.
+        class_weights: of background and each label in the loss, against imbalance; all the same when left out.
+        dice_weight: of the Dice in the loss, against the cross-entropy.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -46,6 +48,8 @@ class Recipe:
     average_decay: float
     mirror_axes: tuple[int, ...]
     seed: int
+    class_weights: tuple[float, ...] | None = None
+    dice_weight: float = 1.0
 
     def __post_init__(self) -> None:
         right = {
@@ -57,6 +61,8 @@ class Recipe:
             "average_decay": _is_number(self.average_decay) and 0 <= self.average_decay < 1,
             "mirror_axes": all(axis in (0, 1, 2) for axis in self.mirror_axes),
             "seed": self.seed == 0 or _is_count(self.seed),
+            "class_weights": self.class_weights is None or _are_weights(self.class_weights),
+            "dice_weight": _is_number(self.dice_weight) and self.dice_weight >= 0,
         }
         for name, is_right in right.items():
             if not is_right:
@@ -93,6 +99,10 @@ def _is_count(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _are_weights(values: object) -> bool:
+    return isinstance(values, (list, tuple)) and all(_is_number(value) and value > 0 for value in values)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from AttentionSegLib.inference import Predictor
 from AttentionSegLib.inference.checks import check_input
 from AttentionSegLib.inference.devices import available_devices, choose_device
 from AttentionSegLib.models import Model
-from AttentionSegLib.networks import build_network
 from AttentionSegLib.region import Region
 from poses import OBLIQUE, affine_around, centers
 from tiny_models import IntensityNetwork, intensity_model, make_card
@@ -147,12 +146,6 @@ class TestNames:
         for name in names:
             assert str(choose_device(name)) == name
         assert str(choose_device("auto")) == names[0]
-
-    def test_of_a_model_for_flat_pictures(self):
-        flat = build_network("attention-unet", 1, 3, {"spatial_dims": 2, "channels": [2, 4]})
-        with pytest.raises(InputError) as caught:
-            Predictor(Model(make_card(), flat, None), "cpu")
-        assert sentence(caught) == "The model hippocampus-t1 has a network for 2D pictures; choose a model for volumes."
 
     def test_of_a_model(self, tmp_path):
         with pytest.raises(InputError, match=r"There is no model '.*'; .*\."):

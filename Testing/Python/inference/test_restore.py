@@ -32,7 +32,7 @@ def restored(logits, image, roi=None, probabilities=True, affine=WORKING_AFFINE,
     if progress is None:
         progress = Progress()
         progress.stage("restore")
-    return restore(logits, affine, image, roi, probabilities, progress)
+    return restore(logits, None, affine, image, roi, probabilities, progress)
 
 
 def at_voxels(logits, image, affine=WORKING_AFFINE) -> np.ndarray:

@@ -28,9 +28,9 @@ class Recorder(IntensityNetwork):
         self.batches, self.asked = [], set()
         self._largest, self._error, self._text = largest_batch, error, text
 
-    def forward(self, x: Tensor, return_attention: bool = False) -> Tensor | NetworkOutput:
+    def forward(self, x: Tensor, return_attention: list[str]) -> Tensor | NetworkOutput:
         self.batches.append(len(x))
-        self.asked.add(return_attention)
+        self.asked.add(tuple(return_attention))
         if len(x) > self._largest:
             raise self._error(self._text)
         return super().forward(x, return_attention)
@@ -42,7 +42,7 @@ class Anisotropic(nn.Module):
     attention_strides: ClassVar = {"flat": (4, 4, 1), "fine": (1, 1, 1), "thick": (1, 2, 6)}
     total_stride = (4, 4, 6)
 
-    def forward(self, x: Tensor, return_attention: bool = False) -> NetworkOutput:
+    def forward(self, x: Tensor, return_attention: list[str]) -> NetworkOutput:
         return NetworkOutput(x * 2, {name: avg_pool3d(x, stride) for name, stride in self.attention_strides.items()})
 
 
@@ -51,7 +51,8 @@ def volume_of(*shape: int) -> Tensor:
 
 
 def run_over(network, volume, patch, overlap=0.5, names=NAMES, place=PLACE, progress=None):
-    return run(network, volume, patch, overlap, names, place, progress or Progress())
+    output = run(network, volume, patch, overlap, names, place, progress or Progress())
+    return output.logits, output.attention
 
 
 class TestStitching:
@@ -89,7 +90,7 @@ class TestStitching:
         network = Recorder()
         assert run_over(network, volume_of(16, 16, 16), (16, 16, 16), names=["gate_3"])[1].keys() == {"gate_3"}
         assert run_over(network, volume_of(16, 16, 16), (16, 16, 16), names=[])[1] == {}
-        assert network.asked == {True, False}
+        assert network.asked == {("gate_3",), ()}
 
     def test_the_volume_is_not_changed(self):
         volume = volume_of(20, 16, 16)
@@ -138,7 +139,8 @@ class TestMemory:
 
     def fall_back(self, network, volume=None):
         volume = volume_of(24, 24, 16) if volume is None else volume
-        return run_with_fallback(network, volume, (16, 16, 16), 0.5, NAMES, self.TRIES, Progress())
+        output, place = run_with_fallback(network, volume, (16, 16, 16), 0.5, NAMES, self.TRIES, Progress())
+        return output.logits, output.attention, place
 
     @pytest.mark.parametrize(
         ("largest", "batches", "note"), [(4, [4], ""), (3, [4, 2, 2], "two at a time"), (1, [4, 2, 1, 1, 1, 1], "one at a time")]

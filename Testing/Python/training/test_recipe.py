@@ -40,6 +40,7 @@ class TestRecipe:
     def test_settings(self, tmp_path):
         recipe = load(tmp_path, make_document(epochs=7, mirror_axes=[0, 2]))
         assert (recipe.epochs, recipe.mirror_axes, recipe.patch_size) == (7, (0, 2), (16, 16, 16))
+        assert (recipe.class_weights, recipe.dice_weight) == (None, 1.0)
         assert recipe.draft_card().id == "boxes"
 
     @pytest.mark.parametrize("name", ["patch_size", "batch_size", "epochs", "learning_rate", "weight_decay", "average_decay", "mirror_axes", "seed"])
@@ -74,6 +75,11 @@ class TestRecipe:
             ("mirror_axes", ["x"]),
             ("seed", -1),
             ("seed", 1.5),
+            ("class_weights", [1, 0, 1]),
+            ("class_weights", [1, "2", 1]),
+            ("class_weights", 3),
+            ("dice_weight", -1),
+            ("dice_weight", None),
             ("warm_up", 5),
         ],
         ids=str,

@@ -14,7 +14,7 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.models import load_model
-from AttentionSegLib.networks import NetworkOutput, build_network
+from AttentionSegLib.networks import build_network
 from AttentionSegLib.training import __main__ as command
 from AttentionSegLib.training.recipe import Recipe, find_cases
 from tiny_training import make_document, make_volumes, write_cases, write_recipe
@@ -27,6 +27,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 EPOCHS = 30
+
+
+# Small enough for patches of 16 voxels: 8 per axis where it attends, 1 at its deepest.
+GUIDED = {"spatial_dims": 3, "backbone": 10, "backbone_width": 0.0625, "stem_stride": 2, "width": 4, "norm": "instance"}
 
 
 def long_document() -> dict:
@@ -49,12 +53,12 @@ def checkpoint(work: Path, name: str = "last") -> dict:
     return torch.load(work / f"{name}.ckpt", weights_only=False)
 
 
-def losses_logged(work: Path) -> list[dict[int, float]]:
-    """The loss by epoch of each run, in the order of the runs."""
+def losses_logged(work: Path, name: str = "loss") -> list[dict[int, float]]:
+    """The loss, or a term of it, by epoch of each run, in the order of the runs."""
     losses = []
     for path in sorted((work / "log").glob("version_*/metrics.csv")):
         with path.open(newline="") as stream:
-            losses.append({int(row["epoch"]): float(row["loss"]) for row in csv.DictReader(stream) if row["loss"]})
+            losses.append({int(row["epoch"]): float(row[name]) for row in csv.DictReader(stream) if row[name]})
     return losses
 
 
@@ -106,8 +110,9 @@ class TestCommand:
             (make_document(card={"limits": []}), "limits"),
             (make_document(card={"network": {"name": "unet", "arguments": {}}}), "There is no network 'unet'"),
             (make_document(batch_size=3), "2 training cases"),
+            (make_document(class_weights=[1, 2]), "class_weights is [1, 2]; give one finite weight above 0 for each of the 3 classes"),
         ],
-        ids=["recipe", "card", "network", "batch"],
+        ids=["recipe", "card", "network", "batch", "weights"],
     )
     def test_what_is_wrong_is_said_in_one_line(self, tmp_path, monkeypatch, capsys, document, said):
         assert run_command(monkeypatch, arguments(tmp_path, document)) == 2
@@ -122,6 +127,29 @@ class TestCommand:
             monkeypatch.delitem(sys.modules, f"AttentionSegLib.training.{name}")
         assert run_command(monkeypatch, arguments(tmp_path, make_document())) == 2
         assert "pip install 'lightning" in capsys.readouterr().err
+
+
+class TestGuided:
+    @pytest.fixture(scope="class")
+    def trained(self, tmp_path_factory) -> Path:
+        folder = tmp_path_factory.mktemp("guided")
+        document = make_document(card={"network": {"name": "guided-attention", "arguments": GUIDED}}, class_weights=[0.5, 1, 1])
+        with pytest.MonkeyPatch.context() as patch:
+            assert run_command(patch, arguments(folder, document)) == 0
+        return folder
+
+    def test_the_model_can_be_loaded_and_used(self, trained):
+        model = load_model(trained / "output")
+        assert (model.card.network, model.card.raw["training"]["class_weights"]) == ("guided-attention", [0.5, 1, 1])
+        image, labels = make_volumes(seed=9)
+        prediction = Predictor(trained / "output", "cpu")(Image(image[None], np.eye(4), "case_9"))
+        assert prediction.labels.voxels.shape[1:] == labels.shape
+        assert "guided_scale1_step2" in prediction.attention
+
+    def test_every_term_of_the_loss_is_logged(self, trained):
+        terms = [losses_logged(trained / "work", f"loss_{name}")[0][0] for name in ("cross_entropy", "guided", "reconstruction", "dice")]
+        assert min(terms) > 0
+        assert losses_logged(trained / "work")[0][0] == pytest.approx(sum(terms))
 
 
 class TestResume:
@@ -164,11 +192,6 @@ class TestModule:
         recipe = Recipe.load(write_recipe(tmp_path, make_document()))
         return SegmentationModule(build_network("attention-unet", 1, 3, make_document()["card"]["network"]["arguments"]), recipe, 3, steps=100)
 
-    def logits(self, right: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits that are as sure as `right` of a label map, and the map."""
-        label = torch.randint(0, 3, (2, 1, 8, 8, 8), generator=torch.Generator().manual_seed(0))
-        return right * torch.cat([(label == value).float() for value in range(3)], 1), label
-
     def test_the_rate_rises_then_falls_to_zero(self, module):
         optimizer = module.configure_optimizers()["lr_scheduler"]["scheduler"]
         rates = []
@@ -179,22 +202,6 @@ class TestModule:
         assert rates[0] < rates[1] < max(rates) == pytest.approx(0.01)
         assert rates[3:] == sorted(rates[3:], reverse=True)
         assert optimizer.get_last_lr()[0] == pytest.approx(0, abs=1e-9)
-
-    def test_better_logits_have_a_smaller_loss(self, module):
-        losses = []
-        for right in (-5, 0, 1, 5, 20):
-            logits, label = self.logits(right)
-            losses.append(module._supervised(NetworkOutput(logits), label).item())
-        assert losses == sorted(losses, reverse=True)
-        assert losses[-1] < 1e-3
-
-    def test_side_logits_count_half_as_much_for_each_step_coarser(self, module):
-        (right, label), (wrong, _) = self.logits(20), self.logits(-20)
-        bad = module._supervised(NetworkOutput(wrong), label)
-        good = module._supervised(NetworkOutput(right), label)
-        for mixture, share in (((wrong, right), 1 / 7), ((right, wrong), 2 / 7)):
-            loss = module._supervised(NetworkOutput(right, side_logits=mixture), label)
-            torch.testing.assert_close(loss, good + share * (bad - good))
 
     def test_a_label_that_no_validation_case_has_does_not_spoil_the_choice(self, module, monkeypatch):
         logged = {}

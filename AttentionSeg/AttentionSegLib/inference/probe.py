@@ -1,0 +1,114 @@
+"""Where the network looked for one voxel: rows of position attention, from the queries and keys that a prediction left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..image import Image
+from .parts import affine_from
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..networks.position_attention import PositionFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class _Patch:
+    """A patch of the working grid, its first voxel and its size, with the features of each map."""
+
+    first: np.ndarray
+    size: np.ndarray
+    features: dict[str, PositionFeatures]
+
+
+class Probe:
+    """Rows of the position attention of a prediction.
+
+        looked_at = prediction.probe.row((26, -24, -13))
+
+    Position attention compares the voxels of one patch (of one slice, for 2D networks), so a row covers the patch whose center is nearest to the
+    voxel. Queries and keys are kept in half precision; a row is right to about 1 % of its largest value.
+
+    Args:
+        strides: working voxels per voxel of each map, along each axis.
+    """
+
+    def __init__(self, strides: dict[str, tuple[int, ...]] | None = None) -> None:
+        self._strides = strides or {}
+        self._patches: list[_Patch] = []
+        self._affine = np.eye(4)
+
+    @property
+    def names(self) -> list[str]:
+        """The position maps that have rows."""
+        return list(self._patches[0].features) if self._patches else []
+
+    def keep(self, positions: dict[str, PositionFeatures], windows: Sequence[tuple[slice, ...]]) -> None:
+        """Keep the features of a batch of patches.
+
+        Args:
+            positions: of the network's output, by name; the batch of each counts the patches or, for 2D networks, their slices (one each).
+            windows: where the patches lie in the working grid.
+        """
+        if not positions:
+            return
+        for index, window in enumerate(windows):
+            first, last = np.array([(part.start, part.stop) for part in window]).T
+            kept = {name: _of_one(features, index, (last - first) // self._strides[name]) for name, features in positions.items()}
+            self._patches.append(_Patch(first, last - first, kept))
+
+    def place(self, affine: np.ndarray) -> None:
+        """Say where the working grid lies: voxel indices to RAS mm."""
+        self._affine = affine
+
+    def row(self, ras: Sequence[float], name: str | None = None) -> Image:
+        """What the voxel at a place looked at.
+
+        Args:
+            ras: the place in mm, in the RAS of the input.
+            name: the position map; the last one of `names` (the coarsest scale after the last step) when left out.
+
+        Returns:
+            [1, I, J, K] float32 on the map's grid over one patch, at least 0, with the sum 1.
+
+        Raises:
+            InputError: if the prediction has no such position map, or the place is outside what was segmented.
+        """
+        name = self._known(name)
+        voxel = np.linalg.solve(self._affine, [*ras, 1.0])[:3]
+        patch = min(self._patches, key=lambda patch: np.linalg.norm(voxel - patch.first - (patch.size - 1) / 2))
+        stride = np.array(self._strides[name])
+        position = np.floor((voxel - patch.first + 0.5) / stride).astype(int)
+        if not all(0 <= p < n for p, n in zip(position, patch.size // stride)):
+            msg = f"The place ({', '.join(f'{c:.0f}' for c in ras)}) is outside what was segmented; choose one inside."
+            raise InputError(msg)
+        values = patch.features[name].row(position)
+        affine = affine_from(self._affine, patch.first + (stride - 1) / 2) @ np.diag([*stride, 1.0])
+        return Image(values.numpy()[None], affine, f"{name} probe")
+
+    def _known(self, name: str | None) -> str:
+        if name is None and self.names:
+            return self.names[-1]
+        if name not in self.names:
+            msg = f"The prediction keeps no rows of '{name}'; choose {', '.join(self.names)}." if self.names else _NONE
+            raise InputError(msg)
+        return name
+
+
+def _of_one(features: PositionFeatures, index: int, grid: np.ndarray) -> PositionFeatures:
+    """The features of one patch of a batch, without those of what the network put beside a patch that is too small for it."""
+    part = tuple(slice(int(n)) for n in grid)
+
+    def kept(values: Tensor) -> Tensor:
+        return values[index].unflatten(0, features.size)[part].flatten(0, -2)[None].cpu().half()
+
+    return replace(features, queries=kept(features.queries), keys=kept(features.keys), size=tuple(int(n) for n in grid))
+
+
+_NONE = "The prediction has no position attention to probe; use a guided-attention model and ask for its position maps."

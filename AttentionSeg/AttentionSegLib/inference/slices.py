@@ -1,0 +1,64 @@
+"""Networks for pictures on volumes: slice by slice, behind the face of a network for volumes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from ..networks import NetworkOutput
+from ..networks.output import ReturnAttention
+
+
+class SliceNetwork(nn.Module):
+    """A 2D network that takes volumes and segments each of their slices, all slices of a batch at once.
+
+    Args:
+        network: for [B, C, H, W].
+        axis: the axis of the volume, 0..2, along which the slices lie one after the other.
+
+    Shapes: [B, C, I, J, K] -> as of the network, with the slices along `axis`. The batch of `positions` counts slices, those of a volume together;
+    their grid has one voxel across.
+    """
+
+    def __init__(self, network: nn.Module, axis: int) -> None:
+        super().__init__()
+        self.network, self.axis = network, axis
+
+    @property
+    def total_stride(self) -> tuple[int, ...]:
+        """Voxels per voxel of the deepest level, along each axis: 1 from slice to slice."""
+        return self._with_axis(self.network.total_stride)
+
+    @property
+    def attention_strides(self) -> dict[str, tuple[int, ...]]:
+        """Voxels per voxel of each attention map, along each axis."""
+        return {name: self._with_axis(stride) for name, stride in self.network.attention_strides.items()}
+
+    @property
+    def maps_scaled_per_volume(self) -> frozenset[str]:
+        """As of the network."""
+        return self.network.maps_scaled_per_volume
+
+    def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
+        """As of the network, for a volume."""
+        count, slices = x.shape[0], x.shape[2 + self.axis]
+        pictures = x.movedim(2 + self.axis, 1).flatten(0, 1)
+
+        def volume(values: Tensor) -> Tensor:
+            return values.unflatten(0, (count, slices)).movedim(1, 2 + self.axis)
+
+        output = self.network(pictures, return_attention)
+        if not isinstance(output, NetworkOutput):
+            return volume(output)
+        return replace(
+            output,
+            logits=volume(output.logits),
+            attention={name: volume(values) for name, values in output.attention.items()},
+            side_logits=tuple(volume(values) for values in output.side_logits),
+            uncertainty=None if output.uncertainty is None else volume(output.uncertainty),
+            positions={name: replace(features, size=self._with_axis(features.size)) for name, features in output.positions.items()},
+        )
+
+    def _with_axis(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return (*sizes[: self.axis], 1, *sizes[self.axis :])

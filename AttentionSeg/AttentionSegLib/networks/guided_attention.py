@@ -1,0 +1,219 @@
+"""Multi-scale self-guided attention (Sinha & Dolz 2020, figure 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .backbones import ResNetBackbone
+from .guided_block import Attended, GuidedAttentionBlock, SemanticModule
+from .layers import conv_norm_prelu, convolution, crop, pad_to_multiple, resize
+from .output import Guidance, NetworkOutput, ReturnAttention, wanted_maps
+from .position_attention import PositionFeatures
+from .scale_spread import ScaleSpread
+
+SCALES = 4
+# Voxels of the backbone's first stage per voxel of the encoder-decoder's code, and of the last stage.
+CODE_STRIDE = 4
+LAST_STAGE_STRIDE = 8
+
+
+class RefinementStep(nn.Module):
+    """A guided attention block for each scale, and the encoder-decoder that they share. Shapes as in `GuidedAttentionBlock`."""
+
+    def __init__(self, spatial_dims: int, width: int, norm: str, position: bool, channel: bool, guided: bool) -> None:
+        super().__init__()
+        self.semantic = SemanticModule(spatial_dims, 2 * width, norm) if guided else None
+        self.blocks = nn.ModuleList(GuidedAttentionBlock(spatial_dims, width, norm, position, channel, guided) for _ in range(SCALES))
+
+    def forward(self, scale: int, x: Tensor) -> tuple[Attended, Tensor | None, Tensor | None]:
+        latent, decoded = self.semantic(x) if self.semantic is not None else (None, None)
+        return self.blocks[scale](x, decoded), latent, decoded
+
+
+class GuidedAttention(nn.Module):
+    """ResNet features of four scales, each refined by position and channel attention that a shared encoder-decoder guides.
+
+        F_MS = conv(concat(F'_1..F'_4)),   input_1 = concat(F'_s, F_MS),   input_m+1 = concat(F'_s, A_m * F_MS)
+        A_m  = conv1((PAM(input_m) + CAM(input_m)) * conv3(decoder(encoder(input_m)))),   P_s = conv1(A_M),   prediction = mean of the P_s
+
+    All of it runs on the grid of the backbone's first stage. Scales count from 1, the finest, and steps from 1. The maps are, on that grid,
+    `guided_scale<s>_step<m>`, the mean over channels of abs(A_m), and `position_scale<s>_step<m>`, the position attention received (1 is the average).
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the input.
+        out_channels: classes, background included.
+        backbone: depth of the ResNet: 10, 18, 34, 50 or 101.
+        backbone_width: factor on the channels of the ResNet.
+        stem_stride: input voxels per voxel of its first stage: 4 as in the paper, 2 or 1 for small structures.
+        width: C, channels of the attention (64 in the paper).
+        steps: M, refinement steps (2 in the paper); 1 leaves out the refinement.
+        position, channel, guided: False leaves out position attention, channel attention or the guidance by the encoder-decoder.
+        norm: `batch`, or `instance` for small batches.
+
+    Raises:
+        ValueError: if an argument is not one of these.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        backbone: int = 18,
+        backbone_width: float = 1.0,
+        stem_stride: int = 4,
+        width: int = 64,
+        steps: int = 2,
+        position: bool = True,
+        channel: bool = True,
+        guided: bool = True,
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        _check_arguments(spatial_dims, width, steps)
+        self.spatial_dims, self.stem_stride, self.has_positions = spatial_dims, stem_stride, position
+        self.backbone = ResNetBackbone(spatial_dims, in_channels, backbone, stem_stride, backbone_width, norm)
+        self.pyramid = nn.ModuleList(conv_norm_prelu(spatial_dims, channels, width, 1, norm) for channels in self.backbone.channels)
+        self.fuse = nn.Sequential(
+            conv_norm_prelu(spatial_dims, SCALES * width, width, 3, norm),
+            conv_norm_prelu(spatial_dims, width, width, 3, norm),
+            conv_norm_prelu(spatial_dims, width, width, 1, norm),
+        )
+        self.steps = nn.ModuleList(RefinementStep(spatial_dims, width, norm, position, channel, guided) for _ in range(steps))
+        self.first_heads = nn.ModuleList(convolution(spatial_dims, width, out_channels, 1) for _ in range(SCALES))
+        self.heads = nn.ModuleList(convolution(spatial_dims, width, out_channels, 1) for _ in range(SCALES))
+
+    @property
+    def total_stride(self) -> tuple[int, ...]:
+        """Input voxels per voxel of the encoder-decoder's code, along each axis: what sizes are padded to."""
+        return (CODE_STRIDE * self.stem_stride,) * self.spatial_dims
+
+    @property
+    def attention_strides(self) -> dict[str, tuple[int, ...]]:
+        """Input voxels per voxel of each attention map, along each axis."""
+        kinds = ("guided", "position") if self.has_positions else ("guided",)
+        steps = range(1, len(self.steps) + 1)
+        stride = (self.stem_stride,) * self.spatial_dims
+        return {f"{kind}_scale{scale}_step{step}": stride for kind in kinds for scale in range(1, SCALES + 1) for step in steps}
+
+    @property
+    def maps_scaled_per_volume(self) -> frozenset[str]:
+        """The maps whose values mean something only beside each other, so that they are shown as a share of the largest in a volume."""
+        return frozenset(name for name in self.attention_strides if name.startswith("guided"))
+
+    def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
+        """Segment a batch.
+
+        Args:
+            x: [B, in_channels, *S], any size.
+            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
+
+        Returns:
+            Logits [B, out_channels, *S]; or a `NetworkOutput` with maps [B, 1, *S / stem_stride] (at least 0) and the uncertainty.
+            While training the logits are the mean of the predictions before and after refinement, else of those after it.
+
+        Raises:
+            ValueError: if a map has another name.
+        """
+        size = x.shape[2:]
+        wanted = wanted_maps(return_attention, self.attention_strides)
+        x = pad_to_multiple(x, self.total_stride, (LAST_STAGE_STRIDE * self.stem_stride,) * self.spatial_dims)
+        full = x.shape[2:]
+        local = self._pyramid(x)
+        fused = self.fuse(torch.cat(local, 1))
+        first = [head(features) for head, features in zip(self.first_heads, local)] if self.training else []
+
+        attention: dict[str, Tensor] = {}
+        positions: dict[str, PositionFeatures] = {}
+        latents: list[tuple[Tensor, ...]] = []
+        inputs: list[Tensor] = []
+        reconstructions: list[Tensor] = []
+        guided = [fused] * SCALES
+        for step, module in enumerate(self.steps, start=1):
+            codes = []
+            for scale in range(SCALES):
+                entering = torch.cat([local[scale], guided[scale]], 1)
+                attended, latent, decoded = module(scale, entering)
+                name = f"scale{scale + 1}_step{step}"
+                if f"guided_{name}" in wanted:
+                    attention[f"guided_{name}"] = attended.attention.abs().mean(1, keepdim=True)
+                if f"position_{name}" in wanted:
+                    positions[f"position_{name}"] = attended.positions
+                    attention[f"position_{name}"] = attended.positions.received()
+                if self.training and latent is not None:
+                    codes.append(latent)
+                    inputs.append(entering)
+                    reconstructions.append(decoded)
+                last = step == len(self.steps)
+                guided[scale] = attended.attention if last else attended.attention * fused
+            latents.append(tuple(codes))
+        refined = [head(a) for head, a in zip(self.heads, guided)]
+
+        logits = crop(resize(torch.stack([*first, *refined]).mean(0), full), size)
+        if return_attention is False:
+            return logits
+        grid = [-(-s // self.stem_stride) for s in size]
+        return NetworkOutput(
+            logits,
+            {name: crop(attention[name], grid) for name in wanted},
+            tuple(crop(resize(side, full), size) for side in (*first, *refined)) if self.training else (),
+            None if self.training else crop(_spread(refined, full), size),
+            positions,
+            Guidance(tuple(latents), tuple(inputs), tuple(reconstructions)) if self.training else None,
+        )
+
+    @staticmethod
+    def probe(features: PositionFeatures, position: Sequence[int], image: int = 0) -> Tensor:
+        """Where the network looked for one voxel: its row of position attention, from what a prediction left in `positions`.
+
+        Args:
+            features: `output.positions["position_scale<s>_step<m>"]`.
+            position: voxel on the grid of that map.
+            image: which of the batch.
+
+        Returns:
+            [*grid] with the sum 1.
+
+        Raises:
+            IndexError: if the position is not on the grid.
+        """
+        return features.row(position, image)
+
+    def _pyramid(self, x: Tensor) -> list[Tensor]:
+        """F'_s: the features of the stages at C channels, at the size of stage 1."""
+        features = self.backbone(x)
+        size = features[0].shape[2:]
+        local = []
+        for stage, reduce in enumerate(self.pyramid):
+            reduced = reduce(features.pop(0))
+            # The last voxel of a coarse stage may reach beyond the first stage.
+            covered = [n * 2**stage for n in reduced.shape[2:]]
+            local.append(crop(resize(reduced, covered), size))
+        return local
+
+
+def _spread(scales: list[Tensor], size: Sequence[int]) -> Tensor:
+    spread = ScaleSpread()
+    for logits in scales:
+        spread.add(resize(logits, size))
+    return spread.uncertainty()
+
+
+def _check_arguments(spatial_dims: int, width: int, steps: int) -> None:
+    msg = None
+    if spatial_dims not in (2, 3):
+        msg = f"spatial_dims is {spatial_dims}; it must be 2 or 3."
+    elif not _is_count(width):
+        msg = f"width is {width}; it must be a whole number of at least 1."
+    elif not _is_count(steps):
+        msg = f"steps is {steps}; it must be a whole number of at least 1."
+    if msg:
+        raise ValueError(msg)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

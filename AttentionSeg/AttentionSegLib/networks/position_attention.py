@@ -1,0 +1,120 @@
+"""Position attention (Sinha & Dolz 2020, section III-A), without its N x N matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import convolution
+from .streamed_attention import exact, streamed_attention, without_autocast
+
+# Positions compared at a time where a map is made of the rows: 2**22 numbers, 16 MiB.
+COMPARED_AT_A_TIME = 2**22
+QUERY_SHARE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class PositionFeatures:
+    """Queries and keys of one position attention: all that is needed to say which position looks where.
+
+    Attributes:
+        queries, keys: [B, N, D] with N positions, the last axis of the grid running fastest.
+        size: the grid of the positions.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    size: tuple[int, ...]
+
+    def row(self, position: Sequence[int], image: int = 0) -> Tensor:
+        """Where one position looks: one row of S = softmax(q^T k).
+
+        Args:
+            position: voxel of the grid.
+            image: which of the batch.
+
+        Returns:
+            [*size] float32 (float64 for such features), at least 0, with the sum 1.
+
+        Raises:
+            IndexError: if the position is not on the grid.
+        """
+        if len(position) != len(self.size) or not all(0 <= p < n for p, n in zip(position, self.size)):
+            msg = f"There is no position ({', '.join(map(str, position))}) on the grid of {' x '.join(map(str, self.size))}."
+            raise IndexError(msg)
+        index = 0
+        for p, n in zip(position, self.size):
+            index = index * n + int(p)
+        with without_autocast(self.keys):
+            return torch.softmax(exact(self.keys[image]) @ exact(self.queries[image, index]), 0).view(self.size)
+
+    # A gradient would need every row of the matrix kept.
+    @torch.no_grad()
+    def received(self) -> Tensor:
+        """How much each position is looked at: mean over queries i of S[i, j], times N, so that 1 is the average. [B, 1, *size], without gradient."""
+        queries, keys = exact(self.queries), exact(self.keys).transpose(1, 2)
+        total = torch.zeros_like(queries[..., 0])
+        with without_autocast(self.keys):
+            for part in self._parts():
+                total += torch.softmax(queries[:, part] @ keys, -1).sum(1)
+        return total.view(-1, 1, *self.size)
+
+    def _parts(self) -> Iterator[slice]:
+        batch, positions = self.keys.shape[:2]
+        rows = max(1, COMPARED_AT_A_TIME // (batch * positions))
+        return (slice(start, start + rows) for start in range(0, positions, rows))
+
+
+class PositionAttention(nn.Module):
+    """Each position takes up what all positions hold, weighted by how alike they are.
+
+        q = W_q x,  k = W_k x,  v = W_v x,   S = softmax(q^T k) over positions,   y = gamma (S v) + x
+
+    There is no scaling of q^T k; gamma is learned and starts at 0. S is never stored: memory grows with N, not with N^2, in the forward and the
+    backward pass.
+
+    Args:
+        spatial_dims: 2 or 3.
+        channels: C; queries and keys have C / 8 (at least 1).
+
+    Shapes: x [B, C, *S] -> y [B, C, *S] and the `PositionFeatures` of the grid S.
+    """
+
+    def __init__(self, spatial_dims: int, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // QUERY_SHARE)
+        self.query = convolution(spatial_dims, channels, inner, 1)
+        self.key = convolution(spatial_dims, channels, inner, 1)
+        self.value = convolution(spatial_dims, channels, channels, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, PositionFeatures]:
+        size = tuple(x.shape[2:])
+        queries, keys, values = (_positions(layer(x)) for layer in (self.query, self.key, self.value))
+        taken_up = attend(queries, keys, values).transpose(1, 2).reshape(x.shape)
+        return self.gamma * taken_up + x, PositionFeatures(queries, keys, size)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """softmax(q k^T) v, streamed. queries, keys [B, N, D], values [B, N, C] with D <= C -> [B, N, C]"""
+    if not _has_kernel(values):
+        return streamed_attention(queries, keys, values)
+    # The kernels that keep no matrix want one width for queries, keys and values, in multiples of 8, and each position's features side by side.
+    width = -(-values.shape[-1] // 8) * 8
+    queries, keys, padded = (F.pad(t, (0, width - t.shape[-1])).contiguous().unsqueeze(1) for t in (queries, keys, values))
+    return F.scaled_dot_product_attention(queries, keys, padded, scale=1.0)[:, 0, :, : values.shape[-1]]
+
+
+def _has_kernel(values: Tensor) -> bool:
+    """Whether torch has a kernel here that keeps no matrix: for doubles on a GPU and on Apple's devices it would fall back to the whole matrix."""
+    return values.device.type == "cpu" or (values.device.type == "cuda" and values.dtype != torch.float64)
+
+
+def _positions(x: Tensor) -> Tensor:
+    """[B, C, *S] -> [B, N, C]"""
+    return x.reshape(*x.shape[:2], prod(x.shape[2:])).transpose(1, 2)

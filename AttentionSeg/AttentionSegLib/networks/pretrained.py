@@ -1,0 +1,161 @@
+"""Pretrained weights for the ResNet under the guided-attention network: torchvision's (2D, ImageNet) and MedicalNet's (3D)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..errors import InputError
+from .backbones import ResNetBackbone
+from .weights_source import local_weights, read_weights
+
+CHANNELS = ("sum", "mean")
+FIRST_CONVOLUTION = "conv1.weight"
+# What a network sees first has to fit: deeper stages are worth nothing on features they were not trained on.
+FOUNDATION = ("conv1.", "bn1.", "layer1.")
+# Counted by batch norm and never read while it averages with a fixed momentum.
+BATCH_COUNTER = "num_batches_tracked"
+WHAT_TO_DO = (
+    "give weights of a ResNet of the same depth, width and number of dimensions (torchvision's for 2D, MedicalNet's for 3D), or train from scratch."
+)
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How pretrained weights fitted a backbone, tensor by tensor; `str()` says it in a paragraph.
+
+    Attributes:
+        source: where they came from.
+        fitted: names of the backbone's tensors that were filled.
+        missing: those that the source lacks; they kept their initial, random values.
+        other_shape: those of another shape in the source; they kept their initial values too.
+        unused: names of tensors that only the source has, such as its classifier `fc`.
+        first_convolution: input channels of the first convolution in the source and in the backbone.
+        channels: how the one became the other, `sum` or `mean`.
+    """
+
+    source: str
+    fitted: tuple[str, ...]
+    missing: tuple[str, ...]
+    other_shape: tuple[str, ...]
+    unused: tuple[str, ...]
+    first_convolution: tuple[int, int]
+    channels: str
+
+    def __str__(self) -> str:
+        total = len(self.fitted) + len(self.missing) + len(self.other_shape)
+        parts = [f"Pretrained weights from {self.source}: {len(self.fitted)} of {total} tensors of the backbone are filled"]
+        before, after = self.first_convolution
+        if before != after:
+            parts.append(f"{FIRST_CONVOLUTION} was adapted from {before} to {after} input channels by the {self.channels}")
+        for names, what in (
+            (self.missing, "missing there and left at their initial values"),
+            (self.other_shape, "of another shape there and left at their initial values"),
+            (self.unused, "found there and not used"),
+        ):
+            if names:
+                parts.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+        return "; ".join(parts) + "."
+
+
+def load_pretrained(
+    backbone: ResNetBackbone, source: Mapping[str, object] | str | os.PathLike, channels: str = "sum", sha256: str | None = None
+) -> FitReport:
+    """Fill a backbone with pretrained weights, by name and shape; half precision is cast to the backbone's type.
+
+    The names are those of torchvision and of MedicalNet (Chen et al. 2019), bare or with the `module.` of `DataParallel`, at the top or under
+    `state_dict`. MedicalNet's ResNet-18 and -34 have shortcuts without weights: the projections here (`downsample`) then stay random.
+    Its stages 3 and 4 were dilated where the ones here have a stride; the weights fit all the same.
+
+    The first convolution, W_s for the source's c input channels, is taken as it is for c channels. Else every one of the k channels gets
+
+        sum:   sum_s(W_s) / k    one image copied into all k channels gives what it gave in all c: 1 channel gets the sum over red, green, blue
+        mean:  sum_s(W_s) / c    the plain mean, repeated (Wang et al. 2016, arXiv:1608.00859); such an image gives k / c of what it gave
+
+    Args:
+        backbone: on any device; unchanged if an error is raised.
+        source: tensors by name, or a file or URL as of `local_weights`.
+        channels: `sum` keeps the scale for which the norm after the first convolution was trained; `mean` weighs a channel alike however many
+            there are.
+        sha256: of the file or URL, as of `local_weights`.
+
+    Raises:
+        InputError: if `channels` is unknown, the source cannot be had or read, is a ResNet with another number of blocks, or does not fill
+            the first convolution and the first stage.
+    """
+    if channels not in CHANNELS:
+        msg = f"channels is '{channels}'; choose one of {', '.join(CHANNELS)}."
+        raise InputError(msg)
+    is_given = isinstance(source, Mapping)
+    name = "the given tensors" if is_given else str(source)
+    found = _tensors(source if is_given else read_weights(local_weights(source, sha256)))
+    expected = {key: value for key, value in backbone.state_dict().items() if not key.endswith(BATCH_COUNTER)}
+
+    _check_blocks(name, found, expected)
+    before, after = _input_channels(name, found), expected[FIRST_CONVOLUTION].shape[1]
+    adapted = found if before == after else {**found, FIRST_CONVOLUTION: _adapted(found[FIRST_CONVOLUTION], after, channels)}
+    report = FitReport(
+        name,
+        tuple(key for key in expected if key in found and adapted[key].shape == expected[key].shape),
+        tuple(key for key in expected if key not in found),
+        tuple(key for key in expected if key in found and adapted[key].shape != expected[key].shape),
+        tuple(key for key in found if key not in expected),
+        (before, after),
+        channels,
+    )
+    _check_foundation(report, found, expected)
+    backbone.load_state_dict({key: adapted[key] for key in report.fitted}, strict=False)
+    return report
+
+
+def _tensors(state: Mapping[str, object]) -> dict[str, Tensor]:
+    inner = state.get("state_dict")
+    named = inner if isinstance(inner, Mapping) else state
+    tensors = {str(key).removeprefix("module."): value for key, value in named.items() if isinstance(value, Tensor)}
+    return {key: value for key, value in tensors.items() if not key.endswith(BATCH_COUNTER)}
+
+
+def _input_channels(source: str, found: Mapping[str, Tensor]) -> int:
+    first = found.get(FIRST_CONVOLUTION)
+    if first is None or first.ndim < 3:
+        msg = f"The weights from {source} are not those of a ResNet: they have no convolution '{FIRST_CONVOLUTION}'; {WHAT_TO_DO}"
+        raise InputError(msg)
+    return first.shape[1]
+
+
+def _adapted(weight: Tensor, count: int, channels: str) -> Tensor:
+    shared = weight.float().sum(1, keepdim=True) / (count if channels == "sum" else weight.shape[1])
+    return shared.repeat_interleave(count, dim=1)
+
+
+def _check_blocks(source: str, found: Iterable[str], expected: Iterable[str]) -> None:
+    """A ResNet-34 has every name and shape of a ResNet-18, but half of its blocks are no network that was ever trained."""
+    theirs, ours = _blocks(found), _blocks(expected)
+    for stage in sorted(theirs.keys() & ours.keys()):
+        if theirs[stage] != ours[stage]:
+            wrong = f"{theirs[stage]} blocks in '{stage}' there and {ours[stage]} here"
+            msg = f"The weights from {source} are of a ResNet of another depth, with {wrong}; {WHAT_TO_DO}"
+            raise InputError(msg)
+
+
+def _blocks(names: Iterable[str]) -> Counter[str]:
+    blocks = {tuple(name.split(".")[:2]) for name in names if name.startswith("layer")}
+    return Counter(block[0] for block in blocks)
+
+
+def _check_foundation(report: FitReport, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    missing = [name for name in report.missing if name.startswith(FOUNDATION)]
+    differing = [name for name in report.other_shape if name.startswith(FOUNDATION)]
+    if not missing and not differing:
+        return
+    if differing:
+        there, here = (" x ".join(map(str, tensors[differing[0]].shape)) for tensors in (found, expected))
+        wrong = f"'{differing[0]}' is {there} there and {here} here"
+    else:
+        wrong = f"they have no '{missing[0]}'"
+    msg = f"The weights from {report.source} do not fit this network: {wrong}; {WHAT_TO_DO}"
+    raise InputError(msg)

@@ -1,0 +1,37 @@
+"""How sure a network is that predicts at several scales (Sinha & Dolz 2020): their mean is an ensemble for free."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class ScaleSpread:
+    """Uncertainty from several predictions of the same voxels, added one by one.
+
+        doubt = 1 - max_c mean_s p_sc,   spread = sum_c var_s p_sc,   uncertainty = doubt + (1 - doubt) * spread
+
+    Either is a reason not to be sure: all scales hesitate, or each is sure of something else. 0..1.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean: Tensor | None = None
+        self._squares: Tensor | None = None
+
+    def add(self, logits: Tensor) -> None:
+        """Take up one prediction, [B, classes, *S]."""
+        share = torch.softmax(logits.float() if logits.dtype != torch.float64 else logits, 1)
+        self._count += 1
+        if self._mean is None:
+            self._mean, self._squares = share, share.square()
+        else:
+            self._mean = self._mean + share
+            self._squares = self._squares + share.square()
+
+    def uncertainty(self) -> Tensor:
+        """[B, 1, *S], 0..1."""
+        mean = self._mean / self._count
+        spread = (self._squares / self._count - mean.square()).sum(1, keepdim=True).clamp_min(0)
+        doubt = 1 - mean.amax(1, keepdim=True)
+        return (doubt + (1 - doubt) * spread).clamp(0, 1)

@@ -1,0 +1,167 @@
+"""Files of pretrained weights: from a path or URL to a checked local file, and from there to tensors without running code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import tarfile
+import uuid
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from pathlib import Path, PureWindowsPath
+from typing import Optional
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import torch
+from safetensors.torch import load_file
+
+from ..errors import Cancelled, InputError
+
+# bytes done, bytes in all (None if the server does not say)
+OnBytes = Callable[[int, Optional[int]], None]
+Cancel = Callable[[], bool]
+
+# Depth -> torchvision's weights for ImageNet; the end of the name is the beginning of the file's SHA-256.
+TORCHVISION = {
+    18: "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    34: "https://download.pytorch.org/models/resnet34-b627a593.pth",
+    50: "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    101: "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+}
+ENDINGS = (".safetensors", ".pth", ".pt")
+BLOCK = 2**20
+RIGHT_KIND = "give a .safetensors file, or one made by torch.save(model.state_dict(), path)."
+
+
+def cache_folder() -> Path:
+    """The user's folder of downloaded weights (it need not exist)."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "AttentionSeg" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "AttentionSeg"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "AttentionSeg"
+
+
+def local_weights(
+    source: str | os.PathLike,
+    sha256: str | None = None,
+    folder: Path | None = None,
+    on_progress: OnBytes | None = None,
+    cancel: Cancel | None = None,
+    timeout: float = 30.0,
+) -> Path:
+    """The checked local file of pretrained weights. A URL is downloaded, unless the cache has the file with the right SHA-256.
+
+    Args:
+        source: path, or http(s) URL, of a .safetensors, .pth or .pt file.
+        sha256: of the file, in 64 hexadecimal digits or the first 8 or more of them. Optional for a path; for a URL optional if the file's name
+            ends in them (`resnet18-f37072fd.pth`). All 64 tell a forged file, 8 only a damaged one.
+        folder: where downloads are kept, `cache_folder()` if None; made if it is not there.
+        on_progress: told after every MiB of a download.
+        cancel: asked before every MiB of a download; it ends when this returns True.
+        timeout: seconds that the server may be silent.
+
+    Raises:
+        InputError: if there is no such file, its kind or SHA-256 is another, or it cannot be downloaded or stored; no part of it is kept then.
+        Cancelled: if `cancel` said so.
+    """
+    is_url = str(source).lower().startswith(("http://", "https://"))
+    # Only the last part, on every system: a name must not lead out of the folder.
+    name = PureWindowsPath(re.split("[?#]", str(source))[0]).name if is_url else Path(source).name
+    if not name.lower().endswith(ENDINGS):
+        msg = f"The weights {source} are of no known kind; give a file with a name that ends in {', '.join(ENDINGS)}."
+        raise InputError(msg)
+    if is_url and sha256 is None:
+        in_name = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
+        sha256 = in_name[1] if in_name else ""
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
+        msg = f"The weights {source} need their SHA-256, not '{sha256}'; give its 64 hexadecimal digits, or at least the first 8."
+        raise InputError(msg)
+
+    path = Path(folder or cache_folder()) / f"{sha256[:8].lower()}-{name}" if is_url else Path(source).expanduser()
+    exists = path.is_file()
+    if exists and (sha256 is None or _has_hash(path, sha256)):
+        return path
+    if not is_url:
+        wrong = f"have a SHA-256 that does not begin with {sha256}" if exists else "are not there"
+        msg = f"The weights {path} {wrong}; give the path of the right file, or train from scratch."
+        raise InputError(msg)
+    _download(str(source), path, sha256, on_progress, cancel, timeout)
+    return path
+
+
+def read_weights(path: Path) -> Mapping[str, object]:
+    """What a file of weights holds, on the CPU. No code in it is run.
+
+    Args:
+        path: .safetensors, or a .pth or .pt file in which `torch.save` stored a dictionary of tensors, numbers and text.
+
+    Raises:
+        InputError: if it is not one of these, or cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".safetensors":
+            return load_file(path)
+        # Before its version 2.6 torch runs code from its oldest format, a tar archive, in spite of `weights_only`.
+        content = None if tarfile.is_tarfile(path) else torch.load(path, map_location="cpu", weights_only=True)
+    # A damaged pickle can raise anything.
+    except Exception as error:
+        msg = f"The weights {path} cannot be read: they are damaged, of another kind, or would run code when opened; {RIGHT_KIND}"
+        raise InputError(msg) from error
+    if not isinstance(content, Mapping):
+        msg = f"The weights {path} are not a dictionary of tensors; {RIGHT_KIND}"
+        raise InputError(msg)
+    return content
+
+
+def _has_hash(path: Path, sha256: str) -> bool:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            for block in iter(lambda: stream.read(BLOCK), b""):
+                digest.update(block)
+    except OSError as error:
+        msg = f"The weights {path} cannot be read ({error.strerror}); check the disk and the permissions."
+        raise InputError(msg) from error
+    return digest.hexdigest().startswith(sha256.lower())
+
+
+def _download(url: str, path: Path, sha256: str, on_progress: OnBytes | None, cancel: Cancel | None, timeout: float) -> None:
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _fetch(url, temporary, on_progress, cancel, timeout)
+            if not _has_hash(temporary, sha256):
+                msg = f"the SHA-256 of what came does not begin with {sha256}"
+                raise ValueError(msg)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, HTTPException, ValueError, OverflowError) as error:
+        reason = error.reason if type(error) is URLError else error
+        msg = f"The weights {url} cannot be downloaded to {path.parent} ({reason}); get the file by hand and give its path, or train from scratch."
+        raise InputError(msg) from error
+
+
+def _fetch(url: str, path: Path, on_progress: OnBytes | None, cancel: Cancel | None, timeout: float) -> None:
+    with urlopen(Request(url, headers={"User-Agent": "AttentionSeg"}), timeout=timeout) as response, path.open("wb") as stream:
+        total = response.length
+        done = 0
+        while True:
+            if cancel is not None and cancel():
+                msg = f"The download of {url} was cancelled."
+                raise Cancelled(msg)
+            block = response.read(BLOCK)
+            if not block:
+                break
+            stream.write(block)
+            done += len(block)
+            if on_progress is not None:
+                on_progress(done, total)
+        if total is not None and done < total:
+            msg = f"the connection broke off after {done} of {total} bytes"
+            raise ConnectionError(msg)

@@ -1,0 +1,220 @@
+"""What every network promises, whatever a card asks of it: any size, channels, classes, precision and choice of maps."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from AttentionSegLib.networks import NETWORKS, NetworkOutput
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+UNET = {"channels": (4, 6, 8, 10)}
+GUIDED = {"width": 8, "backbone": 10, "backbone_width": 0.125}
+CONFIGURATIONS = {
+    "attention-unet": {
+        "grid": UNET,
+        "full": {**UNET, "gate": "full", "norm": "instance"},
+        "none": {**UNET, "gate": "none"},
+        "deep supervision": {**UNET, "norm": "instance", "deep_supervision": True},
+        "everything": {**UNET, "gate": "full", "gates_per_level": 3, "deep_supervision": True, "dropout": 0.1},
+    },
+    "guided-attention": {
+        "ResNet-10": GUIDED,
+        "ResNet-50": {**GUIDED, "backbone": 50, "steps": 1},
+        "stride 2": {**GUIDED, "width": 4, "stem_stride": 2, "norm": "instance"},
+        "stride 1": {**GUIDED, "width": 4, "stem_stride": 1, "position": False},
+    },
+}
+DIMENSIONS = {"2d": 2, "3d": 3}
+CASES = [
+    pytest.param(name, {"spatial_dims": dims, **arguments}, id=f"{name}, {label}, {d}")
+    for name, configurations in CONFIGURATIONS.items()
+    for label, arguments in configurations.items()
+    for d, dims in DIMENSIONS.items()
+]
+# No multiple of any stride.
+ODD = {2: (23, 17), 3: (7, 11, 5)}
+
+
+def make_network(name: str, arguments: dict, inputs: int = 1, classes: int = 3, seed: int = 0) -> nn.Module:
+    """In eval mode and as if trained for a while: batch norm has seen an image, and the factors that start at 0 hide no attention."""
+    torch.manual_seed(seed)
+    network = NETWORKS[name](in_channels=inputs, out_channels=classes, **arguments)
+    with torch.no_grad():
+        for key, parameter in network.named_parameters():
+            if key.endswith("gamma"):
+                parameter.fill_(0.5)
+        for module in network.modules():
+            if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)):
+                module.momentum = 0.7
+        network(make_input(1, inputs, *ODD[arguments["spatial_dims"]]))
+    return network.eval()
+
+
+def make_input(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(7))
+
+
+def everything(output: NetworkOutput) -> dict[str, Tensor]:
+    """All tensors of an output that tell of the image."""
+    found = {"logits": output.logits, **output.attention, **{f"side {i}": side for i, side in enumerate(output.side_logits)}}
+    return found if output.uncertainty is None else {**found, "uncertainty": output.uncertainty}
+
+
+def check_output(network: nn.Module, x: Tensor, classes: int = 3) -> None:
+    """Logits, side logits and uncertainty at the size of the input, every map at ceil(size / stride), all of them numbers in their range."""
+    output = network(x, return_attention=True)
+    batch, size = len(x), tuple(x.shape[2:])
+    for logits in (output.logits, *output.side_logits):
+        assert logits.shape == (batch, classes, *size)
+    assert output.attention.keys() == network.attention_strides.keys()
+    for name, values in output.attention.items():
+        assert values.shape == (batch, 1, *(math.ceil(n / s) for n, s in zip(size, network.attention_strides[name])))
+        assert values.min() >= 0
+    if output.uncertainty is not None:
+        assert output.uncertainty.shape == (batch, 1, *size)
+        assert 0 <= output.uncertainty.min() <= output.uncertainty.max() <= 1
+    assert [name for name, values in everything(output).items() if not values.isfinite().all()] == []
+
+
+def test_the_suite_has_every_network():
+    assert CONFIGURATIONS.keys() == NETWORKS.keys()
+
+
+@pytest.fixture(scope="module")
+def network(name, arguments) -> nn.Module:
+    """Shared by the tests of a case; none may change it."""
+    return make_network(name, arguments)
+
+
+@pytest.fixture(scope="module")
+def x(arguments) -> Tensor:
+    return make_input(1, 1, *ODD[arguments["spatial_dims"]])
+
+
+@pytest.fixture(scope="module")
+def output(network, x) -> NetworkOutput:
+    with torch.inference_mode():
+        return network(x, return_attention=True)
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES, scope="module")
+class TestEveryNetwork:
+    @pytest.mark.parametrize("training", [False, True])
+    @pytest.mark.parametrize(("size", "batch"), [((17, 23, 19), 1), ((1, 1, 1), 1), ((5, 18, 2), 2)], ids=str)
+    def test_any_size(self, network, arguments, size, batch, training):
+        x = make_input(batch, 1, *size[: arguments["spatial_dims"]])
+        with torch.inference_mode():
+            check_output(copy.deepcopy(network).train(training), x)
+
+    @pytest.mark.parametrize(("inputs", "classes"), [(2, 1), (3, 6), (4, 2)])
+    def test_any_number_of_channels_and_classes(self, name, arguments, inputs, classes):
+        x = make_input(1, inputs, *ODD[arguments["spatial_dims"]])
+        with torch.inference_mode():
+            check_output(make_network(name, arguments, inputs, classes), x, classes)
+
+    def test_padding_equals_zeros_beside_the_image(self, network, x, output):
+        size = x.shape[2:]
+        beside = [amount for n, stride in zip(size[::-1], network.total_stride[::-1]) for amount in (0, -n % stride)]
+        assert any(beside)
+        with torch.inference_mode():
+            padded = everything(network(F.pad(x, beside), return_attention=True))
+        for key, values in everything(output).items():
+            assert torch.equal(padded[key][(..., *(slice(n) for n in values.shape[2:]))], values)
+
+    def test_asking_for_attention_does_not_change_the_logits(self, network, x, output):
+        with torch.inference_mode():
+            assert torch.equal(network(x), output.logits)
+
+    def test_maps_asked_for_by_name_are_those_of_all(self, network, x, output):
+        for wanted in (list(network.attention_strides)[::-2], []):
+            with torch.inference_mode():
+                some = network(x, return_attention=iter(wanted))
+            assert list(some.attention) == wanted
+            assert torch.equal(some.logits, output.logits)
+            assert all(torch.equal(some.attention[key], output.attention[key]) for key in wanted)
+
+    def test_an_unknown_map_is_refused_by_name(self, network, x):
+        known = ", ".join(network.attention_strides) or "none"
+        with pytest.raises(ValueError) as caught:
+            network(x, return_attention=[*network.attention_strides, "gate_9"])
+        assert str(caught.value) == f"There is no attention map 'gate_9'; the network has {known}."
+
+    def test_a_seed_gives_the_same_network_and_an_input_the_same_output(self, name, arguments, network, x, output):
+        with torch.inference_mode():
+            again = everything(make_network(name, arguments)(x, return_attention=True))
+            assert all(torch.equal(again[key], values) for key, values in everything(output).items())
+            assert not torch.equal(make_network(name, arguments, seed=1)(x), output.logits)
+
+    def test_weights_carry_over_to_another_network(self, name, arguments, x, tmp_path):
+        first, second = (make_network(name, arguments, seed=seed) for seed in (1, 2))
+        with torch.inference_mode():
+            first.train()(x)
+            torch.save(first.state_dict(), tmp_path / "weights.pt")
+            second.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+            expected, got = (everything(network.eval()(x, return_attention=True)) for network in (first, second))
+        assert all(torch.equal(got[key], values) for key, values in expected.items())
+
+    def test_each_image_of_a_batch_is_segmented_on_its_own(self, network, x, output):
+        with torch.inference_mode():
+            together = everything(network(torch.cat([x, 10 * x.flip(2) + 3]), return_attention=True))
+        for key, alone in everything(output).items():
+            assert_close(together[key][:1], alone, rtol=1e-4, atol=1e-4)
+
+    def test_every_parameter_learns(self, network, x):
+        network = copy.deepcopy(network).train()
+        logits = network(torch.cat([x, x.flip(2)]))
+        (logits * make_input(*logits.shape)).sum().backward()
+        parameters = dict(network.named_parameters())
+        assert [key for key, parameter in parameters.items() if parameter.grad is None] == []
+        # A softmax over keys does not see what is added to all of them.
+        still = [key for key, parameter in parameters.items() if not parameter.grad.any() and not key.endswith("key.bias")]
+        assert still == []
+
+    @pytest.mark.parametrize("training", [False, True])
+    @pytest.mark.parametrize("value", [0.0, 5.0, -1e4])
+    def test_a_constant_image_gives_numbers(self, network, x, value, training):
+        with torch.inference_mode():
+            check_output(copy.deepcopy(network).train(training), torch.full_like(x, value))
+
+    def test_double_precision_agrees(self, network, x, output):
+        with torch.inference_mode():
+            exact = everything(copy.deepcopy(network).double()(x.double(), return_attention=True))
+        for key, values in everything(output).items():
+            assert_close(values.double(), exact[key], rtol=1e-4, atol=1e-4)
+
+
+# Of one configuration: many processors emulate bfloat16, slowly.
+SMALLEST = {
+    "attention-unet": {"channels": (2, 4, 6), "deep_supervision": True},
+    "guided-attention": {**GUIDED, "width": 4, "stem_stride": 1, "steps": 1, "backbone_width": 1 / 32},
+}
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+@pytest.mark.parametrize(("name", "arguments"), SMALLEST.items(), ids=SMALLEST)
+def test_half_precision_on_the_cpu(name, arguments, spatial_dims):
+    network = make_network(name, {"spatial_dims": spatial_dims, **arguments})
+    x = make_input(1, 1, *ODD[spatial_dims])
+    coarse = copy.deepcopy(network).bfloat16()
+    with torch.inference_mode():
+        exact = network(x)
+        check_output(coarse, x.bfloat16())
+        found = [coarse(x.bfloat16())]
+        with torch.autocast("cpu", torch.bfloat16):
+            check_output(network, x)
+            found.append(network(x))
+    for logits in found:
+        assert (logits.float() - exact).abs().mean() < 0.1 * exact.std()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("size", [(97, 31), (33, 17, 18)], ids=str)
+@pytest.mark.parametrize(("name", "arguments"), {"attention-unet": UNET, "guided-attention": {**GUIDED, "steps": 1}}.items(), ids=NETWORKS)
+def test_larger_sizes(name, arguments, size, training):
+    with torch.inference_mode():
+        check_output(make_network(name, {"spatial_dims": len(size), **arguments}).train(training), make_input(1, 1, *size))
