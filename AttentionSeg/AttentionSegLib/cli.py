@@ -1,4 +1,4 @@
-"""The command line: `attentionseg segment | models`."""
+"""The command line: `attentionseg segment | evaluate | models`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from . import RESEARCH_ONLY, __version__
 from .errors import InputError
+from .evaluation import EMPTY_RULE, METRICS
 from .terminal import ProgressDisplay
 
 if TYPE_CHECKING:
     from .batch import CaseResult
+    from .evaluation import Evaluation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,8 +71,25 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--region", metavar="R,A,S,W,H,D", help="box around the structure: center and size in mm, RAS")
     segment.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    segment.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
     segment.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
     segment.set_defaults(run=_segment)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a model on labelled scans",
+        description=f"Segment labelled scans and measure how well: {', '.join(metric.title for metric in METRICS)}. {RESEARCH_ONLY}",
+        epilog=EMPTY_RULE,
+    )
+    evaluate.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
+    evaluate.add_argument("--images", required=True, metavar="DIR", help="folder of scans")
+    evaluate.add_argument("--labels", required=True, metavar="DIR", help="folder of label maps of the same names and geometry")
+    evaluate.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
+    evaluate.add_argument("--split", metavar="FILE", help="CSV file with the columns id and role (default: all scans of the folder)")
+    evaluate.add_argument("--role", help="which part of the split to measure on, such as val")
+    evaluate.add_argument("--compare", metavar="ID", help="another model, measured on the same cases")
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    evaluate.set_defaults(run=_evaluate)
 
     models = commands.add_parser("models", help="list the installed models")
     models.set_defaults(run=_models)
@@ -91,7 +110,7 @@ def _segment(options: argparse.Namespace) -> int:
     # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
     from .inference import Predictor
 
-    predictor = Predictor(folder, options.device)
+    predictor = Predictor(folder, options.device, options.backend)
     with ProgressDisplay(sys.stderr) as show:
         result = write_case(predictor, image, options.inputs, options.output, region, attention, options.format, show)
     _print_result(result)
@@ -106,8 +125,31 @@ def _print_result(result: CaseResult) -> None:
         print(f"{measurement.name:<28} {measurement.milliliters:9.2f} mL  {measurement.voxels:>9} voxels")
     for note in prediction.notes:
         print(f"Note: {note}")
-    print(f"{prediction.card.title} {prediction.card.version} on {prediction.device}, {sum(prediction.seconds.values()):.1f} s. {RESEARCH_ONLY}")
+    print(f"{prediction.card.title} {prediction.card.version} on {prediction.computed_on}, {sum(prediction.seconds.values()):.1f} s. {RESEARCH_ONLY}")
     for path in result.files:
+        print(path)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from .evaluation import evaluate
+
+    folders = (options.images, options.labels, options.output)
+    with ProgressDisplay(sys.stderr) as show:
+        done = evaluate(options.model, *folders, options.split, options.role, options.compare, options.device, show)
+    _print_evaluation(done)
+    return 0
+
+
+def _print_evaluation(done: Evaluation) -> None:
+    for label, by_metric in done.scores.summary().items():
+        print(label)
+        for metric in METRICS:
+            mean, low, high, n = by_metric[metric.key].values()
+            shown = "undefined" if mean is None else f"{mean:.{metric.digits}f}"
+            interval = "" if low is None else f"  (95 % interval {low:.{metric.digits}f} to {high:.{metric.digits}f})"
+            print(f"    {metric.title:<32}{shown:>9}{interval}  n={n}")
+    print(f"{done.scores.card.title} {done.scores.card.version}. {RESEARCH_ONLY}")
+    for path in done.files:
         print(path)
 
 

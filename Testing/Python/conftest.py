@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Torch's threads wait for each other by spinning: on a busy machine with few cores, two are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# OpenVINO converts every new network, which takes longer than a test; those that are about it ask for it.
+os.environ["ATTENTIONSEG_BACKEND"] = "torch"
 
 import pytest
 

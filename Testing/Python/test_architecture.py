@@ -32,6 +32,7 @@ FLOORS = [
     ["inference"],
     ["reporting"],
     ["training", "batch", "mrml"],
+    ["evaluation"],
     ["ui", "terminal"],
     ["cli"],
     ["__main__"],
@@ -210,7 +211,9 @@ class TestPacking:
 
     def test_the_wheel_requires_what_the_library_imports(self):
         project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        wanted = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in [*project["dependencies"], *project["optional-dependencies"]["training"]]}
+        optional = project["optional-dependencies"]
+        lines = [*project["dependencies"], *optional["training"], *optional["cpu"]]
+        wanted = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in lines}
         roots = {found.module.split(".")[0] for path in LIBRARY_SOURCES if room_of(path) not in ("mrml", "ui") for found in imports_of(path)}
         third_party = {root.lower() for root in roots - sys.stdlib_module_names - {"AttentionSegLib"} - BROUGHT_ALONG}
         assert third_party <= wanted

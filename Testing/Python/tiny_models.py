@@ -66,13 +66,18 @@ def guided(spatial_dims: int = 3, stem_stride: int = 2, **arguments: Any) -> dic
 
 
 def random_network(network: dict[str, Any], inputs: int = 1, classes: int = 3, seed: int = 5) -> nn.Module:
-    """The network that a card names, in eval mode, with no parameter or running statistic at a value that hides what it does (0, 1, PReLU's 0.25)."""
+    """The network that a card names, in eval mode.
+
+    No parameter or running statistic is at a value that hides what it does (0, 1, PReLU's 0.25), and no position attention is the same everywhere.
+    """
     torch.manual_seed(seed)
     built = build_network(network["name"], inputs, classes, network["arguments"])
     with torch.no_grad():
         for name, values in built.state_dict().items():
             kind = built.get_submodule(name.rpartition(".")[0])
-            if name.endswith("running_var") or (isinstance(kind, _NORMS) and name.endswith("weight")):
+            if name.endswith("running_var"):
+                values.uniform_(1, 4)
+            elif isinstance(kind, _NORMS) and name.endswith("weight"):
                 values.uniform_(0.5, 1.5)
             elif isinstance(kind, nn.PReLU):
                 values.uniform_(-0.3, 0.7)
@@ -80,6 +85,8 @@ def random_network(network: dict[str, Any], inputs: int = 1, classes: int = 3, s
                 values.normal_(std=0.2)
             elif name.endswith("gamma"):
                 values.fill_(0.5)
+            elif name.endswith(("query.weight", "key.weight")):
+                values.mul_(4)
     return built.eval()
 
 

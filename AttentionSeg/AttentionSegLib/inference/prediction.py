@@ -25,6 +25,7 @@ class Prediction:
         probabilities: softmax per label, background first, [1 + labels, I, J, K] float16, geometry of the input; None unless asked for.
         card: the card of the model that was used.
         device: where the network ran at the end: `cpu`, `cuda:0` or `mps`.
+        backend: what computed it: `torch` or `openvino`.
         seconds: duration of each stage by name.
         notes: one sentence for everything that was done other than asked, such as falling back to the CPU.
         probe: rows of position attention, `probe.row(ras)`; without names for networks or runs that have no position maps.
@@ -36,6 +37,12 @@ class Prediction:
     probabilities: Image | None
     card: Card
     device: str
+    backend: str = "torch"
     seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     probe: Probe = field(default_factory=Probe)
+
+    @property
+    def computed_on(self) -> str:
+        """Device and, where it is not torch, back end in words: `cuda:0`, `cpu with OpenVINO`."""
+        return f"{self.device} with OpenVINO" if self.backend == "openvino" else self.device

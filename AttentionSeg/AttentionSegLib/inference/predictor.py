@@ -14,9 +14,10 @@ from ..errors import InputError
 from ..image import Image
 from ..models import Model, find_model, load_model
 from ..region import Region
-from .acceleration import accelerated
+from .backends import Backend, choose_backend, prepare_backend, torch_instead
 from .checks import check_attention, check_input
 from .devices import choose_device
+from .openvino_network import OpenVinoFailed
 from .parts import affine_from, bounds, held
 from .postprocessing import postprocess
 from .prediction import Prediction
@@ -24,8 +25,8 @@ from .preprocessing import WorkingGrid, prepare, working_grid
 from .progress import Cancel, OnProgress, Progress
 from .resampling import sample, voxel_map
 from .restore import Restored, restore
-from .slices import SliceNetwork
-from .sliding_window import VolumeOutput, out_of_memory, placements, run_with_fallback
+from .slices import with_slices
+from .sliding_window import Placement, VolumeOutput, out_of_memory, placements, run_with_fallback
 
 PATCHES_AT_A_TIME = {"cuda": 4, "mps": 1, "cpu": 1}
 SLICES_AT_A_TIME = {"cuda": 16, "mps": 4, "cpu": 1}
@@ -41,23 +42,24 @@ class Predictor:
     Args:
         model: a loaded model, the id of an installed one, or the path of a model folder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        backend: `auto` (OpenVINO on the CPU where it is installed, else torch), `torch` or `openvino`. OpenVINO converts a network once, at its first
+            run on a computer, which takes some seconds.
 
     Raises:
-        InputError: if the model or the device cannot be used.
+        InputError: if the model, the device or the back end cannot be used.
     """
 
-    def __init__(self, model: Model | str | os.PathLike, device: str = "auto") -> None:
+    def __init__(self, model: Model | str | os.PathLike, device: str = "auto", backend: str = "auto") -> None:
         self.device = choose_device(device)
+        self._backend_name = choose_backend(backend, self.device)
+        self._backend: Backend | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
-        axis = self.model.card.slice_axis
-        network = accelerated(self.model.network)
-        self._network = network if axis is None else SliceNetwork(network, axis)
-        self._at_a_time = (PATCHES_AT_A_TIME if axis is None else SLICES_AT_A_TIME)[self.device.type]
+        self._at_a_time = (PATCHES_AT_A_TIME if self.model.card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
 
     @property
     def attention_names(self) -> list[str]:
         """The attention maps that the model has, finest first."""
-        strides = self._network.attention_strides
+        strides = self.model.network.attention_strides
         return sorted(strides, key=lambda name: (np.prod(strides[name]), name))
 
     def check(self, image: Image, roi: Region | None = None, attention: bool | str | Iterable[str] = True) -> list[str]:
@@ -96,16 +98,15 @@ class Predictor:
             msg = f"There is no attention grid '{attention_grid}'; choose one of {', '.join(ATTENTION_GRIDS)}."
             raise InputError(msg)
         names = self.check(image, roi, attention)
-        card, network = self.model.card, self._network
+        card = self.model.card
         progress = Progress(on_progress, cancel)
         progress.stage("prepare")
-        patch = [-(-size // stride) * stride for size, stride in zip(card.patch_size, network.total_stride)]
-        grid = working_grid(image, roi, card, patch, network.total_stride)
+        network = self._prepared().network
+        grid = working_grid(image, roi, card, self._patch, network.total_stride)
         volume = prepare(image, roi, grid, card)
 
         progress.stage("network")
-        tries = placements(self.device, self._at_a_time)
-        output, placement = run_with_fallback(network, volume, patch, card.overlap, names, tries, progress)
+        output, placement = self._run(volume, names, progress)
         output.probe.place(grid.affine)
         if not torch.isfinite(output.logits).all():
             where = f"on {placement.device}; try another device (such as cpu), another region or another scan"
@@ -131,9 +132,29 @@ class Predictor:
             probe=output.probe,
             card=card,
             device=str(placement.device),
+            backend=self._backend.name,
             seconds=progress.finish(),
-            notes=tuple(note for note in (placement.note, *notes) if note),
+            notes=tuple(note for note in (self._backend.note, placement.note, *notes) if note),
         )
+
+    @property
+    def _patch(self) -> list[int]:
+        strides = with_slices(self.model.network.total_stride, self.model.card.slice_axis)
+        return [-(-size // stride) * stride for size, stride in zip(self.model.card.patch_size, strides)]
+
+    def _prepared(self) -> Backend:
+        if self._backend is None:
+            self._backend = prepare_backend(self._backend_name, self.model, self._patch)
+        return self._backend
+
+    def _run(self, volume: Tensor, names: list[str], progress: Progress) -> tuple[VolumeOutput, Placement]:
+        tries = placements(self.device, self._at_a_time)
+        arguments = volume, self._patch, self.model.card.overlap, names, tries, progress
+        try:
+            return run_with_fallback(self._prepared().network, *arguments)
+        except OpenVinoFailed as error:
+            self._backend = torch_instead(self.model, self._patch, error)
+        return run_with_fallback(self._prepared().network, *arguments)
 
     def _restore(
         self, output: VolumeOutput, grid: WorkingGrid, image: Image, roi: Region | None, probabilities: bool, progress: Progress

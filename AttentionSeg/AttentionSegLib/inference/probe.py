@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from ..networks.position_attention import PositionFeatures
 
+# The working grid may end a quarter of a voxel before the scan does; what lies beyond belongs to its last voxel.
+BEYOND = 0.26
+
 
 @dataclass(frozen=True, eq=False)
 class _Patch:
@@ -84,10 +87,11 @@ class Probe:
         voxel = np.linalg.solve(self._affine, [*ras, 1.0])[:3]
         patch = min(self._patches, key=lambda patch: np.linalg.norm(voxel - patch.first - (patch.size - 1) / 2))
         stride = np.array(self._strides[name])
-        position = np.floor((voxel - patch.first + 0.5) / stride).astype(int)
-        if not all(0 <= p < n for p, n in zip(position, patch.size // stride)):
+        local = voxel - patch.first + 0.5
+        if not ((local >= -BEYOND) & (local <= patch.size + BEYOND)).all():
             msg = f"The place ({', '.join(f'{c:.0f}' for c in ras)}) is outside what was segmented; choose one inside."
             raise InputError(msg)
+        position = np.clip(local // stride, 0, patch.size // stride - 1).astype(int)
         values = patch.features[name].row(position)
         affine = affine_from(self._affine, patch.first + (stride - 1) / 2) @ np.diag([*stride, 1.0])
         return Image(values.numpy()[None], affine, f"{name} probe")

@@ -10,6 +10,11 @@ from ..networks import NetworkOutput
 from ..networks.output import ReturnAttention
 
 
+def with_slices(stride: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    """Strides of a 2D network as strides in a volume: 1 from slice to slice. Those of a network for volumes (axis None) stay."""
+    return stride if axis is None else (*stride[:axis], 1, *stride[axis:])
+
+
 class SliceNetwork(nn.Module):
     """A 2D network that takes volumes and segments each of their slices, all slices of a batch at once.
 
@@ -28,12 +33,12 @@ class SliceNetwork(nn.Module):
     @property
     def total_stride(self) -> tuple[int, ...]:
         """Voxels per voxel of the deepest level, along each axis: 1 from slice to slice."""
-        return self._with_axis(self.network.total_stride)
+        return with_slices(self.network.total_stride, self.axis)
 
     @property
     def attention_strides(self) -> dict[str, tuple[int, ...]]:
         """Voxels per voxel of each attention map, along each axis."""
-        return {name: self._with_axis(stride) for name, stride in self.network.attention_strides.items()}
+        return {name: with_slices(stride, self.axis) for name, stride in self.network.attention_strides.items()}
 
     @property
     def maps_scaled_per_volume(self) -> frozenset[str]:
@@ -57,8 +62,5 @@ class SliceNetwork(nn.Module):
             attention={name: volume(values) for name, values in output.attention.items()},
             side_logits=tuple(volume(values) for values in output.side_logits),
             uncertainty=None if output.uncertainty is None else volume(output.uncertainty),
-            positions={name: replace(features, size=self._with_axis(features.size)) for name, features in output.positions.items()},
+            positions={name: replace(features, size=with_slices(features.size, self.axis)) for name, features in output.positions.items()},
         )
-
-    def _with_axis(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        return (*sizes[: self.axis], 1, *sizes[self.axis :])

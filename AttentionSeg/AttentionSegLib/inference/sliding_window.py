@@ -140,7 +140,8 @@ def run(
         own = [output.uncertainty] if has_uncertainty else []
         return tuple(values.float() for values in (output.logits, *own, *(output.attention[name] for name in ordered)))
 
-    network.to(placement.device)
+    if isinstance(network, nn.Module):
+        network.to(placement.device)
     outputs = sliding_window_inference(
         volume[None],
         tuple(patch),

@@ -132,7 +132,7 @@ def _draw_caption(sheet: Sheet, strip: Strip, name: str, heat: Image, ends: tupl
 def _draw_foot(sheet: Sheet, place: tuple[int, int], prediction: Prediction) -> None:
     card = prediction.card
     left, top = place
-    sheet.text(left, top, f"{_fitting(card.title, 90)} {card.version}   |   computed on {prediction.device}", size=10, ink="faint")
+    sheet.text(left, top, f"{_fitting(card.title, 90)} {card.version}   |   computed on {prediction.computed_on}", size=10, ink="faint")
     sheet.text(WIDTH - left, top, RESEARCH_ONLY, size=10, align="right", ink="faint")
 
 

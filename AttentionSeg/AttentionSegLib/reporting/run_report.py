@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..models import Card
     from ..region import Region
 
-LIBRARIES = ("torch", "monai", "numpy")
+LIBRARIES = ("torch", "monai", "numpy", "openvino")
 
 
 def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | None, outputs: Sequence[str]) -> dict[str, Any]:
@@ -49,6 +49,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
         "attention": [_attention_map(name, image) for name, image in prediction.attention.items()],
         "outputs": [str(name) for name in outputs],
         "device": prediction.device,
+        "backend": prediction.backend,
         "seconds": {stage: _number(round(seconds, 3)) for stage, seconds in prediction.seconds.items()},
         "notes": list(prediction.notes),
         "versions": _versions(),

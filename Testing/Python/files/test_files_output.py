@@ -159,6 +159,12 @@ class TestAtomic:
         with pytest.raises(InputError, match=r"a.txt cannot be written .No such file or directory"):
             write_text(tmp_path / "nowhere" / "a.txt", "text")
 
+    def test_a_file_where_the_folder_should_be(self, tmp_path):
+        (tmp_path / "taken").write_text("kept")
+        with pytest.raises(InputError, match=r"cannot be written"):
+            write_text(tmp_path / "taken" / "a.txt", "")
+        assert (tmp_path / "taken").read_text() == "kept"
+
     def test_text_is_utf8_with_its_own_line_ends(self, tmp_path):
         write_text(tmp_path / "ä.json", '{"Größe": "5 µm"}\n')
         assert (tmp_path / "ä.json").read_bytes() == '{"Größe": "5 µm"}\n'.encode()

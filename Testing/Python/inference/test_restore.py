@@ -28,11 +28,11 @@ def logits() -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(4).normal(size=(4, *WORKING)) * 4)
 
 
-def restored(logits, image, roi=None, probabilities=True, affine=WORKING_AFFINE, progress=None) -> Restored:
+def restored(logits, image, roi=None, probabilities=True, affine=WORKING_AFFINE, progress=None, own_uncertainty=None) -> Restored:
     if progress is None:
         progress = Progress()
         progress.stage("restore")
-    return restore(logits, None, affine, image, roi, probabilities, progress)
+    return restore(logits, own_uncertainty, affine, image, roi, probabilities, progress)
 
 
 def at_voxels(logits, image, affine=WORKING_AFFINE) -> np.ndarray:
@@ -95,6 +95,38 @@ class TestRestore:
             found = restored(many[:classes], image, probabilities=False, affine=np.eye(4)).labels
             assert found.dtype == kind
             np.testing.assert_array_equal(found, np.where(wanted < classes, wanted, 0))
+
+
+class TestOwnUncertainty:
+    """A network's own takes the place of the entropy, and of nothing else."""
+
+    @pytest.fixture
+    def own(self) -> torch.Tensor:
+        return torch.from_numpy(np.random.default_rng(5).uniform(size=(1, *WORKING)))
+
+    @pytest.mark.parametrize("size", [module.SLAB_BYTES, 1])
+    @pytest.mark.parametrize("axes", AXES)
+    def test_is_interpolated_at_each_voxel(self, logits, own, monkeypatch, axes, size):
+        monkeypatch.setattr(module, "SLAB_BYTES", size)
+        image = image_of(axes=AXES[axes])
+        found, plain = restored(logits, image, own_uncertainty=own), restored(logits, image)
+        np.testing.assert_allclose(found.uncertainty, at_voxels(own, image)[0], atol=1e-6)
+        assert (found.uncertainty.shape, found.uncertainty.dtype) == (image.shape, np.float32)
+        np.testing.assert_array_equal(found.labels, plain.labels)
+        np.testing.assert_array_equal(found.probabilities, plain.probabilities)
+
+    def test_stays_between_0_and_1(self, logits, own):
+        found = restored(logits, image_of(), own_uncertainty=own * 1.2 - 0.1).uncertainty
+        assert (found.min(), found.max()) == (0, 1)
+
+    @pytest.mark.parametrize("axes", [np.eye(3), OBLIQUE], ids=["upright", "turned"])
+    def test_is_0_outside_the_region(self, logits, own, axes):
+        image, roi = image_of(), Region((13, -23, 32), (6, 7, 5), axes)
+        found = restored(logits, image, roi, own_uncertainty=own + 0.01).uncertainty
+        held = roi.contains(centers(image.affine, image.shape))
+        assert 0 < held.sum() < held.size
+        assert not found[~held].any()
+        np.testing.assert_allclose(found[held], np.clip(at_voxels(own + 0.01, image)[0], 0, 1)[held], atol=1e-6)
 
 
 class TestRegion:

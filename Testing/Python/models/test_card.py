@@ -237,6 +237,52 @@ class TestInconsistent:
         assert "CT" in message
 
 
+SLICED = {
+    "network": {"name": "attention-unet", "arguments": {"spatial_dims": 2}},
+    "slices": "axial",
+    "patch_size": [32, 32, 1],
+}
+
+
+class TestSlices:
+    @pytest.mark.parametrize(
+        ("orientation", "axes"),
+        [("RAS", (2, 1, 0)), ("LPS", (2, 1, 0)), ("LPI", (2, 1, 0)), ("PSR", (1, 0, 2)), ("SLA", (0, 2, 1)), ("AIL", (1, 0, 2)), ("IRP", (0, 2, 1))],
+    )
+    def test_lie_along_the_axis_that_they_cut(self, orientation, axes):
+        for slices, axis in zip(("axial", "coronal", "sagittal"), axes):
+            patch = [32, 24, 16]
+            patch[axis] = 1
+            card = Card.from_document(make_card_document(**{**SLICED, "orientation": orientation, "slices": slices, "patch_size": patch}))
+            assert (card.slices, card.slice_axis) == (slices, axis)
+
+    @pytest.mark.parametrize("arguments", [{}, {"spatial_dims": 3}], ids=str)
+    def test_a_network_for_volumes_has_none(self, arguments):
+        card = Card.from_document(make_card_document(network={"name": "attention-unet", "arguments": arguments}))
+        assert (card.slices, card.slice_axis) == (None, None)
+        changes = {**SLICED, "network": {"name": "attention-unet", "arguments": arguments}}
+        for patch in ([32, 32, 1], [32, 32, 32]):
+            assert "'slices' beside another network; name the slices if and only if spatial_dims is 2" in refusal(
+                make_card_document(**{**changes, "patch_size": patch})
+            )
+
+    def test_a_network_for_slices_has_to_name_them(self):
+        document = make_card_document(**SLICED)
+        del document["slices"]
+        assert "a network for 2D slices without 'slices'" in refusal(document)
+
+    @pytest.mark.parametrize("word", ["transverse", "Axial", "", None, 2, ["axial"]], ids=repr)
+    def test_of_an_unknown_name(self, word):
+        assert " slices: " in refusal(make_card_document(**{**SLICED, "slices": word}))
+
+    @pytest.mark.parametrize(
+        ("slices", "patch"), [("axial", [32, 32, 2]), ("axial", [1, 32, 32]), ("coronal", [32, 32, 1]), ("sagittal", [32, 1, 1])]
+    )
+    def test_patches_hold_one_slice(self, slices, patch):
+        message = refusal(make_card_document(**{**SLICED, "slices": slices, "patch_size": patch}))
+        assert f"patches of {tuple(patch)} voxels for {slices} slices; across the slices it must be 1" in message
+
+
 UNREADABLE = {
     "not json": b"id: hippocampus",
     "cut off": json.dumps(make_card_document()).encode()[:-40],

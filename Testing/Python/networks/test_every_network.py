@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import re
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -29,30 +31,44 @@ CONFIGURATIONS = {
         "stride 1": {**GUIDED, "width": 4, "stem_stride": 1, "position": False},
     },
 }
-DIMENSIONS = {"2d": 2, "3d": 3}
-CASES = [
-    pytest.param(name, {"spatial_dims": dims, **arguments}, id=f"{name}, {label}, {d}")
-    for name, configurations in CONFIGURATIONS.items()
-    for label, arguments in configurations.items()
-    for d, dims in DIMENSIONS.items()
-]
+MODES = ("eval", "train")
 # No multiple of any stride.
 ODD = {2: (23, 17), 3: (7, 11, 5)}
 
 
-def make_network(name: str, arguments: dict, inputs: int = 1, classes: int = 3, seed: int = 0) -> nn.Module:
-    """In eval mode and as if trained for a while: batch norm has seen an image, and the factors that start at 0 hide no attention."""
-    torch.manual_seed(seed)
-    network = NETWORKS[name](in_channels=inputs, out_channels=classes, **arguments)
-    with torch.no_grad():
-        for key, parameter in network.named_parameters():
-            if key.endswith("gamma"):
-                parameter.fill_(0.5)
-        for module in network.modules():
-            if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)):
-                module.momentum = 0.7
-        network(make_input(1, inputs, *ODD[arguments["spatial_dims"]]))
-    return network.eval()
+class Case(NamedTuple):
+    """A network with its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def build(self, inputs: int = 1, classes: int = 3, seed: int = 0) -> nn.Module:
+        torch.manual_seed(seed)
+        return NETWORKS[self.name](in_channels=inputs, out_channels=classes, **self.arguments)
+
+    def build_trained(self) -> nn.Module:
+        """In eval mode and as if trained for a while: batch norm has seen an image, and the factors that start at 0 hide no attention."""
+        network = self.build()
+        with torch.no_grad():
+            for key, parameter in network.named_parameters():
+                if key.endswith("gamma"):
+                    parameter.fill_(0.5)
+            for module in network.modules():
+                if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)):
+                    module.momentum = 0.7
+            network(self.image())
+        return network.eval()
+
+    def image(self, channels: int = 1) -> Tensor:
+        return make_input(1, channels, *ODD[self.arguments["spatial_dims"]])
+
+
+CASES = [
+    pytest.param(Case(name, {"spatial_dims": dims, **arguments}), id=f"{name}, {label}, {dims}d")
+    for name, configurations in CONFIGURATIONS.items()
+    for label, arguments in configurations.items()
+    for dims in (2, 3)
+]
 
 
 def make_input(*shape: int) -> Tensor:
@@ -72,6 +88,7 @@ def check_output(network: nn.Module, x: Tensor, classes: int = 3) -> None:
     for logits in (output.logits, *output.side_logits):
         assert logits.shape == (batch, classes, *size)
     assert output.attention.keys() == network.attention_strides.keys()
+    assert network.maps_scaled_per_volume <= network.attention_strides.keys()
     for name, values in output.attention.items():
         assert values.shape == (batch, 1, *(math.ceil(n / s) for n, s in zip(size, network.attention_strides[name])))
         assert values.min() >= 0
@@ -85,15 +102,26 @@ def test_the_suite_has_every_network():
     assert CONFIGURATIONS.keys() == NETWORKS.keys()
 
 
+@pytest.fixture(scope="module", params=CASES)
+def case(request) -> Case:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def network(name, arguments) -> nn.Module:
+def network(case) -> nn.Module:
     """Shared by the tests of a case; none may change it."""
-    return make_network(name, arguments)
+    return case.build_trained()
 
 
 @pytest.fixture(scope="module")
-def x(arguments) -> Tensor:
-    return make_input(1, 1, *ODD[arguments["spatial_dims"]])
+def modes(network) -> dict[str, nn.Module]:
+    """The network as it segments, and a copy as it trains, whose running statistics say nothing."""
+    return {"eval": network, "train": copy.deepcopy(network).train()}
+
+
+@pytest.fixture(scope="module")
+def x(case) -> Tensor:
+    return case.image()
 
 
 @pytest.fixture(scope="module")
@@ -102,20 +130,17 @@ def output(network, x) -> NetworkOutput:
         return network(x, return_attention=True)
 
 
-@pytest.mark.parametrize(("name", "arguments"), CASES, scope="module")
 class TestEveryNetwork:
-    @pytest.mark.parametrize("training", [False, True])
-    @pytest.mark.parametrize(("size", "batch"), [((17, 23, 19), 1), ((1, 1, 1), 1), ((5, 18, 2), 2)], ids=str)
-    def test_any_size(self, network, arguments, size, batch, training):
-        x = make_input(batch, 1, *size[: arguments["spatial_dims"]])
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("size", [(17, 23, 19), (1, 1, 1)], ids=str)
+    def test_any_size(self, case, modes, size, mode):
         with torch.inference_mode():
-            check_output(copy.deepcopy(network).train(training), x)
+            check_output(modes[mode], make_input(1, 1, *size[: case.arguments["spatial_dims"]]))
 
     @pytest.mark.parametrize(("inputs", "classes"), [(2, 1), (3, 6), (4, 2)])
-    def test_any_number_of_channels_and_classes(self, name, arguments, inputs, classes):
-        x = make_input(1, inputs, *ODD[arguments["spatial_dims"]])
+    def test_any_number_of_channels_and_classes(self, case, inputs, classes):
         with torch.inference_mode():
-            check_output(make_network(name, arguments, inputs, classes), x, classes)
+            check_output(case.build(inputs, classes).eval(), case.image(inputs), classes)
 
     def test_padding_equals_zeros_beside_the_image(self, network, x, output):
         size = x.shape[2:]
@@ -139,24 +164,25 @@ class TestEveryNetwork:
             assert all(torch.equal(some.attention[key], output.attention[key]) for key in wanted)
 
     def test_an_unknown_map_is_refused_by_name(self, network, x):
-        known = ", ".join(network.attention_strides) or "none"
-        with pytest.raises(ValueError) as caught:
+        sentence = f"There is no attention map 'gate_9'; the network has {', '.join(network.attention_strides) or 'none'}."
+        with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
             network(x, return_attention=[*network.attention_strides, "gate_9"])
-        assert str(caught.value) == f"There is no attention map 'gate_9'; the network has {known}."
 
-    def test_a_seed_gives_the_same_network_and_an_input_the_same_output(self, name, arguments, network, x, output):
+    def test_a_seed_gives_the_same_network_and_an_input_the_same_output(self, case, network, x, output):
+        first, again, other = (case.build(seed=seed).state_dict() for seed in (3, 3, 4))
+        assert all(torch.equal(again[key], values) for key, values in first.items())
+        assert not all(torch.equal(other[key], values) for key, values in first.items())
         with torch.inference_mode():
-            again = everything(make_network(name, arguments)(x, return_attention=True))
-            assert all(torch.equal(again[key], values) for key, values in everything(output).items())
-            assert not torch.equal(make_network(name, arguments, seed=1)(x), output.logits)
+            repeated = everything(network(x, return_attention=True))
+        assert all(torch.equal(repeated[key], values) for key, values in everything(output).items())
 
-    def test_weights_carry_over_to_another_network(self, name, arguments, x, tmp_path):
-        first, second = (make_network(name, arguments, seed=seed) for seed in (1, 2))
+    def test_weights_carry_over_to_another_network(self, case, network, x, tmp_path):
+        first, second = copy.deepcopy(network).train(), case.build(seed=2).eval()
         with torch.inference_mode():
-            first.train()(x)
+            first(x + 1)
             torch.save(first.state_dict(), tmp_path / "weights.pt")
             second.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-            expected, got = (everything(network.eval()(x, return_attention=True)) for network in (first, second))
+            expected, got = (everything(n(x, return_attention=True)) for n in (first.eval(), second))
         assert all(torch.equal(got[key], values) for key, values in expected.items())
 
     def test_each_image_of_a_batch_is_segmented_on_its_own(self, network, x, output):
@@ -165,8 +191,9 @@ class TestEveryNetwork:
         for key, alone in everything(output).items():
             assert_close(together[key][:1], alone, rtol=1e-4, atol=1e-4)
 
-    def test_every_parameter_learns(self, network, x):
-        network = copy.deepcopy(network).train()
+    def test_every_parameter_learns(self, modes, x):
+        network = modes["train"]
+        network.zero_grad()
         logits = network(torch.cat([x, x.flip(2)]))
         (logits * make_input(*logits.shape)).sum().backward()
         parameters = dict(network.named_parameters())
@@ -175,11 +202,11 @@ class TestEveryNetwork:
         still = [key for key, parameter in parameters.items() if not parameter.grad.any() and not key.endswith("key.bias")]
         assert still == []
 
-    @pytest.mark.parametrize("training", [False, True])
+    @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("value", [0.0, 5.0, -1e4])
-    def test_a_constant_image_gives_numbers(self, network, x, value, training):
+    def test_a_constant_image_gives_numbers(self, modes, x, value, mode):
         with torch.inference_mode():
-            check_output(copy.deepcopy(network).train(training), torch.full_like(x, value))
+            check_output(modes[mode], torch.full_like(x, value))
 
     def test_double_precision_agrees(self, network, x, output):
         with torch.inference_mode():
@@ -195,11 +222,11 @@ SMALLEST = {
 }
 
 
-@pytest.mark.parametrize("spatial_dims", [2, 3])
+@pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize(("name", "arguments"), SMALLEST.items(), ids=SMALLEST)
-def test_half_precision_on_the_cpu(name, arguments, spatial_dims):
-    network = make_network(name, {"spatial_dims": spatial_dims, **arguments})
-    x = make_input(1, 1, *ODD[spatial_dims])
+def test_half_precision_on_the_cpu(name, arguments, dims):
+    case = Case(name, {"spatial_dims": dims, **arguments})
+    network, x = case.build_trained(), case.image()
     coarse = copy.deepcopy(network).bfloat16()
     with torch.inference_mode():
         exact = network(x)
@@ -212,9 +239,10 @@ def test_half_precision_on_the_cpu(name, arguments, spatial_dims):
         assert (logits.float() - exact).abs().mean() < 0.1 * exact.std()
 
 
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [(97, 31), (33, 17, 18)], ids=str)
 @pytest.mark.parametrize(("name", "arguments"), {"attention-unet": UNET, "guided-attention": {**GUIDED, "steps": 1}}.items(), ids=NETWORKS)
-def test_larger_sizes(name, arguments, size, training):
+def test_larger_sizes(name, arguments, size, mode):
+    network = Case(name, {"spatial_dims": len(size), **arguments}).build_trained().train(mode == "train")
     with torch.inference_mode():
-        check_output(make_network(name, {"spatial_dims": len(size), **arguments}).train(training), make_input(1, 1, *size))
+        check_output(network, make_input(1, 1, *size))

@@ -83,3 +83,9 @@ def test_the_order_of_the_scales_does_not_matter():
     expected = uncertainty(scales)
     for order in itertools.permutations(scales):
         assert_close(uncertainty(list(order)), expected, rtol=0, atol=1e-12)
+
+
+def test_rounding_does_not_leave_the_range():
+    """The variance of equal shares is a difference of nearly equal numbers, and with three scales it can round to less than 0."""
+    ramp = torch.stack([torch.linspace(0, 20, 1000), torch.zeros(1000)]).reshape(1, 2, 10, 100)
+    assert uncertainty([ramp] * 3).min() >= 0

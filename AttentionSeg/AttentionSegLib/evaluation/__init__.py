@@ -1,0 +1,19 @@
+"""How good a model is: its segmentations of labelled scans against their labels."""
+
+from .definitions import EMPTY_RULE, METRICS, Metric
+
+__all__ = ["EMPTY_RULE", "METRICS", "Evaluation", "Metric", "Scores", "evaluate"]
+
+
+def __getattr__(name: str) -> object:
+    # Whoever only asks what is measured, such as the help of the command line, need not wait for the libraries that read scans.
+    if name in ("Evaluation", "evaluate"):
+        from . import run
+
+        return getattr(run, name)
+    if name == "Scores":
+        from .statistics import Scores
+
+        return Scores
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

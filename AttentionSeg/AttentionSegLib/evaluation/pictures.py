@@ -1,0 +1,76 @@
+"""One case as a picture: the scan with the outlines of prediction and reference."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..image import Image
+from ..reporting.field_of_view import FieldOfView, field_of_view
+from ..reporting.intensities import gray_ends, scaled
+from ..reporting.measurements import measure
+from ..reporting.placement import nearest_voxel
+from ..reporting.planes import VIEWS, sample, sample_labels
+from ..reporting.sheet import Sheet, outlines
+
+if TYPE_CHECKING:
+    from ..inference import Prediction
+
+PIXELS, MARGIN, TITLE = 400, 12, 34
+DASH, DASH_GAP = 6.0, 6.0
+WHITE = (1.0, 1.0, 1.0)
+
+
+def draw_case(image: Image, prediction: Prediction, reference: Image) -> bytes:
+    """A PNG of the axial, coronal and sagittal plane through where prediction and reference differ.
+
+    The prediction is a solid line in the color of the label, the reference a dashed white one. Radiological convention.
+    """
+    sheet = Sheet(3 * (PIXELS + MARGIN) + MARGIN, TITLE + PIXELS + MARGIN)
+    view = _field_of_view(image, prediction, reference)
+    planes = [view.plane(name, PIXELS) for name in VIEWS]
+    pictures = [sample(image, plane) for plane in planes]
+    ends = gray_ends(np.stack(pictures), prediction.card.inputs[0].modality)
+    colors = {label.value: tuple(part / 255 for part in label.color) for label in prediction.card.labels}
+    for n, (plane, picture) in enumerate(zip(planes, pictures)):
+        x = MARGIN + n * (PIXELS + MARGIN)
+        sheet.text(x + PIXELS / 2, 9, plane.title, size=11, align="center")
+        sheet.picture(x, TITLE, scaled(picture, ends))
+        for value, share in sample_labels(prediction.labels, plane).items():
+            sheet.lines(x, TITLE, outlines(share), colors[value], width=1.8)
+        for share in sample_labels(reference, plane).values():
+            sheet.lines(x, TITLE, [dash for line in outlines(share) for dash in dashes(line)], WHITE, width=1.6)
+        sheet.letters(x, TITLE, plane, size=12)
+        sheet.scale_bar(x, TITLE, plane, size=10)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "case.png"
+        sheet.save(path)
+        return path.read_bytes()
+
+
+def dashes(line: np.ndarray) -> Iterator[np.ndarray]:
+    """A line [points, (x, y)] in pieces of DASH pixels with DASH_GAP between them; the last may be shorter."""
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    for start in np.arange(0.0, along[-1], DASH + DASH_GAP):
+        places = np.unique(np.concatenate([[start, min(start + DASH, along[-1])], along[(along > start) & (along < start + DASH)]]))
+        yield np.stack([np.interp(places, along, line[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _field_of_view(image: Image, prediction: Prediction, reference: Image) -> FieldOfView:
+    """The box of both label maps together; the planes go through the middle of where they differ."""
+    predicted = prediction.labels.voxels
+    true = reference.voxels.astype(predicted.dtype)
+    both = replace(prediction, labels=Image(np.where(predicted > 0, predicted, true), reference.affine))
+    view = field_of_view(image, both, measure(both))
+    differing = predicted[0] != true[0]
+    if not differing.any():
+        return view
+    middle = np.array(
+        [np.average(np.arange(count), weights=differing.sum(axis=other)) for count, other in zip(image.shape, ((1, 2), (0, 2), (0, 1)))]
+    )
+    return replace(view, focus=reference.to_ras(nearest_voxel(differing, middle, reference.spacing)))

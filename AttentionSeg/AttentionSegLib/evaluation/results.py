@@ -1,0 +1,92 @@
+"""The files of an evaluation: all of them, or none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..batch.case import all_or_none
+from ..errors import InputError
+from ..files import check_output_folder, write_text
+from ..models import Card
+from .definitions import METRICS
+from .statistics import Scores
+
+if TYPE_CHECKING:
+    from .page import Picture
+
+FILES = ("report.html", "metrics.csv", "summary.json", "comparison.json", "compared_metrics.csv", "compared_summary.json")
+
+
+@contextmanager
+def results_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """The folder for the results, without any yet; if the block fails, folders that were made for it are gone again."""
+    taken = [name for name in FILES if os.path.lexists(Path(path) / name)]
+    if taken:
+        msg = f"The folder {path} holds an earlier evaluation ({taken[0]}); choose another folder for the results, or move it."
+        raise InputError(msg)
+    missing = [folder for folder in (Path(path), *Path(path).parents) if not os.path.exists(folder)]
+    folder = check_output_folder(path)
+    try:
+        yield folder
+    except BaseException:
+        # Another run may have put its results there meanwhile: a folder that is not empty stays.
+        with suppress(OSError):
+            for empty in missing:
+                empty.rmdir()
+        raise
+
+
+def write_results(
+    folder: Path,
+    scores: Scores,
+    compared: Scores | None,
+    pictures: Sequence[Picture],
+    images: str,
+    labels: str,
+    split: str | None,
+    role: str | None,
+) -> tuple[Path, ...]:
+    """Write the results into a folder, and tell where they are, the page first."""
+    from .page import Data, page
+
+    texts = {
+        "report.html": page(scores, compared, Data(images, labels, split, role), pictures),
+        "metrics.csv": _csv(scores),
+        "summary.json": _json(scores.summary()),
+    }
+    if compared is not None:
+        models = {name: _identity(card) for name, card in (("model", scores.card), ("minus", compared.card))}
+        texts["comparison.json"] = _json({**models, "differences": scores.minus(compared)})
+        texts["compared_metrics.csv"] = _csv(compared)
+        texts["compared_summary.json"] = _json(compared.summary())
+    with all_or_none(folder) as stage:
+        for name, text in texts.items():
+            write_text(stage / name, text)
+    return tuple(folder / name for name in texts)
+
+
+def _csv(scores: Scores) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("case", "label", "metric", "value"))
+    for case, by_label in zip(scores.cases, scores.values):
+        for label, numbers in zip(scores.labels, by_label):
+            rows.writerows((case, label, metric.key, "NaN" if np.isnan(number) else f"{number:.7g}") for metric, number in zip(METRICS, numbers))
+    return text.getvalue()
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _identity(card: Card) -> dict[str, str]:
+    return {"id": card.id, "version": card.version, "weights_sha256": card.weights_sha256}

@@ -1,0 +1,159 @@
+"""A model on labelled scans: numbers per case, means with intervals, and a page to read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..models import Card, find_model
+from ..models.card import CARD_NAME
+from ..training.recipe import Case
+from .cases import as_text, check_labelled, labelled_cases, read_labelled
+from .definitions import MEAN, METRICS
+from .progress import EvaluationProgress
+from .results import results_folder, write_results
+from .statistics import Scores
+
+if TYPE_CHECKING:
+    from ..image import Image
+    from ..inference import Prediction, Predictor
+    from ..inference.progress import Cancel, OnProgress
+    from ..models import Model
+    from .page import Picture
+
+WORST = 4
+DICE = [metric.key for metric in METRICS].index("dice")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        scores: of the model; `scores.summary()` are the means with intervals.
+        compared: of the model it was compared with, on the same cases.
+        files: what was written, the page first.
+    """
+
+    scores: Scores
+    compared: Scores | None
+    files: tuple[Path, ...]
+
+
+def evaluate(
+    model: Model | str | os.PathLike,
+    images: str | os.PathLike,
+    labels: str | os.PathLike,
+    output: str | os.PathLike,
+    split: str | os.PathLike | None = None,
+    role: str | None = None,
+    compare: Model | str | os.PathLike | None = None,
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+) -> Evaluation:
+    """Segment labelled scans and measure how well; on the grid of each scan, per label: METRICS.
+
+    Writes `metrics.csv` (case,label,metric,value), `summary.json` ({label: {metric: {mean, low, high, n}}}, where the label `mean` is the mean of the
+    labels of each case) and `report.html`; with `compare` also `comparison.json`, the same of the paired differences, and `compared_metrics.csv` and
+    `compared_summary.json` of the other model.
+
+    A label that is empty in both reference and prediction counts as right: Dice and surface Dice 1, distances and volume error 0. Where only one is
+    empty, Dice and surface Dice are 0, distances are undefined (NaN, left out of the mean, with n saying how many cases are in it), and the volume
+    error is -100 % for an empty prediction and undefined for an empty reference.
+
+    Args:
+        model: a loaded model of one input, the id of an installed one, or the path of a model folder. A model that needs a region takes scans that
+            are no more than the region.
+        images: folder of scans, `<id>.nii.gz` or another scan format.
+        labels: folder of label maps of the same names, on the grids of the scans, with the label values of the model.
+        output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
+        split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
+        compare: another model of the same labels.
+        device, on_progress, cancel: as of `Predictor`.
+
+    Raises:
+        InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used.
+        InputError, OSError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
+    """
+    given = [model] if compare is None else [model, compare]
+    cards = [Card.load(find_model(one) / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one in given]
+    _check_cards(cards)
+    cases = labelled_cases(Path(images), Path(labels), None if split is None else Path(split), role)
+    with results_folder(output) as folder:
+        _check_drawing()
+        # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
+        from ..inference import Predictor
+
+        predictors = [Predictor(one, device) for one in given]
+        progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
+        for case in cases:
+            progress.next_check()
+            check_labelled(*read_labelled(case), cards)
+        scores, pictures = _measure(predictors, cases, progress)
+        named = (None if path is None else as_text(path) for path in (images, labels, split))
+        compared = scores[1] if compare is not None else None
+        files = write_results(folder, scores[0], compared, pictures, *named, role)
+    progress.finish()
+    return Evaluation(scores[0], compared, files)
+
+
+def _check_cards(cards: Sequence[Card]) -> None:
+    for card in cards:
+        if len(card.inputs) != 1:
+            msg = f"The model {card.id} needs {len(card.inputs)} scans of a case, and an evaluation has one; choose a model of one input."
+            raise InputError(msg)
+        if any(label.name == MEAN for label in card.labels):
+            msg = f"The model {card.id} has a label called '{MEAN}', which stands for the mean of the labels here; rename it in the card."
+            raise InputError(msg)
+    first, last = ([label.name for label in card.labels] for card in (cards[0], cards[-1]))
+    if first != last:
+        ids = " and ".join(f"{card.id} ({', '.join(label.name for label in card.labels)})" for card in cards)
+        msg = f"The models {ids} do not have the same labels in the same order; compare models of the same structures."
+        raise InputError(msg)
+
+
+def _check_drawing() -> None:
+    try:
+        from ..reporting import sheet  # noqa: F401
+    except ModuleNotFoundError as error:
+        msg = f"The report of an evaluation needs {error.name}, which is not installed; run: pip install matplotlib."
+        raise InputError(msg) from error
+
+
+def _measure(predictors: Sequence[Predictor], cases: Sequence[Case], progress: EvaluationProgress) -> tuple[list[Scores], list[Picture]]:
+    """The scores of each model, and pictures of the cases that the first did worst on."""
+    from .metrics import case_metrics
+
+    cards = [predictor.model.card for predictor in predictors]
+    numbers = [label.value for label in cards[0].labels]
+    values = np.full((len(predictors), len(cases), len(numbers), len(METRICS)), np.nan)
+    worst: list[Picture] = []
+    for n, case in enumerate(cases):
+        image, reference = read_labelled(case)
+        for m, predictor in enumerate(predictors):
+            progress.next_prediction()
+            prediction = predictor(image, attention=False, on_progress=progress.within_prediction, cancel=progress.cancel)
+            values[m, n] = case_metrics(prediction.labels, reference, numbers)
+            if m == 0:
+                worst = _with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
+    names = tuple(case.id for case in cases)
+    return [Scores(card, names, found) for card, found in zip(cards, values)], worst
+
+
+def _with_case(worst: list[Picture], case: str, dice: np.ndarray, image: Image, prediction: Prediction, reference: Image) -> list[Picture]:
+    """The pictures of the worst cases so far, with that of one more case if it is among them."""
+    from .page import Picture
+    from .pictures import draw_case
+
+    mean = float(dice.mean())
+    if len(worst) == WORST and mean >= worst[-1].mean_dice:
+        return worst
+    picture = Picture(case, draw_case(image, prediction, reference), mean, tuple(dice.tolist()))
+    return sorted([*worst, picture], key=lambda picture: picture.mean_dice)[:WORST]

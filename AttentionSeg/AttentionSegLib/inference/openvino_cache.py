@@ -1,0 +1,66 @@
+"""Converted networks in the user's cache folder: whole and unharmed, or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+from pathlib import Path
+
+from ..errors import InputError
+from ..files.atomic import atomic_path
+
+logger = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "ATTENTIONSEG_CACHE"
+SUFFIX = ".openvino"
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def cache_folder() -> Path:
+    """Where converted networks are kept (it need not exist): under the variable ATTENTIONSEG_CACHE, or where this system keeps caches of a user."""
+    if os.environ.get(CACHE_VARIABLE):
+        base = Path(os.environ[CACHE_VARIABLE])
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "AttentionSeg" / "Cache"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches" / "AttentionSeg"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "AttentionSeg"
+    return base / "openvino"
+
+
+def cache_size(folder: Path | None = None) -> int:
+    """Bytes that the entries of the cache folder take."""
+    return sum(path.stat().st_size for path in _entries(folder))
+
+
+def clear_cache(folder: Path | None = None) -> None:
+    """Delete every entry of the cache folder, and half-written ones of runs that were killed; other files stay. OSError if one cannot be deleted."""
+    for path in _entries(folder):
+        path.unlink(missing_ok=True)
+
+
+def read_entry(folder: Path, key: str) -> bytes | None:
+    """What was kept under a key; None if that is nothing, cannot be read, or is not what was written."""
+    try:
+        stored = (folder / f"{key}{SUFFIX}").read_bytes()
+    except OSError:
+        return None
+    digest, content = stored[:DIGEST_BYTES], stored[DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def keep_entry(folder: Path, key: str, content: bytes) -> None:
+    """Keep something under a key, in place of what was there. If the folder cannot be written, `logging` gets a warning."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(folder / f"{key}{SUFFIX}") as temporary:
+            temporary.write_bytes(hashlib.sha256(content).digest() + content)
+    except (OSError, InputError) as error:
+        logger.warning("The converted network cannot be kept in %s, so the next start converts it again: %s", folder, error)
+
+
+def _entries(folder: Path | None) -> list[Path]:
+    return list((folder or cache_folder()).glob(f"*{SUFFIX}"))

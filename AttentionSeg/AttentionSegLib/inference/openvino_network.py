@@ -1,0 +1,259 @@
+"""A network on the CPU through OpenVINO, which is optional: the same numbers in less time."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import platform
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import monai
+import torch
+from torch import Tensor, nn
+
+from .. import __version__, networks
+from ..networks.layers import crop
+from ..networks.output import NetworkOutput, ReturnAttention, wanted_maps
+from ..networks.position_attention import PositionFeatures
+from .openvino_cache import cache_folder, keep_entry, read_entry
+
+if TYPE_CHECKING:
+    import openvino
+
+LOGITS, UNCERTAINTY, QUERIES, KEYS = "logits", "uncertainty", "queries", "keys"
+LENGTH_BYTES = 8
+# Of the largest value of an output. Sums over a whole patch round differently (2e-4 after instance norms); what is wrong is wrong by far more.
+TOLERANCE, SMALLEST = 1e-2, 1e-6
+
+
+class OpenVinoFailed(RuntimeError):
+    """OpenVINO cannot convert, compile or run this network here. The message is one sentence that says why."""
+
+
+def openvino_available() -> bool:
+    """Whether OpenVINO is installed; it is not imported."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def openvino_network(network: nn.Module, weights_sha256: str, patch: Sequence[int], in_channels: int, cache: Path | None = None) -> OpenVinoNetwork:
+    """The network compiled for this CPU, from the cache or converted now.
+
+    Computes in float32 with as many threads as torch has at this moment. A conversion is compared with the original, on noise, before it is kept.
+
+    Args:
+        network: float32, on the CPU; it is put into eval mode.
+        weights_sha256: of its weights.
+        patch: size of the pictures or volumes that it will be given.
+        in_channels: channels of these.
+        cache: folder of converted networks; `cache_folder()` when left out.
+
+    Raises:
+        OpenVinoFailed: if OpenVINO is missing, cannot convert or compile the network, or gives other numbers.
+    """
+    own_failures = _load_openvino()
+    shape = (1, in_channels, *patch)
+    cache = cache or cache_folder()
+    expected = {}
+    network.eval()
+    try:
+        key = _key(network, weights_sha256, shape)
+        kept = read_entry(cache, key)
+        if kept is None:
+            model, example, expected = _convert(network, shape)
+            kept = _to_bytes(model)
+        result = OpenVinoNetwork(network, _compile(_from_bytes(kept)))
+    except (*own_failures, RuntimeError, MemoryError, OSError, TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
+        raise OpenVinoFailed(_sentence("OpenVINO cannot run this network", error)) from error
+    if expected:
+        found = result.outputs(example, expected)
+        wrong = [name for name, values in expected.items() if not _alike(found[name], values)]
+        if wrong:
+            msg = f"OpenVINO gives other {wrong[0]} than PyTorch for this network on this computer."
+            raise OpenVinoFailed(msg)
+        keep_entry(cache, key, kept)
+    return result
+
+
+class OpenVinoNetwork:
+    """A compiled network behind the face of the original, in eval mode, on the CPU; all public attributes are the original's.
+
+    Attention received is computed here, from queries and keys: inside the graph its many parts would take minutes to convert, and run no faster.
+    Every other map is made on the way to the logits, so that one graph serves all requests.
+
+    Args:
+        network: the original.
+        compiled: outputs `logits`, `uncertainty` if there is one, and by name the maps or their `queries/` and `keys/`; for a batch of 1.
+    """
+
+    def __init__(self, network: nn.Module, compiled: openvino.CompiledModel) -> None:
+        self._network, self._request, self._lock = network, compiled.create_infer_request(), Lock()
+        self._shape = tuple(compiled.input(0).shape)
+        self._names = {name for output in compiled.outputs for name in output.names}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
+        return getattr(self._network, name)
+
+    def __call__(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
+        """As the original, without `side_logits`.
+
+        Args:
+            x: [B, in_channels, *patch] of the patch that the network was made for.
+            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
+
+        Raises:
+            ValueError: if a map has another name or x another shape.
+            OpenVinoFailed: if OpenVINO does.
+        """
+        if tuple(x.shape[1:]) != self._shape[1:]:
+            msg = f"The input is {list(x.shape)}; this network was converted for {['B', *self._shape[1:]]}."
+            raise ValueError(msg)
+        if return_attention is False:
+            return self.outputs(x, [LOGITS])[LOGITS]
+        wanted = wanted_maps(return_attention, self.attention_strides)
+        by_position = [name for name in wanted if name not in self._names]
+        needed = {LOGITS, UNCERTAINTY, *wanted, *(f"{part}/{name}" for name in by_position for part in (QUERIES, KEYS))} & self._names
+        found = self.outputs(x, needed)
+        positions = {name: _features(found[f"{QUERIES}/{name}"], found[f"{KEYS}/{name}"]) for name in by_position}
+        attention = {name: self._received(name, positions[name]) if name in positions else found[name] for name in wanted}
+        return NetworkOutput(found[LOGITS], attention, uncertainty=found.get(UNCERTAINTY), positions=positions)
+
+    def outputs(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+        """Outputs of the graph by name, for a batch of any size. OpenVinoFailed if the run fails."""
+        pictures = x.detach().to("cpu", torch.float32).contiguous().split(1)
+        found = [self._infer(picture, names) for picture in pictures]
+        return {name: torch.cat([one[name] for one in found]) for name in names}
+
+    def _infer(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+        with self._lock:
+            try:
+                results = self._request.infer([x.numpy()], share_inputs=True, share_outputs=True)
+            except (RuntimeError, MemoryError) as error:
+                raise OpenVinoFailed(_sentence("OpenVINO stopped while the network ran", error)) from error
+            # The next run writes into the same memory.
+            return {name: torch.from_numpy(results[name].copy()) for name in names}
+
+    def _received(self, name: str, features: PositionFeatures) -> Tensor:
+        grid = [-(-size // stride) for size, stride in zip(self._shape[2:], self.attention_strides[name])]
+        return crop(features.received(), grid)
+
+
+class _Flat(nn.Module):
+    """A network as a function from one tensor to several, which can be traced. `tensors` holds those of the last call by name."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        output: NetworkOutput = self.network(x, return_attention=True)
+        tensors = {LOGITS: output.logits}
+        if output.uncertainty is not None:
+            tensors[UNCERTAINTY] = output.uncertainty
+        tensors.update({name: values for name, values in output.attention.items() if name not in output.positions})
+        for name, features in output.positions.items():
+            # The shape tells the grid when the graph is read back.
+            tensors[f"{QUERIES}/{name}"] = features.queries.unflatten(1, features.size)
+            tensors[f"{KEYS}/{name}"] = features.keys.unflatten(1, features.size)
+        self.tensors = tensors
+        return tuple(tensors.values())
+
+
+def _features(queries: Tensor, keys: Tensor) -> PositionFeatures:
+    return PositionFeatures(queries.flatten(1, -2), keys.flatten(1, -2), tuple(keys.shape[1:-1]))
+
+
+def _convert(network: nn.Module, shape: Sequence[int]) -> tuple[openvino.Model, Tensor, dict[str, Tensor]]:
+    """The graph with named outputs; an input and what the network makes of it."""
+    import openvino
+
+    flat = _Flat(network).eval()
+    example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), warnings.catch_warnings():
+        # Sizes are fixed: that the trace takes them for constants is as it should be.
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+        # Freezing leaves OpenVINO half as many operations to convert.
+        traced = torch.jit.freeze(torch.jit.trace(flat, example, check_trace=False))
+        model = openvino.convert_model(traced, example_input=example, input=openvino.PartialShape(list(shape)))
+    for output, name in zip(model.outputs, flat.tensors):
+        output.get_tensor().set_names({name})
+    return model, example, flat.tensors
+
+
+def _compile(model: openvino.Model) -> openvino.CompiledModel:
+    import openvino
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        # Pinned threads of several processes would all sit on the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return openvino.Core().compile_model(model, "CPU", settings)
+
+
+def _key(network: nn.Module, weights_sha256: str, shape: Sequence[int]) -> str:
+    """Of all that a conversion depends on. The check of a conversion holds for the kind of CPU that it was made on."""
+    import openvino
+
+    core = openvino.Core()
+    cpu = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    machine = [platform.system(), platform.machine(), *cpu, torch.backends.cpu.get_cpu_capability()]
+    versions = [module.__version__ for module in (openvino, torch, monai)]
+    # The same weights fit networks of different strides, and the code of a network may change.
+    text = repr([weights_sha256, shape, machine, versions, __version__, network])
+    digest = hashlib.sha256(text.encode())
+    for source in sorted(Path(networks.__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _to_bytes(model: openvino.Model) -> bytes:
+    """OpenVINO's own format, its two files one after the other."""
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.xml"
+        openvino.save_model(model, path, compress_to_fp16=False)
+        graph, weights = path.read_bytes(), path.with_suffix(".bin").read_bytes()
+    return len(graph).to_bytes(LENGTH_BYTES, "little") + graph + weights
+
+
+def _from_bytes(content: bytes) -> openvino.Model:
+    import openvino
+
+    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    return openvino.Core().read_model(content[LENGTH_BYTES:end], content[end:])
+
+
+def _alike(found: Tensor, expected: Tensor) -> bool:
+    return bool((found - expected).abs().max() <= TOLERANCE * expected.abs().max() + SMALLEST)
+
+
+def _load_openvino() -> tuple[type[Exception], ...]:
+    """Import OpenVINO; what it raises beside Python's own exceptions. OpenVinoFailed if it cannot be imported."""
+    # Its telemetry reports every import to Google Analytics unless the user has refused; OpenVINO does without when the package is not there.
+    sys.modules.setdefault("openvino_telemetry", None)
+    try:
+        from openvino import frontend
+        from openvino.tools.ovc.error import BasicError
+    except (ImportError, OSError) as error:
+        raise OpenVinoFailed(_sentence("OpenVINO cannot be loaded", error)) from error
+    own = ("GeneralFailure", "InitializationFailure", "NotImplementedFailure", "OpConversionFailure", "OpValidationFailure")
+    return (BasicError, *(getattr(frontend, name) for name in own))
+
+
+def _sentence(what: str, error: Exception) -> str:
+    """OpenVINO puts the reason into the last line, after places in its source."""
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    return f"{what} ({next((line for line in reversed(lines) if line), type(error).__name__)})."
