@@ -31,16 +31,16 @@ OTHER = "other"
 
 
 def gigaflops(network: nn.Module, shape: Sequence[int]) -> float:
-    """Floating-point operations of a forward pass, in 10^9, by torch's counter: two for each multiply-add of convolutions and matrix products.
+    """Floating-point operations of a forward pass in evaluation mode, in 10^9, by torch's counter: two for each multiply-add.
 
-    Pointwise work, normalization, pooling, interpolation and the softmax are not counted. Position attention counts as its equations have it,
-    2 N^2 (C / 8 + C), whatever the kernel adds by padding. Nothing is computed.
+    Convolutions and matrix products count; pointwise work, normalization, pooling, interpolation and the softmax do not. Position attention counts
+    as its equations have it, 2 N^2 (C / 8 + C), whatever the kernel adds by padding. Nothing is computed.
 
     Args:
         network: stays as it is.
         shape: of the input, [B, C, *S].
     """
-    counted = copy.deepcopy(network).to("meta")
+    counted = copy.deepcopy(network).eval().to("meta")
     for module in counted.modules():
         if isinstance(module, PositionAttention):
             module.__class__ = MatrixAttention

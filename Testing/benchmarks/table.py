@@ -58,7 +58,7 @@ def machine() -> str:
     """The processors and versions that measurements depend on, in one line."""
     cpuinfo = Path("/proc/cpuinfo")
     model = cpu_model(cpuinfo.read_text(encoding="utf-8")) if cpuinfo.is_file() else None
-    parts = [model or platform.processor() or platform.machine(), f"{os.cpu_count()} cores", f"{torch.get_num_threads()} of torch's threads"]
+    parts = [model or platform.processor() or platform.machine(), f"cores: {os.cpu_count()}", f"threads: {torch.get_num_threads()}"]
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
     packages = [name for name in ("torch", "monai", "openvino") if find_spec(name)]

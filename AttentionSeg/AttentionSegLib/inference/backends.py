@@ -81,7 +81,7 @@ def prepare_backend(name: str, model: Model, patch: Sequence[int]) -> Backend:
 
 def torch_instead(model: Model, patch: Sequence[int], error: OpenVinoFailed) -> Backend:
     """The back end torch, with the note that OpenVINO failed."""
-    return replace(prepare_backend("torch", model, patch), note=f"{error} torch was used instead.")
+    return replace(prepare_backend("torch", model, patch), note=f"{error} Torch was used instead.")
 
 
 def weights_sha256(network: nn.Module) -> str:

@@ -107,7 +107,7 @@ class Predictor:
 
         progress.stage("network")
         output, placement = self._run(volume, names, progress)
-        output.probe.place(grid.affine)
+        output.probe.place(grid.affine, grid.field)
         if not torch.isfinite(output.logits).all():
             where = f"on {placement.device}; try another device (such as cpu), another region or another scan"
             msg = f"The model {card.id} gave NaN or infinite numbers for {image.name} {where}."

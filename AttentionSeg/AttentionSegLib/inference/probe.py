@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ class Probe:
         looked_at = prediction.probe.row((26, -24, -13))
 
     Position attention compares the voxels of one patch (of one slice, for 2D networks), so a row covers the patch whose center is nearest to the
-    voxel. Queries and keys are kept in half precision; a row is right to about 1 % of its largest value.
+    voxel. Queries and keys of each scale's last step are kept, in half precision: a row is right to about 1 % of its largest value.
 
     Args:
         strides: working voxels per voxel of each map, along each axis.
@@ -45,12 +45,12 @@ class Probe:
     def __init__(self, strides: dict[str, tuple[int, ...]] | None = None) -> None:
         self._strides = strides or {}
         self._patches: list[_Patch] = []
-        self._affine = np.eye(4)
+        self._affine, self._field = np.eye(4), np.zeros((3, 2))
 
     @property
     def names(self) -> list[str]:
-        """The position maps that have rows."""
-        return list(self._patches[0].features) if self._patches else []
+        """The position maps that have rows, finest scale first."""
+        return sorted(self._patches[0].features) if self._patches else []
 
     def keep(self, positions: dict[str, PositionFeatures], windows: Sequence[tuple[slice, ...]]) -> None:
         """Keep the features of a batch of patches.
@@ -63,19 +63,19 @@ class Probe:
             return
         for index, window in enumerate(windows):
             first, last = np.array([(part.start, part.stop) for part in window]).T
-            kept = {name: _of_one(features, index, (last - first) // self._strides[name]) for name, features in positions.items()}
+            kept = {name: _of_one(positions[name], index, (last - first) // self._strides[name]) for name in _last_steps(positions)}
             self._patches.append(_Patch(first, last - first, kept))
 
-    def place(self, affine: np.ndarray) -> None:
-        """Say where the working grid lies: voxel indices to RAS mm."""
-        self._affine = affine
+    def place(self, affine: np.ndarray, field: Sequence[tuple[int, int]]) -> None:
+        """Say where the working grid lies, voxel indices to RAS mm, and along each axis from which voxel to before which it is not just filling."""
+        self._affine, self._field = affine, np.array(field)
 
     def row(self, ras: Sequence[float], name: str | None = None) -> Image:
         """What the voxel at a place looked at.
 
         Args:
             ras: the place in mm, in the RAS of the input.
-            name: the position map; the last one of `names` (the coarsest scale after the last step) when left out.
+            name: the position map; the last one of `names` (the coarsest scale after its last step) when left out.
 
         Returns:
             [1, I, J, K] float32 on the map's grid over one patch, at least 0, with the sum 1.
@@ -85,13 +85,13 @@ class Probe:
         """
         name = self._known(name)
         voxel = np.linalg.solve(self._affine, [*ras, 1.0])[:3]
-        patch = min(self._patches, key=lambda patch: np.linalg.norm(voxel - patch.first - (patch.size - 1) / 2))
-        stride = np.array(self._strides[name])
-        local = voxel - patch.first + 0.5
-        if not ((local >= -BEYOND) & (local <= patch.size + BEYOND)).all():
+        low, high = self._field.T - 0.5
+        if not ((voxel >= low - BEYOND) & (voxel <= high + BEYOND)).all():
             msg = f"The place ({', '.join(f'{c:.0f}' for c in ras)}) is outside what was segmented; choose one inside."
             raise InputError(msg)
-        position = np.clip(local // stride, 0, patch.size // stride - 1).astype(int)
+        patch = min(self._patches, key=lambda patch: np.linalg.norm(voxel - patch.first - (patch.size - 1) / 2))
+        stride = np.array(self._strides[name])
+        position = np.clip((voxel - patch.first + 0.5) // stride, 0, patch.size // stride - 1).astype(int)
         values = patch.features[name].row(position)
         affine = affine_from(self._affine, patch.first + (stride - 1) / 2) @ np.diag([*stride, 1.0])
         return Image(values.numpy()[None], affine, f"{name} probe")
@@ -103,6 +103,11 @@ class Probe:
             msg = f"The prediction keeps no rows of '{name}'; choose {', '.join(self.names)}." if self.names else _NONE
             raise InputError(msg)
         return name
+
+
+def _last_steps(names: Iterable[str]) -> list[str]:
+    """For each scale the map of its last step: `position_scale1_step2` of `position_scale1_step1` and `position_scale1_step2`."""
+    return list({name.rpartition("_step")[0]: name for name in sorted(names)}.values())
 
 
 def _of_one(features: PositionFeatures, index: int, grid: np.ndarray) -> PositionFeatures:

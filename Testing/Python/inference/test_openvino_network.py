@@ -18,13 +18,13 @@ from torch.testing import assert_close
 
 pytestmark = pytest.mark.skipif(not openvino_available(), reason="OpenVINO is not installed")
 
-SMALL_GUIDED = {"backbone": 10, "backbone_width": 0.0625, "stem_stride": 2, "width": 8}
+SMALL_GUIDED = {"backbone": 10, "backbone_width": 0.0625, "stem_stride": 2, "width": 8, "steps": 1}
 # Patches that are no multiples of the stride have maps that are cut off; axes of different sizes show when two are exchanged.
 CASES = {
     "unet 3D": ("attention-unet", {"spatial_dims": 3, "channels": [2, 4, 4], "strides": [[2, 2, 1], 2], "deep_supervision": True}, (8, 12, 10)),
     "unet 3D, instance norm": ("attention-unet", {"spatial_dims": 3, "channels": [2, 4, 4], "norm": "instance", "gate": "full"}, (8, 12, 9)),
-    "guided 2D": ("guided-attention", {"spatial_dims": 2, **SMALL_GUIDED}, (24, 40)),
-    "guided 3D": ("guided-attention", {"spatial_dims": 3, "steps": 1, "norm": "instance", **SMALL_GUIDED}, (16, 12, 32)),
+    "guided 2D": ("guided-attention", {"spatial_dims": 2, "norm": "instance", **SMALL_GUIDED}, (24, 40)),
+    "guided 3D": ("guided-attention", {"spatial_dims": 3, **SMALL_GUIDED}, (16, 12, 32)),
 }
 TINY = {"spatial_dims": 2, "channels": [2, 3, 4]}
 
@@ -107,11 +107,9 @@ class TestNumbers:
 
     def test_for_some_of_the_maps(self, case):
         x = case.pictures()
-        *_, first, last = case.converted.attention_strides
-        for wanted in ([last], iter([last, first])):
-            output = run(case.converted, x, wanted)
-            assert set(output.attention) <= {first, last}
-            check_alike(output, run(case.network, x, list(output.attention)))
+        names = list(case.network.attention_strides)
+        for wanted in (names[:1], names[-1:], [names[-1], names[0]]):
+            check_alike(run(case.converted, x, iter(wanted)), run(case.network, x, wanted))
 
     def test_of_several_pictures_at_a_time(self, case):
         x = case.pictures(3)
@@ -219,7 +217,7 @@ class TestFailure:
         [
             (torch.special.bessel_j0, "bessel_j0"),
             (lambda x: torch.stack([x])[3], "index 3"),
-            (lambda x: x @ x[:, :, :3], "8 and 3"),
+            (lambda x: x @ x[:, :, :3], "1, 8"),
             (lambda x: x + torch.rand_like(x), "OpenVINO gives other logits than PyTorch"),
         ],
         ids=["unknown to OpenVINO", "index", "shape", "random"],

@@ -22,7 +22,9 @@ from tiny_models import UNET, guided, make_card, random_model, save_guided
 from torch import Tensor, nn
 
 CENTER = np.array([20.0, -30.0, 40.0])
-NAMES = [f"position_scale{scale}_step{step}" for step in (1, 2) for scale in (1, 2, 3, 4)]
+NAMES = [f"position_scale{scale}_step{step}" for scale in (1, 2, 3, 4) for step in (1, 2)]
+# Rows are kept of each scale's last step.
+KEPT = NAMES[1::2]
 LAST = NAMES[-1]
 # What the card says, the size of a volume on the working grid, and working voxels per voxel of a map.
 VOLUMES = {"network": guided(3), "patch_size": [16, 8, 24], "overlap": 0.5}
@@ -123,7 +125,7 @@ class TestRow:
             first = nearest(voxel, list(direct), patch)
             seen.add(first)
             position = np.floor((voxel - first + 0.5) / stride).astype(int)
-            name = NAMES[index % len(NAMES)]
+            name = KEPT[index % len(KEPT)]
             wanted = direct[first][name].row(position if flat is None else np.delete(position, flat)).numpy()
             wanted = wanted if flat is None else np.expand_dims(wanted, flat)
             row = prediction.probe.row(to_ras(grid, voxel), name)
@@ -138,12 +140,12 @@ class TestRow:
         assert np.median(sharpness) > 1.3
 
     def test_names_are_listed_and_the_last_one_is_meant_without_a_name(self, prediction):
-        assert prediction.probe.names == NAMES
+        assert prediction.probe.names == KEPT
         unnamed, named = prediction.probe.row(CENTER), prediction.probe.row(tuple(CENTER), LAST)
         np.testing.assert_array_equal(unnamed.voxels, named.voxels)
         assert unnamed.name == named.name == f"{LAST} probe"
         assert unnamed.voxels.dtype == np.float32
-        assert not np.array_equal(unnamed.voxels, prediction.probe.row(CENTER, NAMES[0]).voxels)
+        assert not np.array_equal(unnamed.voxels, prediction.probe.row(CENTER, KEPT[0]).voxels)
 
     def test_of_every_voxel_of_a_scan_that_reaches_beyond_the_working_grid(self):
         """2.4 mm of thin slices become two of 1 mm."""
@@ -219,12 +221,17 @@ class TestNothingToProbe:
             where = ", ".join(f"{c:.0f}" for c in place)
             assert self.refusal(prediction, place) == f"The place ({where}) is outside what was segmented; choose one inside."
 
+    def test_what_only_fills_a_patch_is_outside(self):
+        found = Predictor(random_model(guided(2), slices="axial", patch_size=[16, 16, 1]), "cpu")(noise_image((6, 16, 2)))
+        found.probe.row(CENTER + (2.5, 0, 0))
+        assert self.refusal(found, CENTER + (4, 0, 0)).startswith("The place (24, ")
+
     def test_a_place_that_is_none(self, prediction):
         assert self.refusal(prediction, (20, float("nan"), 40)) == "The place (20, nan, 40) is outside what was segmented; choose one inside."
 
     def test_a_name_that_is_not_there(self, prediction):
-        for name in ("gate_2", "guided_scale1_step1"):
-            assert self.refusal(prediction, CENTER, name) == f"The prediction keeps no rows of '{name}'; choose {', '.join(NAMES)}."
+        for name in ("gate_2", "guided_scale1_step2", NAMES[0]):
+            assert self.refusal(prediction, CENTER, name) == f"The prediction keeps no rows of '{name}'; choose {', '.join(KEPT)}."
 
     def test_a_network_without_position_attention(self):
         found = Predictor(random_model(UNET), "cpu")(noise_image((16, 16, 16)))
@@ -240,6 +247,6 @@ class TestNothingToProbe:
 
     def test_a_run_keeps_the_maps_that_were_asked_for_alone(self):
         model = random_model(guided(2), slices="axial", patch_size=[16, 16, 1])
-        found = Predictor(model, "cpu")(noise_image((16, 16, 2)), attention=[NAMES[2], "guided_scale1_step1", NAMES[1]])
+        found = Predictor(model, "cpu")(noise_image((16, 16, 2)), attention=[NAMES[2], "guided_scale1_step1", *NAMES[:2]])
         assert found.probe.names == [NAMES[1], NAMES[2]]
         assert self.refusal(found, CENTER, LAST).endswith(f"; choose {NAMES[1]}, {NAMES[2]}.")

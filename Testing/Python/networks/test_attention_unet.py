@@ -117,6 +117,9 @@ class TestSizeOfTheNetwork:
     def test_gates_add_no_more_than_in_the_paper(self, gate):
         assert self.count(gate="none") < self.count(gate=gate) < 6.4e6
 
+    def test_two_gates_side_by_side_come_nearest_to_the_paper(self):
+        assert self.count(gates_per_level=2) == pytest.approx(6.40e6, abs=0.03e6)
+
 
 BAD_ARGUMENTS = [
     ({"spatial_dims": 4}, "spatial_dims is 4"),
