@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 # Torch's threads wait for each other by spinning: on a busy machine with few cores, two are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # OpenVINO converts every new network, which takes longer than a test; those that are about it ask for it.
 os.environ["ATTENTIONSEG_BACKEND"] = "torch"
+# Nothing of a test belongs into the cache of whoever runs it.
+os.environ["ATTENTIONSEG_CACHE"] = tempfile.mkdtemp(prefix="attentionseg-cache-")
 
 import pytest
 

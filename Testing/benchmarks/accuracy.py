@@ -20,7 +20,7 @@ import torch
 from AttentionSegLib.cli import main as attentionseg
 from AttentionSegLib.files import write_text
 from AttentionSegLib.models import Card, find_model
-from AttentionSegLib.training.recipe import Case, find_cases
+from AttentionSegLib.training.cases import Case, find_cases
 from monai.metrics import compute_dice
 
 RESAMPLES = 10_000
@@ -56,7 +56,7 @@ def case_dice(case: Case, model: Path, labels: int) -> np.ndarray:
     with tempfile.TemporaryDirectory() as output:
         silence = io.StringIO()
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            code = attentionseg(["segment", str(case.image), "--model", str(model), "--output", output, "--attention", "none"])
+            code = attentionseg(["segment", str(case.images[0]), "--model", str(model), "--output", output, "--attention", "none"])
         if code:
             raise SystemExit(f"{case.id}: {silence.getvalue()}")
         written = next(Path(output).glob("*_segmentation.seg.nrrd"))

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "AttentionSeg"))
 
 import torch
-from AttentionSegLib.inference.openvino_cache import CACHE_VARIABLE
 from AttentionSegLib.inference.openvino_network import openvino_available
 from AttentionSegLib.networks.position_attention import PositionAttention
+from AttentionSegLib.user_folders import CACHE_VARIABLE
 from benchmarks.contenders import (
     ACCELERATED,
     ATTENTION_CHANNELS,

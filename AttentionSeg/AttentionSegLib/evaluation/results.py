@@ -7,15 +7,14 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..batch.case import all_or_none
 from ..errors import InputError
-from ..files import check_output_folder, write_text
+from ..files import all_or_none, output_folder, write_text
 from ..models import Card
 from .definitions import METRICS
 from .statistics import Scores
@@ -33,16 +32,8 @@ def results_folder(path: str | os.PathLike) -> Iterator[Path]:
     if taken:
         msg = f"The folder {path} holds an earlier evaluation ({taken[0]}); choose another folder for the results, or move it."
         raise InputError(msg)
-    missing = [folder for folder in (Path(path), *Path(path).parents) if not os.path.exists(folder)]
-    folder = check_output_folder(path)
-    try:
+    with output_folder(path) as folder:
         yield folder
-    except BaseException:
-        # Another run may have put its results there meanwhile: a folder that is not empty stays.
-        with suppress(OSError):
-            for empty in missing:
-                empty.rmdir()
-        raise
 
 
 def write_results(

@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import InputError
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
-from ..training.recipe import Case
-from .cases import as_text, check_labelled, labelled_cases, read_labelled
+from ..training.cases import Case, as_text, read_labelled
+from .cases import check_labelled, labelled_cases
 from .definitions import MEAN, METRICS
 from .progress import EvaluationProgress
 from .results import results_folder, write_results

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sys
 from pathlib import Path
 
 from ..errors import InputError
 from ..files.atomic import atomic_path
+from ..user_folders import cache_folder
 
 logger = logging.getLogger(__name__)
 
-CACHE_VARIABLE = "ATTENTIONSEG_CACHE"
 SUFFIX = ".openvino"
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def cache_folder() -> Path:
-    """Where converted networks are kept (it need not exist): under the variable ATTENTIONSEG_CACHE, or where this system keeps caches of a user."""
-    if os.environ.get(CACHE_VARIABLE):
-        base = Path(os.environ[CACHE_VARIABLE])
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "AttentionSeg" / "Cache"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches" / "AttentionSeg"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "AttentionSeg"
-    return base / "openvino"
+def openvino_folder() -> Path:
+    """Where converted networks are kept (it need not exist)."""
+    return cache_folder() / "openvino"
 
 
 def cache_size(folder: Path | None = None) -> int:
@@ -63,4 +53,4 @@ def keep_entry(folder: Path, key: str, content: bytes) -> None:
 
 
 def _entries(folder: Path | None) -> list[Path]:
-    return list((folder or cache_folder()).glob(f"*{SUFFIX}"))
+    return list((folder or openvino_folder()).glob(f"*{SUFFIX}"))

@@ -21,7 +21,7 @@ from .. import __version__, networks
 from ..networks.layers import crop
 from ..networks.output import NetworkOutput, ReturnAttention, wanted_maps
 from ..networks.position_attention import PositionFeatures
-from .openvino_cache import cache_folder, keep_entry, read_entry
+from .openvino_cache import keep_entry, openvino_folder, read_entry
 
 if TYPE_CHECKING:
     import openvino
@@ -51,14 +51,14 @@ def openvino_network(network: nn.Module, weights_sha256: str, patch: Sequence[in
         weights_sha256: of its weights.
         patch: size of the pictures or volumes that it will be given.
         in_channels: channels of these.
-        cache: folder of converted networks; `cache_folder()` when left out.
+        cache: folder of converted networks; `openvino_folder()` when left out.
 
     Raises:
         OpenVinoFailed: if OpenVINO is missing, cannot convert or compile the network, or gives other numbers.
     """
     own_failures = _load_openvino()
     shape = (1, in_channels, *patch)
-    cache = cache or cache_folder()
+    cache = cache or openvino_folder()
     expected = {}
     network.eval()
     try:

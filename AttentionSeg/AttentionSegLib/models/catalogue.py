@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import InputError
+from ..user_folders import data_folder
 from .card import CARD_NAME, Card
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -27,13 +27,7 @@ class Entry:
 
 def user_folder() -> Path:
     """The user's own model folder (it need not exist)."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "AttentionSeg" / "Models"
+    return data_folder() / "Models"
 
 
 def model_folders() -> list[Path]:

@@ -74,9 +74,9 @@ class ResNetBackbone(nn.Module):
 
 def _check_arguments(depth: int, stem_stride: int, width: float) -> None:
     msg = None
-    if depth not in RESNETS:
+    if not isinstance(depth, int) or depth not in RESNETS:
         msg = f"There is no ResNet of depth {depth}; choose one of {', '.join(map(str, RESNETS))}."
-    elif stem_stride not in STEM_STRIDES:
+    elif not isinstance(stem_stride, int) or stem_stride not in STEM_STRIDES:
         msg = f"stem_stride is {stem_stride}; it must be 1, 2 or 4."
     elif not isinstance(width, (int, float)) or not 0 < width <= 16:
         msg = f"The backbone's width is {width}; give a factor above 0 and up to 16."

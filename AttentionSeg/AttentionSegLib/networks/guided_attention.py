@@ -40,7 +40,7 @@ class GuidedAttention(nn.Module):
         A_m  = conv1((PAM(input_m) + CAM(input_m)) * conv3(decoder(encoder(input_m)))),   P_s = conv1(A_M),   prediction = mean of the P_s
 
     All of it runs on the grid of the backbone's first stage. Scales count from 1, the finest, and steps from 1. The maps are, on that grid,
-    `guided_scale<s>_step<m>`, the mean over channels of abs(A_m), and `position_scale<s>_step<m>`, the position attention received (1 is the average).
+    `guided_scale<s>_step<m>`, the mean over channels of abs(A_m), and `position_scale<s>_step<m>`, the position attention received (1: average).
 
     Args:
         spatial_dims: 2 or 3.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import tarfile
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from ..errors import Cancelled, InputError
+from ..user_folders import cache_folder
 
 # bytes done, bytes in all (None if the server does not say)
 OnBytes = Callable[[int, Optional[int]], None]
@@ -36,15 +36,6 @@ BLOCK = 2**20
 RIGHT_KIND = "give a .safetensors file, or one made by torch.save(model.state_dict(), path)."
 
 
-def cache_folder() -> Path:
-    """The user's folder of downloaded weights (it need not exist)."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "AttentionSeg" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "AttentionSeg"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "AttentionSeg"
-
-
 def local_weights(
     source: str | os.PathLike,
     sha256: str | None = None,
@@ -59,7 +50,7 @@ def local_weights(
         source: path, or http(s) URL, of a .safetensors, .pth or .pt file.
         sha256: of the file, in 64 hexadecimal digits or the first 8 or more of them. Optional for a path; for a URL optional if the file's name
             ends in them (`resnet18-f37072fd.pth`). All 64 tell a forged file, 8 only a damaged one.
-        folder: where downloads are kept, `cache_folder()` if None; made if it is not there.
+        folder: where downloads are kept, the folder `pretrained` of the cache if None; made if it is not there.
         on_progress: told after every MiB of a download.
         cancel: asked before every MiB of a download; it ends when this returns True.
         timeout: seconds that the server may be silent.
@@ -81,7 +72,7 @@ def local_weights(
         msg = f"The weights {source} need their SHA-256, not '{sha256}'; give its 64 hexadecimal digits, or at least the first 8."
         raise InputError(msg)
 
-    path = Path(folder or cache_folder()) / f"{sha256[:8].lower()}-{name}" if is_url else Path(source).expanduser()
+    path = Path(folder or cache_folder() / "pretrained") / f"{sha256[:8].lower()}-{name}" if is_url else Path(source).expanduser()
     exists = path.is_file()
     if exists and (sha256 is None or _has_hash(path, sha256)):
         return path

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..models import save_model
-from .recipe import Recipe, find_cases
+from .cases import find_cases
+from .recipe import Recipe
 
 if TYPE_CHECKING:
-    from torch import nn
+    from .trainer import Trained
 
 
 def main() -> int:
@@ -27,7 +28,9 @@ def main() -> int:
     parser.add_argument("--split", type=Path, required=True, help="CSV file with columns id and role (train, val)")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and log")
     parser.add_argument("--output", type=Path, required=True, help="model folder to write; must not exist")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu", "mps"))
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, cuda:0,1 for several GPUs, mps (default: auto)")
+    parser.add_argument("--start-from", type=Path, help="model folder whose weights to start from")
+    parser.add_argument("--pretrained", help="file or URL of weights for the backbone of guided-attention")
     options = parser.parse_args()
     try:
         if options.output.exists():
@@ -37,16 +40,21 @@ def main() -> int:
         cases = find_cases(options.images, options.labels, options.split)
         card = recipe.draft_card()
         train = _import_train()
-        network = train(recipe, card, cases, options.work, options.device)
-        save_model(options.output, recipe.finished_card(cases), network)
+        start = {"start_from": options.start_from, "pretrained": options.pretrained}
+        trained = train(recipe, card, cases, options.work, options.device, **start, progress_bar=True)
+        save_model(options.output, recipe.finished_card(cases), trained.network)
     except InputError as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("training: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    print(*trained.notes, f"Best in epoch {trained.epoch}: mean Dice {trained.dice:.3f} on the validation cases.", sep="\n")
     print(options.output)
     return 0
 
 
-def _import_train() -> Callable[..., nn.Module]:
+def _import_train() -> Callable[..., Trained]:
     """`train`. Raises InputError where lightning, which only training needs, is missing."""
     try:
         from .trainer import train

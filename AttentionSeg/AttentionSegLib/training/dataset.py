@@ -1,87 +1,132 @@
-"""Labelled scans as the network sees them, with augmentation."""
+"""The patches of a training and their order: the same for the same recipe and number, whatever was interrupted and whichever process asks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Protocol
+
 import numpy as np
 import torch
-from monai import transforms as mt
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
-from ..errors import InputError
-from ..files import read_image
-from ..inference.checks import check_input
-from ..inference.preprocessing import prepare, working_grid
-from ..inference.resampling import sample, voxel_map
 from ..models import Card
-from .recipe import Case, Recipe
+from .augmentation import STRENGTHS, intensity_changes
+from .deformation import draw_deformation, take_patch
+from .preparation import PreparedCase
+from .recipe import Recipe
+
+# Working voxels by which the patch of a region may miss the middle of its scan.
+REGION_SHIFT = 4
 
 
-def prepare_case(case: Case, card: Card) -> tuple[Tensor, Tensor]:
-    """Read a case onto its working grid, without growth to whole patches.
+class PatchDataset(Dataset):
+    """Augmented patches by their number in the training, which counts on from epoch to epoch.
 
-    Returns:
-        The normalized image [C, I, J, K] float32, and the label values [1, I, J, K] uint8.
+    An item is {"image": [C, *patch] float32, "label": [1, *patch] uint8}, with `IGNORED` where the label map leaves a voxel open. Every pass over the
+    cases has an order of its own. Patches of models for regions lie about the middle of their scans. Of any other scan, a share `foreground_share` is
+    taken around a voxel of a label and the rest anywhere, within the scan where it is large enough.
 
-    Raises:
-        InputError: if the model cannot work on the image, image and label map differ in shape, or the map holds values that the card does not name.
+    Args:
+        cases: to learn from.
+        card: of the model in the making.
+        recipe: settings.
     """
-    image, label = read_image(case.image), read_image(case.label)
-    check_input(image, None, card)
-    if image.shape != label.shape or not np.allclose(image.affine, label.affine, atol=1e-3):
-        msg = f"Case {case.id}: image ({image.shape}) and label map ({label.shape}) do not lie on one grid; resample one to the other."
-        raise InputError(msg)
-    unknown = sorted(set(np.unique(label.voxels).tolist()) - set(range(len(card.labels) + 1)))
-    if unknown:
-        msg = f"Case {case.id}: the label map holds {unknown}, which the card does not name; correct the map or the card."
-        raise InputError(msg)
-    grid = working_grid(image, None, card, (1, 1, 1), (1, 1, 1))
-    one_hot = np.concatenate([label.voxels == value for value in range(len(card.labels) + 1)]).astype(np.float32)
-    on_grid = sample(torch.from_numpy(one_hot), voxel_map(grid.affine, label.affine), grid.shape)
-    return prepare(image, None, grid, card), on_grid.argmax(0, keepdim=True).to(torch.uint8)
+
+    def __init__(self, cases: Sequence[PreparedCase], card: Card, recipe: Recipe) -> None:
+        self.cases, self.recipe, self.spacing = cases, recipe, card.spacing
+        self.strength = STRENGTHS[recipe.augmentation]
+        self.slice_axis = card.slice_axis
+        self.intensities = intensity_changes(self.strength, 3 if card.slice_axis is None else 2)
+        self.is_region = card.needs_region and card.slice_axis is None
+        self.left_right = next(axis for axis, letter in enumerate(card.orientation) if letter in "LR")
+        self.swapped = torch.arange(256, dtype=torch.uint8)
+        for one, other in recipe.mirror_swaps:
+            self.swapped[[one, other]] = torch.tensor([other, one], dtype=torch.uint8)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.recipe.seed, number])
+        turn, place = divmod(number, len(self.cases))
+        case = self.cases[_order(self.recipe.seed, turn, len(self.cases))[place]]
+        patch, scan = self.recipe.patch_size, case.image
+        start = self._start(case, np.array(scan.shape[1:]), rng)
+        deformation = draw_deformation(self.strength, patch, self.spacing, rng)
+        image = take_patch(scan, start, patch, deformation, "bilinear")
+        label = take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
+        for axis in self.recipe.mirror_axes:
+            if rng.random() < 0.5:
+                image, label = image.flip(axis + 1), label.flip(axis + 1)
+                label = self.swapped[label.long()] if axis == self.left_right else label
+        return {"image": self._changed(image, int(rng.integers(2**32))), "label": label}
+
+    def _start(self, case: PreparedCase, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        patch = np.array(self.recipe.patch_size)
+        middle = (shape - patch) // 2
+        if self.is_region:
+            return middle + rng.integers(-REGION_SHIFT, REGION_SHIFT + 1, 3)
+        wanted = rng.integers(np.maximum(shape - patch, 0) + 1)
+        if rng.random() < self.recipe.foreground_share:
+            voxels = case.label_voxels
+            if len(voxels):
+                label = rng.choice(np.unique(voxels[:, 0]))
+                wanted = rng.choice(voxels[voxels[:, 0] == label])[1:].astype(int) - patch // 2
+        return np.where(shape > patch, np.clip(wanted, 0, np.maximum(shape - patch, 0)), middle)
+
+    def _changed(self, image: Tensor, seed: int) -> Tensor:
+        self.intensities.set_random_state(seed)
+        if self.slice_axis is None:
+            return self.intensities(image).as_tensor()
+        # As a picture: a single slice cannot be blurred or made coarse across.
+        axis = self.slice_axis + 1
+        return torch.stack([self.intensities(picture).as_tensor() for picture in image.unbind(axis)], axis)
 
 
-def augmentation(recipe: Recipe) -> mt.Compose:
-    """Random changes of a patch: pose and size, mirror image, contrast, bias field, noise, blur and resolution. torch's seed rules them."""
-    both = ["image", "label"]
-    changes = mt.Compose(
-        [
-            mt.RandAffined(
-                both,
-                prob=1.0,
-                spatial_size=recipe.patch_size,
-                rotate_range=[np.pi / 12] * 3,
-                scale_range=[0.15] * 3,
-                shear_range=[0.05] * 3,
-                translate_range=[4] * 3,
-                mode=["bilinear", "nearest"],
-                padding_mode="zeros",
-            ),
-            *(mt.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in recipe.mirror_axes),
-            mt.RandAdjustContrastd(["image"], prob=0.3, gamma=(0.7, 1.5)),
-            mt.RandBiasFieldd(["image"], prob=0.15, coeff_range=(-0.2, 0.2)),
-            mt.RandGaussianNoised(["image"], prob=0.3, std=0.15),
-            mt.RandGaussianSmoothd(["image"], prob=0.2, sigma_x=(0.4, 1.0), sigma_y=(0.4, 1.0), sigma_z=(0.4, 1.0)),
-            # Plain "nearest" would move the image by up to a voxel against its label.
-            mt.RandSimulateLowResolutiond(["image"], prob=0.15, zoom_range=(0.5, 1.0), downsample_mode="nearest-exact"),
-            mt.RandScaleIntensityd(["image"], factors=0.2, prob=0.5),
-            mt.RandShiftIntensityd(["image"], offsets=0.2, prob=0.5),
-        ]
-    )
-    return changes.set_random_state(seed=torch.initial_seed() % 2**32)
+@lru_cache(maxsize=4)
+def _order(seed: int, turn: int, count: int) -> np.ndarray:
+    """The order of the cases in their pass number `turn`."""
+    return np.random.default_rng([seed, turn, 1]).permutation(count)
 
 
-class CaseDataset(Dataset):
-    """Prepared cases kept in memory, augmented anew at each access: {"image": [C, *patch], "label": [1, *patch]}."""
+class Place(Protocol):
+    """How far a training is and which of its processes this is; a Lightning trainer tells."""
 
-    def __init__(self, cases: list[Case], card: Card, recipe: Recipe) -> None:
-        self.items = [prepare_case(case, card) for case in cases]
-        self.augment = augmentation(recipe)
+    global_step: int
+    global_rank: int
+    world_size: int
+
+
+class StepSampler(Sampler):
+    """Numbers of the patches of each step of an epoch, this process's share of them, going on from the step that the training has reached.
+
+    Args:
+        batch_size: patches per step, over all processes; a multiple of their number.
+        steps: of an epoch.
+        place: asked each time anew.
+    """
+
+    def __init__(self, batch_size: int, steps: int, place: Place) -> None:
+        self.batch_size, self.steps, self.place = batch_size, steps, place
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first, rank, processes = self.place.global_step, self.place.global_rank, self.place.world_size
+        for step in range(first, (first // self.steps + 1) * self.steps):
+            yield list(range(step * self.batch_size + rank, (step + 1) * self.batch_size, processes))
 
     def __len__(self) -> int:
-        return len(self.items)
+        """Steps of a whole epoch: Lightning itself counts those that a resumed one has behind it."""
+        return self.steps
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        image, label = self.items[index]
-        item = self.augment({"image": image, "label": label})
-        return {"image": torch.as_tensor(item["image"].as_tensor()), "label": torch.as_tensor(item["label"].as_tensor())}
+
+class CaseSampler(Sampler):
+    """This process's share of `count` cases; all processes have equally many, so that some may come twice."""
+
+    def __init__(self, count: int, place: Place) -> None:
+        self.count, self.place = count, place
+
+    def __iter__(self) -> Iterator[int]:
+        rank, processes = self.place.global_rank, self.place.world_size
+        return (number % self.count for number in range(rank, len(self) * processes, processes))
+
+    def __len__(self) -> int:
+        return -(-self.count // self.place.world_size)

@@ -3,46 +3,82 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import lightning
+import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
-from monai.metrics import compute_dice
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ..errors import InputError
+from ..inference.predictor import PATCHES_AT_A_TIME, SLICES_AT_A_TIME
+from ..inference.progress import Progress
+from ..inference.slices import SliceNetwork
+from ..inference.sliding_window import placements, run_with_fallback
+from ..models import Card
 from .losses import NetworkLoss
+from .preparation import IGNORED, PreparedCase
 from .recipe import Recipe
 
 WARM_UP = 0.03
+POWER = 0.9
+SETTINGS = "attentionseg"
 
 
 class SegmentationModule(lightning.LightningModule):
-    """`NetworkLoss`, whose terms are logged as `loss_<name>`; AdamW; averaged weights.
+    """`NetworkLoss`, whose terms are logged as `loss_<name>`; AdamW; averaged weights, which the validation measures.
+
+    `val_dice` is the mean over the labels of `val_dice_<value>`, which are means over the cases that have the label. Cases are segmented whole, in
+    patches as large and overlapping as the card says, without post-processing.
 
     Args:
         network: gives a `NetworkOutput` when called with `return_attention=()`.
         recipe: settings of the training.
-        classes: labels and background.
+        card: of the model in the making.
+        validation: cases to validate on.
         steps: optimizer steps of the whole training.
+        settings: kept in every checkpoint, under `SETTINGS`.
 
     Raises:
-        InputError: if the recipe has not one weight for each class.
+        InputError: if the recipe has not one weight for each class; while training, if the loss is NaN or infinite.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, classes: int, steps: int) -> None:
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, card: Card, validation: Sequence[PreparedCase], steps: int, settings: dict[str, Any]
+    ) -> None:
         super().__init__()
-        self.network = network
-        self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)
-        self.recipe, self.classes, self.steps = recipe, classes, steps
-        self.loss = NetworkLoss(classes, recipe.class_weights, dice_weight=recipe.dice_weight)
-        self.dice: list[Tensor] = []
+        self.network = network if card.slice_axis is None else SliceNetwork(network, card.slice_axis)
+        self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)
+        self.averaged.requires_grad_(False)
+        self.recipe, self.card, self.validation, self.steps, self.settings = recipe, card, validation, steps, settings
+        self.loss = NetworkLoss(len(card.labels) + 1, recipe.class_weights, IGNORED, recipe.dice_weight)
+        self.dice = torch.empty(0)
+
+    @property
+    def result(self) -> nn.Module:
+        """The network with averaged weights, as it was handed over: for pictures where the model works on slices."""
+        averaged = self.averaged.module
+        return (averaged if self.card.slice_axis is None else averaged.network).requires_grad_(True)
+
+    def on_train_batch_start(self, *_: object) -> None:
+        # Dropout too is the same after a resume; several processes drop different features.
+        torch.manual_seed(self.recipe.seed + self.global_step * self.trainer.world_size + self.global_rank)
+        # The last epoch is validated, whatever its number.
+        if self.current_epoch + 1 == self.trainer.max_epochs:
+            self.trainer.check_val_every_n_epoch = 1
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
         # No maps, but what the loss compares.
         output = self.network(batch["image"], return_attention=())
         loss, terms = self.loss(output, batch["label"].long())
-        logging = {"on_step": False, "on_epoch": True, "batch_size": len(batch["image"])}
+        if not loss.isfinite():
+            place = f"epoch {self.current_epoch + 1}, step {self.global_step + 1}"
+            msg = f"The loss became {loss.item()} in {place}; lower the learning rate ({self.recipe.learning_rate:g}) and start in a new work folder."
+            raise InputError(msg)
+        logging = {"on_step": False, "on_epoch": True, "batch_size": len(batch["image"]), "sync_dist": True}
         self.log("loss", loss, prog_bar=True, **logging)
         self.log_dict({f"loss_{name}": term for name, term in terms.items()}, **logging)
         return loss
@@ -50,18 +86,24 @@ class SegmentationModule(lightning.LightningModule):
     def on_train_batch_end(self, *_: object) -> None:
         self.averaged.update_parameters(self.network)
 
-    def validation_step(self, batch: dict[str, Tensor], _index: int) -> None:
-        logits = sliding_window_inference(batch["image"], self.recipe.patch_size, 4, self.averaged, overlap=0.25, mode="gaussian")
-        predicted = logits.argmax(1, keepdim=True)
-        hot = [torch.cat([labels == value for value in range(self.classes)], 1) for labels in (predicted, batch["label"])]
-        self.dice.append(compute_dice(*hot, include_background=False)[0])
+    def on_validation_epoch_start(self) -> None:
+        self.dice = torch.full((len(self.validation), len(self.card.labels)), math.nan, device=self.device)
+
+    def validation_step(self, index: int, _batch_index: int) -> None:
+        case = self.validation[index]
+        image, label = (torch.from_numpy(np.array(values)) for values in (case.image, case.label))
+        self.dice[index] = dice_of_labels(self._segmented(image.float()), label[0].to(self.device), len(self.card.labels))
 
     def on_validation_epoch_end(self) -> None:
-        per_label = torch.stack(self.dice).nanmean(0)
-        self.dice.clear()
-        self.log("val_dice", per_label.nanmean(), prog_bar=True)
-        for value, dice in enumerate(per_label, start=1):
-            self.log(f"val_dice_{value}", dice)
+        # Each process has measured cases of its own.
+        gathered = self.all_gather(self.dice).view(-1, *self.dice.shape)
+        per_label = gathered.nan_to_num(-1).amax(0)
+        per_label = torch.where(per_label < 0, math.nan, per_label).nanmean(0)
+        self.log("val_dice", per_label.nanmean(), prog_bar=True, sync_dist=True)
+        self.log_dict({f"val_dice_{value}": dice for value, dice in enumerate(per_label, start=1)}, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[SETTINGS] = self.settings
 
     def configure_optimizers(self) -> dict:
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
@@ -72,4 +114,37 @@ class SegmentationModule(lightning.LightningModule):
         warm = max(1, int(WARM_UP * self.steps))
         if step < warm:
             return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, self.steps - warm))))
+        done = min(1.0, (step - warm) / max(1, self.steps - warm))
+        return 0.5 * (1 + math.cos(math.pi * done)) if self.recipe.schedule == "cosine" else (1 - done) ** POWER
+
+    def _segmented(self, image: Tensor) -> Tensor:
+        """The labels [I, J, K] of an image [C, I, J, K], padded as inference does."""
+        network = self.averaged.module
+        patch = [-(-size // stride) * stride for size, stride in zip(self.card.patch_size, network.total_stride)]
+        grown = [max(-(-size // stride) * stride, least) for size, stride, least in zip(image.shape[1:], network.total_stride, patch)]
+        before = [(large - small) // 2 for large, small in zip(grown, image.shape[1:])]
+        ends = [(first, large - small - first) for first, large, small in zip(before, grown, image.shape[1:])]
+        padded = F.pad(image, [amount for pair in reversed(ends) for amount in pair])
+        at_a_time = (PATCHES_AT_A_TIME if self.card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
+        # The network stays where it trains.
+        tries = [placement for placement in placements(self.device, at_a_time) if placement.device == self.device]
+        output, _ = run_with_fallback(network, padded, patch, self.card.overlap, (), tries, Progress())
+        own = tuple(slice(first, first + small) for first, small in zip(before, image.shape[1:]))
+        return output.logits.argmax(0)[own].to(self.device)
+
+
+def dice_of_labels(found: Tensor, wanted: Tensor, labels: int) -> Tensor:
+    """Dice of each label 1..labels over the voxels that are not `IGNORED`, NaN for those that `wanted` lacks.
+
+    Args:
+        found, wanted: label values [I, J, K].
+        labels: their number.
+
+    Returns:
+        [labels] float32.
+    """
+    counted = wanted != IGNORED
+    pairs = found[counted] * (labels + 1) + wanted[counted]
+    table = torch.bincount(pairs.long(), minlength=(labels + 1) ** 2).view(labels + 1, labels + 1).float()
+    dice = 2 * table.diagonal() / (table.sum(0) + table.sum(1))
+    return torch.where(table.sum(0) > 0, dice, math.nan)[1:]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,10 @@ from typing import Any
 from ..errors import InputError
 from ..models import Card
 from ..models.card import with_weights
+from .cases import ROLES, Case
 
-SCAN_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
-ROLES = ("train", "val")
+SCHEDULES = ("cosine", "polynomial")
+AUGMENTATIONS = ("light", "default", "strong")
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,26 @@ class Recipe:
 
     Attributes:
         card: the model card without weights and accuracy, which are known only afterwards.
-        patch_size: voxels of a training patch.
-        batch_size: patches per step.
-        epochs: passes over the training cases.
-        learning_rate: peak of the schedule (linear warm-up, then cosine to zero).
+        patch_size: voxels of a training patch along the working axes.
+        batch_size: patches per step, over all devices.
+        epochs: how often the training comes to a pause in which it is checked and saved.
+        learning_rate: peak of the schedule.
         weight_decay: of AdamW.
         average_decay: decay per step of the moving average of the weights, which is what is kept.
         mirror_axes: working axes along which a scan may be mirrored and still be right.
         seed: of weights, order and augmentation.
         class_weights: of background and each label in the loss, against imbalance; all the same when left out.
         dice_weight: of the Dice in the loss, against the cross-entropy.
+        steps_per_epoch: steps of an epoch; when left out, as many as pass once over the training cases.
+        schedule: how the learning rate falls to zero after its warm-up, `cosine` or `polynomial` (the 0.9th power of what is left).
+        gradient_clip: largest norm of the gradient; not limited when null.
+        mirror_swaps: pairs of label values that are exchanged when a scan is mirrored from left to right, such as those of paired organs.
+        ignored_label: value in the label maps of voxels that nobody has judged; they count neither in the loss nor in the Dice.
+        foreground_share: share of the patches that are taken around a voxel of a label, each label of the scan equally likely; the rest is taken
+            anywhere. Models for regions take the middle of their scans instead.
+        augmentation: how much patches are changed at random: `light`, `default` or `strong`.
+        validate_every: epochs from one validation to the next; the last epoch is always validated.
+        patience: epochs without a better validation after which the training ends early; never when null.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -50,6 +59,15 @@ class Recipe:
     seed: int
     class_weights: tuple[float, ...] | None = None
     dice_weight: float = 1.0
+    steps_per_epoch: int | None = None
+    schedule: str = "cosine"
+    gradient_clip: float | None = 1.0
+    mirror_swaps: tuple[tuple[int, int], ...] = ()
+    ignored_label: int | None = None
+    foreground_share: float = 0.5
+    augmentation: str = "default"
+    validate_every: int = 5
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         right = {
@@ -59,10 +77,19 @@ class Recipe:
             "learning_rate": _is_number(self.learning_rate) and self.learning_rate > 0,
             "weight_decay": _is_number(self.weight_decay) and self.weight_decay >= 0,
             "average_decay": _is_number(self.average_decay) and 0 <= self.average_decay < 1,
-            "mirror_axes": all(axis in (0, 1, 2) for axis in self.mirror_axes),
+            "mirror_axes": all(axis in (0, 1, 2) for axis in self.mirror_axes) and len(set(self.mirror_axes)) == len(self.mirror_axes),
             "seed": self.seed == 0 or _is_count(self.seed),
             "class_weights": self.class_weights is None or _are_weights(self.class_weights),
             "dice_weight": _is_number(self.dice_weight) and self.dice_weight >= 0,
+            "steps_per_epoch": self.steps_per_epoch is None or _is_count(self.steps_per_epoch),
+            "schedule": self.schedule in SCHEDULES,
+            "gradient_clip": self.gradient_clip is None or (_is_number(self.gradient_clip) and self.gradient_clip > 0),
+            "mirror_swaps": _are_pairs(self.mirror_swaps),
+            "ignored_label": self.ignored_label is None or isinstance(self.ignored_label, int),
+            "foreground_share": _is_number(self.foreground_share) and 0 <= self.foreground_share <= 1,
+            "augmentation": self.augmentation in AUGMENTATIONS,
+            "validate_every": _is_count(self.validate_every),
+            "patience": self.patience is None or _is_count(self.patience),
         }
         for name, is_right in right.items():
             if not is_right:
@@ -74,11 +101,9 @@ class Recipe:
         """Read a recipe. Raises InputError when it is unreadable, incomplete or has a setting out of range."""
         try:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
-            settings = dict(document["training"])
-            for name in ("patch_size", "mirror_axes"):
-                settings[name] = tuple(settings[name])
+            settings = {name: _tuples(value) for name, value in document["training"].items()}
             return cls(card=dict(document["card"]), **settings)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             msg = f"The recipe {path} cannot be used ({error!r}); start from one of those in {Path(__file__).parent / 'recipes'}."
             raise InputError(msg) from error
 
@@ -98,57 +123,21 @@ def _is_count(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _are_weights(values: object) -> bool:
     return isinstance(values, (list, tuple)) and all(_is_number(value) and value > 0 for value in values)
 
 
-@dataclass(frozen=True)
-class Case:
-    """One labelled scan."""
-
-    id: str
-    image: Path
-    label: Path
-
-
-def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]:
-    """The cases of each role (`train`, `val`).
-
-    Args:
-        images: folder of scans, `<id>.nii.gz` or another scan format.
-        labels: folder of label maps of the same names.
-        split: CSV file with the columns `id` and `dev_role`, or `id` and `role`.
-
-    Raises:
-        InputError: if the split cannot be read, a file that it names is missing, a case is named twice, or a role has none.
-    """
-    try:
-        with Path(split).open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-        roles = [(row["id"], row.get("role") or row["dev_role"]) for row in rows]
-    except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
-        msg = f"The split {split} cannot be read ({error!r}); give a CSV file with the columns id and role."
-        raise InputError(msg) from error
-    twice = [case_id for case_id, count in Counter(case_id for case_id, _ in roles).items() if count > 1]
-    if twice:
-        msg = f"The split {split} names case {twice[0]} more than once; keep one line per case, so that none is both learned from and checked on."
-        raise InputError(msg)
-    cases: dict[str, list[Case]] = {}
-    for case_id, role in roles:
-        cases.setdefault(role, []).append(Case(case_id, _find(Path(images), case_id), _find(Path(labels), case_id)))
-    for role in ROLES:
-        if role not in cases:
-            msg = f"The split {split} has no case of the role '{role}'; give every case one of the roles {' and '.join(ROLES)}."
-            raise InputError(msg)
-    return cases
+def _are_pairs(swaps: object) -> bool:
+    """Whether these are pairs of label values, none of which stands twice."""
+    if not isinstance(swaps, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in swaps):
+        return False
+    values = [value for pair in swaps for value in pair]
+    return all(_is_count(value) for value in values) and len(set(values)) == len(values)
 
 
-def _find(folder: Path, case_id: str) -> Path:
-    for ending in SCAN_ENDINGS:
-        if (folder / f"{case_id}{ending}").is_file():
-            return folder / f"{case_id}{ending}"
-    msg = f"There is no scan of case {case_id} in {folder}; add it or take it out of the split."
-    raise InputError(msg)
+def _tuples(value: object) -> object:
+    """JSON's lists as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -2,79 +2,213 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import math
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..errors import InputError
+from ..errors import Cancelled, InputError
+from ..files import check_output_folder
+from ..inference.progress import Cancel, OnProgress
+from ..inference.sliding_window import out_of_memory
 from ..models import Card
 from ..networks import build_network
-from .dataset import CaseDataset, prepare_case
-from .module import SegmentationModule
-from .recipe import Case, Recipe
+from .callbacks import AtomicCheckpoints, Checkpoints, Patience, Report
+from .cases import ROLES, Case
+from .checks import check_recipe, check_same, lasting_settings
+from .dataset import CaseSampler, PatchDataset, StepSampler
+from .hardware import chosen_devices, lightning_arguments, loader_arguments
+from .initial_weights import initialize
+from .module import SETTINGS, SegmentationModule
+from .preparation import PreparedCase, prepare_cases
+from .recipe import Recipe
 
-VALIDATE_EVERY = 5
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training gave.
+
+    Attributes:
+        network: with averaged weights, on the CPU, in eval mode; a 2D network where the model works on slices.
+        epoch: of these weights, the best one on the validation cases, counted from 1.
+        dice: their mean Dice there.
+        notes: sentences for the user: what the training started from, and what was prepared.
+    """
+
+    network: nn.Module
+    epoch: int
+    dice: float
+    notes: tuple[str, ...]
 
 
-def train(recipe: Recipe, card: Card, cases: dict[str, list[Case]], work: Path, device: str = "auto") -> nn.Module:
-    """Train, or go on from `work/last.ckpt` when a training was cut off there.
+def train(
+    recipe: Recipe,
+    card: Card,
+    cases: dict[str, list[Case]],
+    work: Path,
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+    start_from: str | os.PathLike | None = None,
+    pretrained: str | None = None,
+    progress_bar: bool = False,
+) -> Trained:
+    """Train, or go on from `work/last.ckpt` where a training was cut off, as if it had not been.
+
+    The work folder gets the checkpoints `last.ckpt` and `best.ckpt`, the prepared cases in `prepared`, `log/version_<run>/metrics.csv` and, where
+    tensorboard is installed, `tensorboard`; where an epoch was cut off, its logged loss is the mean over the rest of it. The environment variable
+    ATTENTIONSEG_WORKERS sets the number of processes that make patches.
+
+    With several GPUs, Lightning starts a copy of the program for each further one; there, this function ends the program.
 
     Args:
         recipe: settings.
         card: validated card of the model in the making.
         cases: `train` to learn from, `val` to choose the epoch by.
-        work: folder for checkpoints and the log (`metrics.csv`).
-        device: Lightning's accelerator: `auto`, `cpu`, `gpu`, `mps`.
-
-    Returns:
-        The network with the averaged weights of the epoch that was best on the `val` cases.
+        work: folder for this training alone.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`. With CUDA, it computes in mixed precision.
+        on_progress: called with (fraction 0..1, stage, seconds left or None) before each case that is prepared and after each step.
+        cancel: asked before each case and each step; the training ends when it returns True, and goes on from there another time.
+        start_from: model folder whose weights are taken where they fit (see `take_weights`); without effect on a training that goes on.
+        pretrained: weights for the backbone of guided-attention, as of `networks.pretrained.load_pretrained`; likewise.
+        progress_bar: whether Lightning shows one.
 
     Raises:
-        InputError: if a case cannot be used, or there are fewer training cases than a batch takes.
+        InputError: if recipe, card, device or a case cannot be used, the work folder cannot be written or holds a training of another kind, the loss
+            becomes NaN, or memory runs out.
+        Cancelled: if `cancel` said so.
+        KeyboardInterrupt: if the user pressed Ctrl+C.
     """
-    if len(cases["train"]) < recipe.batch_size:
-        msg = f"There are {len(cases['train'])} training cases for batches of {recipe.batch_size}; add cases or make the batches smaller."
-        raise InputError(msg)
-    work = Path(work)
-    resumed = work / "last.ckpt"
-    # A resumed training must not see the random numbers of its first epochs again.
-    lightning.seed_everything(recipe.seed + finished_epochs(resumed))
-    training = DataLoader(CaseDataset(cases["train"], card, recipe), recipe.batch_size, shuffle=True, drop_last=True)
-    validation = DataLoader([dict(zip(("image", "label"), prepare_case(case, card))) for case in cases["val"]])
+    work = check_output_folder(work)
+    devices = chosen_devices(device)
+    check_recipe(recipe, card, len(devices))
+    torch.manual_seed(recipe.seed)
     network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
-    module = SegmentationModule(network, recipe, len(card.labels) + 1, recipe.epochs * len(training))
-    best = ModelCheckpoint(work, "best", monitor="val_dice", mode="max", enable_version_counter=False)
-    last = ModelCheckpoint(work, "last", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False)
-    trainer = lightning.Trainer(
-        accelerator=device,
-        devices=1,
-        precision="16-mixed" if device == "gpu" else "32-true",
-        max_epochs=recipe.epochs,
-        check_val_every_n_epoch=min(VALIDATE_EVERY, recipe.epochs),
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        gradient_clip_val=1.0,
-        callbacks=[best, last],
-        logger=CSVLogger(work, name="log"),
-        log_every_n_steps=1,
-    )
-    trainer.fit(module, training, validation, ckpt_path=str(resumed) if resumed.is_file() else None)
-    return best_network(module, work / "best.ckpt")
+    settings = lasting_settings(recipe, card, cases)
+    last = work / "last.ckpt"
+    resumed = last.is_file()
+    if resumed:
+        check_same(AtomicCheckpoints().load_checkpoint(last).get(SETTINGS, {}), settings, work)
+    notes = [] if resumed else initialize(network, card, start_from, pretrained)
+
+    prepared = _prepared(recipe, card, cases, work / "prepared", on_progress, cancel)
+    size = sum(case.bytes for role in ROLES for case in prepared[role])
+    notes.append(f"The prepared cases take {size / 1e6:.0f} MB in {work / 'prepared'}.")
+
+    steps = recipe.steps_per_epoch or math.ceil(len(prepared["train"]) / recipe.batch_size)
+    module = SegmentationModule(network, recipe, card, prepared["val"], recipe.epochs * steps, settings)
+    checkpoints = Checkpoints(work, cancel)
+    callbacks = [checkpoints, LearningRateMonitor("epoch")]
+    if recipe.patience is not None:
+        callbacks.append(Patience(math.ceil(recipe.patience / recipe.validate_every)))
+    if on_progress is not None:
+        callbacks.append(Report(on_progress))
+    patches = PatchDataset(prepared["train"], card, recipe)
+    with _quiet(), _in_words(recipe, work, devices[0]):
+        trainer = lightning.Trainer(
+            **lightning_arguments(devices),
+            max_epochs=recipe.epochs,
+            check_val_every_n_epoch=min(recipe.validate_every, recipe.epochs),
+            num_sanity_val_steps=0,
+            gradient_clip_val=recipe.gradient_clip,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpoints()],
+            logger=_loggers(work),
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress_bar,
+            use_distributed_sampler=False,
+        )
+        training = DataLoader(patches, batch_sampler=StepSampler(recipe.batch_size, steps, trainer), **loader_arguments(devices[0]))
+        count = len(prepared["val"])
+        validation = DataLoader(range(count), batch_size=None, sampler=CaseSampler(count, trainer))
+        trainer.fit(module, training, validation, ckpt_path=str(last) if resumed else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if not trainer.is_global_zero:
+        raise SystemExit(0)
+
+    best = AtomicCheckpoints().load_checkpoint(work / "best.ckpt")
+    module.load_state_dict(best["state_dict"])
+    return Trained(module.cpu().result.eval(), best["epoch"] + 1, checkpoints.best, tuple(notes))
 
 
-def finished_epochs(checkpoint: Path) -> int:
-    """How many epochs the training had behind it when it wrote the checkpoint; 0 without one."""
-    if not checkpoint.is_file():
-        return 0
-    return torch.load(checkpoint, map_location="cpu", weights_only=False)["epoch"] + 1
+def _loggers(work: Path) -> list[Any]:
+    loggers: list[Any] = [CSVLogger(work, "log")]
+    if find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(work, "tensorboard", version="", default_hp_metric=False))
+    return loggers
 
 
-def best_network(module: SegmentationModule, checkpoint: Path) -> nn.Module:
-    """The averaged network of a checkpoint that this code wrote."""
-    module.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"])
-    return module.averaged.module.eval()
+def _prepared(
+    recipe: Recipe, card: Card, cases: dict[str, list[Case]], folder: Path, on_progress: OnProgress | None, cancel: Cancel | None
+) -> dict[str, list[PreparedCase]]:
+    """The cases of each role, prepared. Raises InputError also where a role has no label at all."""
+
+    def on_case(done: int, count: int) -> None:
+        if cancel is not None and cancel():
+            msg = "The training was cancelled while the cases were prepared."
+            raise Cancelled(msg)
+        if on_progress is not None:
+            on_progress(0.0, f"preparing case {done + 1} of {count}", None)
+
+    prepared = {}
+    for role in ROLES:
+        prepared[role] = prepare_cases(cases[role], card, recipe.ignored_label, folder, on_case)
+        if not any(len(case.label_voxels) for case in prepared[role]):
+            msg = f"None of the cases of the role '{role}' has a voxel of a label; give label maps with the values that the card names."
+            raise InputError(msg)
+    return prepared
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice for whoever writes a loop."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+@contextmanager
+def _in_words(recipe: Recipe, work: Path, device: torch.device) -> Iterator[None]:
+    """In words, what may go wrong in the middle of a training."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        # Lightning's answer to Ctrl+C, of late; it leaves the next one without effect.
+        signal.signal(signal.SIGINT, on_interrupt or signal.SIG_DFL)
+        raise KeyboardInterrupt from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        msg = f"The disk of {work} is full; make room and start the training again: it goes on from its last checkpoint."
+        raise InputError(msg) from error
+    except (RuntimeError, MemoryError) as error:
+        if not (isinstance(error, MemoryError) or out_of_memory(error)):
+            raise
+        size = f"batches of {recipe.batch_size} patches of {' x '.join(map(str, recipe.patch_size))} voxels"
+        msg = f"{device} ran out of memory with {size}; lower batch_size or patch_size in the recipe, or take a smaller network."
+        raise InputError(msg) from error

@@ -13,9 +13,8 @@ import pytest
 import slicerio
 from AttentionSegLib.batch import CaseResult, read_case, segment_case, write_case
 from AttentionSegLib.batch import case as module
-from AttentionSegLib.batch.case import all_or_none
 from AttentionSegLib.errors import Cancelled, InputError
-from AttentionSegLib.files import read_image, write_map
+from AttentionSegLib.files import all_or_none, read_image, write_map
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.region import Region

@@ -11,7 +11,7 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor, backends
 from AttentionSegLib.inference.backends import BACKEND_VARIABLE, choose_backend, weights_sha256
-from AttentionSegLib.inference.openvino_network import OpenVinoFailed, OpenVinoNetwork
+from AttentionSegLib.inference.openvino_network import OpenVinoFailed, OpenVinoNetwork, openvino_available
 from AttentionSegLib.models import load_model
 from tiny_models import save_unet
 
@@ -82,7 +82,7 @@ class TestWeights:
 
 class TestOpenVino:
     def test_gives_what_torch_gives_and_is_named(self, tmp_path, image):
-        pytest.importorskip("openvino")
+        _need_openvino()
         folder = save_unet(tmp_path / "model")
         ours, other = Predictor(folder, "cpu", "openvino")(image), Predictor(folder, "cpu", "torch")(image)
         assert (ours.backend, other.backend) == ("openvino", "torch")
@@ -106,7 +106,7 @@ class TestOpenVino:
         assert prediction.notes == ("OpenVINO cannot run this network (no such operation). Torch was used instead.",)
 
     def test_when_it_stops_in_the_middle_torch_starts_again(self, tmp_path, image, monkeypatch):
-        pytest.importorskip("openvino")
+        _need_openvino()
         folder = save_unet(tmp_path / "model")
         predictor = Predictor(folder, "cpu", "openvino")
 
@@ -120,6 +120,12 @@ class TestOpenVino:
         assert prediction.backend == "torch"
         assert prediction.notes == ("OpenVINO stopped while the network ran (no memory). Torch was used instead.",)
         np.testing.assert_array_equal(prediction.labels.voxels, Predictor(folder, "cpu", "torch")(image).labels.voxels)
+
+
+def _need_openvino() -> None:
+    # Not by importing it: its telemetry would report that.
+    if not openvino_available():
+        pytest.skip("openvino is not installed")
 
 
 def _unchecked(network: torch.nn.Module) -> OpenVinoNetwork:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from AttentionSegLib.inference.openvino_cache import cache_folder, cache_size, clear_cache, keep_entry, read_entry
+from AttentionSegLib.inference.openvino_cache import cache_size, clear_cache, keep_entry, openvino_folder, read_entry
 
 KEY = "0f" * 32
 WRITER = """
@@ -117,7 +117,7 @@ class TestFolder:
     )
     def test_where_the_system_keeps_caches(self, monkeypatch, tmp_path, system, place):
         monkeypatch.setattr(sys, "platform", system)
-        assert cache_folder() == tmp_path / place
+        assert openvino_folder() == tmp_path / place
 
     @pytest.mark.parametrize(
         ("system", "name", "place"),
@@ -126,11 +126,11 @@ class TestFolder:
     def test_a_variable_goes_before(self, monkeypatch, tmp_path, system, name, place):
         monkeypatch.setattr(sys, "platform", system)
         monkeypatch.setenv(name, str(tmp_path / "other"))
-        assert cache_folder() == tmp_path / "other" / place / "openvino"
+        assert openvino_folder() == tmp_path / "other" / place / "openvino"
 
     def test_it_is_the_one_used_when_none_is_given(self, monkeypatch, tmp_path):
         monkeypatch.setenv("ATTENTIONSEG_CACHE", str(tmp_path))
-        keep_entry(cache_folder(), KEY, bytes(100))
+        keep_entry(openvino_folder(), KEY, bytes(100))
         assert cache_size() > 100
         clear_cache()
-        assert list(cache_folder().iterdir()) == []
+        assert list(openvino_folder().iterdir()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -121,6 +122,13 @@ class TestNumbers:
         run(case.converted, case.pictures() * 2 + 1, True)
         assert_close(first.logits, before, atol=0, rtol=0)
 
+    def test_of_several_threads_at_a_time(self, case):
+        pictures = [case.pictures() + i for i in range(6)]
+        with ThreadPoolExecutor(3) as threads:
+            found = list(threads.map(case.converted, pictures))
+        for x, logits in zip(pictures, found):
+            check_alike(logits, run(case.network, x))
+
     def test_of_an_input_in_another_layout_and_type(self, case):
         x = case.pictures().transpose(-1, -2).contiguous().transpose(-1, -2).double()
         check_alike(run(case.converted, x), run(case.network, x.float()))
@@ -235,6 +243,7 @@ class TestFailure:
             convert(tiny(), tmp_path)
 
 
-def test_openvino_reports_no_use(case):
+def test_openvino_reports_no_use(tmp_path):
     """Its telemetry would send a message from a computer with patients' scans."""
+    convert(tiny(), tmp_path)
     assert sys.modules["openvino_telemetry"] is None

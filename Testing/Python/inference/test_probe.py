@@ -223,8 +223,8 @@ class TestNothingToProbe:
 
     def test_what_only_fills_a_patch_is_outside(self):
         found = Predictor(random_model(guided(2), slices="axial", patch_size=[16, 16, 1]), "cpu")(noise_image((6, 16, 2)))
-        found.probe.row(CENTER + (2.5, 0, 0))
-        assert self.refusal(found, CENTER + (4, 0, 0)).startswith("The place (24, ")
+        found.probe.row(CENTER + np.array([2.5, 0, 0]))
+        assert self.refusal(found, CENTER + np.array([4, 0, 0])).startswith("The place (24, ")
 
     def test_a_place_that_is_none(self, prediction):
         assert self.refusal(prediction, (20, float("nan"), 40)) == "The place (20, nan, 40) is outside what was segmented; choose one inside."

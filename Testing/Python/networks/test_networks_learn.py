@@ -7,10 +7,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import pytest
 import torch
-from AttentionSegLib.networks import NETWORKS, build_network
-from monai.losses import DiceCELoss
 from monai.metrics import compute_dice
 from torch import Tensor, nn
 

@@ -114,10 +114,9 @@ class TestDownload:
         assert path == tmp_path / "cache" / f"{SHA256[:8]}-resnet.pth"
 
     def test_without_a_folder_it_is_the_users_cache(self, server, tmp_path, monkeypatch):
-        for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
-            monkeypatch.setenv(variable, str(tmp_path))
+        monkeypatch.setenv("ATTENTIONSEG_CACHE", str(tmp_path))
         path = local_weights(f"{server.address}/resnet.pth", SHA256)
-        assert path.relative_to(tmp_path).parts.count("AttentionSeg") == 1
+        assert path.parent == tmp_path / "pretrained"
 
     def test_progress_ends_at_the_size(self, server, tmp_path):
         seen = []

@@ -15,7 +15,7 @@ from AttentionSegLib.inference import Predictor
 from AttentionSegLib.models import find_model
 from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure
-from AttentionSegLib.training.recipe import find_cases
+from AttentionSegLib.training.cases import find_cases
 from hippocampus_regions import mni152_head, regions_in_template
 
 MODEL = "hippocampus-mr-attention-unet"
@@ -63,7 +63,7 @@ def test_agrees_with_the_experts_on_labelled_scans(data_folder, tmp_path):
     cases = find_cases(folder / "images", folder / "labels", folder / "split.csv")["val"][::8]
     dice = []
     for case in cases:
-        assert main(["segment", str(case.image), "--model", MODEL, "--output", str(tmp_path), "--attention", "none", "--device", "cpu"]) == 0
+        assert main(["segment", str(case.images[0]), "--model", MODEL, "--output", str(tmp_path), "--attention", "none", "--device", "cpu"]) == 0
         found, expert = read_image(tmp_path / f"{case.id}_segmentation.seg.nrrd").voxels, read_image(case.label).voxels
         dice.append([2 * ((found == v) & (expert == v)).sum() / ((found == v).sum() + (expert == v).sum()) for v in (1, 2)])
     # The bar for the mean of all 40 validation cases is 0.87; these are five of them.

@@ -1,162 +1,197 @@
-"""Labelled scans on their way into a training: nothing moved, nothing changed that should not be."""
+"""The patches of a training and their order: small organs are found, sides are kept apart, and every number has its patch."""
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
-import nibabel
 import numpy as np
 import pytest
 import torch
-from AttentionSegLib.errors import InputError
-from AttentionSegLib.models import Card
-from AttentionSegLib.training.recipe import Case, Recipe
-from tiny_training import make_document, make_volumes, write_case, write_recipe
+from AttentionSegLib.training.augmentation import STRENGTHS, Strength
+from AttentionSegLib.training.dataset import REGION_SHIFT, CaseSampler, PatchDataset, StepSampler
+from AttentionSegLib.training.losses import NetworkLoss, NetworkOutput
+from AttentionSegLib.training.preparation import IGNORED, prepare_cases
+from tiny_training import make_card, make_labels, make_recipe, make_volumes, written_case
 
-pytest.importorskip("monai")
-from AttentionSegLib.training.dataset import CaseDataset, augmentation, prepare_case
-
-REAL_CASES = ["hippocampus_001", "hippocampus_003"]
+ORGAN = (slice(9, 10), slice(50, 51), slice(30, 33))
 
 
-def make_recipe(folder: Path, **settings) -> Recipe:
-    return Recipe.load(write_recipe(folder, make_document(**settings)))
+STILL = Strength((0, 0), (0, 1, 1), (0, 0), (0, 0), (0, 1, 1), (0, 0), (0, 0), (0, 0), (0, 0), (0, 1), (0, 1, 1))
 
 
-def make_card(**changes) -> Card:
-    document = make_document(card=changes)["card"]
-    return Card.from_document({**document, "weights": {"sha256": "0" * 64, "bytes": 1, "license": "CC0-1.0"}})
+@pytest.fixture(autouse=True)
+def _light_changes_nothing(monkeypatch):
+    monkeypatch.setitem(STRENGTHS, "light", STILL)
 
 
-def written_case(folder: Path, image: np.ndarray, labels: np.ndarray, affine: np.ndarray | None = None) -> Case:
-    write_case(folder, "case", image, labels, affine)
-    return Case("case", folder / "images" / "case.nii.gz", folder / "labels" / "case.nii.gz")
+def make_dataset(folder: Path, image: np.ndarray, labels: np.ndarray, card: dict | None = None, **settings) -> PatchDataset:
+    """Of one case that is neither changed nor mirrored, unless the settings say so."""
+    recipe = make_recipe(folder, **{"augmentation": "light", "mirror_axes": [], **settings})
+    card = make_card(**(card or {}))
+    return PatchDataset(prepare_cases([written_case(folder, image, labels)], card, recipe.ignored_label, folder / "prepared"), card, recipe)
 
 
-def z_scores(image: np.ndarray, low: float, high: float) -> np.ndarray:
-    """What the card of the tests asks for, by the words of its schema."""
-    clipped = np.clip(image.astype(np.float64), *np.percentile(image, [low, high]))
-    return (clipped - clipped.mean()) / clipped.std()
+def noise(shape: tuple[int, int, int]) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
-class TestPrepareCase:
-    @pytest.mark.parametrize("name", REAL_CASES)
-    def test_a_real_case_keeps_every_voxel_and_label(self, data_folder, name):
-        folder = data_folder / "hippocampus"
-        case = Case(name, folder / "images" / f"{name}.nii.gz", folder / "labels" / f"{name}.nii.gz")
-        image, label = prepare_case(case, make_card())
-        file_image, file_label = nibabel.load(case.image), nibabel.load(case.label)
-        assert nibabel.aff2axcodes(file_image.affine) == ("R", "A", "S")
-        np.testing.assert_array_equal(label[0].numpy(), np.asarray(file_label.dataobj))
-        assert label.dtype == torch.uint8
-        np.testing.assert_allclose(image[0].numpy(), z_scores(file_image.get_fdata(), 0.5, 99.5), atol=1e-4)
-        assert image.dtype == torch.float32
-
-    def test_the_axes_of_the_file_do_not_matter(self, tmp_path):
-        volumes = make_volumes(0)
-        expected = prepare_case(written_case(tmp_path, *volumes), make_card())
-        turned = [np.ascontiguousarray(volume[::-1, :, ::-1].transpose(2, 0, 1)) for volume in volumes]
-        affine = np.zeros((4, 4))
-        affine[0, 1], affine[1, 2], affine[2, 0], affine[3, 3] = -1, 1, -1, 1
-        affine[:3, 3] = volumes[0].shape[0] - 1, 0, volumes[0].shape[2] - 1
-        for got, wanted in zip(prepare_case(written_case(tmp_path, *turned, affine), make_card()), expected):
-            torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
-
-    def test_another_spacing_keeps_labels_in_their_place(self, tmp_path):
-        labels = np.zeros((24, 20, 16), np.uint8)
-        labels[4:12, 4:12, 4:8], labels[12:20, 4:12, 8:12] = 1, 2
-        image = 100.0 * labels.astype(np.float32)
-        coarse_image, coarse = prepare_case(written_case(tmp_path, image, labels), make_card(spacing_mm=[2, 2, 2]))
-        assert coarse.shape == coarse_image.shape == (1, 12, 10, 8)
-        np.testing.assert_array_equal(coarse[0].numpy(), labels[::2, ::2, ::2])
-
-    def test_a_value_that_the_card_does_not_name(self, tmp_path):
-        image, labels = make_volumes(0)
-        labels[0, 0, 0], labels[1, 1, 1] = 7, 3
-        with pytest.raises(InputError, match=r"^Case case: the label map holds \[3, 7\], which the card does not name; [^\n]+\.$"):
-            prepare_case(written_case(tmp_path, image, labels), make_card())
-
-    def test_values_between_labels(self, tmp_path):
-        image, labels = make_volumes(0)
-        with pytest.raises(InputError, match=r"^Case case: the label map holds \[0\.5, 1\.5\], which"):
-            prepare_case(written_case(tmp_path, image, labels + np.float32(0.5) * (labels < 2)), make_card())
-
-    @pytest.mark.parametrize("moved", [True, False], ids=["another place", "another shape"])
-    def test_a_label_map_on_another_grid(self, tmp_path, moved):
-        image, labels = make_volumes(0)
-        case = written_case(tmp_path, image, labels)
-        affine = np.eye(4)
-        affine[0, 3] = 0.5 if moved else 0
-        nibabel.save(nibabel.Nifti1Image(labels if moved else labels[:, :, :-1], affine), case.label)
-        with pytest.raises(InputError, match=r"^Case case: image [^\n]+ do not lie on one grid; [^\n]+\.$"):
-            prepare_case(case, make_card())
-
-    @pytest.mark.parametrize("voxels", [np.nan, np.inf], ids=str)
-    def test_an_image_with_voxels_that_are_no_numbers(self, tmp_path, voxels):
-        image, labels = make_volumes(0)
-        image[2, 3, 4] = voxels
-        with pytest.raises(InputError, match=r"^[^\n]+case\.nii\.gz has 1 voxel[^\n]+ NaN[^\n]+\.$"):
-            prepare_case(written_case(tmp_path, image, labels), make_card())
-
-    def test_a_card_with_more_inputs_than_a_case_has_files(self, tmp_path):
-        inputs = [{"name": name, "modality": "MR", "normalization": {"kind": "z-score", "percentiles": [0, 100]}} for name in ("T1", "T2")]
-        with pytest.raises(InputError, match=r"needs 2 input\(s\) \(T1, T2\), and 1 were given"):
-            prepare_case(written_case(tmp_path, *make_volumes(0)), make_card(inputs=inputs))
+def cube(labels: int = 2) -> np.ndarray:
+    """64 voxels wide, with a large organ of label 1 and one of three voxels with the last label."""
+    volume = np.zeros((64, 64, 64), np.uint8)
+    volume[20:60, 5:40, 10:50] = 1
+    volume[ORGAN] = labels
+    return volume
 
 
-class TestAugmentation:
-    def pairs(self, folder: Path, count: int = 25, seed: int = 1) -> list[tuple[np.ndarray, np.ndarray]]:
-        """A lopsided bright body, the same in image and label, after augmentation."""
-        torch.manual_seed(seed)
-        augment = augmentation(make_recipe(folder, patch_size=[32, 28, 24], mirror_axes=[0, 1, 2]))
-        body = torch.zeros(1, 34, 30, 26)
-        body[0, 9:21, 8:16, 8:18] = 1
-        body[0, 17:25, 12:20, 12:16] = 1
-        items = [augment({"image": 4 * body, "label": body.to(torch.uint8)}) for _ in range(count)]
-        return [(item["image"].numpy()[0], item["label"].numpy()[0]) for item in items]
+class TestPlaces:
+    def found(self, folder: Path, share: float, count: int = 60) -> float:
+        """Share of the patches that show the smallest organ."""
+        dataset = make_dataset(folder, noise((64, 64, 64)), cube(), foreground_share=share)
+        return np.mean([(dataset[number]["label"] == 2).any().item() for number in range(count)])
 
-    def test_image_and_label_stay_together(self, tmp_path):
-        distances = []
-        for image, label in self.pairs(tmp_path, count=100):
-            assert image.shape == label.shape == (32, 28, 24)
-            bright = image > (np.percentile(image, 2) + np.percentile(image, 98)) / 2
-            dice = 2 * (bright & (label == 1)).sum() / (bright.sum() + (label == 1).sum())
-            assert dice > 0.8
-            distances.append(np.argwhere(bright).mean(0) - np.argwhere(label == 1).mean(0))
-        assert np.abs(distances).max() < 1
-        assert np.abs(np.mean(distances, axis=0)).max() < 0.04
+    def test_an_organ_of_three_voxels_is_as_likely_as_a_large_one(self, tmp_path):
+        assert self.found(tmp_path, 1.0) == pytest.approx(0.5, abs=0.2)
 
-    def test_labels_stay_labels_and_images_stay_numbers(self, tmp_path):
-        for image, label in self.pairs(tmp_path):
-            assert set(np.unique(label)) == {0, 1}
-            assert np.isfinite(image).all()
+    def test_the_share_of_patches_around_labels(self, tmp_path):
+        assert self.found(tmp_path, 0.0) < 0.1
+        assert self.found(tmp_path, 0.5) == pytest.approx(0.25, abs=0.15)
 
-    def test_every_axis_is_mirrored_at_times_if_allowed(self, tmp_path):
-        middles = np.array([np.argwhere(label == 1).mean(0) for _, label in self.pairs(tmp_path)])
-        assert (np.ptp(middles, axis=0) > 2).all()
+    def test_the_rest_is_taken_anywhere_within_the_scan(self, tmp_path):
+        place = np.arange(64**3, dtype=np.float32).reshape(64, 64, 64)
+        window = {"kind": "window", "window": [-1, 64**3], "mean": 0, "std": 64**3}
+        inputs = [{"name": "CT", "modality": "CT", "normalization": window}]
+        dataset = make_dataset(tmp_path, place, cube(), {"inputs": inputs}, foreground_share=0.0)
+        starts = np.array([dataset[number]["image"][0, 0, 0, 0].item() * 64 for number in range(60)])
+        assert starts.min() < 8
+        assert 40 < starts.max() <= 48
 
-    def test_the_seed_rules_it(self, tmp_path):
-        first, again, other = (self.pairs(tmp_path, 3, seed) for seed in (1, 1, 2))
-        assert all(np.array_equal(a, b) for pair in zip(first, again) for a, b in zip(*pair))
-        assert not any(np.array_equal(a[0], b[0]) for a, b in zip(first, other))
-        assert not np.array_equal(first[0][0], first[1][0])
+    def test_patches_at_the_border_hold_nothing_from_beyond_it(self, tmp_path):
+        dataset = make_dataset(tmp_path, 5 + noise((64, 64, 64)), cube(), {"labels": make_labels(2)}, foreground_share=1.0)
+        assert all((dataset[number]["image"] != 0).float().mean() > 0.99 for number in range(30))
 
-    def test_an_axis_that_must_not_be_mirrored_is_not(self, tmp_path):
-        torch.manual_seed(1)
-        augment = augmentation(make_recipe(tmp_path, patch_size=[24, 24, 24], mirror_axes=[1]))
-        body = torch.zeros(1, 24, 24, 24)
-        body[0, 2:8, 2:8, 2:8] = 1
-        middles = []
-        for _ in range(25):
-            middles.append(np.argwhere(augment({"image": body, "label": body})["label"].numpy()[0] > 0.5).mean(0))
-        assert np.max(middles, axis=0)[[0, 2]].max() < 12 < np.max(middles, axis=0)[1]
-
-
-class TestCaseDataset:
-    def test_items(self, tmp_path):
-        dataset = CaseDataset([written_case(tmp_path, *make_volumes(0))], make_card(), make_recipe(tmp_path))
-        item = dataset[0]
-        assert len(dataset) == 1
+    def test_a_scan_smaller_than_a_patch_lies_in_its_middle(self, tmp_path):
+        image, labels = make_volumes(0, (18, 17, 10))
+        item = make_dataset(tmp_path, image, labels)[0]
         assert item["image"].shape == item["label"].shape == (1, 16, 16, 16)
-        assert type(item["image"]) is type(item["label"]) is torch.Tensor
-        assert not torch.equal(item["image"], dataset[0]["image"])
+        assert (item["image"][0, :, :, :3] == 0).all()
+        assert (item["image"][0, :, :, 13:] == 0).all()
+        assert (item["image"][0, :, :, 3:13] != 0).all()
+
+    def test_a_region_is_shown_about_its_middle(self, tmp_path):
+        labels = np.zeros((40, 40, 40), np.uint8)
+        labels[20, 20, 20] = 1
+        region = {"field_of_view": {"kind": "region", "size_mm": [40, 40, 40]}}
+        dataset = make_dataset(tmp_path, noise((40, 40, 40)), labels, region, foreground_share=1.0)
+        places = torch.stack([dataset[number]["label"][0].nonzero()[0] for number in range(40)])
+        assert (places.amin(0) >= 8 - REGION_SHIFT).all()
+        assert (places.amax(0) <= 8 + REGION_SHIFT).all()
+        assert (places.amax(0) - places.amin(0) > REGION_SHIFT).all()
+
+    def test_pictures_of_a_2d_network(self, tmp_path):
+        slices = {"slices": "axial", "patch_size": [16, 16, 1], "network": {"name": "attention-unet", "arguments": {"spatial_dims": 2}}}
+        patch = {"patch_size": [16, 16, 1], "augmentation": "strong", "foreground_share": 1.0}
+        dataset = make_dataset(tmp_path, noise((64, 64, 64)), cube(), slices, **patch)
+        items = [dataset[number] for number in range(20)]
+        assert all(item["image"].shape == item["label"].shape == (1, 16, 16, 1) for item in items)
+        assert sum((item["label"] > 0).any().item() for item in items) > 15
+
+
+class TestMirroring:
+    def sides(self, folder: Path, orientation: str = "RAS", **settings) -> set[tuple[int, ...]]:
+        """Labels along the left-right axis, as patches show them."""
+        image, labels = noise((16, 16, 16)), np.zeros((16, 16, 16), np.uint8)
+        labels[:6], labels[10:] = 3, 4
+        dataset = make_dataset(folder, image, labels, {"labels": make_labels(4), "orientation": orientation}, **settings)
+        axis = orientation.index("R")
+        rows = [dataset[number]["label"][0].movedim(axis, 0)[:, 8, 8].tolist() for number in range(30)]
+        return {tuple(dict.fromkeys(row)) for row in rows}
+
+    def test_pairs_are_exchanged(self, tmp_path):
+        assert self.sides(tmp_path, mirror_axes=[0], mirror_swaps=[[3, 4]]) == {(3, 0, 4)}
+
+    def test_without_pairs_the_sides_change(self, tmp_path):
+        assert self.sides(tmp_path, mirror_axes=[0]) == {(3, 0, 4), (4, 0, 3)}
+
+    def test_from_front_to_back_no_side_changes(self, tmp_path):
+        assert self.sides(tmp_path, mirror_axes=[1, 2], mirror_swaps=[[3, 4]]) == {(3, 0, 4)}
+
+    def test_left_and_right_are_where_the_card_says(self, tmp_path):
+        assert self.sides(tmp_path, "ASR", mirror_axes=[2], mirror_swaps=[[3, 4]]) == {(3, 0, 4)}
+        assert self.sides(tmp_path, "ASR", mirror_axes=[0], mirror_swaps=[[3, 4]]) == {(3, 0, 4)}
+
+    def test_image_and_label_are_mirrored_together(self, tmp_path):
+        labels = np.zeros((16, 16, 16), np.uint8)
+        labels[2:7, 1:9, 3:8] = 1
+        dataset = make_dataset(tmp_path, 100.0 * labels + noise(labels.shape), labels, mirror_axes=[0, 1, 2])
+        middles = []
+        for number in range(40):
+            item = dataset[number]
+            assert torch.equal(item["image"] > item["image"].mean(), item["label"] == 1)
+            middles.append(item["label"][0].nonzero().float().mean(0))
+        assert len({tuple(middle.tolist()) for middle in middles}) == 8
+
+
+class TestIgnored:
+    def test_what_the_network_says_there_has_no_influence_on_the_loss(self, tmp_path):
+        image, labels = make_volumes(0)
+        labels[:6] = 200
+        item = make_dataset(tmp_path, image, labels, ignored_label=200, mirror_axes=[0, 1, 2], augmentation="strong")[0]
+        label = item["label"][None]
+        ignored = label == IGNORED
+        assert 0.1 < ignored.float().mean() < 0.6
+        loss = NetworkLoss(3, ignored_label=IGNORED)
+        logits = torch.randn(1, 3, 16, 16, 16)
+        other = torch.where(ignored, 10 * torch.randn_like(logits), logits)
+        assert loss(NetworkOutput(other), label).total == loss(NetworkOutput(logits), label).total
+
+
+class TestNumbers:
+    def test_a_number_gives_the_same_patch_to_any_process_at_any_time(self, tmp_path):
+        dataset = make_dataset(tmp_path, *make_volumes(0), augmentation="strong", mirror_axes=[0])
+        elsewhere = pickle.loads(pickle.dumps(dataset))
+        for number in (5, 0, 5, 123456):
+            here, there = dataset[number], elsewhere[number]
+            assert torch.equal(here["image"], there["image"])
+            assert torch.equal(here["label"], there["label"])
+        assert not torch.equal(dataset[0]["image"], dataset[1]["image"])
+        assert type(here["image"]) is type(here["label"]) is torch.Tensor
+
+    def test_another_seed_gives_other_patches(self, tmp_path):
+        first, second = (make_dataset(tmp_path, *make_volumes(0), augmentation="strong", seed=seed)[0] for seed in (1, 2))
+        assert not torch.equal(first["image"], second["image"])
+
+    def test_every_pass_shows_every_case_once_in_an_order_of_its_own(self, tmp_path):
+        cases = [written_case(tmp_path, *make_volumes(seed), case=f"case_{seed}") for seed in range(5)]
+        recipe, card = make_recipe(tmp_path, augmentation="light", mirror_axes=[], patch_size=[18, 17, 16]), make_card()
+        dataset = PatchDataset(prepare_cases(cases, card, None, tmp_path / "prepared"), card, recipe)
+        shown = [dataset[number]["image"].numpy().tobytes() for number in range(20)]
+        passes = [tuple(shown[first : first + 5]) for first in range(0, 20, 5)]
+        assert all(set(order) == set(shown) and len(set(order)) == 5 for order in passes)
+        assert len(set(passes)) > 1
+
+
+def place(step: int = 0, rank: int = 0, processes: int = 1) -> SimpleNamespace:
+    return SimpleNamespace(global_step=step, global_rank=rank, world_size=processes)
+
+
+class TestSamplers:
+    def test_numbers_count_on_from_epoch_to_epoch(self):
+        first, second = (list(StepSampler(2, 3, place(step))) for step in (0, 3))
+        assert (first, second) == ([[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]])
+
+    def test_in_the_middle_of_an_epoch_the_rest_of_it_follows(self):
+        sampler = StepSampler(2, 3, place(4))
+        assert list(sampler) == [[8, 9], [10, 11]]
+        assert len(sampler) == 3
+
+    def test_processes_share_a_batch(self):
+        shares = [list(StepSampler(4, 2, place(2, rank, 2))) for rank in (0, 1)]
+        assert shares == [[[8, 10], [12, 14]], [[9, 11], [13, 15]]]
+
+    @pytest.mark.parametrize(("count", "processes"), [(5, 1), (5, 2), (1, 3), (6, 3)])
+    def test_every_case_is_validated_by_equally_busy_processes(self, count, processes):
+        shares = [list(CaseSampler(count, place(0, rank, processes))) for rank in range(processes)]
+        assert {case for share in shares for case in share} == set(range(count))
+        assert {len(share) for share in shares} == {len(CaseSampler(count, place(0, 0, processes)))}

@@ -1,18 +1,16 @@
-"""Recipes and splits: what a training is given, checked before it starts."""
+"""Recipes: what a training is given, checked before it starts."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
-import SimpleITK
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.networks import build_network
-from AttentionSegLib.training.recipe import Recipe, find_cases
-from tiny_training import make_document, make_volumes, write_cases, write_recipe, write_split
+from AttentionSegLib.training.cases import find_cases
+from AttentionSegLib.training.recipe import Recipe
+from tiny_training import make_document, write_cases, write_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((REPOSITORY / "AttentionSeg" / "AttentionSegLib" / "training" / "recipes").glob("*.json"))
@@ -41,7 +39,29 @@ class TestRecipe:
         recipe = load(tmp_path, make_document(epochs=7, mirror_axes=[0, 2]))
         assert (recipe.epochs, recipe.mirror_axes, recipe.patch_size) == (7, (0, 2), (16, 16, 16))
         assert (recipe.class_weights, recipe.dice_weight) == (None, 1.0)
+        assert (recipe.steps_per_epoch, recipe.schedule, recipe.gradient_clip, recipe.augmentation) == (None, "cosine", 1.0, "default")
+        assert (recipe.mirror_swaps, recipe.ignored_label, recipe.foreground_share) == ((), None, 0.5)
+        assert (recipe.validate_every, recipe.patience) == (5, None)
         assert recipe.draft_card().id == "boxes"
+
+    def test_a_plan_with_everything_in_it(self, tmp_path):
+        settings = {
+            "steps_per_epoch": 250,
+            "schedule": "polynomial",
+            "gradient_clip": None,
+            "mirror_swaps": [[1, 2]],
+            "ignored_label": 255,
+            "foreground_share": 0.33,
+            "augmentation": "strong",
+            "validate_every": 10,
+            "patience": 50,
+        }
+        document = {**make_document(**settings), "notes": ["The labels 1 and 2 are the two sides of one organ."]}
+        recipe = load(tmp_path, document)
+        assert recipe.mirror_swaps == ((1, 2),)
+        assert {name: getattr(recipe, name) for name in settings if name != "mirror_swaps"} == {
+            name: value for name, value in settings.items() if name != "mirror_swaps"
+        }
 
     @pytest.mark.parametrize("name", ["patch_size", "batch_size", "epochs", "learning_rate", "weight_decay", "average_decay", "mirror_axes", "seed"])
     def test_a_missing_setting_is_named(self, tmp_path, name):
@@ -80,6 +100,20 @@ class TestRecipe:
             ("class_weights", 3),
             ("dice_weight", -1),
             ("dice_weight", None),
+            ("dice_weight", True),
+            ("mirror_axes", [0, 0]),
+            ("steps_per_epoch", 0),
+            ("schedule", "linear"),
+            ("gradient_clip", 0),
+            ("mirror_swaps", [[1, 2, 3]]),
+            ("mirror_swaps", [[1, 2], [2, 3]]),
+            ("mirror_swaps", [[0, 1]]),
+            ("mirror_swaps", [1, 2]),
+            ("ignored_label", "none"),
+            ("foreground_share", 1.5),
+            ("augmentation", "wild"),
+            ("validate_every", 0),
+            ("patience", 0),
             ("warm_up", 5),
         ],
         ids=str,
@@ -110,69 +144,3 @@ class TestRecipe:
         assert training["train_cases"] == ["case_1", "case_2"]
         assert training["val_cases"] == ["case_3"]
         assert json.loads(json.dumps(training))["patch_size"] == [16, 16, 16]
-
-
-class TestCases:
-    def find(self, folder, split):
-        return find_cases(folder / "images", folder / "labels", split)
-
-    def test_files_and_roles(self, tmp_path):
-        cases = self.find(tmp_path, write_cases(tmp_path))
-        assert {role: [case.id for case in found] for role, found in cases.items()} == {"train": ["case_1", "case_2"], "val": ["case_3"]}
-        assert cases["val"][0].image == tmp_path / "images" / "case_3.nii.gz"
-        assert cases["val"][0].label == tmp_path / "labels" / "case_3.nii.gz"
-
-    def test_the_other_name_of_the_column_and_the_mark_of_a_spreadsheet(self, tmp_path):
-        write_cases(tmp_path)
-        split = write_split(tmp_path, {"case_1": "train", "case_2": "val"}, encoding="utf-8-sig", columns=("id", "dev_role"))
-        assert [case.id for case in self.find(tmp_path, split)["val"]] == ["case_2"]
-
-    def test_another_file_format(self, tmp_path):
-        write_cases(tmp_path)
-        (tmp_path / "images" / "case_1.nii.gz").unlink()
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(make_volumes(0)[0].transpose()), str(tmp_path / "images" / "case_1.nrrd"))
-        assert self.find(tmp_path, tmp_path / "split.csv")["train"][0].image.suffix == ".nrrd"
-
-    @pytest.mark.parametrize("folder", ["images", "labels"])
-    def test_a_missing_scan_is_named(self, tmp_path, folder):
-        split = write_cases(tmp_path)
-        (tmp_path / folder / "case_2.nii.gz").unlink()
-        with pytest.raises(InputError, match=rf"^There is no scan of case case_2 in [^\n]+{folder}; [^\n]+\.$"):
-            self.find(tmp_path, split)
-
-    @pytest.mark.parametrize("roles", [{"case_1": "train"}, {"case_1": "val"}, {"case_1": "training", "case_2": "val"}, {}], ids=str)
-    def test_a_role_without_cases(self, tmp_path, roles):
-        write_cases(tmp_path)
-        with pytest.raises(InputError, match=r"^The split [^\n]+split\.csv has no case of the role '(train|val)'; [^\n]+\.$"):
-            self.find(tmp_path, write_split(tmp_path, roles))
-
-    def test_a_case_that_would_be_learned_from_and_checked_on(self, tmp_path):
-        write_cases(tmp_path)
-        split = write_split(tmp_path, [("case_1", "train"), ("case_2", "val"), ("case_1", "val")])
-        with pytest.raises(InputError, match=r"^The split [^\n]+ names case case_1 more than once; [^\n]+\.$"):
-            self.find(tmp_path, split)
-
-    @pytest.mark.parametrize("content", [b"", b"case,part\n1,train\n", b"id;role\n1;train\n", b"\xff\xfe\x00", b"\x1f\x8b\x08"], ids=str)
-    def test_a_file_that_is_no_split(self, tmp_path, content):
-        write_cases(tmp_path)
-        (tmp_path / "split.csv").write_bytes(content)
-        with pytest.raises(InputError, match=r"^The split [^\n]+split\.csv (cannot be read|has no case)[^\n]+\.$"):
-            self.find(tmp_path, tmp_path / "split.csv")
-
-    def test_a_missing_split(self, tmp_path):
-        with pytest.raises(InputError, match=r"^The split [^\n]+ cannot be read"):
-            self.find(tmp_path, tmp_path / "nowhere.csv")
-
-
-class TestRealSplit:
-    def test_both_sides_of_a_subject_stay_in_one_role(self, data_folder):
-        folder = data_folder / "hippocampus"
-        cases = find_cases(folder / "images", folder / "labels", folder / "split.csv")
-        with (folder / "split.csv").open(newline="") as stream:
-            subject = {row["id"]: row["subject_guess"] for row in csv.DictReader(stream)}
-        roles = defaultdict(set)
-        for role, found in cases.items():
-            for case in found:
-                roles[subject[case.id]].add(role)
-        assert all(len(of_subject) == 1 for of_subject in roles.values())
-        assert len(cases["train"]) + len(cases["val"]) == len(subject)

@@ -9,6 +9,9 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from AttentionSegLib.models import Card
+from AttentionSegLib.training.cases import Case
+from AttentionSegLib.training.recipe import Recipe
 from builders import make_card_document
 
 SETTINGS = {
@@ -29,6 +32,21 @@ def make_document(card: dict[str, Any] | None = None, **settings: Any) -> dict[s
     network = {"name": "attention-unet", "arguments": {"spatial_dims": 3, "channels": [8, 16], "norm": "instance"}}
     whole = make_card_document(id="boxes", network=network, patch_size=[16, 16, 16], weights={"license": "CC0-1.0"})
     return {"card": {**whole, **(card or {})}, "training": {**SETTINGS, **settings}}
+
+
+def make_recipe(folder: Path, card: dict[str, Any] | None = None, **settings: Any) -> Recipe:
+    return Recipe.load(write_recipe(folder, make_document(card, **settings)))
+
+
+def make_card(**changes: Any) -> Card:
+    document = make_document(card=changes)["card"]
+    return Card.from_document({**document, "weights": {"sha256": "0" * 64, "bytes": 1, "license": "CC0-1.0"}})
+
+
+def make_labels(count: int) -> list[dict[str, Any]]:
+    """Entries of a card."""
+    first = make_document()["card"]["labels"][0]
+    return [{**first, "value": value, "name": f"Label {value}"} for value in range(1, count + 1)]
 
 
 def write_recipe(folder: Path, document: dict[str, Any]) -> Path:
@@ -54,12 +72,15 @@ def write_case(folder: Path, case: str, image: np.ndarray, labels: np.ndarray, a
         nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine), folder / name / f"{case}.nii.gz")
 
 
-def write_split(
-    folder: Path, roles: dict[str, str] | list[tuple[str, str]], encoding: str = "utf-8", columns: tuple[str, str] = ("id", "role")
-) -> Path:
+def written_case(folder: Path, image: np.ndarray, labels: np.ndarray, affine: np.ndarray | None = None, case: str = "case") -> Case:
+    write_case(folder, case, image, labels, affine)
+    return Case(case, (folder / "images" / f"{case}.nii.gz",), folder / "labels" / f"{case}.nii.gz")
+
+
+def write_split(folder: Path, roles: dict[str, str]) -> Path:
     path = folder / "split.csv"
-    with path.open("w", newline="", encoding=encoding) as stream:
-        csv.writer(stream).writerows([columns, *(roles.items() if isinstance(roles, dict) else roles)])
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("id", "role"), *roles.items()])
     return path
 
 

@@ -1,0 +1,133 @@
+"""What happens beside the steps of a training: checkpoints that survive a kill, the early end, progress, and the wish to stop."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from ..errors import Cancelled, InputError
+from ..files import atomic_path
+from ..inference.progress import Cancel, OnProgress
+
+# Of training, from one checkpoint to the next within an epoch.
+CHECKPOINT_MINUTES = 10
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all, and are read without running code. InputError where the disk does not take or give one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+    def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        # A damaged file can raise anything.
+        except Exception as error:
+            msg = f"The checkpoint {path} cannot be read ({error}); remove it to start anew, or choose another work folder."
+            raise InputError(msg.replace("\n", " ")) from error
+
+
+class Checkpoints(Callback):
+    """`last.ckpt`, to go on from: after each epoch, every few minutes in between, and when the training is cancelled; `best.ckpt`, the weights with
+    the largest `val_dice`.
+
+    Args:
+        folder: where to.
+        cancel: asked before each step and each case of a validation, in the first process; the training ends with `Cancelled` when it returns True.
+
+    Attributes:
+        best: the largest `val_dice` so far.
+    """
+
+    def __init__(self, folder: Path, cancel: Cancel | None = None) -> None:
+        self.folder, self.cancel = folder, cancel
+        self.best, self.written = -math.inf, 0.0
+
+    def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
+        self.written = time.monotonic()
+
+    # Here, and not at the end of the step before, because now all of Lightning's counters agree that it is over.
+    def on_train_batch_start(self, trainer: Trainer, _module: LightningModule, _batch: Any, index: int) -> None:
+        cancelled = self._cancelled(trainer)
+        due = trainer.strategy.reduce_boolean_decision(time.monotonic() - self.written >= 60 * CHECKPOINT_MINUTES, all=False)
+        if index and (due or cancelled):
+            self._write_last(trainer)
+        if cancelled:
+            raise Cancelled("The training was cancelled; start it again with the same work folder to go on.")
+
+    def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if self._cancelled(trainer):
+            raise Cancelled("The training was cancelled; start it again with the same work folder to go on.")
+
+    def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
+        dice = trainer.callback_metrics["val_dice"].item()
+        if dice > self.best:
+            self.best = dice
+            trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
+
+    def on_train_epoch_end(self, trainer: Trainer, _module: LightningModule) -> None:
+        self._write_last(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def _cancelled(self, trainer: Trainer) -> bool:
+        asked = self.cancel is not None and trainer.is_global_zero and self.cancel()
+        return trainer.strategy.reduce_boolean_decision(asked, all=False)
+
+    def _write_last(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.folder / "last.ckpt")
+        self.written = time.monotonic()
+
+
+class Patience(EarlyStopping):
+    """Ends the training when so many validations in a row were no better than the best before; one that has ended so is not resumed.
+
+    Args:
+        validations: how many.
+    """
+
+    def __init__(self, validations: int) -> None:
+        super().__init__("val_dice", mode="max", patience=validations, check_on_train_epoch_end=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # The recipe rules.
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
+        trainer.should_stop = self.wait_count >= self.patience
+
+
+class Report(Callback):
+    """Tells about each step: the share of the training that is done, the epoch with the last `val_dice`, and the seconds left."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self.on_progress = on_progress
+        self.start, self.first_step = 0.0, 0
+
+    def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
+        self.start, self.first_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        done, seconds = trainer.global_step - self.first_step, time.monotonic() - self.start
+        dice = trainer.callback_metrics.get("val_dice")
+        measured = "" if dice is None else f", Dice {dice:.3f}"
+        stage = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}{measured}"
+        self.on_progress(trainer.global_step / module.steps, stage, seconds / done * (module.steps - trainer.global_step))

@@ -1,0 +1,218 @@
+"""Labelled scans on disk: which files belong together, and which scans are learned from or checked on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import read_image, read_images
+from ..image import Image, box_corners
+
+SCAN_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
+ROLES = ("train", "val")
+SAME_PLACE_MM = 1e-3
+MOST_NAMED = 5
+CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One labelled scan.
+
+    Attributes:
+        id: its name, unlike that of any other case.
+        images: one file per channel, in order.
+        label: the label map.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    label: Path
+
+
+def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]:
+    """The cases of each role (`train`, `val` and whichever else the split names).
+
+    Args:
+        images: folder of scans, `<id>.nii.gz` or another scan format; of several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
+        labels: folder of label maps `<id>.nii.gz`.
+        split: CSV file with the columns `id` and `dev_role`, or `id` and `role`; or the `splits_final.json` of nnU-Net, whose first fold counts.
+
+    Raises:
+        InputError: if the split cannot be read, a file that it names is missing, a case is named twice, a role has none, or the cases differ in their
+            channels.
+    """
+    images, labels = Path(images), Path(labels)
+    return assign(split, lambda case_id: Case(case_id, _find_images(images, case_id), _find(labels, case_id)))
+
+
+def assign(split: Path, find: Callable[[str], Case]) -> dict[str, list[Case]]:
+    """The cases that a split names, by role; `find` gives each by its id. Raises InputError as `find_cases` does."""
+    roles = _read_split(split)
+    twice = [case_id for case_id, count in Counter(case_id for case_id, _ in roles).items() if count > 1]
+    if twice:
+        msg = f"The split {split} names case {twice[0]} more than once; keep one line per case, so that none is both learned from and checked on."
+        raise InputError(msg)
+    cases: dict[str, list[Case]] = {}
+    for case_id, role in roles:
+        cases.setdefault(role, []).append(find(case_id))
+    for role in ROLES:
+        if role not in cases:
+            msg = f"The split {split} has no case of the role '{role}'; give every case one of the roles {' and '.join(ROLES)}."
+            raise InputError(msg)
+    check_channels([case for found in cases.values() for case in found])
+    return cases
+
+
+def pair_scans(images: Path, labels: Path) -> list[Case]:
+    """The cases of a folder of scans and a folder of label maps, by their names (see `find_cases`), in alphabetical order.
+
+    Raises:
+        InputError: if a folder is missing or holds no scan, two files are one case by their names, scans and label maps do not pair, or cases differ
+            in their channels.
+    """
+    check_folders(images, labels)
+    maps = _scans(labels)
+    scans = _by_case(_scans(images), maps)
+    lonely = [f"no label map of {name}" for name in scans if name not in maps] + [f"no scan of {name}" for name in maps if name not in scans]
+    if lonely:
+        msg = (
+            f"The scans in {images} and the label maps in {labels} do not pair: {named(lonely)}; give both of a case the same name, or give a split."
+        )
+        raise InputError(msg)
+    if not scans:
+        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(SCAN_ENDINGS)}."
+        raise InputError(msg)
+    cases = [Case(name, paths, maps[name]) for name, paths in scans.items()]
+    check_channels(cases)
+    return cases
+
+
+def read_labelled(case: Case) -> tuple[Image, Image]:
+    """The scan [C, I, J, K] and its label map [1, I, J, K].
+
+    Raises:
+        InputError: if a file cannot be read (see `read_images`), or the voxels of scan and label map lie more than 1e-3 mm apart.
+    """
+    image, label = read_images(case.images), read_image(case.label)
+    if image.shape != label.shape:
+        sizes = " and ".join(" x ".join(map(str, shape)) for shape in (image.shape, label.shape))
+        msg = f"{image.name} and {label.name} differ in shape ({sizes} voxels); resample the label map to the grid of the scan."
+        raise InputError(msg)
+    corners = box_corners(np.zeros(3), np.array(image.shape) - 1.0)
+    apart = np.linalg.norm(image.to_ras(corners) - label.to_ras(corners), axis=1).max()
+    if apart > SAME_PLACE_MM:
+        msg = f"The voxels of {image.name} and {label.name} lie up to {apart:.3g} mm apart; resample the label map to the grid of the scan."
+        raise InputError(msg)
+    return image, label
+
+
+def check_folders(images: Path, labels: Path) -> None:
+    """Raise InputError unless both are there."""
+    for folder in (images, labels):
+        if not folder.is_dir():
+            msg = f"There is no folder {folder}; give the folder of the scans and that of their label maps."
+            raise InputError(msg)
+
+
+def check_channels(cases: Sequence[Case]) -> None:
+    """Raise InputError unless all cases have as many channels."""
+    usual, _ = Counter(len(case.images) for case in cases).most_common(1)[0]
+    odd = [f"{case.id} ({len(case.images)})" for case in cases if len(case.images) != usual]
+    if odd:
+        msg = f"Most cases have {usual} channel(s), but not {named(odd)}; give every case one file per channel, numbered from _0000."
+        raise InputError(msg)
+
+
+def named(things: Sequence[str]) -> str:
+    """The first few in one line, and how many more there are."""
+    more = f" and {len(things) - MOST_NAMED} more" if len(things) > MOST_NAMED else ""
+    return ", ".join(things[:MOST_NAMED]) + more
+
+
+def as_text(path: str | os.PathLike) -> str:
+    """A path for a report: a file name need not be valid text, a report must be."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _read_split(split: Path) -> list[tuple[str, str]]:
+    try:
+        text = Path(split).read_text(encoding="utf-8-sig")
+        if Path(split).suffix == ".json":
+            fold = json.loads(text)[0]
+            return [(case_id, role) for role in ROLES for case_id in fold[role]]
+        return [(row["id"], row.get("role") or row["dev_role"]) for row in csv.DictReader(io.StringIO(text))]
+    except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
+        msg = f"The split {split} cannot be read ({error!r}); give a CSV file with the columns id and role."
+        raise InputError(msg) from error
+
+
+def _by_case(scans: dict[str, Path], maps: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
+    """The channels of each case: a scan `<id>_0000` is one of the case `<id>` if that is the name of a label map. InputError if one is missing."""
+    cases: dict[str, dict[int, Path]] = {}
+    for name, path in scans.items():
+        channel = CHANNEL.fullmatch(name)
+        is_channel = channel is not None and name not in maps and channel["case"] in maps
+        case_id, number = (channel["case"], int(channel["number"])) if is_channel else (name, 0)
+        if number in cases.setdefault(case_id, {}):
+            msg = f"Both {cases[case_id][number].name} and {path.name} are channel 0 of case {case_id}; keep one of them."
+            raise InputError(msg)
+        cases[case_id][number] = path
+    for case_id, channels in cases.items():
+        missing = next((number for number in range(max(channels)) if number not in channels), None)
+        if missing is not None:
+            msg = f"Case {case_id} has no scan {case_id}_{missing:04}, but one of a later channel; number the channels from 0000 without gaps."
+            raise InputError(msg)
+    return {case_id: tuple(channels[number] for number in sorted(channels)) for case_id, channels in cases.items()}
+
+
+def _scans(folder: Path) -> dict[str, Path]:
+    """The scans in a folder by their names. Hidden files, such as those that macOS puts into archives, are none."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        stem = _stem(path)
+        if stem is None or path.name.startswith("."):
+            continue
+        name = as_text(stem)
+        if name in found:
+            msg = f"{folder} has both {found[name].name} and {path.name}, which are one case by their names; keep one of them."
+            raise InputError(msg)
+        found[name] = path
+    return found
+
+
+def _stem(path: Path) -> str | None:
+    ending = next((ending for ending in SCAN_ENDINGS if path.name.endswith(ending)), None)
+    return None if ending is None else path.name[: -len(ending)]
+
+
+def _find_images(folder: Path, case_id: str) -> tuple[Path, ...]:
+    first = _file(folder, f"{case_id}_0000")
+    if first is None or _file(folder, case_id):
+        return (_find(folder, case_id),)
+    paths = [first]
+    while (path := _file(folder, f"{case_id}_{len(paths):04}")) is not None:
+        paths.append(path)
+    return tuple(paths)
+
+
+def _find(folder: Path, case_id: str) -> Path:
+    path = _file(folder, case_id)
+    if path is None:
+        msg = f"There is no scan of case {case_id} in {folder}; add it or take it out of the split."
+        raise InputError(msg)
+    return path
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / f"{name}{ending}" for ending in SCAN_ENDINGS) if path.is_file()), None)

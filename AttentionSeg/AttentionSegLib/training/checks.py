@@ -1,0 +1,51 @@
+"""What must go together for a training to start, or to go on: recipe, card, hardware, and what the work folder holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..models import Card
+from .cases import ROLES, Case
+from .preparation import IGNORED
+from .recipe import Recipe
+
+# What may change when a training goes on.
+CHANGEABLE = {"card", "epochs", "validate_every", "patience"}
+
+
+def check_recipe(recipe: Recipe, card: Card, processes: int) -> None:
+    """Raise InputError unless labels and batches of the recipe fit the card and the number of processes that share a batch."""
+    values = range(len(card.labels) + 1)
+    swapped = {value for pair in recipe.mirror_swaps for value in pair}
+    msg = None
+    if len(values) > IGNORED:
+        msg = f"The card has {len(card.labels)} labels; a training takes up to {IGNORED - 1}."
+    elif not swapped <= set(values):
+        msg = f"mirror_swaps holds {sorted(swapped - set(values))}, which are no labels of the card; correct the recipe."
+    elif recipe.ignored_label in values:
+        msg = f"ignored_label is {recipe.ignored_label}, which is background or a label of the card; choose another value for it."
+    elif recipe.batch_size % processes:
+        msg = f"A batch of {recipe.batch_size} patches cannot be shared by {processes} GPUs; make batch_size a multiple of their number."
+    if msg:
+        raise InputError(msg)
+
+
+def lasting_settings(recipe: Recipe, card: Card, cases: dict[str, list[Case]]) -> dict[str, Any]:
+    """What has to stay the same when a training goes on, in the types that JSON has."""
+    settings = {field.name: getattr(recipe, field.name) for field in fields(recipe) if field.name not in CHANGEABLE}
+    network = {"network": card.network, "network_arguments": card.network_arguments, "labels": len(card.labels)}
+    grid = {"inputs": card.raw["inputs"], "spacing_mm": card.spacing, "orientation": card.orientation, "slices": card.slices}
+    ids = {f"{role}_cases": [case.id for case in cases[role]] for role in ROLES}
+    return json.loads(json.dumps({**settings, **network, **grid, **ids}))
+
+
+def check_same(before: dict[str, Any], now: dict[str, Any], work: Path) -> None:
+    """Raise InputError, naming what differs, unless the training that a work folder holds has the settings of now."""
+    differing = [name for name in now if before.get(name) != now[name]]
+    if differing:
+        msg = f"The work folder {work} holds a training with another {', '.join(differing)}; choose another work folder, or remove last.ckpt from it."
+        raise InputError(msg)

@@ -1,0 +1,73 @@
+"""Where a training starts from when not from random weights: another model, or a pretrained backbone."""
+
+from __future__ import annotations
+
+import os
+
+from torch import nn
+
+from ..errors import InputError
+from ..models import Card, load_model
+from ..networks.pretrained import load_pretrained
+
+# Share of the weights below which another model is no start.
+LEAST_SHARE = 0.5
+MOST_NAMED = 4
+
+
+def initialize(network: nn.Module, card: Card, start_from: str | os.PathLike | None, pretrained: str | None) -> list[str]:
+    """Fill a network with the weights that are asked for.
+
+    Args:
+        network: as the card names it, with random weights.
+        card: of the model in the making.
+        start_from: model folder whose weights are taken, all that fit by name and shape.
+        pretrained: file or URL of weights for the backbone, as of `load_pretrained`.
+
+    Returns:
+        A sentence about what was taken, if anything was asked for.
+
+    Raises:
+        InputError: if both are asked for, or the weights cannot be read or do not fit.
+    """
+    if start_from is not None and pretrained is not None:
+        msg = f"Both a model to start from ({start_from}) and pretrained weights ({pretrained}) were given; give one of them."
+        raise InputError(msg)
+    if start_from is not None:
+        return [take_weights(network, card, start_from)]
+    if pretrained is not None:
+        if not hasattr(network, "backbone"):
+            msg = f"The network '{card.network}' has no backbone for the pretrained weights {pretrained}; leave them out, or train guided-attention."
+            raise InputError(msg)
+        return [str(load_pretrained(network.backbone, pretrained))]
+    return []
+
+
+def take_weights(network: nn.Module, card: Card, folder: str | os.PathLike) -> str:
+    """Fill a network with what fits of a model's weights by name and shape; with other labels that is all but the last layers.
+
+    Args:
+        network: as the card names it; what does not fit stays as it is.
+        card: of the model in the making.
+        folder: model folder.
+
+    Returns:
+        What was taken, in a sentence.
+
+    Raises:
+        InputError: if the model cannot be loaded, is another network, or fits less than half of the weights.
+    """
+    model = load_model(folder)
+    if model.card.network != card.network:
+        msg = f"The model {model.card.id} is a network '{model.card.network}', not '{card.network}'; start from a model of the same network."
+        raise InputError(msg)
+    own, given = network.state_dict(), model.network.state_dict()
+    fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+    share = sum(own[name].numel() for name in fitting) / sum(value.numel() for value in own.values())
+    if share < LEAST_SHARE:
+        msg = f"Only {100 * share:.0f} % of the weights of {model.card.id} fit the network; start from a model with the same network arguments."
+        raise InputError(msg)
+    network.load_state_dict(fitting, strict=False)
+    left = [name for name in own if name not in fitting]
+    named = f"; {len(left)} start at random ({', '.join(left[:MOST_NAMED])}{', ...' if len(left) > MOST_NAMED else ''})" if left else ""
+    return f"Started from {model.card.id} {model.card.version}: {len(fitting)} of {len(own)} tensors taken{named}."

@@ -1,0 +1,240 @@
+"""From a survey to a recipe: every choice of a training, made from the data and the computer, and said in a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from math import ceil, prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import write_text
+from ..models import Card
+from ..models.card import with_weights
+from .budget import Budget
+from .case_statistics import CaseStatistics
+from .cases import named
+from .plan_grid import coarser_spacing, field_voxels, larger_than_region, median_extent, median_spacing, region_size
+from .plan_inputs import plan_inputs
+from .plan_labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
+from .plan_network import BATCH, STEPS_WANTED, NetworkPlan, plan_network
+from .survey import Survey
+
+ORIENTATION = "RAS"
+MOST_STEPS = 25_000
+EPOCHS = 50
+LONGEST_EPOCH, SHORTEST_EPOCH = 250, 25
+# Of the time for training, what validation may take.
+VALIDATION_SHARE = 0.15
+VALIDATION_OVERLAP = 0.25
+FEW_CASES = 30
+FEW_STEPS = 2000
+# Chance that a random patch holds a given voxel, below which so many patches are taken around labels.
+FOREGROUND_SHARES = ((0.5, 0.33), (0.1, 0.5), (0.0, 0.67))
+UNSTATED = "unstated"
+
+
+def make_plan(
+    survey: Survey,
+    network: str,
+    model_id: str,
+    budget: Budget,
+    *,
+    title: str | None = None,
+    modality: str | None = None,
+    region: bool | None = None,
+    labels: Sequence[dict[str, Any]] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Plan a training.
+
+    Args:
+        survey: of the cases.
+        network: `attention-unet` or `guided-attention`.
+        model_id: of the model in the making: lower-case letters, digits and `-`.
+        budget: memory and time (see `Budget.measure`).
+        title: of the model; from its id when left out.
+        modality: of all channels (`CT`, `MR`, `PT`, `US`, `OT`); by names and intensities when left out.
+        region: whether the model is for a region around a structure; by the size of the scans when left out.
+        labels: entries of the card with names, colors and terms, such as a segmentation in Slicer has; drafted when left out.
+        seed: of weights, order and augmentation.
+
+    Returns:
+        The recipe: `card` in waiting, settings of the `training`, and `notes`, a sentence for each choice. It is meant to be read and changed.
+
+    Raises:
+        InputError: if the network, the id, the modality or a label cannot be used.
+    """
+    entries = label_entries(survey.label_names) if labels is None else [dict(entry) for entry in labels]
+    _check_labels(entries, survey)
+    cases = survey.train
+    inputs, notes = plan_inputs(survey, modality)
+    size = _region(survey, region, notes)
+    found, spacing = _grid_and_network(survey, network, size is not None, len(inputs), budget, notes)
+    mirror_axes, mirror_swaps, mirroring = plan_mirroring(entries, cases, size is not None)
+    weights, weighting = plan_weights(entries, cases)
+    postprocessing, cleaning = plan_postprocessing(entries, cases)
+    field = field_voxels(cases, spacing)
+    share, placing = _foreground_share(cases, found.patch, field, size is not None)
+    length = _length(found, survey, field, budget, notes)
+    steps = length["epochs"] * (length["steps_per_epoch"] or len(cases) // _batch(cases))
+    notes += [mirroring, weighting, placing, cleaning]
+    card = {
+        "card_version": 1,
+        "id": model_id,
+        "version": "1.0.0",
+        "title": title or model_id.replace("-", " ").capitalize(),
+        "description": survey.about.get("description") or f"Segments {', '.join(entry['name'] for entry in entries)}.",
+        "network": {"name": network, "arguments": found.arguments},
+        "inputs": inputs,
+        "spacing_mm": spacing.tolist(),
+        "orientation": ORIENTATION,
+        "patch_size": list(found.patch),
+        "overlap": 0.5 if size is not None or budget.kind == "gpu" else 0.25,
+        "labels": entries,
+        "field_of_view": {"kind": "whole"} if size is None else {"kind": "region", "size_mm": list(size)},
+        "postprocessing": postprocessing,
+        "weights": {"license": UNSTATED},
+        "training_data": [_training_data(survey, len(cases))],
+        "accuracy": [],
+        "intended_use": "Research. Not a medical device: not for diagnosis or treatment.",
+        "limits": [_limit(survey)],
+    }
+    notes.append(f"Before the model is given to anybody, replace what is '{UNSTATED}' in the card, such as the license of the weights.")
+    training = {
+        "patch_size": list(found.patch),
+        "batch_size": _batch(cases),
+        **length,
+        "learning_rate": 0.001,
+        "schedule": "cosine",
+        "weight_decay": 0.01,
+        "average_decay": round(float(np.clip(1 - 10 / steps, 0.9, 0.999)), 4),
+        "gradient_clip": 1.0,
+        "mirror_axes": mirror_axes,
+        "mirror_swaps": mirror_swaps,
+        "class_weights": weights,
+        "dice_weight": 1.0,
+        "ignored_label": survey.ignored_label,
+        "foreground_share": share,
+        "augmentation": "strong" if len(cases) < FEW_CASES else "light" if steps < FEW_STEPS else "default",
+        "patience": None,
+        "seed": seed,
+    }
+    Card.from_document(with_weights(card, "0" * 64, 1), "the card of the plan")
+    return {"card": card, "training": training, "notes": [*survey.notes, *notes]}
+
+
+def write_plan(document: dict[str, Any], path: Path) -> None:
+    """Write a recipe to read and to change, completely or not at all. InputError if it cannot be written."""
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def _check_labels(entries: Sequence[dict[str, Any]], survey: Survey) -> None:
+    values = [entry.get("value") for entry in entries]
+    if values != sorted(survey.label_names):
+        msg = f"The labels given have the values {values}, but the cases {sorted(survey.label_names)}; give one entry for each, in order."
+        raise InputError(msg)
+
+
+def _region(survey: Survey, told: bool | None, notes: list[str]) -> tuple[float, float, float] | None:
+    if told is False or (told is None and region_size(survey.cases) is None):
+        notes.append("Field of view: whole scans" + (", as told." if told is False else "; the scans are no crops around the labels."))
+        return None
+    size = median_extent(survey.cases)
+    larger = larger_than_region(survey.cases, size)
+    if larger:
+        msg = f"A model for regions of {_mm(size)} cannot learn from scans far larger than that, such as {named(larger)}; crop all cases alike."
+        raise InputError(msg)
+    notes.append(f"Field of view: a region of {_mm(size)} around the structure, {'as told' if told else 'as the scans are such crops'}.")
+    return size
+
+
+def _grid_and_network(
+    survey: Survey, network: str, is_region: bool, channels: int, budget: Budget, notes: list[str]
+) -> tuple[NetworkPlan, np.ndarray]:
+    cases, classes = survey.train, len(survey.label_names) + 1
+    spacing, coarser = median_spacing(cases), None
+    why = f"the median of {len(cases)} cases"
+    while True:
+        found = plan_network(network, field_voxels(cases, spacing), spacing, is_region, channels, classes, budget)
+        coarser = coarser_spacing(cases, spacing, found.patch)
+        if coarser is None:
+            break
+        spacing, why = (
+            coarser,
+            f"coarser than the median of {len(cases)} cases ({_mm(median_spacing(cases))}), so that a patch sees enough of the largest label",
+        )
+    notes.append(f"Spacing {_mm(spacing)}: {why}.")
+    size, mm = (" x ".join(f"{n:.4g}" for n in numbers) for numbers in (found.patch, np.multiply(found.patch, spacing)))
+    notes.append(f"Patches of {size} voxels ({mm} mm), for scans of {' x '.join(map(str, field_voxels(cases, spacing)))} voxels in the median.")
+    widths = ", ".join(
+        f"{key} {value}" for key, value in found.arguments.items() if key in ("channels", "strides", "stem_stride", "backbone", "width")
+    )
+    memory = found.cost.step_bytes(prod(found.patch), BATCH) / 2**30
+    notes.append(f"Network {network} ({widths}), {found.cost.parameters / 1e6:.2g} million parameters; a step takes about {memory:.2g} GiB.")
+    if not found.fits:
+        notes.append("Even the smallest patches are too much for memory or time here; use a GPU, give more hours, or expect a weak model.")
+    return found, spacing
+
+
+def _length(found: NetworkPlan, survey: Survey, field: np.ndarray, budget: Budget, notes: list[str]) -> dict[str, Any]:
+    """Epochs, their steps, and how often to validate."""
+    cases = survey.train
+    pass_steps = max(1, len(cases) // _batch(cases))
+    steps = min(MOST_STEPS, max(EPOCHS, int(budget.training_seconds / found.step_seconds)))
+    one_pass = SHORTEST_EPOCH <= pass_steps <= LONGEST_EPOCH
+    epoch_steps = pass_steps if one_pass else min(LONGEST_EPOCH, max(1, steps // EPOCHS))
+    epochs = max(1, steps // epoch_steps)
+    stride = np.multiply(found.patch, 1 - VALIDATION_OVERLAP)
+    windows = prod(ceil(max(n - p, 0) / s) + 1 for n, p, s in zip(field, found.patch, stride))
+    checked = (len(survey.cases) - len(cases)) * windows * budget.seconds(found.cost.forward_flops(prod(found.patch)))
+    every = int(np.clip(ceil(checked / (VALIDATION_SHARE * epoch_steps * found.step_seconds)), 1, max(1, epochs // 5)))
+    hours = epochs * epoch_steps * found.step_seconds / 3600
+    notes.append(
+        f"{epochs} epochs of {epoch_steps} steps, validated every {every}: about {hours:.2g} hours on this {budget.kind.upper()} at "
+        f"{found.step_seconds:.2g} s a step, estimated rather too long, plus validation."
+    )
+    if epochs * epoch_steps < STEPS_WANTED:
+        notes.append(
+            f"{epochs * epoch_steps} steps are few for a training from nothing ({STEPS_WANTED} or more are usual); more hours or a GPU would help."
+        )
+    return {"epochs": epochs, "steps_per_epoch": None if one_pass else epoch_steps, "validate_every": every}
+
+
+def _foreground_share(cases: Sequence[CaseStatistics], patch: Sequence[int], field: np.ndarray, is_region: bool) -> tuple[float, str]:
+    """The share of patches around a label, higher the less a patch shows of a scan, and a sentence."""
+    if is_region:
+        return 0.0, "Patches lie about the middle of the crops."
+    seen = prod(np.minimum(1, patch / field))
+    labelled = np.median([sum(label.voxels for label in case.labels.values()) / prod(case.shape) for case in cases])
+    share = next(share for least, share in FOREGROUND_SHARES if seen >= least)
+    return share, (
+        f"{100 * share:.0f} % of the patches are taken around a label, the rest anywhere: the labels take {100 * labelled:.2g} % of a scan, "
+        f"and a patch shows {100 * seen:.2g} % of it."
+    )
+
+
+def _batch(cases: Sequence[object]) -> int:
+    return min(BATCH, len(cases))
+
+
+def _training_data(survey: Survey, cases: int) -> dict[str, Any]:
+    about = survey.about
+    return {
+        "name": about.get("name", UNSTATED),
+        "cases": cases,
+        "license": about.get("license", UNSTATED),
+        "citation": about.get("citation", UNSTATED),
+    }
+
+
+def _limit(survey: Survey) -> str:
+    spacing = np.array([case.spacing_mm for case in survey.train])
+    return f"Trained on {len(spacing)} scans with voxels of {_mm(spacing.min(0))} to {_mm(spacing.max(0))}; not checked on others."
+
+
+def _mm(size: Sequence[float]) -> str:
+    return " x ".join(f"{s:.4g}" for s in size) + " mm"

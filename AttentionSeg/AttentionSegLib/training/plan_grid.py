@@ -1,0 +1,94 @@
+"""On which grid a network works: field of view, spacing, patch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, prod
+
+import numpy as np
+
+from ..inference.checks import REGION_ITSELF
+from .case_statistics import CaseStatistics
+
+# A crop around a structure: no side is longer, and the labels take so much of it along each axis on average.
+LONGEST_CROP_MM = 150.0
+CROP_SHARE = 0.5
+# Of the box around the labels, along each axis.
+PATCH_SHARE = 0.5
+# Voxels of the smallest label below which a coarser grid would lose it.
+FEWEST_VOXELS = 200
+COARSER = 2 ** (1 / 3)
+# Voxels along an axis from which on its patches come in steps of so many, so that levels can halve them.
+STEPS = ((96, 16), (24, 8), (8, 4), (0, 1))
+
+
+def region_size(cases: Sequence[CaseStatistics]) -> tuple[float, float, float] | None:
+    """Size in mm (right, anterior, superior) of the crops around a structure that the scans are; None if they are whole scans."""
+    share = np.median([np.prod(np.divide(case.labels_box_mm, case.extent_mm)) ** (1 / 3) for case in cases if case.labels_box_mm])
+    size = median_extent(cases)
+    return None if share < CROP_SHARE or max(size) > LONGEST_CROP_MM or larger_than_region(cases, size) else size
+
+
+def median_extent(cases: Sequence[CaseStatistics]) -> tuple[float, float, float]:
+    """Size of the median scan in whole mm along right, anterior and superior."""
+    return tuple(np.ceil(np.median([case.extent_mm for case in cases], axis=0) - 1e-3).tolist())
+
+
+def larger_than_region(cases: Sequence[CaseStatistics], size: Sequence[float]) -> list[str]:
+    """The cases that are too large to be taken for a region of this size themselves (see `check_input`)."""
+    known = REGION_ITSELF * np.sort(size)
+    return [case.id for case in cases if (np.sort(case.extent_mm) > known).any()]
+
+
+def median_spacing(cases: Sequence[CaseStatistics]) -> np.ndarray:
+    """Spacing in mm along right, anterior and superior. Of each axis one that a case has, so that the median case is not interpolated."""
+    ordered = np.sort([case.spacing_mm for case in cases], axis=0)
+    return np.round(ordered[(len(cases) - 1) // 2], 4)
+
+
+def field_voxels(cases: Sequence[CaseStatistics], spacing: np.ndarray) -> np.ndarray:
+    """Size of the median scan in working voxels."""
+    return np.ceil(np.median([case.extent_mm for case in cases], axis=0) / spacing - 0.5).clip(min=1).astype(int)
+
+
+def coarser_spacing(cases: Sequence[CaseStatistics], spacing: np.ndarray, patch: Sequence[int]) -> np.ndarray | None:
+    """The next coarser spacing, finest axes first, if a patch sees too little of the largest label and the smallest does not get lost; else None."""
+    boxes = [np.median([case.labels[value].box_mm for case in cases if value in case.labels], axis=0) for value in _values(cases)]
+    largest = max(boxes, key=np.prod)
+    coarser = np.maximum(spacing, COARSER * spacing.min())
+    smallest = min(label_volumes(cases).values())
+    if (np.multiply(patch, spacing) >= PATCH_SHARE * largest).all() or smallest / coarser.prod() < FEWEST_VOXELS:
+        return None
+    return np.round(coarser, 3)
+
+
+def label_volumes(cases: Sequence[CaseStatistics]) -> dict[int, float]:
+    """Median volume of each label in mm^3, of the cases that have it."""
+    return {
+        value: float(np.median([case.labels[value].voxels * prod(case.spacing_mm) for case in cases if value in case.labels]))
+        for value in _values(cases)
+    }
+
+
+def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: float, step: int | None) -> tuple[int, int, int]:
+    """The largest patch of so many voxels: that of the field, shortened where it is longest in mm.
+
+    Args:
+        field: working voxels of the scan.
+        spacing: in mm.
+        most_voxels: of the patch, unless one step along each axis has more.
+        step: that the network wants its sizes to be multiples of; one that suits the field when None.
+    """
+    steps = [step or next(by for least, by in STEPS if n >= least) for n in field]
+    patch = [max(1, ceil(n / by - 0.5)) * by for n, by in zip(field, steps)]
+    while prod(patch) > most_voxels:
+        longer = [axis for axis in range(3) if patch[axis] > steps[axis]]
+        if not longer:
+            break
+        axis = max(longer, key=lambda axis: patch[axis] * spacing[axis])
+        patch[axis] -= steps[axis]
+    return tuple(patch)
+
+
+def _values(cases: Sequence[CaseStatistics]) -> list[int]:
+    return sorted({value for case in cases for value in case.labels})

@@ -1,0 +1,165 @@
+"""Labelled scans on the grid on which a network works, in files from which the training reads its patches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..image import Image
+from ..inference.checks import check_input
+from ..inference.preprocessing import prepare, working_grid
+from ..inference.resampling import sample, voxel_map
+from ..models import Card
+from .cases import Case, read_labelled
+
+# Stands in prepared label maps for voxels that do not count.
+IGNORED = 255
+# Voxels kept of each label of a scan, evenly spread, to take patches around.
+VOXELS_PER_LABEL = 2000
+# float16 ends at 65504.
+LARGEST = 6e4
+# Changes with whatever makes prepared files of before unusable.
+FORMAT = 1
+
+# cases done, cases in all
+OnCase = Optional[Callable[[int, int], None]]
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case on its working grid, mapped from files: all processes share what the system keeps of them in memory, which is as much as fits.
+
+    Attributes:
+        id: of the case.
+        folder: where its files are.
+    """
+
+    id: str
+    folder: Path
+
+    @property
+    def image(self) -> np.ndarray:
+        """Normalized intensities [C, I, J, K] float16."""
+        return np.load(self.folder / "image.npy", mmap_mode="r")
+
+    @property
+    def label(self) -> np.ndarray:
+        """Label values [1, I, J, K] uint8, `IGNORED` where they do not count."""
+        return np.load(self.folder / "label.npy", mmap_mode="r")
+
+    @property
+    def label_voxels(self) -> np.ndarray:
+        """[N, 4] uint16: label value and voxel, up to `VOXELS_PER_LABEL` of each label."""
+        return np.load(self.folder / "label_voxels.npy")
+
+    @property
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+
+def prepare_cases(cases: Sequence[Case], card: Card, ignored_label: int | None, folder: Path, on_case: OnCase = None) -> list[PreparedCase]:
+    """Prepare cases, but for those that lie in the folder already.
+
+    A case takes 2 bytes per working voxel and channel, and 1 for the label. It is prepared anew when a file of it has changed, or what the card says
+    of inputs, grid and number of labels.
+
+    Args:
+        cases: labelled scans.
+        card: of the model in the making.
+        ignored_label: value in the label maps of voxels that do not count.
+        folder: where to; it is made if it is not there.
+        on_case: called before each case.
+
+    Raises:
+        InputError: if a case cannot be used (see `prepare_case`), or the folder cannot be written.
+    """
+    prepared = []
+    for done, case in enumerate(cases):
+        if on_case is not None:
+            on_case(done, len(cases))
+        place = folder / _key(case, card, ignored_label)
+        if not place.is_dir():
+            _write(place, *prepare_case(case, card, ignored_label))
+        prepared.append(PreparedCase(case.id, place))
+    return prepared
+
+
+def prepare_case(case: Case, card: Card, ignored_label: int | None = None) -> tuple[Tensor, Tensor]:
+    """Read a case onto its working grid, without growth to whole patches.
+
+    Returns:
+        The normalized image [C, I, J, K] float32, and the label values [1, I, J, K] uint8.
+
+    Raises:
+        InputError: if a file cannot be read, scan and label map do not lie on one grid (see `read_labelled`), the model cannot work on the scan, or
+            the map holds values that are neither the card's nor ignored.
+    """
+    image, label = read_labelled(case)
+    check_input(image, None, card)
+    unknown = sorted(set(np.unique(label.voxels).tolist()) - {*range(len(card.labels) + 1), ignored_label})
+    if unknown:
+        msg = f"Case {case.id}: the label map holds {unknown}, which the card does not name; correct the map or the card."
+        raise InputError(msg)
+    grid = working_grid(image, None, card, (1, 1, 1), (1, 1, 1))
+    return prepare(image, None, grid, card), _on_grid(label, grid.affine, grid.shape, ignored_label)
+
+
+def _on_grid(label: Image, affine: np.ndarray, shape: tuple[int, int, int], ignored_label: int | None) -> Tensor:
+    """The value that has the largest share of each voxel. One value at a time: with many labels, all shares at once would not fit into memory."""
+    matrix = voxel_map(affine, label.affine)
+    largest = torch.zeros((1, *shape))
+    result = torch.zeros((1, *shape), dtype=torch.uint8)
+    for value in np.unique(label.voxels):
+        share = sample(torch.from_numpy((label.voxels == value).astype(np.float32)), matrix, shape)
+        result[share > largest] = IGNORED if value == ignored_label else int(value)
+        largest = torch.maximum(largest, share)
+    return result
+
+
+def _key(case: Case, card: Card, ignored_label: int | None) -> str:
+    try:
+        files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in (*case.images, case.label)]
+    except OSError as error:
+        msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
+        raise InputError(msg) from error
+    said = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label]
+    return hashlib.sha256(json.dumps([FORMAT, files, said]).encode()).hexdigest()[:32]
+
+
+def _write(place: Path, image: Tensor, label: Tensor) -> None:
+    """Write the files of a case: all of them, or nothing."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
+        try:
+            np.save(temporary / "image.npy", image.clamp(-LARGEST, LARGEST).half().numpy())
+            np.save(temporary / "label.npy", label.numpy())
+            np.save(temporary / "label_voxels.npy", _label_voxels(label[0].numpy()))
+            temporary.rename(place)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        # Where several machines share the folder, another one may have been first.
+        if not place.is_dir():
+            msg = f"The prepared cases cannot be written to {place.parent} ({error.strerror}); make room, or choose another folder for the work."
+            raise InputError(msg) from error
+
+
+def _label_voxels(label: np.ndarray) -> np.ndarray:
+    found = [np.empty((0, 4), np.uint16)]
+    for value in np.setdiff1d(label, [0, IGNORED]):
+        voxels = np.flatnonzero(label == value)
+        spread = voxels[np.linspace(0, len(voxels) - 1, min(len(voxels), VOXELS_PER_LABEL)).astype(int)]
+        found.append(np.column_stack([np.full(len(spread), value), *np.unravel_index(spread, label.shape)]).astype(np.uint16))
+    return np.concatenate(found)

@@ -1,0 +1,181 @@
+"""Every case read once, before the first step: whether it can be learned from, and what the plan is made of."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import Cancelled, InputError
+from ..files import write_text
+from ..image import Image
+from ..inference.checks import LARGEST
+from .case_set import CaseSet
+from .case_statistics import CaseStatistics, foreground_intensities, measure_case
+from .cases import ROLES, named, read_labelled
+from .survey_notes import odd_things
+
+if TYPE_CHECKING:
+    from ..inference.progress import Cancel, OnProgress
+
+MOST_PROBLEMS = 5
+# Prepared label maps are bytes, and one value is taken.
+MOST_LABELS = 254
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """Of the intensities of a channel at the labelled voxels of the cases to learn from, every case counting alike."""
+
+    percentile_0_5: float
+    percentile_99_5: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found.
+
+    Attributes:
+        cases: to learn from (`train`) and to validate on (`val`).
+        channel_names: one per channel, or empty.
+        label_names: of all labels by value, `Label 1` and so on where nobody named them.
+        ignored_label: value of voxels that nobody has judged.
+        foreground: one per channel.
+        about: what the data says of itself (see `CaseSet`).
+        notes: sentences on how the roles came about and on what is odd.
+    """
+
+    cases: tuple[CaseStatistics, ...]
+    channel_names: tuple[str, ...]
+    label_names: dict[int, str]
+    ignored_label: int | None
+    foreground: tuple[Foreground, ...]
+    about: dict[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def train(self) -> list[CaseStatistics]:
+        """The cases to learn from."""
+        return [case for case in self.cases if case.role == "train"]
+
+
+def make_survey(case_set: CaseSet, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Survey:
+    """Read every case to learn from or to validate on.
+
+    Args:
+        case_set: the cases.
+        on_progress: called before each case with the share done, the stage `case 3 of 40` and the seconds left, None while unknown.
+        cancel: asked before each case.
+
+    Raises:
+        InputError: one for all that cannot be learned from, naming the files: scans and label maps that cannot be read or do not lie on one grid,
+            voxels that are no finite numbers, scans of one intensity, label values that are no whole numbers or have no name, labels without a voxel
+            to learn from, and more than 254 labels.
+        Cancelled: once `cancel` says so.
+    """
+    cases = [(role, case) for role in ROLES for case in case_set.roles[role]]
+    problems: list[str] = []
+    measured: list[CaseStatistics] = []
+    samples: list[np.ndarray] = []
+    start = time.monotonic()
+    for done, (role, case) in enumerate(cases):
+        stage = f"case {done + 1} of {len(cases)}"
+        if cancel is not None and cancel():
+            msg = f"Cancelled during '{stage}'."
+            raise Cancelled(msg)
+        if on_progress is not None:
+            on_progress(done / len(cases), stage, (time.monotonic() - start) / done * (len(cases) - done) if done else None)
+        try:
+            image, label = read_labelled(case)
+            _check_voxels(image)
+            labels = _label_values(label, case_set.label_names, case_set.ignored_label)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        measured.append(measure_case(case.id, role, image, labels))
+        if role == "train" and labels.any():
+            samples.append(foreground_intensities(image, labels))
+    if not problems:
+        problems = _label_problems(measured, case_set.label_names)
+    if problems:
+        more = f" And {len(problems) - MOST_PROBLEMS} more." if len(problems) > MOST_PROBLEMS else ""
+        msg = f"The data cannot be learned from; {len(problems)} problem(s): {' '.join(problems[:MOST_PROBLEMS])}{more}"
+        raise InputError(msg)
+    if on_progress is not None:
+        on_progress(1.0, "done", 0.0)
+    names = dict(case_set.label_names) or {value: f"Label {value}" for value in range(1, 1 + max(max(case.labels, default=0) for case in measured))}
+    notes = (*case_set.notes, *odd_things(measured, names))
+    return Survey(tuple(measured), case_set.channel_names, names, case_set.ignored_label, _foreground(samples), dict(case_set.about), notes)
+
+
+def write_survey(survey: Survey, path: Path) -> None:
+    """Write it as JSON, completely or not at all. InputError if it cannot be written."""
+    write_text(path, json.dumps(asdict(survey), indent=1, ensure_ascii=False))
+
+
+def _check_voxels(image: Image) -> None:
+    for channel, voxels in enumerate(image.voxels):
+        where = image.name if image.channels == 1 else f"{image.name} (channel {channel})"
+        low, high = float(voxels.min()), float(voxels.max())
+        if not (abs(low) <= LARGEST and abs(high) <= LARGEST):
+            msg = f"{where} has voxels that are NaN, infinite or above {LARGEST:g}; replace them or take the case out."
+            raise InputError(msg)
+        if low == high:
+            msg = f"{where} has the same intensity ({low:g}) everywhere; take the case out."
+            raise InputError(msg)
+
+
+def _label_values(label: Image, names: Mapping[int, str], ignored: int | None) -> np.ndarray:
+    """Label values [I, J, K] int32, 0 where a voxel is background or ignored. Raises InputError for values that are no labels."""
+    voxels = label.voxels[0]
+    values = np.unique(voxels)
+    wrong = None
+    if not np.isfinite(values).all() or (values != np.rint(values)).any() or len(values) > MOST_LABELS + 2:
+        wrong = "holds fractions or too many different values for a label map; give whole numbers, 0 for background"
+    else:
+        allowed = {0, ignored, *names} if names else {*range(MOST_LABELS + 1), ignored}
+        unknown = [f"{value:g}" for value in values.tolist() if value not in allowed]
+        if unknown:
+            known = ", ".join(f"{value} {name}" for value, name in names.items()) or f"1..{MOST_LABELS}"
+            wrong = f"holds {named(unknown)}, which is none of the labels (0 background, {known}); correct the map, or name the ignored value"
+    if wrong:
+        msg = f"{label.name} {wrong}."
+        raise InputError(msg)
+    labels = voxels.astype(np.int32)
+    if ignored is not None:
+        labels[labels == ignored] = 0
+    return labels
+
+
+def _label_problems(cases: list[CaseStatistics], names: Mapping[int, str]) -> list[str]:
+    learned = {value for case in cases if case.role == "train" for value in case.labels}
+    found = {value for case in cases for value in case.labels}
+    if not learned:
+        return ["No case to learn from has a label; check the label maps and the split."]
+    if not names:
+        skipped = sorted(set(range(1, max(found))) - found)
+        if skipped:
+            return [
+                f"The label maps hold {named([str(value) for value in sorted(found)])}, but not {named([str(value) for value in skipped])}; "
+                "number the labels 1, 2, ... without gaps, or name the value to ignore."
+            ]
+    missing = [f"{value} {names.get(value, '')}".strip() for value in sorted({*names, *found} - learned)]
+    return [f"No case to learn from has a voxel of {named(missing)}; take these labels out, or change the split."] if missing else []
+
+
+def _foreground(samples: list[np.ndarray]) -> tuple[Foreground, ...]:
+    """Percentiles of all samples, and mean and standard deviation."""
+    channels = []
+    fewest = min(sample.shape[1] for sample in samples)
+    even = [sample[:, np.linspace(0, sample.shape[1] - 1, max(fewest, 1000)).astype(int)] for sample in samples]
+    for voxels in np.concatenate(even, axis=1):
+        low, high = np.percentile(voxels, (0.5, 99.5)).tolist()
+        channels.append(Foreground(low, high, float(voxels.mean()), float(voxels.std())))
+    return tuple(channels)

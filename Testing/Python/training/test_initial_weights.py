@@ -1,0 +1,103 @@
+"""Starting from another model or a pretrained backbone: what is taken, what is left, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from AttentionSegLib.errors import InputError
+from AttentionSegLib.models import save_model
+from AttentionSegLib.networks import build_network
+from AttentionSegLib.training.cases import find_cases
+from AttentionSegLib.training.initial_weights import initialize, take_weights
+from tiny_training import make_card, make_document, make_labels, make_recipe, write_cases
+
+UNET = {"name": "attention-unet", "arguments": {"spatial_dims": 3, "channels": [4, 8, 16], "norm": "instance", "deep_supervision": True}}
+GUIDED = {"name": "guided-attention", "arguments": {"spatial_dims": 3, "backbone": 10, "backbone_width": 0.0625, "stem_stride": 2, "width": 4}}
+
+
+def network_of(card) -> torch.nn.Module:
+    return build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
+
+
+def saved(folder, network=UNET, labels: int = 2):
+    """A model folder, and its network."""
+    torch.manual_seed(7)
+    document = make_document({"network": network, "labels": make_labels(labels)})["card"]
+    built = network_of(make_card(network=network, labels=make_labels(labels)))
+    save_model(folder / "model", {**document, "weights": {"license": "CC0-1.0"}}, built)
+    return folder / "model", built
+
+
+class TestTakeWeights:
+    def test_the_same_network_is_taken_whole(self, tmp_path):
+        folder, given = saved(tmp_path)
+        card = make_card(network=UNET)
+        network = network_of(card)
+        note = take_weights(network, card, folder)
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(value, given.state_dict()[name].half().float(), rtol=0, atol=0)
+        assert note == f"Started from boxes 1.0.0: {len(given.state_dict())} of {len(given.state_dict())} tensors taken."
+
+    def test_other_labels_leave_only_the_last_layers(self, tmp_path):
+        folder, given = saved(tmp_path)
+        card = make_card(network=UNET, labels=make_labels(5))
+        network = network_of(card)
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        note = take_weights(network, card, folder)
+        kept = [name for name, value in network.state_dict().items() if torch.equal(value, before[name])]
+        left = [name for name in before if name.startswith(("head.", "side_heads."))]
+        assert set(left) <= set(kept)
+        assert f"{len(before) - len(left)} of {len(before)} tensors taken; {len(left)} start at random (" in note
+        torch.testing.assert_close(network.encoder[0][0].weight, given.encoder[0][0].weight.half().float())
+
+    def test_another_network(self, tmp_path):
+        folder, _ = saved(tmp_path)
+        card = make_card(network=GUIDED)
+        with pytest.raises(InputError, match=r"^The model boxes is a network 'attention-unet', not 'guided-attention'; [^\n]+\.$"):
+            take_weights(network_of(card), card, folder)
+
+    def test_a_network_of_another_width(self, tmp_path):
+        folder, _ = saved(tmp_path)
+        card = make_card(network={**UNET, "arguments": {**UNET["arguments"], "channels": [5, 10, 20]}})
+        with pytest.raises(InputError, match=r"^Only \d+ % of the weights of boxes fit the network; [^\n]+\.$"):
+            take_weights(network_of(card), card, folder)
+
+    def test_no_model(self, tmp_path):
+        card = make_card(network=UNET)
+        with pytest.raises(InputError, match=r"^The model card [^\n]+ cannot be read"):
+            take_weights(network_of(card), card, tmp_path)
+
+
+class TestPretrained:
+    def test_a_backbone(self, tmp_path):
+        card = make_card(network=GUIDED)
+        source, network = network_of(card), network_of(card)
+        torch.save(source.backbone.state_dict(), tmp_path / "weights.pth")
+        (note,) = initialize(network, card, None, str(tmp_path / "weights.pth"))
+        assert torch.equal(network.backbone.conv1.weight, source.backbone.conv1.weight)
+        assert not torch.equal(network.heads[0].weight, source.heads[0].weight)
+        assert note.startswith("Pretrained weights from ")
+
+    def test_a_network_without_one(self, tmp_path):
+        card = make_card(network=UNET)
+        with pytest.raises(InputError, match=r"^The network 'attention-unet' has no backbone for the pretrained weights [^\n]+\.$"):
+            initialize(network_of(card), card, None, str(tmp_path / "weights.pth"))
+
+    def test_not_both(self, tmp_path):
+        card = make_card(network=GUIDED)
+        with pytest.raises(InputError, match=r"^Both a model to start from [^\n]+; give one of them\.$"):
+            initialize(network_of(card), card, tmp_path, "weights.pth")
+
+
+class TestTraining:
+    @pytest.mark.filterwarnings("ignore")
+    def test_it_starts_from_the_model(self, tmp_path):
+        pytest.importorskip("lightning")
+        from AttentionSegLib.training.trainer import train
+
+        folder, given = saved(tmp_path)
+        recipe = make_recipe(tmp_path, {"network": UNET}, learning_rate=1e-12)
+        cases = find_cases(tmp_path / "images", tmp_path / "labels", write_cases(tmp_path))
+        trained = train(recipe, recipe.draft_card(), cases, tmp_path / "work", "cpu", start_from=folder)
+        torch.testing.assert_close(trained.network.encoder[0][0].weight, given.encoder[0][0].weight, rtol=1e-3, atol=1e-5)
+        assert trained.notes[0].startswith("Started from boxes 1.0.0: ")

@@ -1,0 +1,225 @@
+"""However a training is interrupted, what it has done is kept, and it goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.training.cases import find_cases
+from AttentionSegLib.training.recipe import Recipe
+from tiny_training import make_document, write_case, write_cases, write_recipe
+
+pytest.importorskip("lightning")
+from AttentionSegLib.training.callbacks import AtomicCheckpoints
+from AttentionSegLib.training.trainer import Trained, train
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+HERE = Path(__file__).parent
+# Dropout, because its random numbers too must go on where they were.
+NETWORK = {"name": "attention-unet", "arguments": {"spatial_dims": 3, "channels": [4, 8], "norm": "instance", "dropout": 0.2}}
+EPOCHS, STEPS = 3, 4
+
+
+class Folder:
+    """A folder with a recipe of 3 epochs, 4 steps each, and its cases."""
+
+    def __init__(self, path: Path, **settings) -> None:
+        self.path = path
+        self.split = write_cases(path)
+        self.write({"epochs": EPOCHS, "steps_per_epoch": STEPS, "validate_every": 2, **settings})
+
+    def write(self, settings: dict) -> None:
+        write_recipe(self.path, make_document({"network": NETWORK}, **settings))
+
+    def train(self, work: str = "work", **arguments) -> Trained:
+        recipe = Recipe.load(self.path / "recipe.json")
+        cases = find_cases(self.path / "images", self.path / "labels", self.split)
+        return train(recipe, recipe.draft_card(), cases, self.path / work, **{"device": "cpu", **arguments})
+
+    def last(self, work: str = "work") -> dict:
+        return torch.load(self.path / work / "last.ckpt", weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> tuple[Folder, Trained]:
+    folder = Folder(tmp_path_factory.mktemp("unbroken"))
+    return folder, folder.train()
+
+
+def after_step(number: int, error: BaseException):
+    """A listener that raises after so many steps."""
+    left = number
+
+    def on_progress(_done, stage, _seconds):
+        nonlocal left
+        left -= stage.startswith("epoch")
+        if left == 0:
+            raise error
+
+    return on_progress
+
+
+def assert_same(trained: Trained, expected: Trained) -> None:
+    assert (trained.epoch, trained.dice) == (expected.epoch, pytest.approx(expected.dice, abs=1e-6))
+    for name, value in expected.network.state_dict().items():
+        torch.testing.assert_close(trained.network.state_dict()[name], value, rtol=0, atol=1e-6)
+
+
+class TestKill:
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+    @pytest.mark.parametrize(
+        ("step", "minutes", "kept"),
+        [(6, 0, 5), (6, 60, 4)],
+        ids=["in the middle of an epoch, with a checkpoint there", "in the middle of an epoch, with one before it"],
+    )
+    def test_the_rest_is_as_if_it_had_not_been_killed(self, unbroken, step, minutes, kept):
+        folder, expected = unbroken
+        work = f"killed-{step}-{minutes}"
+        command = [sys.executable, str(HERE / "killed_training.py"), str(folder.path), str(folder.path / work), str(step), str(minutes)]
+        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+        assert folder.last(work)["global_step"] == kept
+        steps: list[float] = []
+        resumed = folder.train(work, on_progress=lambda done, stage, _: steps.append(done) if stage.startswith("epoch") else None)
+        assert len(steps) == EPOCHS * STEPS - kept
+        assert steps[-1] == 1
+        assert_same(resumed, expected)
+        here, there = folder.last(work), folder.last()
+        assert (here["epoch"], here["global_step"]) == (there["epoch"], there["global_step"]) == (EPOCHS - 1, EPOCHS * STEPS)
+        for name, value in there["state_dict"].items():
+            torch.testing.assert_close(here["state_dict"][name], value, rtol=0, atol=1e-6)
+
+    def test_a_training_that_has_ended_is_not_repeated(self, unbroken):
+        folder, expected = unbroken
+        steps: list[str] = []
+        again = folder.train(on_progress=lambda _done, stage, _seconds: steps.append(stage))
+        assert not any(stage.startswith("epoch") for stage in steps)
+        assert_same(again, expected)
+
+    def test_processes_that_make_patches_change_nothing(self, unbroken, monkeypatch):
+        folder, expected = unbroken
+        monkeypatch.setenv("ATTENTIONSEG_WORKERS", "2")
+        assert_same(folder.train("workers"), expected)
+
+    def test_more_epochs_go_on_from_there(self, tmp_path):
+        folder = Folder(tmp_path, epochs=1)
+        folder.train()
+        folder.write({"epochs": 2, "steps_per_epoch": STEPS, "validate_every": 2})
+        folder.train()
+        assert folder.last()["global_step"] == 2 * STEPS
+
+
+class TestCheckpoint:
+    def test_a_full_disk_leaves_the_one_before(self, tmp_path):
+        resource = pytest.importorskip("resource")
+        path = tmp_path / "last.ckpt"
+        AtomicCheckpoints().save_checkpoint({"step": 1}, path)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+        try:
+            with pytest.raises(InputError, match=r"^[^\n]+last\.ckpt cannot be written \(File too large\); [^\n]+\.$"):
+                AtomicCheckpoints().save_checkpoint({"step": torch.zeros(100_000)}, path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert AtomicCheckpoints().load_checkpoint(path) == {"step": 1}
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_damaged_one_is_said_to_be(self, unbroken, tmp_path):
+        folder = Folder(tmp_path)
+        (tmp_path / "work").mkdir()
+        (tmp_path / "work" / "last.ckpt").write_bytes((unbroken[0].path / "work" / "last.ckpt").read_bytes()[:5000])
+        with pytest.raises(InputError, match=r"^The checkpoint [^\n]+last\.ckpt cannot be read [^\n]+; remove it [^\n]+\.$"):
+            folder.train()
+
+    @pytest.mark.parametrize(("name", "value"), [("learning_rate", 0.02), ("batch_size", 2), ("patch_size", [16, 16, 8])])
+    def test_a_training_with_other_settings_is_not_mixed_in(self, unbroken, tmp_path, name, value):
+        folder = Folder(tmp_path, **{name: value})
+        (tmp_path / "work").mkdir()
+        (tmp_path / "work" / "last.ckpt").write_bytes((unbroken[0].path / "work" / "last.ckpt").read_bytes())
+        with pytest.raises(InputError, match=rf"^The work folder [^\n]+ holds a training with another {name}; [^\n]+\.$"):
+            folder.train()
+
+
+class TestWishToStop:
+    def test_it_stops_after_the_step_and_goes_on_from_there(self, unbroken, tmp_path):
+        folder, expected = unbroken
+        asked = []
+
+        def cancel() -> bool:
+            asked.append(True)
+            # Three cases, then a step each time.
+            return len(asked) == 3 + 7
+
+        with pytest.raises(Cancelled, match=r"^The training was cancelled; [^\n]+\.$"):
+            folder.train("cancelled", cancel=cancel)
+        assert folder.last("cancelled")["global_step"] == 6
+        assert_same(folder.train("cancelled"), expected)
+
+    def test_while_cases_are_prepared(self, tmp_path):
+        with pytest.raises(Cancelled):
+            Folder(tmp_path).train(cancel=lambda: True)
+
+    def test_while_it_validates(self, tmp_path):
+        validating = []
+        folder = Folder(tmp_path, epochs=1)
+        # Three cases and four steps come before the first case of the validation.
+        with pytest.raises(Cancelled):
+            folder.train(cancel=lambda: validating.append(True) or len(validating) > 3 + STEPS)
+        assert len(validating) == 3 + STEPS + 1
+
+    def test_ctrl_c(self, unbroken):
+        folder, expected = unbroken
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            folder.train("interrupted", on_progress=after_step(6, KeyboardInterrupt()))
+        assert signal.getsignal(signal.SIGINT) is before
+        assert_same(folder.train("interrupted"), expected)
+
+
+class TestEarlyEnd:
+    def test_it_ends_when_the_validation_gets_no_better(self, tmp_path):
+        folder = Folder(tmp_path, epochs=20, validate_every=2, patience=3, learning_rate=1e-12)
+        trained = folder.train()
+        # The validation of the second epoch was the best; 3 epochs later is between two validations.
+        assert (trained.epoch, folder.last()["global_step"]) == (2, 6 * STEPS)
+        again = folder.train()
+        assert (again.epoch, folder.last()["global_step"]) == (2, 6 * STEPS)
+
+    def test_more_patience_lets_it_go_on(self, tmp_path):
+        folder = Folder(tmp_path, epochs=20, validate_every=1, patience=1, steps_per_epoch=1, learning_rate=1e-12)
+        folder.train()
+        folder.write({"epochs": 20, "validate_every": 1, "patience": 3, "steps_per_epoch": 1, "learning_rate": 1e-12})
+        folder.train()
+        assert folder.last()["global_step"] == 4
+
+
+class TestFailures:
+    def test_a_loss_that_is_no_number(self, tmp_path):
+        with pytest.raises(InputError, match=r"^The loss became (nan|inf) in epoch 1, step 2; lower the learning rate \(1e\+30\) [^\n]+\.$"):
+            Folder(tmp_path, learning_rate=1e30).train()
+
+    def test_a_full_disk(self, tmp_path):
+        with pytest.raises(InputError, match=r"^The disk of [^\n]+ is full; make room [^\n]+\.$"):
+            Folder(tmp_path).train(on_progress=after_step(1, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+
+    def test_another_fault_of_the_disk_is_not_called_full(self, tmp_path):
+        with pytest.raises(OSError, match="Input/output error"):
+            Folder(tmp_path).train(on_progress=after_step(1, OSError(errno.EIO, os.strerror(errno.EIO))))
+
+    def test_too_little_memory(self, tmp_path):
+        said = r"^cpu ran out of memory with batches of 1 patches of 16 x 16 x 16 voxels; lower batch_size or patch_size [^\n]+\.$"
+        with pytest.raises(InputError, match=said):
+            Folder(tmp_path).train(on_progress=after_step(1, torch.cuda.OutOfMemoryError("CUDA out of memory.")))
+
+    def test_label_maps_without_labels(self, tmp_path):
+        folder = Folder(tmp_path)
+        image, labels = torch.rand(18, 17, 16).numpy(), torch.zeros(18, 17, 16, dtype=torch.uint8).numpy()
+        write_case(tmp_path, "case_3", image, labels)
+        with pytest.raises(InputError, match=r"^None of the cases of the role 'val' has a voxel of a label; [^\n]+\.$"):
+            folder.train()
