@@ -24,8 +24,8 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # Large enough for the device to show its speed; small enough on the CPU for one product to get through while other programs wait their turn.
 MATRIX = {"cpu": 384, "gpu": 4096}
 MEASURED_SECONDS = 0.3
-# Of the rate of matrix products, what a training step reaches. For GPUs a guess; measured on a CPU: 0.18 with 8 channels at the finest level, 0.33 with
-# 16, 0.46 with 32.
+# Of the rate of matrix products, what a training step reaches. On a CPU: 0.18 with 8 channels at the finest level, 0.33 with 16 and 0.46 with
+# 32. For GPUs a guess.
 EFFICIENCY = {"cpu": 0.15, "gpu": 0.1}
 # Of the memory there is. On the CPU the system and the prepared scans want theirs.
 MEMORY_SHARE = {"cpu": 0.4, "gpu": 0.8}
