@@ -218,7 +218,7 @@ class TestBadPlace:
         def full(*_arguments, **_more):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("AttentionSegLib.batch.case.tempfile.mkdtemp", full)
+        monkeypatch.setattr("AttentionSegLib.files.results.tempfile.mkdtemp", full)
         assert segment(scan, "--model", "tiny-unet", "--output", output) == 1
         assert "No space left on device" in capfd.readouterr().err.splitlines()[-1]
         assert not output.exists()

@@ -102,6 +102,8 @@ class TestKill:
         assert not any(stage.startswith("epoch") for stage in steps)
         assert_same(again, expected)
 
+    # Forking a process that has run thousands of other tests, with all their threads, can kill it.
+    @pytest.mark.slow
     def test_processes_that_make_patches_change_nothing(self, unbroken, monkeypatch):
         folder, expected = unbroken
         monkeypatch.setenv("ATTENTIONSEG_WORKERS", "2")
