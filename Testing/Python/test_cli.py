@@ -278,7 +278,7 @@ class TestModels:
 
 
 def package_parent() -> str:
-    return str(Path(cli.__file__).parents[1])
+    return str(Path(cli.__file__).parents[2])
 
 
 def test_a_bad_scan_is_told_before_torch_is_imported(tmp_path, models):

@@ -18,9 +18,9 @@ import numpy as np
 import SimpleITK
 import torch
 from AttentionSegLib.cli import main as attentionseg
+from AttentionSegLib.datasets.cases import Case, find_cases
 from AttentionSegLib.files import write_text
 from AttentionSegLib.models import Card, find_model
-from AttentionSegLib.training.cases import Case, find_cases
 from monai.metrics import compute_dice
 
 RESAMPLES = 10_000

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..datasets.cases import MOST_NAMED, Case, check_folders, find_cases, pair_scans
 from ..errors import InputError
 from ..image import Image
 from ..inference.checks import check_input
 from ..models import Card
-from ..training.cases import MOST_NAMED, Case, check_folders, find_cases, pair_scans
 
 
 def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | None) -> list[Case]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..datasets.cases import Case, as_text, read_labelled
 from ..errors import InputError
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
-from ..training.cases import Case, as_text, read_labelled
 from .cases import check_labelled, labelled_cases
 from .definitions import MEAN, METRICS
 from .progress import EvaluationProgress

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..datasets.cases import find_cases
 from ..errors import InputError
 from ..models import save_model
-from .cases import find_cases
 from .recipe import Recipe
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..datasets.cases import ROLES, Case
 from ..errors import InputError
 from ..models import Card
-from .cases import ROLES, Case
 from .preparation import IGNORED
 from .recipe import Recipe
 

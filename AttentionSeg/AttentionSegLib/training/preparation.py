@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..datasets.cases import Case, read_labelled
 from ..errors import InputError
 from ..image import Image
 from ..inference.checks import check_input
 from ..inference.preprocessing import prepare, working_grid
 from ..inference.resampling import sample, voxel_map
 from ..models import Card
-from .cases import Case, read_labelled
 
 # Stands in prepared label maps for voxels that do not count.
 IGNORED = 255

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ..datasets.cases import ROLES, Case
 from ..errors import InputError
 from ..models import Card
 from ..models.card import with_weights
-from .cases import ROLES, Case
 
 SCHEDULES = ("cosine", "polynomial")
 AUGMENTATIONS = ("light", "default", "strong")

@@ -22,6 +22,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..datasets.cases import ROLES, Case
 from ..errors import Cancelled, InputError
 from ..files import check_output_folder
 from ..inference.progress import Cancel, OnProgress
@@ -29,7 +30,6 @@ from ..inference.sliding_window import out_of_memory
 from ..models import Card
 from ..networks import build_network
 from .callbacks import AtomicCheckpoints, Checkpoints, Patience, Report
-from .cases import ROLES, Case
 from .checks import check_recipe, check_same, lasting_settings
 from .dataset import CaseSampler, PatchDataset, StepSampler
 from .hardware import chosen_devices, lightning_arguments, loader_arguments

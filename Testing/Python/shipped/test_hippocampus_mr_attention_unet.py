@@ -10,12 +10,12 @@ import pytest
 pytest.importorskip("nilearn", reason="nilearn, which carries the MNI152 head, is not installed")
 
 from AttentionSegLib.cli import main
+from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.files import read_image
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.models import find_model
 from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure
-from AttentionSegLib.training.cases import find_cases
 from hippocampus_regions import mni152_head, regions_in_template
 
 MODEL = "hippocampus-mr-attention-unet"

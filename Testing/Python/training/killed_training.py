@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "AttentionSeg"))
 
 
 def main() -> None:
+    from AttentionSegLib.datasets.cases import find_cases
     from AttentionSegLib.training import callbacks
-    from AttentionSegLib.training.cases import find_cases
     from AttentionSegLib.training.recipe import Recipe
     from AttentionSegLib.training.trainer import train
 

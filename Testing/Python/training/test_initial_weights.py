@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import save_model
 from AttentionSegLib.networks import build_network
-from AttentionSegLib.training.cases import find_cases
 from AttentionSegLib.training.initial_weights import initialize, take_weights
 from tiny_training import make_card, make_document, make_labels, make_recipe, write_cases
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.errors import Cancelled, InputError
-from AttentionSegLib.training.cases import find_cases
 from AttentionSegLib.training.recipe import Recipe
 from tiny_training import make_document, write_case, write_cases, write_recipe
 

@@ -9,8 +9,8 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from AttentionSegLib.datasets.cases import Case
 from AttentionSegLib.errors import InputError
-from AttentionSegLib.training.cases import Case
 from AttentionSegLib.training.preparation import IGNORED, VOXELS_PER_LABEL, prepare_case, prepare_cases
 from tiny_training import make_card, make_labels, make_volumes, write_case, written_case
 

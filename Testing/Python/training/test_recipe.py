@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.networks import build_network
-from AttentionSegLib.training.cases import find_cases
 from AttentionSegLib.training.recipe import Recipe
 from tiny_training import make_document, write_cases, write_recipe
 

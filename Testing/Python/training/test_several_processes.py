@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.files import read_image
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.models import Model
 from AttentionSegLib.networks import build_network
-from AttentionSegLib.training.cases import find_cases
 from tiny_training import make_card, make_document, make_volumes, write_case, write_cases, write_recipe, write_split
 
 pytest.importorskip("lightning")

@@ -9,8 +9,8 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from AttentionSegLib.datasets.cases import Case
 from AttentionSegLib.models import Card
-from AttentionSegLib.training.cases import Case
 from AttentionSegLib.training.recipe import Recipe
 from builders import make_card_document
 

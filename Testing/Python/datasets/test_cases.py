@@ -10,11 +10,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from AttentionSegLib.datasets.case_set import CaseSet, folder_cases
+from AttentionSegLib.datasets.cases import Case, find_cases, pair_scans, read_labelled
+from AttentionSegLib.datasets.dataset_json import dataset_cases
+from AttentionSegLib.datasets.validation_split import draw_validation, subject_of
 from AttentionSegLib.errors import InputError
-from AttentionSegLib.training.case_set import CaseSet, folder_cases
-from AttentionSegLib.training.cases import Case, find_cases, pair_scans, read_labelled
-from AttentionSegLib.training.dataset_json import dataset_cases
-from AttentionSegLib.training.validation_split import draw_validation, subject_of
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -7,8 +7,8 @@ from math import ceil, prod
 
 import numpy as np
 
+from ..datasets.case_statistics import CaseStatistics
 from ..inference.checks import REGION_ITSELF
-from .case_statistics import CaseStatistics
 
 # A crop around a structure: no side is longer, and the labels take so much of it along each axis on average.
 LONGEST_CROP_MM = 150.0

@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.case_statistics import CaseStatistics
+from ..datasets.cases import named
+from ..datasets.survey import Survey
 from ..errors import InputError
 from ..files import write_text
 from ..models import Card
 from ..models.card import with_weights
 from .budget import Budget
-from .case_statistics import CaseStatistics
-from .cases import named
-from .plan_grid import coarser_spacing, field_voxels, larger_than_region, median_extent, median_spacing, region_size
-from .plan_inputs import plan_inputs
-from .plan_labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
-from .plan_network import BATCH, STEPS_WANTED, NetworkPlan, plan_network
-from .survey import Survey
+from .grid import coarser_spacing, field_voxels, larger_than_region, median_extent, median_spacing, region_size
+from .inputs import plan_inputs
+from .labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
+from .network import BATCH, STEPS_WANTED, NetworkPlan, plan_network
 
 ORIENTATION = "RAS"
 MOST_STEPS = 25_000

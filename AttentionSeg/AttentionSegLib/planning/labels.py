@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .case_statistics import CaseStatistics
-from .plan_grid import label_volumes
-from .sides import left_right_pairs, side_of
+from ..datasets.case_statistics import CaseStatistics
+from ..datasets.sides import left_right_pairs, side_of
+from .grid import label_volumes
 
 # As far apart as 20 colors get for most eyes.
 COLORS = (

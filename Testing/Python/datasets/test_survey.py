@@ -9,9 +9,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from AttentionSegLib.datasets.case_set import folder_cases
+from AttentionSegLib.datasets.survey import Survey, make_survey, write_survey
 from AttentionSegLib.errors import Cancelled, InputError
-from AttentionSegLib.training.case_set import folder_cases
-from AttentionSegLib.training.survey import Survey, make_survey, write_survey
 from poses import AXES, affine_around
 
 SHAPE = (12, 14, 16)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from .budget import Budget, NetworkCost, network_cost
-from .plan_grid import largest_patch
+from .grid import largest_patch
 
 # Optimizer steps below which little is learned: the patch is chosen so that there is time for them.
 STEPS_WANTED = 2500

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .survey import Survey
+from ..datasets.survey import Survey
 
 # Percentiles beyond which intensities are cut off (Isensee et al. 2021).
 PERCENTILES = [0.5, 99.5]

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from AttentionSegLib.datasets.case_statistics import CaseStatistics, IntensityStatistics, LabelStatistics
+from AttentionSegLib.datasets.sides import left_right_pairs, side_of
+from AttentionSegLib.datasets.survey import Foreground, Survey
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import Card
 from AttentionSegLib.networks import build_network
-from AttentionSegLib.training.budget import Budget, network_cost
-from AttentionSegLib.training.case_statistics import CaseStatistics, IntensityStatistics, LabelStatistics
-from AttentionSegLib.training.plan import make_plan, write_plan
-from AttentionSegLib.training.plan_grid import coarser_spacing, median_spacing, region_size
-from AttentionSegLib.training.plan_inputs import plan_inputs
-from AttentionSegLib.training.plan_labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
+from AttentionSegLib.planning.budget import Budget, network_cost
+from AttentionSegLib.planning.grid import coarser_spacing, median_spacing, region_size
+from AttentionSegLib.planning.inputs import plan_inputs
+from AttentionSegLib.planning.labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
+from AttentionSegLib.planning.plan import make_plan, write_plan
 from AttentionSegLib.training.recipe import Recipe
-from AttentionSegLib.training.sides import left_right_pairs, side_of
-from AttentionSegLib.training.survey import Foreground, Survey
 from builders import make_card_document
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -401,8 +401,8 @@ class TestRealData:
     """What a person expects of data that people know."""
 
     def plan(self, folder, names=None):
-        from AttentionSegLib.training import survey
-        from AttentionSegLib.training.case_set import folder_cases
+        from AttentionSegLib.datasets import survey
+        from AttentionSegLib.datasets.case_set import folder_cases
 
         case_set = folder_cases(folder / "images", folder / "labels", folder / "split.csv", names)
         few = {role: cases[: 6 if role == "train" else 1] for role, cases in case_set.roles.items()}

@@ -1,0 +1,60 @@
+"""`attentionseg segment`: one scan."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from .. import RESEARCH_ONLY
+from ..terminal import ProgressDisplay
+
+if TYPE_CHECKING:
+    from ..batch import CaseResult
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    segment = commands.add_parser("segment", help="segment a scan", description=f"Segment a scan. {RESEARCH_ONLY}")
+    segment.add_argument("inputs", nargs="+", metavar="INPUT", help="NIfTI, NRRD, MHA or MHD file, or DICOM folder; one per input of the model")
+    segment.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
+    segment.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
+    segment.add_argument("--region", metavar="R,A,S,W,H,D", help="box around the structure: center and size in mm, RAS")
+    segment.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
+    segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    segment.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
+    segment.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
+    segment.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..batch import read_case, write_case
+    from ..models import Card, find_model
+    from ..models.card import CARD_NAME
+    from ..region import Region
+
+    region = None if options.region is None else Region.parse(options.region)
+    attention = {"all": True, "none": False}.get(options.attention, [name.strip() for name in options.attention.split(",")])
+    folder = find_model(options.model)
+    image = read_case(Card.load(folder / CARD_NAME), options.inputs, region)
+
+    # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
+    from ..inference import Predictor
+
+    predictor = Predictor(folder, options.device, options.backend)
+    with ProgressDisplay(sys.stderr) as show:
+        result = write_case(predictor, image, options.inputs, options.output, region, attention, options.format, show)
+    _print_result(result)
+    return 0
+
+
+def _print_result(result: CaseResult) -> None:
+    from ..reporting import measure
+
+    prediction = result.prediction
+    for measurement in measure(prediction):
+        print(f"{measurement.name:<28} {measurement.milliliters:9.2f} mL  {measurement.voxels:>9} voxels")
+    for note in prediction.notes:
+        print(f"Note: {note}")
+    print(f"{prediction.card.title} {prediction.card.version} on {prediction.computed_on}, {sum(prediction.seconds.values()):.1f} s. {RESEARCH_ONLY}")
+    for path in result.files:
+        print(path)
