@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import TextIO
 
 LINES = 10
+# Seconds, or minutes, from which on the next unit is easier to read.
+LONG = 100
 
 
 class ProgressDisplay:
@@ -33,7 +35,7 @@ class ProgressDisplay:
             self._bar.close()
 
     def __call__(self, fraction: float, stage: str, seconds_left: float | None) -> None:
-        left = "" if seconds_left is None or fraction >= 1 else f", {seconds_left:.0f} s left"
+        left = "" if seconds_left is None or fraction >= 1 else f", {_duration(seconds_left)} left"
         if self._bar is not None:
             new_stage = stage != self._last[0]
             self._last = (stage, -1)
@@ -47,3 +49,9 @@ class ProgressDisplay:
         if (stage, tenth) != self._last:
             self._last = (stage, tenth)
             print(f"{stage}: {fraction:.0%}{left}", file=self._stream, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < LONG:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 60 * LONG else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""The command line: `attentionseg segment | evaluate | models`, a file for each command."""
+"""The command line: `attentionseg segment | evaluate | train | models`, a file for each command."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from .. import RESEARCH_ONLY, __version__
 from ..errors import InputError
-from . import evaluate, models, segment
+from . import evaluate, models, segment, train
 
-COMMANDS = (segment, evaluate, models)
+COMMANDS = (segment, evaluate, train, models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -52,13 +52,7 @@ class Data:
 
 def page(scores: Scores, compared: Scores | None, data: Data, pictures: Sequence[Picture]) -> str:
     """The page as HTML: models and data, means, differences, how the cases spread, and the pictures of the worst cases."""
-    card = scores.card
-    parts = [f"<h1>{escape(card.title)}: evaluation</h1>", f'<p class="research">{RESEARCH_ONLY}</p>', _facts(scores, compared, data)]
-    parts += ["<h2>Mean over the cases</h2>", _means(scores.summary())]
-    interval = (
-        f"In parentheses: 95 % interval of the mean, by {RESAMPLES:,} bootstrap resamples of the cases. n: cases in the mean, where not all are."
-    )
-    parts.append(f'<p class="note">{interval} Last line: mean of the labels of each case, then over the cases. {EMPTY_RULE}</p>')
+    parts = [_facts(scores, compared, data), *means(scores)]
     if compared is not None:
         parts += _comparison(scores, compared)
     parts.append("<h2>Cases</h2>")
@@ -67,12 +61,32 @@ def page(scores: Scores, compared: Scores | None, data: Data, pictures: Sequence
     )
     for column, metric in enumerate(METRICS):
         parts += [f"<h3>{escape(metric.title)}</h3>", strip_plot(scores, metric, column)]
-    parts += _worst(card, pictures)
+    parts += worst_cases(scores.card, pictures)
     parts.append("<h2>Definitions</h2><table>")
     parts += [f"<tr><th>{escape(metric.title)}</th><td>{escape(metric.meaning)}</td></tr>" for metric in METRICS]
     parts.append(f"</table><p class='note'>On the grid of each scan with its voxel spacing, by MONAI {version('monai')}.</p>")
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(card.id)}: evaluation</title>'
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
+    return document(f"{scores.card.title}: evaluation", parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """Parts of a page as a whole one, with a title and what the software is for."""
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{STYLE}</style>'
+    body = "\n".join([f"<h1>{escape(title)}</h1>", f'<p class="research">{RESEARCH_ONLY}</p>', *parts])
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> str:
+    """A table of names and what stands for each, which is HTML."""
+    return "<table>" + "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows) + "</table>"
+
+
+def means(scores: Scores) -> list[str]:
+    """The table of the means over the cases, and what its numbers are."""
+    interval = (
+        f"In parentheses: 95 % interval of the mean, by {RESAMPLES:,} bootstrap resamples of the cases. n: cases in the mean, where not all are."
+    )
+    note = f'<p class="note">{interval} Last line: mean of the labels of each case, then over the cases. {EMPTY_RULE}</p>'
+    return ["<h2>Mean over the cases</h2>", _means(scores.summary()), note]
 
 
 def _facts(scores: Scores, compared: Scores | None, data: Data) -> str:
@@ -85,7 +99,7 @@ def _facts(scores: Scores, compared: Scores | None, data: Data) -> str:
         ("Reference labels", f"<code>{escape(data.labels)}</code>"),
         ("Made", f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, AttentionSeg {__version__}"),
     ]
-    return "<table>" + "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows) + "</table>"
+    return facts(rows)
 
 
 def _named(card: Card) -> str:
@@ -133,7 +147,8 @@ def _comparison(scores: Scores, compared: Scores) -> list[str]:
     ]
 
 
-def _worst(card: Card, pictures: Sequence[Picture]) -> list[str]:
+def worst_cases(card: Card, pictures: Sequence[Picture]) -> list[str]:
+    """The pictures, the Dice of each label above them."""
     note = (
         "Solid, in the color of the label: prediction. Dashed white: reference. "
         "The planes go through where they differ; the patient's right is on the left."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,7 @@ def evaluate(
     _check_cards(cards)
     cases = labelled_cases(Path(images), Path(labels), None if split is None else Path(split), role)
     with results_folder(output) as folder:
-        _check_drawing()
+        check_drawing()
         # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
         from ..inference import Predictor
 
@@ -96,7 +96,7 @@ def evaluate(
         for case in cases:
             progress.next_check()
             check_labelled(*read_labelled(case), cards)
-        scores, pictures = _measure(predictors, cases, progress)
+        scores, pictures = measure_cases(predictors, cases, progress)
         named = (None if path is None else as_text(path) for path in (images, labels, split))
         compared = scores[1] if compare is not None else None
         files = write_results(folder, scores[0], compared, pictures, *named, role)
@@ -119,7 +119,8 @@ def _check_cards(cards: Sequence[Card]) -> None:
         raise InputError(msg)
 
 
-def _check_drawing() -> None:
+def check_drawing() -> None:
+    """Raise InputError unless the pictures of a report can be drawn."""
     try:
         from ..reporting import sheet  # noqa: F401
     except ModuleNotFoundError as error:
@@ -127,8 +128,20 @@ def _check_drawing() -> None:
         raise InputError(msg) from error
 
 
-def _measure(predictors: Sequence[Predictor], cases: Sequence[Case], progress: EvaluationProgress) -> tuple[list[Scores], list[Picture]]:
-    """The scores of each model, and pictures of the cases that the first did worst on."""
+def measure_cases(
+    predictors: Sequence[Predictor], cases: Sequence[Case], progress: EvaluationProgress, ignored: int | None = None
+) -> tuple[list[Scores], list[Picture]]:
+    """Segment cases and measure.
+
+    Args:
+        predictors: of one or more models with the same labels.
+        cases: that were checked.
+        progress: told before each prediction.
+        ignored: value of voxels in the label maps that nobody has judged; they are left out.
+
+    Returns:
+        The scores of each model, and pictures of the cases that the first did worst on.
+    """
     from .metrics import case_metrics
 
     cards = [predictor.model.card for predictor in predictors]
@@ -137,14 +150,22 @@ def _measure(predictors: Sequence[Predictor], cases: Sequence[Case], progress: E
     worst: list[Picture] = []
     for n, case in enumerate(cases):
         image, reference = read_labelled(case)
+        judged = reference.voxels != ignored
+        reference = _where(reference, judged)
         for m, predictor in enumerate(predictors):
             progress.next_prediction()
             prediction = predictor(image, attention=False, on_progress=progress.within_prediction, cancel=progress.cancel)
+            prediction = replace(prediction, labels=_where(prediction.labels, judged))
             values[m, n] = case_metrics(prediction.labels, reference, numbers)
             if m == 0:
                 worst = _with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
     names = tuple(case.id for case in cases)
     return [Scores(card, names, found) for card, found in zip(cards, values)], worst
+
+
+def _where(labels: Image, judged: np.ndarray) -> Image:
+    """Without labels elsewhere."""
+    return labels if judged.all() else replace(labels, voxels=labels.voxels * judged)
 
 
 def _with_case(worst: list[Picture], case: str, dice: np.ndarray, image: Image, prediction: Prediction, reference: Image) -> list[Picture]:

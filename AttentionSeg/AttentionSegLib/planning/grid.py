@@ -10,6 +10,8 @@ import numpy as np
 from ..datasets.case_statistics import CaseStatistics
 from ..inference.checks import REGION_ITSELF
 
+# Of the working axes, in which all sizes here are told.
+ORIENTATION = "RAS"
 # A crop around a structure: no side is longer, and the labels take so much of it along each axis on average.
 LONGEST_CROP_MM = 150.0
 CROP_SHARE = 0.5

@@ -16,7 +16,7 @@ from .grid import largest_patch
 # Optimizer steps below which little is learned: the patch is chosen so that there is time for them.
 STEPS_WANTED = 2500
 BATCH = 2
-LARGEST_PATCH = 192**3
+LARGEST_PATCH, LEAST_PATCH = 192**3, 16**3
 # A patch of a whole scan should have as many voxels as one of so many along each axis; one of a crop should show all of it.
 USEFUL_PATCH = 32
 SMALLER = 0.95
@@ -91,7 +91,7 @@ def _with_largest_patch(
         cost = network_cost(name, channels, classes, arguments)
         smaller = patch
         while not _fits(cost, smaller, budget):
-            shrunk = largest_patch(field, spacing, SMALLER * prod(smaller), step)
+            shrunk = largest_patch(field, spacing, max(LEAST_PATCH, SMALLER * prod(smaller)), step)
             if shrunk == smaller:
                 break
             smaller = shrunk
@@ -136,7 +136,8 @@ def _strides(patch: Sequence[int], spacing: Sequence[float]) -> list[list[int]]:
             break
         strides.append(stride)
         size, mm = [n // by for n, by in zip(size, stride)], [s * by for s, by in zip(mm, stride)]
-    return strides
+    # A crop of a few voxels has two levels as well.
+    return strides or [[1, 1, 1]]
 
 
 def _guided_arguments(stem_stride: int, backbone: int, backbone_width: float, width: int) -> Arguments:

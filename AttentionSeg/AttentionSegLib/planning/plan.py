@@ -18,12 +18,13 @@ from ..files import write_text
 from ..models import Card
 from ..models.card import with_weights
 from .budget import Budget
-from .grid import coarser_spacing, field_voxels, larger_than_region, median_extent, median_spacing, region_size
+from .fine_tuning import RATE_SHARE, check_start, network_of
+from .grid import ORIENTATION, coarser_spacing, field_voxels, larger_than_region, median_extent, median_spacing, region_size
 from .inputs import plan_inputs
 from .labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
 from .network import BATCH, STEPS_WANTED, NetworkPlan, plan_network
 
-ORIENTATION = "RAS"
+LEARNING_RATE = 0.001
 MOST_STEPS = 25_000
 EPOCHS = 50
 LONGEST_EPOCH, SHORTEST_EPOCH = 250, 25
@@ -47,6 +48,7 @@ def make_plan(
     modality: str | None = None,
     region: bool | None = None,
     labels: Sequence[dict[str, Any]] | None = None,
+    start_from: Card | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Plan a training.
@@ -60,20 +62,27 @@ def make_plan(
         modality: of all channels (`CT`, `MR`, `PT`, `US`, `OT`); by names and intensities when left out.
         region: whether the model is for a region around a structure; by the size of the scans when left out.
         labels: entries of the card with names, colors and terms, such as a segmentation in Slicer has; drafted when left out.
+        start_from: model whose weights the training starts from; its network, grid and normalization are kept.
         seed: of weights, order and augmentation.
 
     Returns:
         The recipe: `card` in waiting, settings of the `training`, and `notes`, a sentence for each choice. It is meant to be read and changed.
 
     Raises:
-        InputError: if the network, the id, the modality or a label cannot be used.
+        InputError: if the network, the id, the modality, a label or the model to start from cannot be used.
     """
     entries = label_entries(survey.label_names) if labels is None else [dict(entry) for entry in labels]
     _check_labels(entries, survey)
     cases = survey.train
     inputs, notes = plan_inputs(survey, modality)
+    if start_from is not None:
+        check_start(start_from, network, len(inputs))
+        inputs, notes = start_from.raw["inputs"], []
     size = _region(survey, region, notes)
-    found, spacing = _grid_and_network(survey, network, size is not None, len(inputs), budget, notes)
+    if start_from is None:
+        found, spacing = _grid_and_network(survey, network, size is not None, len(inputs), budget, notes)
+    else:
+        found, spacing = network_of(start_from, len(entries) + 1, budget, notes)
     mirror_axes, mirror_swaps, mirroring = plan_mirroring(entries, cases, size is not None)
     weights, weighting = plan_weights(entries, cases)
     postprocessing, cleaning = plan_postprocessing(entries, cases)
@@ -108,7 +117,7 @@ def make_plan(
         "patch_size": list(found.patch),
         "batch_size": _batch(cases),
         **length,
-        "learning_rate": 0.001,
+        "learning_rate": LEARNING_RATE if start_from is None else RATE_SHARE * LEARNING_RATE,
         "schedule": "cosine",
         "weight_decay": 0.01,
         "average_decay": round(float(np.clip(1 - 10 / steps, 0.9, 0.999)), 4),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from .preparation import IGNORED
 from .recipe import Recipe
 
 # What may change when a training goes on.
-CHANGEABLE = {"card", "epochs", "validate_every", "patience"}
+CHANGEABLE = {"epochs", "validate_every", "patience"}
 
 
 def check_recipe(recipe: Recipe, card: Card, processes: int) -> None:
@@ -36,7 +35,7 @@ def check_recipe(recipe: Recipe, card: Card, processes: int) -> None:
 
 def lasting_settings(recipe: Recipe, card: Card, cases: dict[str, list[Case]]) -> dict[str, Any]:
     """What has to stay the same when a training goes on, in the types that JSON has."""
-    settings = {field.name: getattr(recipe, field.name) for field in fields(recipe) if field.name not in CHANGEABLE}
+    settings = {name: value for name, value in recipe.settings.items() if name not in CHANGEABLE}
     network = {"network": card.network, "network_arguments": card.network_arguments, "labels": len(card.labels)}
     grid = {"inputs": card.raw["inputs"], "spacing_mm": card.spacing, "orientation": card.orientation, "slices": card.slices}
     ids = {f"{role}_cases": [case.id for case in cases[role]] for role in ROLES}

@@ -43,6 +43,7 @@ class Recipe:
         augmentation: how much patches are changed at random: `light`, `default` or `strong`.
         validate_every: epochs from one validation to the next; the last epoch is always validated.
         patience: epochs without a better validation after which the training ends early; never when null.
+        notes: sentences of the plan; not among the settings in the file, but beside them.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -68,6 +69,7 @@ class Recipe:
     augmentation: str = "default"
     validate_every: int = 5
     patience: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         right = {
@@ -102,7 +104,7 @@ class Recipe:
         try:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
             settings = {name: _tuples(value) for name, value in document["training"].items()}
-            return cls(card=dict(document["card"]), **settings)
+            return cls(card=dict(document["card"]), **settings, notes=tuple(map(str, document.get("notes", ()))))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             msg = f"The recipe {path} cannot be used ({error!r}); start from one of those in {Path(__file__).parent / 'recipes'}."
             raise InputError(msg) from error
@@ -111,11 +113,15 @@ class Recipe:
         """The validated card, with placeholders for what only the finished weights tell."""
         return Card.from_document(with_weights(self.card, "0" * 64, 1), "the card of the recipe")
 
-    def finished_card(self, cases: dict[str, list[Case]]) -> dict[str, Any]:
-        """The card with how it was trained: settings and the ids of the cases. Weights are filled in when it is saved."""
-        settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "card"}
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the card and the notes."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("card", "notes")}
+
+    def finished_card(self, cases: dict[str, list[Case]], command: str) -> dict[str, Any]:
+        """The card with how it was trained: command, settings and the ids of the cases. Weights are filled in when it is saved."""
         ids = {f"{role}_cases": [case.id for case in cases[role]] for role in ROLES}
-        return {**self.card, "training": {**settings, **ids}}
+        return {**self.card, "training": {"command": command, **self.settings, **ids}}
 
 
 def _is_count(value: object) -> bool:

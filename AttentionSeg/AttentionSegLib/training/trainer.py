@@ -66,7 +66,6 @@ def train(
     cancel: Cancel | None = None,
     start_from: str | os.PathLike | None = None,
     pretrained: str | None = None,
-    progress_bar: bool = False,
 ) -> Trained:
     """Train, or go on from `work/last.ckpt` where a training was cut off, as if it had not been.
 
@@ -86,7 +85,6 @@ def train(
         cancel: asked before each case and each step; the training ends when it returns True, and goes on from there another time.
         start_from: model folder whose weights are taken where they fit (see `take_weights`); without effect on a training that goes on.
         pretrained: weights for the backbone of guided-attention, as of `networks.pretrained.load_pretrained`; likewise.
-        progress_bar: whether Lightning shows one.
 
     Raises:
         InputError: if recipe, card, device or a case cannot be used, the work folder cannot be written or holds a training of another kind, the loss
@@ -132,7 +130,7 @@ def train(
             log_every_n_steps=1,
             enable_checkpointing=False,
             enable_model_summary=False,
-            enable_progress_bar=progress_bar,
+            enable_progress_bar=False,
             use_distributed_sampler=False,
         )
         training = DataLoader(patches, batch_sampler=StepSampler(recipe.batch_size, steps, trainer), **loader_arguments(devices[0]))

@@ -139,7 +139,7 @@ class TestRecipe:
 
     def test_the_finished_card_tells_how_it_was_trained(self, tmp_path):
         cases = find_cases(tmp_path / "images", tmp_path / "labels", write_cases(tmp_path))
-        training = load(tmp_path, make_document(seed=11)).finished_card(cases)["training"]
+        training = load(tmp_path, make_document(seed=11)).finished_card(cases, "attentionseg train")["training"]
         assert training["seed"] == 11
         assert training["train_cases"] == ["case_1", "case_2"]
         assert training["val_cases"] == ["case_3"]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from AttentionSegLib.cli import main as attentionseg
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.models import load_model
-from AttentionSegLib.training import __main__ as command
 from tiny_training import make_document, make_volumes, write_cases, write_recipe
 
 pytest.importorskip("lightning")
@@ -35,12 +35,8 @@ def arguments(folder: Path, document: dict) -> list[str]:
     """The arguments of the command for the cases in `folder`."""
     options = {name: str(folder / name) for name in ("images", "labels", "work", "output")}
     split, recipe = write_cases(folder), write_recipe(folder, document)
-    return [str(recipe), "--split", str(split), "--device", "cpu", *(part for name, path in options.items() for part in (f"--{name}", path))]
-
-
-def run_command(monkeypatch, given: list[str]) -> int:
-    monkeypatch.setattr(sys, "argv", ["training", *given])
-    return command.main()
+    given = ["train", "--plan", str(recipe), "--split", str(split), "--device", "cpu"]
+    return [*given, *(part for name, path in options.items() for part in (f"--{name}", path))]
 
 
 def checkpoint(work: Path, name: str = "last") -> dict:
@@ -57,9 +53,7 @@ class TestCommand:
     @pytest.fixture(scope="class")
     def trained(self, tmp_path_factory) -> Path:
         folder = tmp_path_factory.mktemp("training")
-        with pytest.MonkeyPatch.context() as patch:
-            given = arguments(folder, long_document())
-            assert run_command(patch, given) == 0
+        assert attentionseg(arguments(folder, long_document())) == 0
         return folder
 
     def test_the_model_can_be_loaded_and_says_how_it_was_made(self, trained):
@@ -82,15 +76,15 @@ class TestCommand:
             torch.testing.assert_close(value, best[f"averaged.module.{name}"], rtol=2**-10, atol=2**-24)
         assert not torch.allclose(network["head.weight"], best["network.head.weight"], atol=1e-4)
 
-    def test_a_model_that_is_there_is_not_overwritten(self, trained, monkeypatch, capsys):
+    def test_a_model_that_is_there_is_not_overwritten(self, trained, capsys):
         before = (trained / "output" / "model.json").read_bytes()
-        assert run_command(monkeypatch, arguments(trained, make_document())) == 2
+        assert attentionseg(arguments(trained, make_document())) == 2
         assert "There is already something at" in capsys.readouterr().err
         assert (trained / "output" / "model.json").read_bytes() == before
 
-    def test_running_it_again_after_the_end_writes_the_same_model(self, trained, monkeypatch):
+    def test_running_it_again_after_the_end_writes_the_same_model(self, trained):
         given = [str(trained / "again") if text == str(trained / "output") else text for text in arguments(trained, long_document())]
-        assert run_command(monkeypatch, given) == 0
+        assert attentionseg(given) == 0
         for name in ("model.json", "weights.safetensors"):
             assert (trained / "again" / name).read_bytes() == (trained / "output" / name).read_bytes()
 
@@ -106,9 +100,9 @@ class TestCommand:
         ],
         ids=["recipe", "card", "network", "swaps", "ignored", "weights"],
     )
-    def test_what_is_wrong_is_said_in_one_line(self, tmp_path, monkeypatch, capsys, document, said):
-        assert run_command(monkeypatch, arguments(tmp_path, document)) == 2
-        error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training: ")]
+    def test_what_is_wrong_is_said_in_one_line(self, tmp_path, capsys, document, said):
+        assert attentionseg(arguments(tmp_path, document)) == 2
+        error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("attentionseg: ")]
         assert len(error) == 1
         assert said in error[0]
         assert not (tmp_path / "output").exists()
@@ -117,8 +111,8 @@ class TestCommand:
         monkeypatch.setitem(sys.modules, "lightning", None)
         for name in ("trainer", "module"):
             monkeypatch.delitem(sys.modules, f"AttentionSegLib.training.{name}")
-        assert run_command(monkeypatch, arguments(tmp_path, make_document())) == 2
-        assert "pip install 'lightning" in capsys.readouterr().err
+        assert attentionseg(arguments(tmp_path, make_document())) == 2
+        assert "pip install lightning" in capsys.readouterr().err
 
 
 class TestGuided:
@@ -126,8 +120,7 @@ class TestGuided:
     def trained(self, tmp_path_factory) -> Path:
         folder = tmp_path_factory.mktemp("guided")
         document = make_document(card={"network": {"name": "guided-attention", "arguments": GUIDED}}, class_weights=[0.5, 1, 1])
-        with pytest.MonkeyPatch.context() as patch:
-            assert run_command(patch, arguments(folder, document)) == 0
+        assert attentionseg(arguments(folder, document)) == 0
         return folder
 
     def test_the_model_can_be_loaded_and_used(self, trained):
@@ -154,8 +147,7 @@ class TestPictures:
         patch = [16, 16, 1]
         card = {"network": network, "slices": "axial", "patch_size": patch}
         settings = {"patch_size": patch, "batch_size": 8, "steps_per_epoch": 40, "foreground_share": 0.7, "augmentation": "light"}
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            assert run_command(monkeypatch, arguments(folder, make_document(card, **settings))) == 0
+        assert attentionseg(arguments(folder, make_document(card, **settings))) == 0
         return folder
 
     def test_it_learns_and_its_folder_holds_the_network_for_pictures(self, trained):

@@ -1,0 +1,89 @@
+"""What a training came to, as one page: how it went, how good the model is, and where it is worst."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from ..evaluation.page import document, facts, means, worst_cases
+from ..files import write_text
+
+if TYPE_CHECKING:
+    from ..evaluation import Scores
+    from ..evaluation.page import Picture
+    from ..models import Card
+    from .trainer import Trained
+
+INCHES = (9.2, 3.2)
+DARK, FAINT = "#1d2430", "#9aa4b2"
+
+
+def write_training_report(path: Path, work: Path, trained: Trained, scores: Scores, pictures: Sequence[Picture], notes: Sequence[str]) -> None:
+    """Write the page, completely or not at all.
+
+    Args:
+        path: where to.
+        work: folder of the training, which holds its log.
+        trained: what the training gave.
+        scores: of the model on the cases it was validated on.
+        pictures: of the cases it did worst on.
+        notes: sentences of the plan.
+    """
+    card = scores.card
+    settings = card.raw["training"]
+    rows = [
+        ("Model", f"<b>{escape(card.id)}</b> {escape(card.version)}<br><code>SHA-256 {escape(card.weights_sha256)}</code>"),
+        ("Made by", f"<code>{escape(settings['command'])}</code>"),
+        ("Cases", f"{len(settings['train_cases'])} to learn from, {len(settings['val_cases'])} to choose the epoch by and to measure on"),
+        ("Best epoch", f"{trained.epoch} of {settings['epochs']}: mean Dice {trained.dice:.3f} before post-processing"),
+    ]
+    parts = [facts(rows), "<h2>Learning curves</h2>", learning_curves(read_log(work), card, trained.epoch)]
+    parts.append("<p class='note'>Loss: mean over the patches of an epoch. Dice: of the validation cases, whole, by the averaged weights.</p>")
+    parts += means(scores)
+    parts.append("<p class='note'>The epoch was chosen on these cases, so that the numbers are a little better than on others.</p>")
+    parts += worst_cases(card, pictures)
+    parts += ["<h2>Plan</h2><ul>", *(f"<li>{escape(note)}</li>" for note in [*notes, *trained.notes]), "</ul>"]
+    write_text(path, document(f"{card.title}: training", parts))
+
+
+def read_log(work: Path) -> dict[int, dict[str, float]]:
+    """The numbers that a training has logged, by epoch from 1 and name; of what was done again after an interruption, the last."""
+    epochs: dict[int, dict[str, float]] = {}
+    for path in sorted((work / "log").glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])):
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                numbers = {name: float(value) for name, value in row.items() if value and name not in ("epoch", "step")}
+                if row.get("epoch"):
+                    epochs.setdefault(int(row["epoch"]) + 1, {}).update(numbers)
+    return epochs
+
+
+def learning_curves(epochs: dict[int, dict[str, float]], card: Card, best: int) -> str:
+    """The loss, and the Dice of each label in its color with their mean in bold, by epoch, as SVG; a line marks the best epoch."""
+    figure = Figure(INCHES, layout="constrained")
+    loss, dice = figure.subplots(1, 2)
+    curves = [(loss, "loss", DARK, 1.5, "")]
+    curves += [(dice, f"val_dice_{label.value}", [part / 255 for part in label.color], 1.5, label.name) for label in card.labels]
+    curves += [(dice, "val_dice", DARK, 2.5, "mean of the labels")]
+    for axes, name, color, width, title in curves:
+        points = [(epoch, numbers[name]) for epoch, numbers in sorted(epochs.items()) if math.isfinite(numbers.get(name, math.nan))]
+        axes.plot(*zip(*points) if points else ((), ()), color=color, linewidth=width, marker="o", markersize=width + 0.5, label=title)
+    for axes, title in ((loss, "Loss"), (dice, "Dice of the validation cases")):
+        axes.axvline(best, color=FAINT, linewidth=1, linestyle="--")
+        axes.set_title(title, fontsize=10, color=DARK)
+        axes.set_xlabel("epoch", color=DARK)
+        axes.grid(color="#e3e7ec")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    dice.legend(fontsize=8, frameon=False)
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]

@@ -1,0 +1,215 @@
+"""From labelled scans to a model ready to use: look, plan, train, measure, save."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..datasets.case_set import CaseSet
+from ..datasets.survey import make_survey, write_survey
+from ..errors import InputError
+from ..evaluation.definitions import MEAN
+from ..files import check_output_folder
+from ..models import Card, find_model
+from ..models.card import CARD_NAME
+from ..planning.plan import make_plan, write_plan
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from ..evaluation import Scores
+    from ..inference.progress import Cancel, OnProgress
+
+# What the stages take of the whole run, roughly: the survey, the training and the measurement each up to so much.
+SURVEYED, TRAINED = 0.02, 0.95
+BY_PYTHON = "AttentionSegLib.training.train_model"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What came out of a training.
+
+    Attributes:
+        folder: of the model.
+        report: page with learning curves, accuracy and the worst cases.
+        scores: on the cases to validate on.
+        epoch: whose weights were kept, counted from 1.
+        notes: sentences for the user: what is odd in the data, how the training was planned, and what it started from.
+    """
+
+    folder: Path
+    report: Path
+    scores: Scores
+    epoch: int
+    notes: tuple[str, ...]
+
+
+def train_model(
+    cases: CaseSet,
+    network: str | None,
+    output: str | os.PathLike,
+    *,
+    work: str | os.PathLike | None = None,
+    plan: str | os.PathLike | None = None,
+    device: str = "auto",
+    hours: float = 3.0,
+    start_from: str | os.PathLike | None = None,
+    pretrained: str | None = None,
+    command: str = BY_PYTHON,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+    **options: Any,
+) -> TrainedModel:
+    """Train a network on labelled scans, and make a model folder of it. Called again after an interruption, it goes on.
+
+        train_model(folder_cases("images", "labels"), "attention-unet", "my-model")
+
+    Without a plan it looks at all cases and plans by itself; survey, plan, checkpoints, logs and the report go to the work folder.
+
+    Args:
+        cases: see `folder_cases` and `dataset_cases`.
+        network: `attention-unet` or `guided-attention`; None with a plan.
+        output: model folder to write; its name becomes the id of the model. It must not be there yet.
+        work: folder for this training; `<output>-training` when left out.
+        plan: recipe to follow instead, such as an edited `plan.json` of another work folder.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`.
+        hours: that the training may take here, from which sizes and steps are planned.
+        start_from: id or folder of a model whose weights the training starts from; what depends on the labels starts anew.
+        pretrained: file or URL of weights for the backbone of guided-attention (see `networks.pretrained.load_pretrained`).
+        command: kept in the card, to tell how the model was made.
+        on_progress: called with (fraction 0..1, stage, seconds left or None).
+        cancel: asked between steps; the training ends when it returns True, and goes on from there another time.
+        options: further ones of `make_plan`: title, modality, region, labels, seed.
+
+    Raises:
+        InputError: if data, options or folders cannot be used (before the first step), the loss becomes NaN, or memory or disk run out.
+        Cancelled: if `cancel` said so.
+        KeyboardInterrupt: if the user pressed Ctrl+C.
+    """
+    output = Path(output)
+    if output.exists():
+        msg = f"There is already something at {output}; remove it or choose another folder for the model."
+        raise InputError(msg)
+    train = _import_train()
+    start = None if start_from is None else find_model(start_from)
+    folder = check_output_folder(output.with_name(f"{output.name}-training") if work is None else Path(work))
+    path = folder / "plan.json" if plan is None else Path(plan)
+    if plan is None and not path.exists():
+        stages = {"on_progress": _part(on_progress, 0, SURVEYED), "cancel": cancel}
+        plan_training(cases, network, output, folder, device=device, hours=hours, start_from=start, **stages, **options)
+    recipe = Recipe.load(path)
+    card = recipe.draft_card()
+    _check_plan(card, path, network, cases)
+
+    stages = {"on_progress": _part(on_progress, SURVEYED, TRAINED), "cancel": cancel}
+    trained = train(recipe, card, cases.roles, folder, device, **stages, start_from=start, pretrained=pretrained)
+
+    # These need torch, as the training does, and drawing.
+    from ..evaluation.progress import EvaluationProgress
+    from ..evaluation.run import measure_cases
+    from ..inference import Predictor
+    from ..models import load_model, save_model
+    from .report import write_training_report
+
+    document = recipe.finished_card(cases.roles, command)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        # Measured as it is stored, in half precision.
+        stored = Path(scratch) / "model"
+        save_model(stored, document, trained.network)
+        model = load_model(stored)
+    progress = EvaluationProgress(len(cases.roles["val"]), 1, _part(on_progress, TRAINED, 1), cancel)
+    predictor = Predictor(model, device.split(",")[0], "torch")
+    (scores,), pictures = measure_cases([predictor], cases.roles["val"], progress, recipe.ignored_label)
+    save_model(output, {**document, "accuracy": accuracy_entries(scores, document, command)}, trained.network)
+    report = folder / "report.html"
+    write_training_report(report, folder, trained, scores, pictures, recipe.notes)
+    progress.finish()
+    return TrainedModel(output, report, scores, trained.epoch, (*recipe.notes, *trained.notes))
+
+
+def plan_training(
+    cases: CaseSet,
+    network: str,
+    output: str | os.PathLike,
+    folder: Path,
+    *,
+    device: str = "auto",
+    hours: float = 3.0,
+    start_from: str | os.PathLike | None = None,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+    **options: Any,
+) -> Path:
+    """Look at all cases and write `survey.json` and `plan.json` into a folder; the path of the plan. Arguments and errors as of `train_model`."""
+    # torch takes seconds to import: only when there is something to plan.
+    from ..planning.budget import Budget
+
+    start = None if start_from is None else Card.load(find_model(start_from) / CARD_NAME)
+    model_id = _model_id(Path(output))
+    survey = make_survey(cases, on_progress, cancel)
+    plan = make_plan(survey, network, model_id, Budget.measure(device.split(",")[0], hours), start_from=start, **options)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_survey(survey, folder / "survey.json")
+    write_plan(plan, folder / "plan.json")
+    return folder / "plan.json"
+
+
+def accuracy_entries(scores: Scores, document: dict[str, Any], command: str) -> list[dict[str, Any]]:
+    """The entries `accuracy` of a card: the mean Dice of each label that a case has, and of the labels."""
+    data = f"{document['training_data'][0]['name']}, validation cases"
+    dice = {name: by_metric["dice"] for name, by_metric in scores.summary().items()}
+    return [
+        {
+            "data": data,
+            "label": "mean of the labels" if name == MEAN else name,
+            "metric": "Dice",
+            "value": round(numbers["mean"], 4),
+            "cases": numbers["n"],
+            "command": command,
+        }
+        for name, numbers in dice.items()
+        if numbers["n"]
+    ]
+
+
+def _check_plan(card: Card, path: Path, network: str | None, cases: CaseSet) -> None:
+    msg = None
+    channels = len(cases.roles["train"][0].images)
+    if network not in (None, card.network):
+        msg = f"The plan {path} is for the network '{card.network}', not '{network}'; remove it to plan anew, or choose another work folder."
+    elif len(card.inputs) != channels:
+        msg = f"The plan {path} is for {len(card.inputs)} scan(s) of a case, and the data has {channels}; choose the plan made for it."
+    if msg:
+        raise InputError(msg)
+
+
+def _model_id(output: Path) -> str:
+    name = re.sub("[^a-z0-9]+", "-", output.name.lower()).strip("-")
+    if not name:
+        msg = f"The name of the model folder {output} has no letter or digit for the id of the model; choose another name."
+        raise InputError(msg)
+    return name
+
+
+def _part(on_progress: OnProgress | None, start: float, end: float) -> OnProgress | None:
+    """Tells of a part of a run as of the whole."""
+    if on_progress is None:
+        return None
+    return lambda fraction, stage, seconds_left: on_progress(start + (end - start) * fraction, stage, seconds_left)
+
+
+def _import_train() -> Callable[..., Any]:
+    """`train`. Raises InputError where lightning, which only training needs, or matplotlib, for its report, is missing."""
+    try:
+        from . import report  # noqa: F401
+        from .trainer import train
+    except ModuleNotFoundError as error:
+        if error.name not in ("lightning", "matplotlib"):
+            raise
+        msg = f"Training needs the package {error.name}, which is not installed; run: pip install {error.name} tensorboard"
+        raise InputError(msg) from error
+    return train

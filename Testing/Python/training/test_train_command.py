@@ -1,0 +1,186 @@
+"""`attentionseg train` and the call behind it: from labelled scans to a measured model, with everything a person may want to read or change on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from AttentionSegLib.cli import main as attentionseg
+from AttentionSegLib.datasets.case_set import folder_cases
+from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.models import load_model
+from tiny_training import make_document, write_case, write_cases, write_recipe
+
+pytest.importorskip("lightning")
+
+from AttentionSegLib.training import train_model
+from AttentionSegLib.training.report import read_log
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+# So little that a plan has its fewest steps.
+HOURS = "0.0001"
+
+
+def given(folder: Path, output: str = "boxes", **options: str) -> list[str]:
+    """The arguments of the command for the cases in `folder`."""
+    data = {"images": str(folder / "images"), "labels": str(folder / "labels"), "split": str(folder / "split.csv")}
+    words = {**data, "output": str(folder / output), "device": "cpu", **options}
+    return ["train", *(part for name, value in words.items() for part in (f"--{name.replace('_', '-')}", value))]
+
+
+def planned(folder: Path, output: str = "boxes", **options: str) -> list[str]:
+    return given(folder, output, network="attention-unet", hours=HOURS, label_names="Bright, Dark", **options)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write_cases(tmp_path)
+    return tmp_path
+
+
+class TestDefault:
+    @pytest.fixture(scope="class")
+    def trained(self, tmp_path_factory) -> Path:
+        folder = tmp_path_factory.mktemp("default")
+        write_cases(folder)
+        assert attentionseg(planned(folder)) == 0
+        return folder
+
+    def test_the_card_says_what_was_measured_and_how_it_was_made(self, trained):
+        card = load_model(trained / "boxes").card
+        assert card.id == "boxes"
+        assert [label.name for label in card.labels] == ["Bright", "Dark"]
+        assert [entry["label"] for entry in card.raw["accuracy"]] == ["Bright", "Dark", "mean of the labels"]
+        assert all(0 <= entry["value"] <= 1 and entry["cases"] == 1 for entry in card.raw["accuracy"])
+        assert card.raw["training"]["val_cases"] == ["case_3"]
+
+    def test_the_command_in_the_card_names_no_folder_of_this_computer(self, trained):
+        command = load_model(trained / "boxes").card.raw["training"]["command"]
+        assert command.startswith("attentionseg train ")
+        assert "--images images --label-names 'Bright, Dark' --labels labels" in command
+        assert str(trained.parent) not in command
+
+    def test_plan_and_survey_are_there_to_read(self, trained):
+        plan = json.loads((trained / "boxes-training" / "plan.json").read_text())
+        assert plan["training"]["epochs"] >= 1
+        assert any(note.startswith("Spacing") for note in plan["notes"])
+        survey = json.loads((trained / "boxes-training" / "survey.json").read_text())
+        assert [case["id"] for case in survey["cases"]] == ["case_1", "case_2", "case_3"]
+
+    def test_the_report_shows_curves_numbers_pictures_and_plan(self, trained):
+        page = (trained / "boxes-training" / "report.html").read_text(encoding="utf-8")
+        notes = json.loads((trained / "boxes-training" / "plan.json").read_text())["notes"]
+        for part in ("Learning curves", "<svg", "data:image/png;base64,", "Bright", "case_3", "not a medical device", notes[-1].split("'")[0]):
+            assert part in page
+
+    def test_the_measured_dice_is_that_of_the_command_evaluate(self, trained, tmp_path):
+        folders = {name: str(trained / name) for name in ("images", "labels")}
+        options = {"model": str(trained / "boxes"), **folders, "output": str(tmp_path / "out"), "split": str(trained / "split.csv"), "role": "val"}
+        assert attentionseg(["evaluate", *(part for name, value in options.items() for part in (f"--{name}", value))]) == 0
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        accuracy = load_model(trained / "boxes").card.raw["accuracy"]
+        assert [entry["value"] for entry in accuracy] == pytest.approx([by["dice"]["mean"] for by in summary.values()], abs=1e-3)
+
+
+class TestPlan:
+    def test_a_plan_can_be_made_changed_and_followed(self, folder):
+        assert attentionseg([*planned(folder), "--only-plan"]) == 0
+        assert not (folder / "boxes").exists()
+        path = folder / "boxes-training" / "plan.json"
+        plan = json.loads(path.read_text())
+        plan["training"]["epochs"] = 1
+        plan["card"]["title"] = "My boxes"
+        edited = folder / "edited.json"
+        edited.write_text(json.dumps(plan))
+        assert attentionseg(given(folder, plan=str(edited))) == 0
+        card = load_model(folder / "boxes").card
+        assert (card.title, card.raw["training"]["epochs"]) == ("My boxes", 1)
+        assert card.raw["training"]["command"] == "attentionseg train --images images --labels labels --plan edited.json --seed 0 --split split.csv"
+
+    def test_the_plan_of_a_work_folder_is_not_made_anew(self, folder, capsys):
+        assert attentionseg([*planned(folder), "--only-plan"]) == 0
+        assert attentionseg(given(folder, network="guided-attention")) == 2
+        assert "is for the network 'attention-unet', not 'guided-attention'; remove it to plan anew" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"network": "attention-unet", "dataset": "dataset.json"}, "Say where the data is"),
+            ({}, "Choose a network: --network attention-unet or --network guided-attention."),
+            ({"plan": "plan.json", "title": "Boxes", "hours": "2"}, "The plan plan.json rules instead of --title, --hours;"),
+            ({"network": "attention-unet", "hours": "0"}, "cannot take 0 hours"),
+            ({"network": "attention-unet", "hours": "nan"}, "cannot take nan hours"),
+            ({"network": "attention-unet", "seed": "-1"}, "The seed is -1"),
+            ({"network": "attention-unet", "start_from": "no-model"}, "no-model"),
+            ({"network": "attention-unet", "label_names": "Bright"}, "holds 2, which is none of the labels (0 background, 1 Bright)"),
+            ({"plan": "no-plan.json"}, "The recipe no-plan.json cannot be used"),
+        ],
+    )
+    def test_what_cannot_be_is_said_before_any_work(self, folder, capsys, options, said):
+        assert attentionseg(given(folder, **options)) == 2
+        assert said in capsys.readouterr().err
+        assert not (folder / "boxes").exists()
+
+    def test_a_plan_for_more_scans_of_a_case_is_refused(self, folder):
+        inputs = make_document()["card"]["inputs"]
+        recipe = write_recipe(folder, make_document(card={"inputs": [inputs[0], {**inputs[0], "name": "T2"}]}))
+        with pytest.raises(InputError, match="is for 2 scan.s. of a case, and the data has 1"):
+            train_model(folder_cases(folder / "images", folder / "labels"), None, folder / "boxes", plan=recipe)
+
+
+class TestCall:
+    def test_a_cancelled_training_goes_on_and_tells_how_far_it_is(self, folder):
+        cases, recipe = folder_cases(folder / "images", folder / "labels", folder / "split.csv"), write_recipe(folder, make_document(epochs=4))
+        told: list[float] = []
+        call = {"plan": recipe, "device": "cpu", "on_progress": lambda fraction, _stage, _left: told.append(fraction)}
+        with pytest.raises(Cancelled):
+            train_model(cases, None, folder / "boxes", **call, cancel=lambda: told and told[-1] > 0.5)
+        assert not (folder / "boxes").exists()
+        half = len(told)
+        done = train_model(cases, None, folder / "boxes", **call)
+        assert (done.folder / "model.json").is_file()
+        assert done.report.is_file()
+        assert told[:half] == sorted(told[:half])
+        assert min(fraction for fraction in told[half:] if fraction > 0.05) >= 0.4
+        assert told[-1] == 1
+        assert sorted(read_log(folder / "boxes-training")) == [1, 2, 3, 4]
+
+    def test_voxels_that_nobody_has_judged_count_neither_in_training_nor_in_its_dice(self, folder):
+        for name in ("case_1", "case_2", "case_3"):
+            image, labels = np.zeros((18, 17, 16), np.float32), np.zeros((18, 17, 16), np.uint8)
+            # In the judged half, dark is background; in the other half the same gray would be wrong.
+            image[:9] = np.random.default_rng(0).normal(0, 1, (9, 17, 16))
+            image[2:7, 4:12, 4:12] += 100
+            labels[2:7, 4:12, 4:12] = 1
+            image[11:16, 4:12, 4:12] += 100
+            labels[9:] = 9
+            write_case(folder, name, image, labels)
+        one = [{**make_document()["card"]["labels"][0], "value": 1}]
+        card = {"labels": one, "postprocessing": {"largest_component": [], "fill_holes": []}}
+        recipe = write_recipe(folder, make_document(card, epochs=25, ignored_label=9))
+        cases = folder_cases(folder / "images", folder / "labels", folder / "split.csv")
+        done = train_model(cases, None, folder / "boxes", plan=recipe, device="cpu")
+        assert done.scores.summary()["mean"]["dice"]["mean"] > 0.8
+
+
+class TestFineTuning:
+    def test_network_and_grid_are_those_of_the_model_it_starts_from(self, folder):
+        recipe = write_recipe(folder, make_document(card={"spacing_mm": [1.25, 1.0, 1.0]}))
+        cases = folder_cases(folder / "images", folder / "labels", folder / "split.csv")
+        train_model(cases, None, folder / "first", plan=recipe, device="cpu")
+        for name in ("case_1", "case_2", "case_3"):
+            image, labels = np.random.default_rng(1).normal(0, 1, (18, 17, 16)).astype(np.float32), np.zeros((18, 17, 16), np.uint8)
+            labels[4:8, 5:9, 5:9] = 1
+            write_case(folder, name, image, labels)
+        command = given(folder, "second", network="attention-unet", hours=HOURS, start_from=str(folder / "first"))
+        assert attentionseg(command) == 0
+        first, second = load_model(folder / "first").card, load_model(folder / "second").card
+        assert len(second.labels) == 1
+        for name in ("network_arguments", "spacing", "patch_size"):
+            assert getattr(second, name) == getattr(first, name)
+        page = (folder / "second-training" / "report.html").read_text(encoding="utf-8")
+        assert "Started from boxes 1.0.0: " in page
+        assert "start at random (head." in page
