@@ -8,7 +8,9 @@ import sys
 
 import pytest
 import torch
+from AttentionSegLib.networks import build_network
 from AttentionSegLib.networks.position_attention import PositionAttention
+from benchmarks import accuracy
 from benchmarks.contenders import ACCELERATED, GUIDED, MONAI_BASIC_UNET, UNET, Contender, MatrixAttention, Setting, attention_pass
 from benchmarks.memory import peak_of_this_process
 from benchmarks.networks import comparisons, parse
@@ -210,3 +212,26 @@ class TestMemory:
             return lambda: None
 
         assert peak_of_this_process(prepare, torch.get_num_threads()) < 0.1 * MEGABYTES
+
+
+class TestAccuracy:
+    """What the page on accuracy is made of; the trainings themselves take hours."""
+
+    def test_dice_of_cases_from_a_table_in_any_order(self):
+        text = (
+            'case,label,metric,value\nb,"Head, left",dice,0.5\na,"Head, left",dice,0.9\nb,Tail,dice,NaN\na,Tail,dice,0.7\na,Tail,hausdorff_95_mm,3\n'
+        )
+        assert_close(torch.from_numpy(accuracy.case_dice(text)), torch.tensor([0.8, 0.5], dtype=torch.float64))
+
+    @pytest.mark.parametrize("recipe", accuracy.WITHOUT)
+    def test_a_variant_differs_from_the_shipped_recipe_in_what_it_lacks_alone(self, recipe):
+        whole = accuracy.variant_recipe(accuracy.Variant(recipe, accuracy.WHOLE, {}, 1), 8)
+        for name, changes in accuracy.WITHOUT[recipe].items():
+            other = accuracy.variant_recipe(accuracy.Variant(recipe, name, changes, 1), 8)
+            assert other["training"] == whole["training"]
+            assert other["card"]["network"]["arguments"] == {**whole["card"]["network"]["arguments"], **changes}
+            arguments = other["card"]["network"]["arguments"]
+            assert build_network(other["card"]["network"]["name"], 1, 3, arguments)
+
+    def test_an_interval_with_a_sign_says_who_is_better(self):
+        assert accuracy.shown({"mean": 0.01, "low": -0.005, "high": 0.02, "n": 3}, 3, sign=True) == "+0.010 (-0.005 to +0.020)"

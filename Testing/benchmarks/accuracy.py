@@ -1,85 +1,176 @@
-"""Dice of a model on labelled scans, through the command line on the original files.
+"""How good the shipped models are, and whether attention helps: accuracy.md, made from labelled scans.
 
-    python Testing/benchmarks/accuracy.py MODEL --images DIR --labels DIR --split FILE [--role val] [--write-card]
+    python Testing/benchmarks/accuracy.py --data DIR --work DIR [--epochs N] [--device DEVICE] [--only shipped|ablation]
 
-Prints mean and bootstrap 95 % interval per label and over the labels; --write-card records them in the model's card.
+DIR holds a folder for each name in `DATA`, with `images`, `labels` and `split.csv`. The shipped models are measured by `attentionseg evaluate`.
+For the ablation, networks with and without a part are trained by `attentionseg train` from the recipe of a shipped model with fewer epochs, on the
+same cases in the same order, and compared case by case. A run that was interrupted goes on with the same command; what the work folder holds is not
+done again.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import csv
 import io
 import json
-import tempfile
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import SimpleITK
-import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "AttentionSeg"))
+
 from AttentionSegLib.cli import main as attentionseg
-from AttentionSegLib.datasets.cases import Case, find_cases
+from AttentionSegLib.evaluation.statistics import mean_and_interval
 from AttentionSegLib.files import write_text
 from AttentionSegLib.models import Card, find_model
-from monai.metrics import compute_dice
+from benchmarks.table import machine, markdown
 
-RESAMPLES = 10_000
+PAGE = Path(__file__).with_name("accuracy.md")
+UNET, GUIDED = "hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"
+# The folder of labelled scans of each shipped model.
+DATA = {UNET: "hippocampus", GUIDED: "hippocampus", "head-neck-ct-attention-unet": "hn_ct_oar", "head-neck-ct-guided-attention": "hn_ct_oar"}
+METRICS = {"dice": 3, "hausdorff_95_mm": 2, "surface_dice_1mm": 3}
+EPOCHS = 8
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network that is trained for the comparison: the shipped model whose recipe it follows, what it lacks, and its seed."""
+
+    recipe: str
+    name: str
+    changes: dict[str, Any]
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        return f"{self.recipe}-{self.name.replace(' ', '-')}-{self.seed}"
+
+
+WHOLE = "whole"
+WITHOUT = {
+    UNET: {"without gates": {"gate": "none"}},
+    GUIDED: {
+        "without position attention": {"position": False},
+        "without channel attention": {"channel": False},
+        "without guidance": {"guided": False},
+    },
+}
+SEEDS = {UNET: (1, 2), GUIDED: (1,)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", help="id of a model, or path of a model folder")
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--labels", type=Path, required=True)
-    parser.add_argument("--split", type=Path, required=True)
-    parser.add_argument("--role", default="val", help="part of the split to measure on (default: val)")
-    parser.add_argument("--write-card", action="store_true", help="record the result in the card of the model")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the folders of labelled scans")
+    parser.add_argument("--work", type=Path, required=True, help="folder for trainings and evaluations")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of each training of the ablation (default: {EPOCHS})")
+    parser.add_argument("--device", default="auto", help="as of attentionseg (default: auto)")
+    parser.add_argument("--only", choices=("shipped", "ablation"), help="one of the two parts")
     options = parser.parse_args()
-
-    folder = find_model(options.model)
-    card = Card.load(folder / "model.json")
-    cases = find_cases(options.images, options.labels, options.split)[options.role]
-    dice = np.array([case_dice(case, folder, len(card.labels)) for case in cases])
-
-    columns = {**{label.name: dice[:, i] for i, label in enumerate(card.labels)}, "mean of the labels": np.nanmean(dice, 1)}
-    rows = []
-    for name, values in columns.items():
-        mean, low, high = mean_and_interval(values)
-        print(f"{name:<28} Dice {mean:.4f}  (95 % interval {low:.4f} to {high:.4f}, worst case {np.nanmin(values):.4f}, {len(cases)} cases)")
-        rows.append((name, mean))
-    if options.write_card:
-        record(folder / "model.json", rows, options.role, len(cases))
+    sections = ["# Accuracy", f"Made by `{command(options)}` on {machine()}.", "In parentheses: 95 % bootstrap interval over the cases."]
+    if options.only != "ablation":
+        sections += shipped(options)
+    if options.only != "shipped":
+        sections += ablation(options)
+    write_text(PAGE, "\n\n".join(sections) + "\n")
+    print(PAGE)
 
 
-def case_dice(case: Case, model: Path, labels: int) -> np.ndarray:
-    """Dice per label of one case: segmented by the command, read back from the file it wrote. NaN for a label that the case lacks."""
-    with tempfile.TemporaryDirectory() as output:
-        silence = io.StringIO()
-        with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            code = attentionseg(["segment", str(case.images[0]), "--model", str(model), "--output", output, "--attention", "none"])
-        if code:
-            raise SystemExit(f"{case.id}: {silence.getvalue()}")
-        written = next(Path(output).glob("*_segmentation.seg.nrrd"))
-        maps = [torch.from_numpy(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).astype(np.int64)) for path in (written, case.label)]
-    hot = [torch.stack([values == value for value in range(labels + 1)])[None] for values in maps]
-    return compute_dice(*hot, include_background=False)[0].numpy()
+def command(options: argparse.Namespace) -> str:
+    only = f" --only {options.only}" if options.only else ""
+    return f"python Testing/benchmarks/accuracy.py --data data --work work --epochs {options.epochs}{only}"
 
 
-def mean_and_interval(values: np.ndarray) -> tuple[float, float, float]:
-    values = values[~np.isnan(values)]
-    resampled = np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(1)
-    return float(values.mean()), *(float(v) for v in np.percentile(resampled, (2.5, 97.5)))
+def shipped(options: argparse.Namespace) -> Iterator[str]:
+    """The shipped models on the validation cases of their data."""
+    yield "## Shipped models, validation cases"
+    for model, data in DATA.items():
+        summary = json.loads((evaluated(model, options.data / data, options.work / f"shipped-{model}", options.device) / "summary.json").read_text())
+        rows = [[label, *(shown(by_metric[metric], digits) for metric, digits in METRICS.items())] for label, by_metric in summary.items()]
+        cases = max(by_metric["dice"]["n"] for by_metric in summary.values())
+        yield f"`{model}`, {cases} cases:\n\n" + markdown(["label", "Dice", "95 % Hausdorff distance, mm", "surface Dice at 1 mm"], rows)
 
 
-def record(path: Path, rows: list[tuple[str, float]], role: str, cases: int) -> None:
-    document = json.loads(path.read_text(encoding="utf-8"))
-    command = f"python Testing/benchmarks/accuracy.py {document['id']} --images images --labels labels --split split.csv --role {role}"
-    data = f"{document['training_data'][0]['name']}, {role} cases"
-    document["accuracy"] = [
-        {"data": data, "label": name, "metric": "Dice", "value": round(value, 4), "cases": cases, "command": command} for name, value in rows
-    ]
-    Card.from_document(document)
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+def ablation(options: argparse.Namespace) -> Iterator[str]:
+    """Networks with and without a part, trained alike."""
+    yield f"## Networks without a part, {options.epochs} epochs each"
+    for recipe, parts in WITHOUT.items():
+        data = options.data / DATA[recipe]
+        dice = {name: trained_dice(recipe, name, changes, data, options) for name, changes in {WHOLE: {}, **parts}.items()}
+        rows = []
+        for name, by_seed in dice.items():
+            difference = None if name == WHOLE else shown(mean_and_interval(np.mean(dice[WHOLE] - by_seed, axis=0)), 4, sign=True)
+            each = ", ".join(f"{mean:.3f}" for mean in by_seed.mean(axis=1))
+            rows.append([name, shown(mean_and_interval(by_seed.mean(axis=0)), 3), each, difference])
+        headings = ["network", "mean Dice of the labels", f"of seed {', '.join(map(str, SEEDS[recipe]))}", "whole minus this, case by case"]
+        yield f"From the recipe of `{recipe}`, {dice[WHOLE].shape[1]} validation cases:\n\n" + markdown(headings, rows)
+
+
+def trained_dice(recipe: str, name: str, changes: dict[str, Any], data: Path, options: argparse.Namespace) -> np.ndarray:
+    """Mean Dice of the labels [seeds, cases]."""
+    return np.stack([variant_dice(Variant(recipe, name, changes, seed), data, options) for seed in SEEDS[recipe]])
+
+
+def variant_dice(variant: Variant, data: Path, options: argparse.Namespace) -> np.ndarray:
+    """Train a variant, unless the work folder has it, and measure it: mean Dice of the labels of each case."""
+    model = options.work / variant.folder
+    if not model.is_dir():
+        plan = options.work / f"{variant.folder}.json"
+        write_text(plan, json.dumps(variant_recipe(variant, options.epochs), indent=2))
+        run(["train", *data_options(data), "--plan", str(plan), "--output", str(model), "--device", options.device])
+    folder = evaluated(model, data, options.work / f"{variant.folder}-evaluation", options.device)
+    return case_dice((folder / "metrics.csv").read_text(encoding="utf-8"))
+
+
+def variant_recipe(variant: Variant, epochs: int) -> dict[str, Any]:
+    """The recipe of the shipped model with other network arguments, seed and length."""
+    document = json.loads((files("AttentionSegLib.training") / "recipes" / f"{variant.recipe}.json").read_text(encoding="utf-8"))
+    document["card"]["id"] = variant.folder
+    document["card"]["network"]["arguments"].update(variant.changes)
+    document["training"].update(seed=variant.seed, epochs=epochs, validate_every=epochs)
+    return document
+
+
+def case_dice(metrics: str) -> np.ndarray:
+    """Mean Dice of the labels of each case, in the order of the cases, from the text of a metrics.csv."""
+    by_case: dict[str, list[float]] = {}
+    for row in csv.DictReader(io.StringIO(metrics)):
+        if row["metric"] == "dice":
+            by_case.setdefault(row["case"], []).append(float(row["value"]))
+    return np.array([np.nanmean(values) for _, values in sorted(by_case.items())])
+
+
+def evaluated(model: str | Path, data: Path, folder: Path, device: str) -> Path:
+    """The folder of the evaluation of a model on the validation cases, made unless it is there for the same weights."""
+    card = Card.load(find_model(model) / "model.json")
+    folder = folder.with_name(f"{folder.name}-{card.weights_sha256[:8]}")
+    if not (folder / "summary.json").is_file():
+        run(["evaluate", "--model", str(model), *data_options(data), "--role", "val", "--output", str(folder), "--device", device])
+    return folder
+
+
+def data_options(data: Path) -> list[str]:
+    return ["--images", str(data / "images"), "--labels", str(data / "labels"), "--split", str(data / "split.csv")]
+
+
+def run(arguments: Sequence[str]) -> None:
+    if attentionseg(arguments):
+        sys.exit(f"attentionseg {' '.join(arguments)} failed.")
+
+
+def shown(numbers: dict[str, float | None], digits: int, sign: bool = False) -> str | None:
+    if numbers["mean"] is None:
+        return None
+    form = f"{'+' if sign else ''}.{digits}f"
+    interval = "" if numbers["low"] is None else f" ({numbers['low']:{form}} to {numbers['high']:{form}})"
+    return f"{numbers['mean']:{form}}{interval}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..terminal import ProgressDisplay
 
 if TYPE_CHECKING:
-    from ..datasets.case_set import CaseSet
+    from ..datasets import CaseSet
     from ..training import TrainedModel
 
 NETWORKS = ("attention-unet", "guided-attention")
@@ -113,10 +113,10 @@ def _check(options: argparse.Namespace) -> None:
 def _cases(options: argparse.Namespace) -> CaseSet:
     split = None if options.split is None else Path(options.split)
     if options.dataset is not None:
-        from ..datasets.dataset_json import dataset_cases
+        from ..datasets import dataset_cases
 
         return dataset_cases(Path(options.dataset), split, options.seed)
-    from ..datasets.case_set import folder_cases
+    from ..datasets import folder_cases
 
     names = dict(enumerate(_names(options.label_names), start=1))
     return folder_cases(Path(options.images), Path(options.labels), split, names, _names(options.channel_names), options.ignored_label, options.seed)

@@ -89,7 +89,7 @@ def make_plan(
     field = field_voxels(cases, spacing)
     share, placing = _foreground_share(cases, found.patch, field, size is not None)
     length = _length(found, survey, field, budget, notes)
-    steps = length["epochs"] * (length["steps_per_epoch"] or len(cases) // _batch(cases))
+    steps = length["epochs"] * (length["steps_per_epoch"] or ceil(len(cases) / _batch(cases)))
     notes += [mirroring, weighting, placing, cleaning]
     card = {
         "card_version": 1,
@@ -192,7 +192,7 @@ def _grid_and_network(
 def _length(found: NetworkPlan, survey: Survey, field: np.ndarray, budget: Budget, notes: list[str]) -> dict[str, Any]:
     """Epochs, their steps, and how often to validate."""
     cases = survey.train
-    pass_steps = max(1, len(cases) // _batch(cases))
+    pass_steps = ceil(len(cases) / _batch(cases))
     steps = min(MOST_STEPS, max(EPOCHS, int(budget.training_seconds / found.step_seconds)))
     one_pass = SHORTEST_EPOCH <= pass_steps <= LONGEST_EPOCH
     epoch_steps = pass_steps if one_pass else min(LONGEST_EPOCH, max(1, steps // EPOCHS))

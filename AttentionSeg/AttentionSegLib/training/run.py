@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..datasets.case_set import CaseSet
+from ..datasets import CaseSet
 from ..datasets.survey import make_survey, write_survey
 from ..errors import InputError
 from ..evaluation.definitions import MEAN

@@ -1,4 +1,4 @@
-"""`attentionseg train` and the call behind it: from labelled scans to a measured model, with everything a person may want to read or change on the way."""
+"""`attentionseg train` and the call behind it: from labelled scans to a measured model, and what a person may read or change on the way."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class TestPlan:
     def test_a_plan_for_more_scans_of_a_case_is_refused(self, folder):
         inputs = make_document()["card"]["inputs"]
         recipe = write_recipe(folder, make_document(card={"inputs": [inputs[0], {**inputs[0], "name": "T2"}]}))
-        with pytest.raises(InputError, match="is for 2 scan.s. of a case, and the data has 1"):
+        with pytest.raises(InputError, match=r"is for 2 scan\(s\) of a case, and the data has 1"):
             train_model(folder_cases(folder / "images", folder / "labels"), None, folder / "boxes", plan=recipe)
 
 
