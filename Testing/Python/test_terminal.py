@@ -40,6 +40,13 @@ class TestLog:
                 show(fraction, "network", None)
         assert log.getvalue().splitlines() == ["network: 5%", "network: 31%", "network: 5%"]
 
+    @pytest.mark.parametrize(("seconds", "said"), [(99.0, "99 s left"), (100.0, "2 min left"), (5000.0, "83 min left"), (9000.0, "2.5 h left")])
+    def test_what_is_left_comes_in_a_unit_that_fits(self, seconds, said):
+        stream = io.StringIO()
+        with ProgressDisplay(stream) as show:
+            show(0.1, "epoch 1", seconds)
+        assert stream.getvalue() == f"epoch 1: 10%, {said}\n"
+
 
 def everything_from(reader: int) -> str:
     parts = []

@@ -14,9 +14,13 @@ from ..datasets import CaseSet
 from ..datasets.survey import make_survey, write_survey
 from ..errors import InputError
 from ..evaluation.definitions import MEAN
+from ..evaluation.progress import EvaluationProgress
+from ..evaluation.run import measure_cases
 from ..files import check_output_folder
-from ..models import Card, find_model
+from ..inference import Predictor
+from ..models import Card, find_model, load_model, save_model
 from ..models.card import CARD_NAME
+from ..planning.budget import Budget
 from ..planning.plan import make_plan, write_plan
 from .recipe import Recipe
 
@@ -94,7 +98,7 @@ def train_model(
     if output.exists():
         msg = f"There is already something at {output}; remove it or choose another folder for the model."
         raise InputError(msg)
-    train = _import_train()
+    train, write_training_report = _import_parts()
     start = None if start_from is None else find_model(start_from)
     folder = check_output_folder(output.with_name(f"{output.name}-training") if work is None else Path(work))
     path = folder / "plan.json" if plan is None else Path(plan)
@@ -108,13 +112,6 @@ def train_model(
     stages = {"on_progress": _part(on_progress, SURVEYED, TRAINED), "cancel": cancel}
     trained = train(recipe, card, cases.roles, folder, device, **stages, start_from=start, pretrained=pretrained)
 
-    # These need torch, as the training does, and drawing.
-    from ..evaluation.progress import EvaluationProgress
-    from ..evaluation.run import measure_cases
-    from ..inference import Predictor
-    from ..models import load_model, save_model
-    from .report import write_training_report
-
     document = recipe.finished_card(cases.roles, command)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         # Measured as it is stored, in half precision.
@@ -124,9 +121,9 @@ def train_model(
     progress = EvaluationProgress(len(cases.roles["val"]), 1, _part(on_progress, TRAINED, 1), cancel)
     predictor = Predictor(model, device.split(",")[0], "torch")
     (scores,), pictures = measure_cases([predictor], cases.roles["val"], progress, recipe.ignored_label)
-    save_model(output, {**document, "accuracy": accuracy_entries(scores, document, command)}, trained.network)
     report = folder / "report.html"
     write_training_report(report, folder, trained, scores, pictures, recipe.notes)
+    save_model(output, {**document, "accuracy": accuracy_entries(scores, document, command)}, trained.network)
     progress.finish()
     return TrainedModel(output, report, scores, trained.epoch, (*recipe.notes, *trained.notes))
 
@@ -145,9 +142,6 @@ def plan_training(
     **options: Any,
 ) -> Path:
     """Look at all cases and write `survey.json` and `plan.json` into a folder; the path of the plan. Arguments and errors as of `train_model`."""
-    # torch takes seconds to import: only when there is something to plan.
-    from ..planning.budget import Budget
-
     start = None if start_from is None else Card.load(find_model(start_from) / CARD_NAME)
     model_id = _model_id(Path(output))
     survey = make_survey(cases, on_progress, cancel)
@@ -202,14 +196,14 @@ def _part(on_progress: OnProgress | None, start: float, end: float) -> OnProgres
     return lambda fraction, stage, seconds_left: on_progress(start + (end - start) * fraction, stage, seconds_left)
 
 
-def _import_train() -> Callable[..., Any]:
-    """`train`. Raises InputError where lightning, which only training needs, or matplotlib, for its report, is missing."""
+def _import_parts() -> tuple[Callable[..., Any], Callable[..., None]]:
+    """`train` and `write_training_report`. Raises InputError where lightning or matplotlib, which nothing else here needs, is missing."""
     try:
-        from . import report  # noqa: F401
+        from .report import write_training_report
         from .trainer import train
     except ModuleNotFoundError as error:
         if error.name not in ("lightning", "matplotlib"):
             raise
         msg = f"Training needs the package {error.name}, which is not installed; run: pip install {error.name} tensorboard"
         raise InputError(msg) from error
-    return train
+    return train, write_training_report
