@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import tempfile
 from pathlib import Path
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -17,9 +15,11 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
-PACKAGES = ("torch", "monai", "safetensors", "jsonschema")
-TORCH_REQUIREMENT = ">=2.1"
+RESOURCES = Path(__file__).parent / "Resources"
+README = "https://github.com/AttentionSeg/SlicerAttentionSeg#readme"
+MR_HEAD = "cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93"
 
 
 class AttentionSeg(ScriptedLoadableModule):
@@ -32,178 +32,135 @@ class AttentionSeg(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["AttentionSeg developers"]
         parent.helpText = _(
-            "Segments a volume with an attention network and shows every attention map of the network as a volume beside the segmentation. "
+            "Segments a volume with an attention network, and shows where the network looked: every attention map becomes a volume beside the "
+            'segmentation. Choose a volume and a model, and press Segment. <a href="{readme}">How to use it</a>. '
             "For research only; not a medical device."
-        )
+        ).format(readme=README)
         parent.acknowledgementText = _(
-            "Networks: Oktay et al., Attention U-Net, arXiv:1804.03999 (2018); "
-            "Sinha and Dolz, Multi-scale self-guided attention, arXiv:1906.02849 (2020)."
+            "Networks: Oktay et al., Attention U-Net: Learning Where to Look for the Pancreas, arXiv:1804.03999 (2018); "
+            "Sinha and Dolz, Multi-scale self-guided attention for medical image segmentation, arXiv:1906.02849 (2020)."
         )
+        slicer.app.connect("startupCompleted()", registerSampleData)
 
 
-class AttentionSegWidget(ScriptedLoadableModuleWidget):
-    """The panel: input, model, region, one button."""
+def registerSampleData() -> None:
+    """Offer a head on which the hippocampus models can be tried, in the module Sample Data."""
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="AttentionSeg",
+        sampleName="AttentionSegMRHead",
+        thumbnailFileName=str(RESOURCES / "Icons" / "AttentionSeg.png"),
+        uris=f"https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/{MR_HEAD}",
+        fileNames="MR-head.nrrd",
+        checksums=f"SHA256:{MR_HEAD}",
+        nodeNames="MRHead",
+    )
+
+
+class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel in the application."""
+
+    def __init__(self, parent: object = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.panel = None
 
     def setup(self) -> None:
         super().setup()
-        self.logic = AttentionSegLogic()
-        form = qt.QFormLayout()
-        self.layout.addLayout(form)
-        self.inputSelector = self._nodeSelector("vtkMRMLScalarVolumeNode", _("Volume to segment."), optional=False)
-        self.roiSelector = self._nodeSelector(
-            "vtkMRMLMarkupsROINode", _("Box around the structure; models that know only a region need it."), optional=True
-        )
-        self.modelSelector = qt.QComboBox()
-        self.modelSelector.toolTip = _("Trained model to segment with.")
-        self.modelText = self._text()
-        self.segmentButton = qt.QPushButton(_("Segment"))
-        self.segmentButton.toolTip = _("Segment the volume and show the attention maps beside it.")
-        self.progressBar = qt.QProgressBar()
-        self.progressBar.hide()
-        self.status = self._text()
-        form.addRow(_("Volume:"), self.inputSelector)
-        form.addRow(_("Model:"), self.modelSelector)
-        form.addRow("", self.modelText)
-        form.addRow(_("Region:"), self.roiSelector)
-        form.addRow(self.segmentButton)
-        form.addRow(self.progressBar)
-        form.addRow(self.status)
-        self.layout.addStretch(1)
+        from AttentionSegLib.ui.environment import MINIMUM_SLICER, slicer_version, slicer_version_text
+        from AttentionSegLib.ui.module_panel import ModulePanel
 
-        self.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._update)
-        self.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._update)
-        self.modelSelector.connect("currentIndexChanged(int)", self._update)
-        self.segmentButton.connect("clicked(bool)", self._onSegment)
-        self._listModels()
+        self.logic = AttentionSegLogic()
+        widget = slicer.util.loadUI(str(RESOURCES / "UI" / "AttentionSeg.ui"))
+        if slicer_version() < MINIMUM_SLICER:
+            text = _("AttentionSeg needs Slicer {needed} or newer, and this is {found}. Please install a newer one from download.slicer.org.")
+            label = qt.QLabel(text.format(needed="{}.{}".format(*MINIMUM_SLICER), found=slicer_version_text()))
+            label.setWordWrap(True)
+            self.layout.addWidget(label)
+            return
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.panel = ModulePanel(self.ui, self.logic.settings(), self.logic.segmenter, RESOURCES, self.logic.keepPolling)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent, slicer.mrmlScene.EndRestoreEvent):
+            self.addObserver(slicer.mrmlScene, event, self.onSceneChanged)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
 
     def enter(self) -> None:
-        """Called when the panel is opened: models may have come or gone."""
-        self._listModels()
+        """The panel is opened."""
+        if self.panel is not None:
+            self.panel.use(self.logic.settings())
+            self.panel.refresh()
 
-    def _nodeSelector(self, nodeType: str, toolTip: str, optional: bool) -> object:
-        selector = slicer.qMRMLNodeComboBox()
-        selector.nodeTypes = [nodeType]
-        selector.addEnabled = selector.removeEnabled = False
-        selector.noneEnabled = optional
-        selector.setMRMLScene(slicer.mrmlScene)
-        selector.toolTip = toolTip
-        return selector
+    def exit(self) -> None:
+        """Another module is opened; a run goes on."""
+        if self.panel is not None:
+            self.panel.attention.set_probe(False)
 
-    def _text(self) -> object:
-        label = qt.QLabel()
-        label.wordWrap = True
-        return label
+    def cleanup(self) -> None:
+        """The application ends, or the module is loaded anew."""
+        self.removeObservers()
+        if self.panel is not None:
+            self.panel.close()
+            self.logic.stop()
 
-    def _listModels(self) -> None:
-        chosen = self.modelSelector.currentText
-        wasBlocked = self.modelSelector.blockSignals(True)
-        self.modelSelector.clear()
-        # Cards need jsonschema, which may still have to be installed; then the model is chosen by the id of its folder.
-        self.modelSelector.addItems(self.logic.modelIds())
-        self.modelSelector.setCurrentIndex(max(0, self.modelSelector.findText(chosen)))
-        self.modelSelector.blockSignals(wasBlocked)
-        self._update()
+    def onSceneStartClose(self, _caller: object, _event: str) -> None:
+        self.panel.leave_scene()
 
-    def _update(self, *_arguments: object) -> None:
-        reason = ""
-        if self.inputSelector.currentNode() is None:
-            reason = _("Load a volume and choose it to begin.")
-        elif not self.modelSelector.currentText:
-            reason = _("No model is installed.")
-        self.segmentButton.enabled = not reason
-        self.status.text = reason
-        self.modelText.text = self.logic.describeModel(self.modelSelector.currentText)
+    def onSceneChanged(self, _caller: object, _event: str) -> None:
+        self.panel.use(self.logic.settings())
 
-    def _onSegment(self, _checked: bool = False) -> None:
-        from AttentionSegLib.errors import InputError
-
-        missing = self.logic.missingPackages()
-        if missing:
-            question = _("AttentionSeg needs these Python packages, which will be downloaded: {names}. Install them now?").format(
-                names=", ".join(missing)
-            )
-            if not slicer.util.confirmOkCancelDisplay(question, windowTitle="AttentionSeg"):
-                return
-            self.logic.installMissingPackages()
-        self.segmentButton.enabled = False
-        self.progressBar.show()
-        try:
-            with slicer.util.tryWithErrorDisplay(_("Segmentation failed."), waitCursor=True):
-                try:
-                    result = self.logic.segmentVolume(
-                        self.inputSelector.currentNode(),
-                        self.modelSelector.currentText,
-                        region=self.roiSelector.currentNode(),
-                        onProgress=self._onProgress,
-                    )
-                except InputError as error:
-                    self.status.text = str(error)
-                    return
-                seconds = sum(result.prediction.seconds.values())
-                self.status.text = " ".join(
-                    [_("Done in {seconds:.1f} s on {device}.").format(seconds=seconds, device=result.prediction.device), *result.prediction.notes]
-                )
-        finally:
-            self.progressBar.hide()
-            self.segmentButton.enabled = True
-
-    def _onProgress(self, fraction: float, stage: str, _secondsLeft: float | None) -> None:
-        self.progressBar.setValue(int(100 * fraction))
-        self.progressBar.setFormat(f"{stage} %p%")
-        slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, _caller: object, _event: str, node: object) -> None:
+        if node.IsA("vtkMRMLVolumeNode") and not slicer.mrmlScene.IsClosing():
+            self.panel.presenter.refresh()
+            self.panel.attention.refresh()
 
 
 class AttentionSegLogic(ScriptedLoadableModuleLogic):
-    """Segmentation from Slicer's Python console.
+    """Everything that the panel does, for Slicer's Python console.
 
     logic = slicer.util.getModuleLogic("AttentionSeg")
-    result = logic.segmentVolume(getNode("T1"), "hippocampus-mr-attention-unet", region=getNode("R"))
+    result = logic.segmentVolume(getNode("MRHead"), "hippocampus-mr-attention-unet", region=getNode("R"))
+    print(result.statistics)
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._predictor = None
-        self._key = None
+        from AttentionSegLib.ui.segmenter import Segmenter
 
-    def modelIds(self) -> list[str]:
-        """Folder names of the models that are installed."""
-        from AttentionSegLib.models.catalogue import model_folders
+        self.segmenter = Segmenter()
+        self._pump = None
+        self._probe = None
 
-        return sorted({card.parent.name for folder in model_folders() for card in folder.glob("[!.]*/model.json")})
+    def models(self) -> list:
+        """The models to choose from, each with `id`, `title`, `text` and `card`.
 
-    def describeModel(self, model: str) -> str:
-        """What a model is for and under which license; empty while that cannot be read."""
-        if not model or importlib.util.find_spec("jsonschema") is None:
-            return ""
-        from AttentionSegLib.errors import InputError
-        from AttentionSegLib.models import Card, find_model
+        print([model.id for model in logic.models()])
+        """
+        from AttentionSegLib.ui.model_list import model_choices
 
-        try:
-            card = Card.load(find_model(model) / "model.json")
-        except InputError as error:
-            return str(error)
-        return f"{card.description} {card.intended_use} {_('Weights')}: {card.weights_license}."
-
-    def missingPackages(self) -> list[str]:
-        """The Python packages that still have to be installed."""
-        return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-
-    def installMissingPackages(self) -> None:
-        """Install torch by the PyTorch extension and the rest by pip, without changing a package that is there. Raises on failure."""
-        if importlib.util.find_spec("torch") is None:
-            import PyTorchUtils
-
-            PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT)
-        present = sorted({f"{d.metadata['Name']}=={d.version}" for d in importlib.metadata.distributions() if d.metadata["Name"]})
-        with tempfile.TemporaryDirectory() as folder:
-            constraints = Path(folder) / "constraints.txt"
-            constraints.write_text("\n".join(present), encoding="utf-8")
-            slicer.util.pip_install(["-r", self.resourcePath("requirements.txt"), "-c", str(constraints)])
+        return model_choices()
 
     def segmentVolume(
-        self, volumeNode, model, region=None, outputSegmentation=None, attention=True, device="auto", onProgress=None, cancel=None
+        self,
+        volumeNode,
+        model,
+        region=None,
+        outputSegmentation=None,
+        attention=True,
+        device="auto",
+        onProgress=None,
+        cancel=None,
+        probabilities=False,
+        overlap=None,
     ) -> object:
-        """Segment a volume; the result has `prediction` and `nodes` (see `AttentionSegLib.mrml.segment`).
+        """Segment a volume and wait. Of the result: `segmentation`, `attention` (volumes by name), `uncertainty`, `statistics`, `prediction`.
+
+        result = logic.segmentVolume(getNode("MRHead"), "hippocampus-mr-attention-unet", region=getNode("R"))
+        slicer.util.setSliceViewerLayers(foreground=result.attention["gate_2"], foregroundOpacity=0.5)
 
         Args:
             volumeNode: a scalar volume, or a list of them, one per input of the model.
@@ -214,26 +171,120 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
             device: auto, cpu, cuda, cuda:1, mps.
             onProgress: called with (fraction 0..1, stage, seconds left or None).
             cancel: asked between patches; returns True to stop.
+            probabilities: whether to add a volume of probabilities for each label.
+            overlap: of neighboring patches, 0 to below 1; the model's when left out.
+
+        Raises:
+            InputError: if something given cannot be used; the scene is unchanged then, as it is after a cancelled run.
         """
-        from AttentionSegLib.inference import Predictor
-        from AttentionSegLib.mrml.segment import segment_volume
+        options = self._options(model, device, overlap, attention, probabilities)
+        return self.segmenter.segment(options, _listed(volumeNode), region, outputSegmentation, onProgress, cancel)
 
-        if self._key != (str(model), device):
-            self._predictor, self._key = Predictor(model, device), (str(model), device)
-        volumes = volumeNode if isinstance(volumeNode, (list, tuple)) else [volumeNode]
-        return segment_volume(self._predictor, volumes, region, outputSegmentation, attention, onProgress, cancel)
+    def startSegmentVolume(
+        self,
+        volumeNode,
+        model,
+        region=None,
+        outputSegmentation=None,
+        attention=True,
+        device="auto",
+        onChange=None,
+        probabilities=False,
+        overlap=None,
+    ) -> object:
+        """Segment a volume while the application stays alive. Returns the run: `state`, `progress`, `result`, `error`, `cancel()`.
 
-    def resourcePath(self, name: str) -> str:
-        """Path of a file of the module's Resources folder."""
-        return str(Path(__file__).parent / "Resources" / name)
+        run = logic.startSegmentVolume(getNode("T1"), "hippocampus-mr-attention-unet", onChange=lambda run: print(run.state.value, run.progress))
+
+        `onChange` is called with the run, on the main thread; the other arguments are those of `segmentVolume`.
+        """
+        options = self._options(model, device, overlap, attention, probabilities)
+        run = self.segmenter.start(options, _listed(volumeNode), region, outputSegmentation, onChange)
+        self.keepPolling(run.poll)
+        return run
+
+    def probe(self, result, rasPosition) -> object:
+        """The volume that shows what the voxel at a position (world RAS mm) looks at; of guided-attention models alone.
+
+        node = logic.probe(result, (26, -24, -13))
+
+        Raises:
+            InputError: if the model has no position attention, or the position is outside what was segmented.
+        """
+        from AttentionSegLib.errors import InputError
+        from AttentionSegLib.mrml.probe_volume import ProbeVolume
+
+        if self._probe is None or self._probe.result is not result:
+            self._probe = ProbeVolume(result)
+        if not self._probe.move(rasPosition):
+            place = ", ".join(f"{coordinate:.0f}" for coordinate in rasPosition)
+            msg = f"The position ({place}) is outside what was segmented; choose one inside."
+            raise InputError(msg)
+        return self._probe.node
+
+    def segmentFolder(self, inputFolder, outputFolder, model, onProgress=None, cancel=None, **options) -> object:
+        """Segment every scan of a folder, in files; a run that was stopped goes on.
+
+        logic.segmentFolder("scans", "results", "hippocampus-mr-attention-unet")
+
+        `options` are those of `AttentionSegLib.batch.segment_folder`.
+        """
+        from AttentionSegLib.batch import segment_folder
+
+        return segment_folder(inputFolder, outputFolder, model=model, on_progress=onProgress, cancel=cancel, **options)
+
+    def trainModel(self, imageFolder, labelFolder, network, outputFolder, onProgress=None, cancel=None, **options) -> object:
+        """Train a model on a folder of scans and one of label maps of the same names.
+
+        logic.trainModel("images", "labels", "attention-unet", "my-model")
+
+        `options` are those of `AttentionSegLib.training.train_model`.
+        """
+        from AttentionSegLib.datasets.case_set import folder_cases
+        from AttentionSegLib.training import train_model
+
+        cases = folder_cases(Path(imageFolder), Path(labelFolder))
+        return train_model(cases, network, outputFolder, on_progress=onProgress, cancel=cancel, **options)
+
+    def settings(self) -> object:
+        """What the panel remembers, in the parameter node of the scene."""
+        from AttentionSegLib.ui.settings import Settings
+
+        return Settings(self.getParameterNode())
+
+    def keepPolling(self, poll) -> None:
+        """Call a function from the event loop until it returns False."""
+        from AttentionSegLib.ui.pump import Pump
+
+        if self._pump is None:
+            self._pump = Pump()
+        self._pump.keep_polling(poll)
+
+    def stop(self) -> None:
+        """Look after no run any more."""
+        if self._pump is not None:
+            self._pump.stop()
+
+    def _options(self, model, device, overlap, attention, probabilities) -> object:
+        from AttentionSegLib.ui.segmenter import Options
+
+        wanted = attention if isinstance(attention, bool) else tuple([attention] if isinstance(attention, str) else attention)
+        return Options(model, device, overlap, wanted, probabilities)
+
+
+def _listed(nodes: object) -> list:
+    return list(nodes) if isinstance(nodes, (list, tuple)) else [nodes]
 
 
 class AttentionSegTest(ScriptedLoadableModuleTest):
-    """Self-test in the application: the module's models are found and their cards are valid."""
+    """Self-test in the application; `Testing/Slicer/test_in_slicer.py` of the repository presses the buttons."""
 
     def runTest(self) -> None:
         slicer.mrmlScene.Clear()
         logic = AttentionSegLogic()
-        self.assertIn("hippocampus-mr-attention-unet", logic.modelIds())
-        if not logic.missingPackages():
-            self.assertIn("Not a medical device", logic.describeModel("hippocampus-mr-attention-unet"))
+        self.assertIn("hippocampus-mr-attention-unet", [model.id for model in logic.models()])
+        self.assertIn("Not a medical device", next(model.text for model in logic.models() if model.id == "hippocampus-mr-attention-unet"))
+        slicer.util.selectModule("AttentionSeg")
+        ui = slicer.modules.AttentionSegWidget.ui
+        self.assertFalse(ui.segmentButton.enabled)
+        self.assertTrue(ui.reasonLabel.text)

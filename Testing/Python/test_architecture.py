@@ -41,8 +41,8 @@ FLOORS = [
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MAY_IMPORT = {"slicer": {"mrml", "ui"}, "vtk": {"mrml", "ui"}, "qt": {"ui"}, "ctk": {"ui"}}
 MAY_PRINT = {"cli", "terminal", "__main__"}
-# matplotlib requires contourpy.
-BROUGHT_ALONG = {"contourpy"}
+# matplotlib requires contourpy and Pillow, torch requires filelock.
+BROUGHT_ALONG = {"contourpy", "PIL", "filelock"}
 HEAVY = ("torch", "monai", "slicer", "vtk", "matplotlib", "SimpleITK", "pydicom", "scipy", "lightning")
 
 
@@ -213,7 +213,7 @@ class TestPacking:
     def test_the_wheel_requires_what_the_library_imports(self):
         project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         optional = project["optional-dependencies"]
-        lines = [*project["dependencies"], *optional["training"], *optional["cpu"]]
+        lines = [*project["dependencies"], *(line for extra in ("training", "cpu", "cluster", "dicom") for line in optional[extra])]
         wanted = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in lines}
         roots = {found.module.split(".")[0] for path in LIBRARY_SOURCES if room_of(path) not in ("mrml", "ui") for found in imports_of(path)}
         third_party = {root.lower() for root in roots - sys.stdlib_module_names - {"AttentionSegLib"} - BROUGHT_ALONG}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..image import Image
     from ..models import Card
 
+# What kind of map a volume is, such as `gate_2`.
+MAP_ATTRIBUTE = "AttentionSeg.Map"
 CLEAR_BELOW = 0.01
 BRIGHT_PERCENTILE = 99.5
 
@@ -36,7 +38,7 @@ def publish_map(image: Image, name: str, card: Card, volume_node: slicer.vtkMRML
     values = np.asarray(image.voxels[0], dtype=np.float32)
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{volume_node.GetName()} {name}")
     with slicer.util.NodeModify(node):
-        for attribute, value in provenance(card).items():
+        for attribute, value in {**provenance(card), MAP_ATTRIBUTE: name}.items():
             node.SetAttribute(attribute, value)
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
         node.SetIJKToRASMatrix(matrix_to_vtk(image.affine))

@@ -11,6 +11,7 @@ import slicer
 import vtk
 
 from ..errors import InputError
+from ..image import Image
 from .attention_volumes import publish_map
 from .segmentations import publish_segmentation
 
@@ -26,12 +27,14 @@ class PublishedNodes:
         segmentation: the segmentation, new or the given one.
         attention: volume of each attention map by the map's name.
         uncertainty: volume of the uncertainty.
+        probabilities: volume of each label's probability by the label's name; none where the prediction did not keep them.
         folder_item: subject hierarchy item of the folder that holds them.
     """
 
     segmentation: slicer.vtkMRMLSegmentationNode
     attention: dict[str, slicer.vtkMRMLScalarVolumeNode]
     uncertainty: slicer.vtkMRMLScalarVolumeNode
+    probabilities: dict[str, slicer.vtkMRMLScalarVolumeNode]
     folder_item: int
 
 
@@ -40,7 +43,7 @@ def publish(
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
 ) -> PublishedNodes:
-    """Add segmentation, attention maps and uncertainty to the scene of the input, in one folder beside it. Main thread only.
+    """Add segmentation, attention maps, uncertainty and kept probabilities to the scene of the input, in one folder beside it. Main thread only.
 
     All nodes stand under the input's parent transform. Views refresh once, at the end. A given segmentation that has segments
     already stays where it is in the subject hierarchy, and keeps its other segments (see `publish_segmentation`).
@@ -61,12 +64,22 @@ def publish(
         folder = _new_folder(hierarchy, volume_node)
         maps = {name: publish_map(image, name, prediction.card, volume_node) for name, image in prediction.attention.items()}
         uncertainty = publish_map(prediction.uncertainty, "uncertainty", prediction.card, volume_node)
+        probabilities = {
+            name: publish_map(image, f"probability {name}", prediction.card, volume_node) for name, image in _probability_images(prediction)
+        }
         moves = segmentation_node is None or segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
         # The last step that can fail, so that a given segmentation never has to be repaired.
         segmentation = publish_segmentation(prediction, volume_node, segmentation_node)
-        for node in ([segmentation] if moves else []) + [*maps.values(), uncertainty]:
+        for node in ([segmentation] if moves else []) + [*maps.values(), uncertainty, *probabilities.values()]:
             hierarchy.CreateItem(folder, node)
-    return PublishedNodes(segmentation, maps, uncertainty, folder)
+    return PublishedNodes(segmentation, maps, uncertainty, probabilities, folder)
+
+
+def _probability_images(prediction: Prediction) -> Iterator[tuple[str, Image]]:
+    kept = prediction.probabilities
+    if kept is not None:
+        for label in prediction.card.labels:
+            yield label.name, Image(kept.voxels[label.value : label.value + 1], kept.affine)
 
 
 def _check_in_scene(node: slicer.vtkMRMLNode) -> None:

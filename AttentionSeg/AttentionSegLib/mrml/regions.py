@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import slicer
 
 from ..errors import InputError
 from ..region import Region
 from .transforms import linear_between
-from .voxels import matrix_from_vtk
+from .voxels import matrix_from_vtk, matrix_to_vtk
 
 
 def region_from_roi(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> Region:
@@ -38,3 +40,43 @@ def region_from_roi(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.
         msg = f"The transform of {volume_node.GetName()} shears the region {name}; harden the transform of the volume first."
         raise InputError(msg)
     return Region(tuple(box[:3, 3].tolist()), tuple((size * scale).tolist()), axes)
+
+
+def place_region(
+    volume_node: slicer.vtkMRMLScalarVolumeNode, center: Sequence[float], size: Sequence[float], name: str
+) -> slicer.vtkMRMLMarkupsROINode:
+    """Add an ROI around a position, its edges along those of the volume as it stands in the world.
+
+    Args:
+        volume_node: the volume to segment, in a scene.
+        center: world RAS mm.
+        size: edge lengths in mm along right, anterior and superior of the volume.
+        name: of the new node.
+    """
+    roi = volume_node.GetScene().AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    roi.CreateDefaultDisplayNodes()
+    roi.GetDisplayNode().SetFillOpacity(0.1)
+    to_world = linear_between(volume_node, None)
+    if to_world is not None:
+        axes, _ = np.linalg.qr(to_world[:3, :3])
+        pose = np.eye(4)
+        pose[:3, :3] = axes * np.sign((axes * to_world[:3, :3]).sum(axis=0))
+        roi.SetAndObserveObjectToNodeMatrix(matrix_to_vtk(pose))
+    roi.SetCenterWorld(*center)
+    roi.SetSize(*size)
+    return roi
+
+
+def region_center(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Where a region would be placed, world RAS mm: at the crosshair if it is in the volume, else in its middle; and half the volume's size in mm."""
+    bounds = [0.0] * 6
+    volume_node.GetRASBounds(bounds)
+    low, high = np.array(bounds).reshape(3, 2).T
+    half = tuple(((high - low) / 2).tolist())
+    crosshair = volume_node.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    if crosshair is not None:
+        position = np.array(crosshair.GetCrosshairRAS())
+        # Until it is placed, the crosshair is at the origin.
+        if position.any() and ((position >= low) & (position <= high)).all():
+            return tuple(position.tolist()), half
+    return tuple(((low + high) / 2).tolist()), half

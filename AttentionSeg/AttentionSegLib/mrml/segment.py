@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import slicer
 
+from ..image import Image
+from ..reporting import Measurement, measure
 from .publish import PublishedNodes, publish
 from .regions import region_from_roi
 from .volumes import image_from_volumes
@@ -15,14 +17,76 @@ from .volumes import image_from_volumes
 if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
     from ..inference.progress import Cancel, OnProgress
+    from ..region import Region
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What a run needs of the scene, copied out of it: `predict` may use it in any thread."""
+
+    image: Image
+    region: Region | None
+    volume: slicer.vtkMRMLScalarVolumeNode
+    segmentation: slicer.vtkMRMLSegmentationNode | None
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentedVolume:
-    """The prediction for a volume, and the nodes that show it."""
+    """The prediction for a volume, and the nodes that show it.
+
+    Attributes:
+        prediction: what the engine gave back.
+        statistics: one `Measurement` per label of the model: voxels, mL, mean uncertainty.
+        volume: the input (its first channel).
+        nodes: what was put into the scene.
+    """
 
     prediction: Prediction
+    statistics: tuple[Measurement, ...]
+    volume: slicer.vtkMRMLScalarVolumeNode
     nodes: PublishedNodes
+
+    @property
+    def segmentation(self) -> slicer.vtkMRMLSegmentationNode:
+        return self.nodes.segmentation
+
+    @property
+    def attention(self) -> dict[str, slicer.vtkMRMLScalarVolumeNode]:
+        """Volume of each attention map by the map's name."""
+        return self.nodes.attention
+
+    @property
+    def uncertainty(self) -> slicer.vtkMRMLScalarVolumeNode:
+        return self.nodes.uncertainty
+
+
+def read_scan(
+    volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
+    roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
+    segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
+) -> Scan:
+    """Copy out of the scene what a run needs. Main thread only; the arguments are those of `segment_volume`. Raises InputError."""
+    image = image_from_volumes(volume_nodes)
+    region = None if roi_node is None else region_from_roi(roi_node, volume_nodes[0])
+    return Scan(image, region, volume_nodes[0], segmentation_node)
+
+
+def predict(
+    predictor: Predictor,
+    scan: Scan,
+    attention: bool | Iterable[str] = True,
+    probabilities: bool = False,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+) -> tuple[Prediction, tuple[Measurement, ...]]:
+    """Segment what was read, and measure it. Touches no node, so any thread will do. Arguments and exceptions are those of `Predictor`."""
+    prediction = predictor(scan.image, scan.region, attention, probabilities, on_progress=on_progress, cancel=cancel)
+    return prediction, tuple(measure(prediction))
+
+
+def publish_scan(scan: Scan, prediction: Prediction, statistics: tuple[Measurement, ...]) -> SegmentedVolume:
+    """Show a prediction beside the volume that was read. Main thread only; raises as `publish`, and the scene is unchanged then."""
+    return SegmentedVolume(prediction, statistics, scan.volume, publish(prediction, scan.volume, scan.segmentation))
 
 
 def segment_volume(
@@ -31,6 +95,7 @@ def segment_volume(
     roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
     attention: bool | Iterable[str] = True,
+    probabilities: bool = False,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> SegmentedVolume:
@@ -41,13 +106,11 @@ def segment_volume(
         volume_nodes: one per input of the model.
         roi_node: box around the structure, of any orientation; its parent transform counts.
         segmentation_node: where to put the segments; its other segments stay. A new node when left out.
-        attention, on_progress, cancel: as of `Predictor`.
+        attention, probabilities, on_progress, cancel: as of `Predictor`.
 
     Raises:
         InputError: if a node cannot be used. The scene is unchanged then, as it is after a cancelled run.
         Cancelled: if `cancel` said so.
     """
-    image = image_from_volumes(volume_nodes)
-    region = None if roi_node is None else region_from_roi(roi_node, volume_nodes[0])
-    prediction = predictor(image, region, attention, on_progress=on_progress, cancel=cancel)
-    return SegmentedVolume(prediction, publish(prediction, volume_nodes[0], segmentation_node))
+    scan = read_scan(volume_nodes, roi_node, segmentation_node)
+    return publish_scan(scan, *predict(predictor, scan, attention, probabilities, on_progress, cancel))

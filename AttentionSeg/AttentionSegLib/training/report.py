@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..models import Card
     from .trainer import Trained
 
-INCHES = (9.2, 3.2)
+INCHES = (10.6, 3.2)
 DARK, FAINT = "#1d2430", "#9aa4b2"
 
 
@@ -82,7 +82,7 @@ def learning_curves(epochs: dict[int, dict[str, float]], card: Card, best: int) 
         axes.grid(color="#e3e7ec")
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    dice.legend(fontsize=8, frameon=False)
+    dice.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     text = io.StringIO()
     figure.savefig(text, format="svg")
     svg = text.getvalue()

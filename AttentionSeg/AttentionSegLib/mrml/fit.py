@@ -1,0 +1,61 @@
+"""Whether a scan is of the kind a model knows: modality, spacing, field of view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+
+from .transforms import local_affine
+
+if TYPE_CHECKING:
+    from ..models import Card
+
+# Slices so many times thicker than those of the training data are worth a word.
+THICK = 2.5
+AIR_IN_HU = -500
+LARGER_THAN_REGION = 2.0
+SMALLER_THAN_REGION = 0.7
+
+
+def fit_hints(card: Card, volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode | None]) -> list[str]:
+    """One sentence for each way in which volumes differ from what the model was trained on. Hints, not errors: the run may go on."""
+    hints = []
+    for channel, node in zip(card.inputs, volume_nodes):
+        if node is None or node.GetImageData() is None:
+            continue
+        found = _modality(node)
+        if found is not None and found != channel.modality and "CT" in (found, channel.modality):
+            hints.append(f"{node.GetName()} looks like {found}; the model was trained on {channel.modality}.")
+        thickest, known = max(node.GetSpacing()), max(card.spacing)
+        if thickest > THICK * known:
+            hints.append(f"{node.GetName()} has {thickest:.3g} mm between slices; the model was trained on {known:.3g} mm.")
+        if card.region_size and (_extent(node) < SMALLER_THAN_REGION * np.sort(card.region_size)).any():
+            sizes = (" x ".join(f"{length:.0f}" for length in lengths) for lengths in (_extent(node), np.sort(card.region_size)))
+            hints.append("{} covers {} mm; the model was trained on about {} mm.".format(node.GetName(), *sizes))
+    return hints
+
+
+def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a model that knows only a region is about to be given a volume that is much larger."""
+    if not card.needs_region or volume_node.GetImageData() is None:
+        return False
+    return bool((_extent(volume_node) > LARGER_THAN_REGION * np.sort(card.region_size)).any())
+
+
+def _extent(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    """Edge lengths of a volume in mm, the shortest first."""
+    steps = np.linalg.norm(local_affine(node)[:3, :3], axis=0)
+    return np.sort(steps * node.GetImageData().GetDimensions())
+
+
+def _modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
+    """What DICOM says, else CT for air in Hounsfield units; None where nothing tells."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    said = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
+    if said:
+        return said
+    return "CT" if node.GetImageData().GetScalarRange()[0] < AIR_IN_HU else None

@@ -1,0 +1,115 @@
+"""A map over the scan: foreground of the slice views, and volume rendering in 3D."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import slicer
+import vtk
+
+SHADES = 12
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a map is shown.
+
+    Attributes:
+        opacity: of the overlay in slice views, 0..1.
+        threshold: share of the map's window below which it is clear, 0..1.
+        colors: color table; the map's own when None.
+    """
+
+    opacity: float = 0.5
+    threshold: float = 0.01
+    colors: slicer.vtkMRMLColorNode | None = None
+
+
+def show_overlay(node: slicer.vtkMRMLScalarVolumeNode, look: Look) -> None:
+    """Lay a map over what every slice view of its scene shows."""
+    apply_look(node, look)
+    for view in slice_views(node.GetScene()):
+        view.SetForegroundVolumeID(node.GetID())
+        view.SetForegroundOpacity(look.opacity)
+
+
+def hide_overlay(scene: slicer.vtkMRMLScene, nodes: list[slicer.vtkMRMLScalarVolumeNode]) -> None:
+    """Take maps off the slice views; views whose foreground is something else are left alone."""
+    ids = {node.GetID() for node in nodes}
+    for view in slice_views(scene):
+        if view.GetForegroundVolumeID() in ids:
+            view.SetForegroundVolumeID(None)
+
+
+def shown_overlay(scene: slicer.vtkMRMLScene, nodes: list[slicer.vtkMRMLScalarVolumeNode]) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """Which of the maps a slice view shows, if any."""
+    ids = {node.GetID(): node for node in nodes}
+    return next((ids[view.GetForegroundVolumeID()] for view in slice_views(scene) if view.GetForegroundVolumeID() in ids), None)
+
+
+def apply_look(node: slicer.vtkMRMLScalarVolumeNode, look: Look) -> None:
+    """Give a map its threshold and colors, in slice views and, where it is rendered, in 3D."""
+    display = node.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetLowerThreshold(look.threshold * display.GetWindowLevelMax())
+        display.ApplyThresholdOn()
+        if look.colors is not None:
+            display.SetAndObserveColorNodeID(look.colors.GetID())
+    for rendering in _renderings(node):
+        _fill_property(rendering.GetVolumePropertyNode(), node)
+
+
+def show_in_3d(node: slicer.vtkMRMLScalarVolumeNode, logic: slicer.vtkSlicerVolumeRenderingLogic) -> None:
+    """Render a map in the 3D views: clear below its threshold, denser where it is brighter.
+
+    Args:
+        node: the map, with a display as `publish_map` makes it.
+        logic: of the module Volume Rendering.
+    """
+    rendering = next(_renderings(node), None)
+    if rendering is None:
+        # Slicer's default takes over the display node of the slices, which have a window of their own.
+        rendering = logic.CreateDefaultVolumeRenderingNodes(node)
+    _fill_property(rendering.GetVolumePropertyNode(), node)
+    rendering.SetVisibility(True)
+
+
+def hide_in_3d(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    for rendering in _renderings(node):
+        rendering.SetVisibility(False)
+
+
+def is_in_3d(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    return any(rendering.GetVisibility() for rendering in _renderings(node))
+
+
+def slice_views(scene: slicer.vtkMRMLScene) -> Iterator[slicer.vtkMRMLSliceCompositeNode]:
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+        yield scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+
+
+def _renderings(node: slicer.vtkMRMLScalarVolumeNode) -> Iterator[slicer.vtkMRMLVolumeRenderingDisplayNode]:
+    for index in range(node.GetNumberOfDisplayNodes()):
+        display = node.GetNthDisplayNode(index)
+        if display is not None and display.IsA("vtkMRMLVolumeRenderingDisplayNode"):
+            yield display
+
+
+def _fill_property(property_node: slicer.vtkMRMLVolumePropertyNode, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    display = node.GetDisplayNode()
+    low, high = display.GetLowerThreshold(), display.GetWindowLevelMax()
+    low = min(low, 0.99 * high)
+    opacity = vtk.vtkPiecewiseFunction()
+    opacity.AddPoint(low, 0.0)
+    opacity.AddPoint(high, 0.5)
+    colors = vtk.vtkColorTransferFunction()
+    table = display.GetColorNode().GetLookupTable()
+    for index in range(SHADES):
+        share = index / (SHADES - 1)
+        rgb = [0.0] * 3
+        first, last = table.GetRange()
+        table.GetColor(first + share * (last - first), rgb)
+        colors.AddRGBPoint(share * high, *rgb)
+    property_node.SetScalarOpacity(opacity)
+    property_node.SetColor(colors)

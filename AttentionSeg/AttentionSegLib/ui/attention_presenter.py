@@ -1,0 +1,225 @@
+"""Where the network looked: maps over the slices and in 3D, the probe, and the table of results. Without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import slicer
+
+from ..mrml.attention_volumes import MAP_ATTRIBUTE
+from ..mrml.heat_map import heat_map
+from ..mrml.overlay import Look, apply_look, hide_in_3d, hide_overlay, is_in_3d, show_in_3d, show_overlay, shown_overlay
+from ..mrml.probe_volume import ProbeVolume
+from .settings import Settings
+from .translation import tr as _
+
+if TYPE_CHECKING:
+    from ..mrml.segment import SegmentedVolume
+
+
+@dataclass(frozen=True)
+class Row:
+    """A segment in numbers: color RGB 0..255, volume in mL, mean uncertainty 0..1 or None where there is nothing."""
+
+    name: str
+    color: tuple[int, int, int]
+    milliliters: float
+    mean_uncertainty: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class ShownAttention:
+    """All that the section Attention shows.
+
+    Attributes:
+        maps: name and volume of each map of the last result that is still there.
+        eye: the volume that lies over the slices, if any.
+        in_3d: whether that volume is rendered.
+        opacity, threshold, colors: how maps are shown.
+        reason: why there is no map to show; empty where there is.
+        probe: whether the crosshair is followed.
+        probe_reason: why it cannot be; empty where it can.
+        rows: the table.
+    """
+
+    maps: tuple[tuple[str, slicer.vtkMRMLScalarVolumeNode], ...]
+    eye: slicer.vtkMRMLScalarVolumeNode | None
+    in_3d: bool
+    opacity: float
+    threshold: float
+    colors: slicer.vtkMRMLColorNode | None
+    reason: str
+    probe: bool
+    probe_reason: str
+    rows: tuple[Row, ...]
+
+
+class AttentionView(Protocol):
+    """What the presenter needs of a panel."""
+
+    def show(self, shown: ShownAttention) -> None: ...
+
+
+class AttentionPresenter:
+    """Shows maps of the last result. Main thread only.
+
+    Args:
+        view: the panel, or a double of it.
+        settings: in the scene's parameter node; a new scene brings new ones (`use`).
+    """
+
+    def __init__(self, view: AttentionView, settings: Settings) -> None:
+        self._view, self._settings = view, settings
+        self._result: SegmentedVolume | None = None
+        self._probe: ProbeVolume | None = None
+        self._crosshair: tuple[slicer.vtkMRMLCrosshairNode, int] | None = None
+        self._behind: slicer.vtkMRMLScalarVolumeNode | None = None
+        self.refresh()
+
+    def use(self, settings: Settings) -> None:
+        """Show other settings: a scene was closed or loaded. What a result can tell stays as long as its volume does."""
+        self._settings = settings
+        if self._result is not None and self._result.volume.GetScene() is not self._scene:
+            self.set_probe(False)
+            self._result = None
+        self.refresh()
+
+    def set_result(self, result: SegmentedVolume) -> None:
+        """Show a new result, its first map over the slices."""
+        self.set_probe(False)
+        settings, nodes = self._settings, result.nodes
+        for node in settings.maps:
+            hide_in_3d(node)
+        self._result = result
+        settings.maps = [*nodes.attention.values(), nodes.uncertainty, *nodes.probabilities.values()]
+        settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
+        settings.statistics = [asdict(Row(m.name, m.color, m.milliliters, m.mean_uncertainty)) for m in result.statistics]
+        self.show_map(settings.maps[0])
+
+    def show_map(self, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """Lay a map over the slices, or none."""
+        scene, was_in_3d = self._scene, self._eye is not None and is_in_3d(self._eye)
+        for other in self._settings.maps:
+            hide_in_3d(other)
+        if node is None:
+            hide_overlay(scene, self._settings.maps)
+        else:
+            show_overlay(node, self._look)
+            if was_in_3d:
+                self._render(node)
+        self.refresh()
+
+    def set_opacity(self, opacity: float) -> None:
+        self._settings.opacity = float(opacity)
+        self._restyle()
+
+    def set_threshold(self, threshold: float) -> None:
+        self._settings.threshold = float(threshold)
+        self._restyle()
+
+    def set_colors(self, colors: slicer.vtkMRMLColorNode | None) -> None:
+        self._settings.colors = colors
+        self._restyle()
+
+    def set_in_3d(self, wanted: bool) -> None:
+        if self._eye is not None:
+            if wanted:
+                self._render(self._eye)
+            else:
+                hide_in_3d(self._eye)
+        self.refresh()
+
+    def set_probe(self, wanted: bool) -> None:
+        """Follow the crosshair with what the voxel under it looks at, or stop to."""
+        if wanted and self._probe is None and not self._probe_reason:
+            crosshair = self._scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+            tag = crosshair.AddObserver(slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent, self._follow)
+            self._probe, self._crosshair, self._behind = ProbeVolume(self._result), (crosshair, tag), self._eye
+        elif not wanted and self._probe is not None:
+            crosshair, tag = self._crosshair
+            crosshair.RemoveObserver(tag)
+            hide_overlay(self._scene, [self._probe.node] if self._probe.node is not None else [])
+            self._probe.remove()
+            if self._behind is not None and self._behind in self._settings.maps:
+                show_overlay(self._behind, self._look)
+            self._probe = self._crosshair = self._behind = None
+        self.refresh()
+
+    def table_text(self) -> str:
+        """The table for a spreadsheet: tabs between columns, a line per segment."""
+        head = "\t".join([_("Segment"), _("Volume (mL)"), _("Mean uncertainty")])
+        lines = [f"{row.name}\t{row.milliliters:.3f}\t{'' if row.mean_uncertainty is None else f'{row.mean_uncertainty:.3f}'}" for row in self._rows]
+        return "\n".join([head, *lines])
+
+    def refresh(self) -> None:
+        """Show what there is now."""
+        eye, settings = self._eye, self._settings
+        self._view.show(
+            ShownAttention(
+                maps=tuple((node.GetAttribute(MAP_ATTRIBUTE) or node.GetName(), node) for node in settings.maps),
+                eye=eye,
+                in_3d=eye is not None and is_in_3d(eye),
+                opacity=settings.opacity,
+                threshold=settings.threshold,
+                colors=settings.colors,
+                reason="" if settings.maps else _("Segment a volume to see where the network looked."),
+                probe=self._probe is not None,
+                probe_reason=self._probe_reason,
+                rows=self._rows,
+            )
+        )
+
+    @property
+    def _scene(self) -> slicer.vtkMRMLScene:
+        return self._settings.node.GetScene()
+
+    @property
+    def _eye(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        return shown_overlay(self._scene, self._settings.maps) if self._scene is not None else None
+
+    @property
+    def _look(self) -> Look:
+        return Look(self._settings.opacity, self._settings.threshold, self._settings.colors or heat_map(self._scene))
+
+    @property
+    def _rows(self) -> tuple[Row, ...]:
+        return tuple(Row(**{**row, "color": tuple(row["color"])}) for row in self._settings.statistics)
+
+    @property
+    def _probe_reason(self) -> str:
+        if self._result is None or self._scene is None:
+            return _("Segment with a guided-attention model to probe it.")
+        if not self._result.prediction.probe.names:
+            return _("This model has no position attention; guided-attention models do.")
+        if self._scene.GetFirstNodeByClass("vtkMRMLCrosshairNode") is None:
+            return _("There is no crosshair in this scene.")
+        return ""
+
+    def _restyle(self) -> None:
+        eye = self._eye
+        if eye is not None:
+            show_overlay(eye, self._look)
+        if self._probe is not None and self._probe.node is not None:
+            show_overlay(self._probe.node, self._look)
+        self.refresh()
+
+    def _render(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        apply_look(node, self._look)
+        show_in_3d(node, slicer.modules.volumerendering.logic())
+
+    def _follow(self, crosshair: slicer.vtkMRMLCrosshairNode, _event: str) -> None:
+        position = [0.0] * 3
+        if not crosshair.GetCursorPositionRAS(position):
+            return
+        self.look_from(position)
+
+    def look_from(self, position: Sequence[float]) -> None:
+        """Show what the voxel at a position (world RAS mm) looks at, while the probe is on."""
+        if self._probe is None:
+            return
+        before = self._probe.node
+        if self._probe.move(position) and self._probe.node is not before:
+            show_overlay(self._probe.node, self._look)
+            self.refresh()

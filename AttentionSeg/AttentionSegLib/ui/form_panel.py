@@ -1,0 +1,118 @@
+"""The sections Batch, Train and Environment: widgets bound to their presenters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+
+from .environment_presenter import EnvironmentPresenter, ShownEnvironment
+from .form_presenter import FormPresenter, ShownForm
+from .translation import tr as _
+from .widgets import fit_height, set_note, show_progress, silent
+
+LINE = 18
+
+
+class FormPanel:
+    """A section with folders and a button.
+
+    Args:
+        ui: the widgets of `AttentionSeg.ui` by name.
+        section: how the names of the section's widgets begin: `batch`, `train`.
+        paths: widget of each folder, by the name of the setting.
+        choices: combo box of each other setting.
+    """
+
+    def __init__(self, ui: Any, section: str, paths: dict[str, Any], choices: dict[str, Any]) -> None:
+        self._button, self._bar = getattr(ui, f"{section}Button"), getattr(ui, f"{section}ProgressBar")
+        self._reason, self._message = getattr(ui, f"{section}ReasonLabel"), getattr(ui, f"{section}MessageLabel")
+        self._paths, self._choices = paths, choices
+        self._told: dict[str, str] = {}
+        self._text = section and {"batch": _("Segment folder"), "train": _("Train")}[section]
+
+    def connect(self, presenter: FormPresenter) -> None:
+        """Tell a presenter what the user does."""
+        for name, widget in self._paths.items():
+            widget.connect("currentPathChanged(QString)", lambda path, name=name: self._tell(presenter, name, path))
+        for name, widget in self._choices.items():
+            widget.connect("currentIndexChanged(int)", lambda index, name=name, widget=widget: presenter.set(name, widget.itemText(index)))
+        self._button.connect("clicked(bool)", lambda _checked: presenter.press())
+
+    def show(self, shown: ShownForm) -> None:
+        running = shown.state.running
+        for name, widget in self._paths.items():
+            # Not what the user writes there just now: the cursor would jump.
+            if self._told.get(name) != shown.values[name]:
+                self._told[name] = shown.values[name]
+                with silent(widget):
+                    widget.setCurrentPath(shown.values[name])
+            widget.setEnabled(not running)
+        for name, widget in self._choices.items():
+            with silent(widget):
+                widget.setCurrentIndex(max(0, widget.findText(shown.values[name])))
+            widget.setEnabled(not running)
+        self._button.setText(_("Cancel") if running else self._text)
+        self._button.setEnabled(running or not shown.reason)
+        set_note(self._reason, "" if running else shown.reason)
+        self._bar.setVisible(running)
+        if not running:
+            set_note(self._message, shown.message)
+
+    def _tell(self, presenter: FormPresenter, name: str, path: str) -> None:
+        self._told[name] = path
+        presenter.set(name, path)
+
+    def show_progress(self, fraction: float | None, text: str) -> None:
+        show_progress(self._bar, fraction)
+        set_note(self._message, text)
+
+    def ask(self, question: str) -> bool:
+        return slicer.util.confirmOkCancelDisplay(question, windowTitle="AttentionSeg")
+
+
+class EnvironmentPanel:
+    """The section Environment.
+
+    Args:
+        ui: the widgets of `AttentionSeg.ui` by name.
+    """
+
+    def __init__(self, ui: Any) -> None:
+        self._ui = ui
+        self._row = -1
+
+    def connect(self, presenter: EnvironmentPresenter) -> None:
+        """Tell a presenter what the user does."""
+        ui = self._ui
+        ui.checkButton.connect("clicked(bool)", lambda _checked: presenter.check())
+        ui.copyReportButton.connect("clicked(bool)", lambda _checked: qt.QApplication.clipboard().setText(presenter.report()))
+        ui.modelList.connect("currentRowChanged(int)", self._choose)
+        ui.deleteModelButton.connect("clicked(bool)", lambda _checked: presenter.delete(self._row))
+
+    def show(self, shown: ShownEnvironment) -> None:
+        ui = self._ui
+        ui.checkButton.setEnabled(not shown.checking)
+        ui.checkButton.setText(_("Checking ...") if shown.checking else _("Check"))
+        ui.environmentText.setPlainText(shown.report)
+        ui.environmentText.setVisible(bool(shown.report))
+        ui.copyReportButton.setVisible(bool(shown.report))
+        with silent(ui.modelList):
+            ui.modelList.clear()
+            ui.modelList.addItems([f"{model.folder.name}  {model.megabytes:.1f} MB" for model in shown.models])
+            ui.modelList.setVisible(bool(shown.models))
+            fit_height(ui.modelList, len(shown.models), LINE)
+        self._reason = shown.delete_reason
+        self._choose(0 if shown.models else -1)
+        if shown.models:
+            with silent(ui.modelList):
+                ui.modelList.setCurrentRow(0)
+
+    def ask(self, question: str) -> bool:
+        return slicer.util.confirmOkCancelDisplay(question, windowTitle="AttentionSeg")
+
+    def _choose(self, row: int) -> None:
+        self._row = row
+        self._ui.deleteModelButton.setEnabled(row >= 0)
+        set_note(self._ui.deleteReasonLabel, self._reason)

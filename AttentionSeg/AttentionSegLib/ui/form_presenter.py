@@ -1,0 +1,144 @@
+"""The sections Batch and Train: a few folders and a button, without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from .run import KeepPolling, Run, RunView
+from .settings import Settings
+from .task import State, Task
+from .translation import tr as _
+
+if TYPE_CHECKING:
+    from ..inference.progress import Cancel, OnProgress
+    from .installation import Installation
+
+
+@dataclass(frozen=True)
+class ShownForm:
+    """All that a form shows: the values of its fields by the names of the settings, and where its run stands (see `Run`)."""
+
+    values: dict[str, str]
+    state: State
+    reason: str
+    message: str
+
+
+class FormView(RunView, Protocol):
+    """What the presenter needs of a panel."""
+
+    def show(self, shown: ShownForm) -> None: ...
+
+
+class FormPresenter:
+    """A form whose button starts a long run on files. Main thread only.
+
+    Args:
+        view: the panel, or a double of it.
+        settings: in the scene's parameter node; a new scene brings new ones (`use`).
+        installation: of what the run needs.
+        keep_polling: see `Run`.
+    """
+
+    # Settings that the form fills: the sentence that asks for each while it is empty.
+    fields: ClassVar[dict[str, str]]
+
+    def __init__(self, view: FormView, settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
+        self._view, self._settings = view, settings
+        self._run = Run(view, installation, keep_polling, self.refresh, _("Stopped; what is done stays, and the next press goes on from there."))
+        self.refresh()
+
+    @property
+    def state(self) -> State:
+        return self._run.state
+
+    def use(self, settings: Settings) -> None:
+        """Show other settings: a scene was closed or loaded."""
+        self._settings = settings
+        self.refresh()
+
+    def set(self, field: str, value: str) -> None:
+        setattr(self._settings, field, str(value))
+        self.refresh()
+
+    def press(self) -> None:
+        """The button: starts the run, or cancels it."""
+        if self._run.state.running or not self._reason():
+            self._run.press(self._start, self._describe)
+
+    def cancel(self) -> None:
+        self._run.cancel()
+
+    def refresh(self) -> None:
+        """Show what there is now."""
+        values = {name: getattr(self._settings, name) for name in self.fields}
+        self._view.show(ShownForm(values, self._run.state, self._reason(), self._run.message))
+
+    def _reason(self) -> str:
+        return next((sentence for name, sentence in self.fields.items() if not getattr(self._settings, name)), "")
+
+    def _start(self, on_change: Callable[[Task], None]) -> Task:
+        return Task(self._work(), lambda result: result, on_change)
+
+    def _work(self) -> Callable[[OnProgress, Cancel], Any]:
+        """What runs in the thread, with the settings as they are now."""
+        raise NotImplementedError
+
+    def _describe(self, result: Any) -> str:
+        raise NotImplementedError
+
+
+class BatchPresenter(FormPresenter):
+    """Segments every scan of a folder, with the model and the device of the sections above."""
+
+    fields: ClassVar = {
+        "batch_input": _("Choose the folder with the scans."),
+        "batch_output": _("Choose a folder for the results."),
+    }
+
+    def _work(self) -> Callable[[OnProgress, Cancel], Any]:
+        settings = self._settings
+        folders, options = (settings.batch_input, settings.batch_output), {"model": settings.model, "device": settings.device}
+
+        def work(on_progress: OnProgress, cancel: Cancel) -> Any:
+            from ..batch import segment_folder
+
+            return segment_folder(*folders, **options, on_progress=on_progress, cancel=cancel)
+
+        return work
+
+    def _describe(self, result: Any) -> str:
+        done = _("{count} scans are segmented. Results and report.html are in {folder}.").format(count=len(result.done), folder=result.folder)
+        failed = _("{count} failed; the report says why.").format(count=len(result.failed))
+        return f"{done} {failed}" if result.failed else done
+
+
+class TrainPresenter(FormPresenter):
+    """Trains a model on a folder of scans and one of label maps."""
+
+    fields: ClassVar = {
+        "train_images": _("Choose the folder with the images."),
+        "train_labels": _("Choose the folder with their label maps."),
+        "train_network": _("Choose a network."),
+        "train_output": _("Choose a folder for the trained model, one that is not there yet."),
+    }
+
+    def _work(self) -> Callable[[OnProgress, Cancel], Any]:
+        settings = self._settings
+        images, labels, network, output = settings.train_images, settings.train_labels, settings.train_network, settings.train_output
+        device = settings.device
+
+        def work(on_progress: OnProgress, cancel: Cancel) -> Any:
+            from ..datasets.case_set import folder_cases
+            from ..training import train_model
+
+            cases = folder_cases(Path(images), Path(labels))
+            return train_model(cases, network, output, device=device, on_progress=on_progress, cancel=cancel)
+
+        return work
+
+    def _describe(self, result: Any) -> str:
+        return _("The model is in {folder}, and how good it is in {report}.").format(folder=result.folder, report=result.report)

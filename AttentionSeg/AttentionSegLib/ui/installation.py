@@ -1,0 +1,138 @@
+"""The Python packages that a run needs: which are missing, and how they get into Slicer."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import slicer
+
+from ..errors import InputError
+from .translation import tr as _
+
+TORCH_REQUIREMENT = ">=2.1"
+SIZE = {"torch": "0.2 to 3 GB", "monai": "10 MB", "safetensors": "1 MB", "jsonschema": "1 MB", "matplotlib": "10 MB", "lightning": "10 MB"}
+LAST_LINES = 8
+
+OnLine = Callable[[str], None]
+OnEnd = Callable[[Exception], None]
+
+
+class Installation:
+    """Installs what is missing, and changes nothing that is there.
+
+    Args:
+        requirements: files with one requirement a line, beside torch, which comes from the extension PyTorch.
+    """
+
+    def __init__(self, *requirements: Path) -> None:
+        lines = (line for path in requirements for line in path.read_text(encoding="utf-8").split())
+        self._requirements = {re.split("[<>=!~]", line)[0]: line for line in lines}
+
+    @property
+    def packages(self) -> list[str]:
+        """What a run needs, by the names that are imported."""
+        return ["torch", *self._requirements]
+
+    def missing(self) -> list[str]:
+        return [name for name in self.packages if importlib.util.find_spec(name) is None]
+
+    def question(self, missing: list[str]) -> str:
+        """What will be installed, how large it is, and where to."""
+        sizes = ", ".join(f"{name} ({SIZE[name]})" for name in missing)
+        return _(
+            "AttentionSeg needs Python packages that are not there yet: {sizes}. They are downloaded into Slicer's own Python in {folder}; "
+            "nothing that is installed there is changed. Install them now?"
+        ).format(sizes=sizes, folder=sys.prefix)
+
+    def install(self, on_line: OnLine, on_end: OnEnd) -> None:
+        """Install what is missing. Main thread only; `on_line` gets the output, `on_end` the error or None."""
+        try:
+            missing = self.missing()
+            if "torch" in missing:
+                on_line(_("Installing torch; its output is in the Python console ..."))
+                _install_torch()
+            rest = [name for name in missing if name != "torch"]
+        except Exception as error:  # noqa: BLE001 (handed on, not swallowed)
+            on_end(error)
+            return
+        if rest:
+            self._install_rest(rest, on_line, on_end)
+        else:
+            on_end(None)
+
+    def _install_rest(self, names: list[str], on_line: OnLine, on_end: OnEnd) -> None:
+        lines: deque[str] = deque(maxlen=LAST_LINES)
+        folder = tempfile.TemporaryDirectory()
+        constraints = Path(folder.name) / "constraints.txt"
+        constraints.write_text("\n".join(installed_versions()), encoding="utf-8")
+        wanted = [self._requirements[name] for name in names]
+
+        def note(line: str) -> None:
+            lines.append(line)
+            on_line(line)
+
+        def end(code: int) -> None:
+            folder.cleanup()
+            importlib.invalidate_caches()
+            on_end(None if code == 0 else _failed("\n".join(lines)))
+
+        try:
+            packaging = importlib.import_module("slicer.packaging")
+        except ImportError:
+            self._install_blocking(wanted, constraints, end, on_end)
+            return
+        try:
+            packaging.pip_install(
+                wanted,
+                constraints=str(constraints),
+                blocking=False,
+                show_progress=False,
+                requester="AttentionSeg",
+                logCallback=note,
+                completedCallback=end,
+            )
+        except RuntimeError as error:
+            # Such as another installation that is under way.
+            on_end(_failed(str(error)))
+
+    def _install_blocking(self, wanted: list[str], constraints: Path, end: Callable[[int], None], on_end: OnEnd) -> None:
+        """In Slicer up to 5.10, where the output is in the Python console alone."""
+        try:
+            slicer.util.pip_install([*wanted, "-c", str(constraints)])
+        except Exception as error:  # noqa: BLE001 (handed on, not swallowed)
+            on_end(_failed(str(error)))
+            return
+        end(0)
+
+
+def installed_versions() -> list[str]:
+    """A constraints list that holds every package at the version that is there."""
+    found = {(entry.metadata["Name"], entry.version) for entry in importlib.metadata.distributions()}
+    return sorted(f"{name}=={version}" for name, version in found if name and version)
+
+
+def _install_torch() -> None:
+    try:
+        utilities = importlib.import_module("PyTorchUtils")
+    except ImportError as error:
+        msg = _("The extension PyTorch is not installed; install it in the Extensions Manager, restart Slicer and press Segment again.")
+        raise InputError(msg) from error
+    if utilities.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT) is None:
+        msg = _("torch was not installed; open the module PyTorch Utils, install it there, and press Segment again.")
+        raise InputError(msg)
+
+
+def _failed(last_lines: str) -> InputError:
+    return InputError(
+        _("The installation failed. Check the network and the free disk space, restart Slicer and press Segment again. It said: {lines}").format(
+            lines=last_lines
+        )
+    )

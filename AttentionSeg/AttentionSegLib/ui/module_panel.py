@@ -1,0 +1,79 @@
+"""The whole panel of the module: every section with its presenter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .attention_panel import AttentionPanel
+from .attention_presenter import AttentionPresenter
+from .environment_presenter import EnvironmentPresenter
+from .form_panel import EnvironmentPanel, FormPanel
+from .form_presenter import BatchPresenter, TrainPresenter
+from .installation import Installation
+from .panel import Panel
+from .presenter import Presenter
+from .run import KeepPolling
+from .segmenter import Segmenter
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..mrml.segment import SegmentedVolume
+
+
+class ModulePanel:
+    """Sections and presenters, put together.
+
+    Args:
+        ui: the widgets of `AttentionSeg.ui` by name.
+        settings: in the scene's parameter node.
+        segmenter: keeps the model loaded.
+        resources: the module's folder `Resources`.
+        keep_polling: see `Run`.
+    """
+
+    def __init__(self, ui: Any, settings: Settings, segmenter: Segmenter, resources: Path, keep_polling: KeepPolling) -> None:
+        needed, for_batch, for_training = (resources / f"requirements{kind}.txt" for kind in ("", "-batch", "-training"))
+        panel, attention_panel, environment_panel = Panel(ui), AttentionPanel(ui), EnvironmentPanel(ui)
+        batch_panel = FormPanel(ui, "batch", {"batch_input": ui.batchInputEdit, "batch_output": ui.batchOutputEdit}, {})
+        train_paths = {"train_images": ui.trainImagesEdit, "train_labels": ui.trainLabelsEdit, "train_output": ui.trainOutputEdit}
+        train_panel = FormPanel(ui, "train", train_paths, {"train_network": ui.trainNetworkSelector})
+
+        self.attention = AttentionPresenter(attention_panel, settings)
+        self.presenter = Presenter(panel, settings, segmenter, Installation(needed), keep_polling, self._show_result)
+        self.batch = BatchPresenter(batch_panel, settings, Installation(needed, for_batch), keep_polling)
+        self.train = TrainPresenter(train_panel, settings, Installation(needed, for_training), keep_polling)
+        self.environment = EnvironmentPresenter(environment_panel, keep_polling)
+        for view, presenter in (
+            (panel, self.presenter),
+            (attention_panel, self.attention),
+            (batch_panel, self.batch),
+            (train_panel, self.train),
+            (environment_panel, self.environment),
+        ):
+            view.connect(presenter)
+
+    def use(self, settings: Settings) -> None:
+        """Show the settings of another parameter node: a scene was closed or loaded."""
+        for part in (self.presenter, self.attention, self.batch, self.train):
+            part.use(settings)
+
+    def refresh(self) -> None:
+        """Show what there is now: models and nodes may have come or gone while the panel was closed."""
+        self.presenter.refresh_models()
+        self.attention.refresh()
+        self.environment.refresh()
+
+    def leave_scene(self) -> None:
+        """The scene is about to go: whatever works on its nodes stops."""
+        self.presenter.cancel()
+        self.attention.set_probe(False)
+
+    def close(self) -> None:
+        """The panel goes: everything that runs stops."""
+        self.leave_scene()
+        self.batch.cancel()
+        self.train.cancel()
+
+    def _show_result(self, result: SegmentedVolume) -> None:
+        self.attention.set_result(result)

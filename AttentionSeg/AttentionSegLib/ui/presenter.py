@@ -1,0 +1,235 @@
+"""From the choices to the result: the state of the panel, without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import slicer
+
+from ..mrml.fit import fit_hints, lacks_region
+from ..mrml.regions import place_region, region_center
+from .model_list import ModelChoice, model_choices
+from .run import KeepPolling, Run, RunView
+from .segmenter import Options, Segmenter
+from .settings import Settings
+from .task import State, Task
+from .translation import tr as _
+
+if TYPE_CHECKING:
+    from ..mrml.segment import SegmentedVolume
+    from .installation import Installation
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """All that the sections Input, Output and Advanced show.
+
+    Attributes:
+        state: where the run stands; while it runs the button cancels.
+        models: those that match the search.
+        model: the chosen one, None while there is none.
+        inputs: label and volume of each channel of the model.
+        reason: why the button is grey; empty while it can be pressed.
+        hints: how the volumes differ from what the model was trained on.
+        message: how the last run ended, in one sentence.
+        details: of an error, for whoever has to find its cause.
+        overlap: of neighboring patches, the model's unless another was set.
+    """
+
+    state: State
+    models: tuple[ModelChoice, ...]
+    model: ModelChoice | None
+    inputs: tuple[tuple[str, slicer.vtkMRMLScalarVolumeNode | None], ...]
+    region: slicer.vtkMRMLMarkupsROINode | None
+    segmentation: slicer.vtkMRMLSegmentationNode | None
+    reason: str
+    hints: tuple[str, ...]
+    message: str
+    details: str
+    device: str
+    overlap: float
+    attention: str
+    keep_probabilities: bool
+
+
+class View(RunView, Protocol):
+    """What the presenter needs of a panel."""
+
+    def show(self, shown: Shown) -> None: ...
+
+
+class Presenter:
+    """Holds what the panel shows, and runs what it asks for. Main thread only.
+
+    Args:
+        view: the panel, or a double of it.
+        settings: in the scene's parameter node; a new scene brings new ones (`use`).
+        segmenter: keeps the model loaded.
+        installation: of the Python packages that a run needs.
+        keep_polling: called with a function that looks after the run and returns False when it has ended.
+        on_result: called with every result.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        settings: Settings,
+        segmenter: Segmenter,
+        installation: Installation,
+        keep_polling: KeepPolling,
+        on_result: Callable[[SegmentedVolume], None],
+    ) -> None:
+        self._view, self._settings = view, settings
+        self._segmenter, self._on_result = segmenter, on_result
+        self._run = Run(view, installation, keep_polling, self.refresh, _("Cancelled; the scene is as it was."))
+        self._search = ""
+        self._models: list[ModelChoice] = []
+        self.refresh_models()
+
+    @property
+    def state(self) -> State:
+        return self._run.state
+
+    def use(self, settings: Settings) -> None:
+        """Show other settings: a scene was closed or loaded."""
+        self._settings = settings
+        self.refresh()
+
+    def refresh_models(self) -> None:
+        """Models may have come or gone."""
+        self._models = model_choices()
+        usable = [model.id for model in self._models if model.usable]
+        if self._settings.model not in usable and usable:
+            self._settings.model = usable[0]
+        self.refresh()
+
+    def search(self, text: str) -> None:
+        """Offer only the models in whose description every word of the text is found; the chosen one stays."""
+        self._search = text
+        self.refresh()
+
+    def choose_model(self, model_id: str) -> None:
+        if model_id != self._settings.model:
+            self._settings.model = model_id
+            self._settings.overlap = -1.0
+            self.refresh()
+
+    def choose_input(self, channel: int, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        self._settings.set_input(channel, node)
+        self.refresh()
+
+    def choose_region(self, node: slicer.vtkMRMLMarkupsROINode | None) -> None:
+        self._settings.region = node
+        self.refresh()
+
+    def choose_segmentation(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
+        self._settings.segmentation = node
+        self.refresh()
+
+    def place_region(self) -> None:
+        """Add a region of the model's typical size at the crosshair, or in the middle of the volume while the crosshair is elsewhere."""
+        volume, model = self._settings.input(0), self._model()
+        if volume is None or volume.GetImageData() is None or model is None or model.card is None:
+            return
+        center, half = region_center(volume)
+        size = model.card.region_size or half
+        self._settings.region = place_region(volume, center, size, _("Region"))
+        self.refresh()
+
+    def set_device(self, device: str) -> None:
+        self._settings.device = device
+
+    def set_overlap(self, overlap: float) -> None:
+        model = self._model()
+        same = model is not None and model.card is not None and abs(overlap - model.card.overlap) < 1e-6
+        self._settings.overlap = -1.0 if same else float(overlap)
+
+    def set_attention(self, text: str) -> None:
+        self._settings.attention = text.strip() or "all"
+
+    def set_keep_probabilities(self, keep: bool) -> None:
+        self._settings.keep_probabilities = bool(keep)
+
+    def press(self) -> None:
+        """The button: starts a run, or cancels the one there is."""
+        if self._run.state.running or not self._reason():
+            self._run.press(self._start, self._finish)
+
+    def cancel(self) -> None:
+        """Stop the run, such as when the scene that it works on is about to go."""
+        self._run.cancel()
+
+    def refresh(self) -> None:
+        """Show what there is now."""
+        model = self._model()
+        found = [choice for choice in self._models if choice.matches(self._search) or choice is model]
+        settings = self._settings
+        self._view.show(
+            Shown(
+                state=self._run.state,
+                models=tuple(found),
+                model=model,
+                inputs=tuple((name, settings.input(channel)) for channel, name in enumerate(model.channels if model else [_("Volume")])),
+                region=settings.region,
+                segmentation=settings.segmentation,
+                reason=self._reason(),
+                hints=tuple(fit_hints(model.card, self._volumes())) if model and model.card else (),
+                message=self._run.message,
+                details=self._run.details,
+                device=settings.device,
+                overlap=settings.overlap if settings.overlap >= 0 else (model.card.overlap if model and model.card else 0.5),
+                attention=settings.attention,
+                keep_probabilities=settings.keep_probabilities,
+            )
+        )
+
+    def _model(self) -> ModelChoice | None:
+        return next((model for model in self._models if model.id == self._settings.model), None)
+
+    def _volumes(self) -> list[slicer.vtkMRMLScalarVolumeNode | None]:
+        model = self._model()
+        return [self._settings.input(channel) for channel in range(len(model.channels) if model else 1)]
+
+    def _reason(self) -> str:
+        """Why there is nothing to run, in the order in which one would mend it."""
+        model, volumes = self._model(), self._volumes()
+        if model is None:
+            return _("No model is installed.")
+        if not model.usable:
+            return model.text
+        missing = [name for name, node in zip(model.channels, volumes) if node is None]
+        if missing:
+            return _("Choose a volume for {names}.").format(names=", ".join(missing))
+        empty = [node.GetName() for node in volumes if node.GetImageData() is None]
+        if empty:
+            return _("{names} has no voxels; load its image.").format(names=", ".join(empty))
+        if model.card and self._settings.region is None and lacks_region(model.card, volumes[0]):
+            size = " x ".join(f"{length:g}" for length in model.card.region_size)
+            return _("This model needs a region of about {size} mm around the structure: place one.").format(size=size)
+        return ""
+
+    def _start(self, on_change: Callable[[Task], None]) -> Task:
+        # What was installed just now may have been what the cards were waiting for.
+        self.refresh_models()
+        settings = self._settings
+        return self._segmenter.start(self._options(), self._volumes(), settings.region, settings.segmentation, on_change)
+
+    def _finish(self, result: SegmentedVolume) -> str:
+        self._on_result(result)
+        seconds = sum(result.prediction.seconds.values())
+        done = _("Done in {seconds:.1f} s on {device}.").format(seconds=seconds, device=result.prediction.computed_on)
+        return " ".join([done, *result.prediction.notes])
+
+    def _options(self) -> Options:
+        settings = self._settings
+        words = {"all": True, "none": False}
+        names = tuple(name.strip() for name in settings.attention.split(",") if name.strip())
+        return Options(
+            model=settings.model,
+            device=settings.device,
+            overlap=settings.overlap if settings.overlap >= 0 else None,
+            attention=words.get(settings.attention, names),
+            probabilities=settings.keep_probabilities,
+        )

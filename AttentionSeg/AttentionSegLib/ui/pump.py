@@ -1,0 +1,39 @@
+"""Keeps runs going while the application idles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import qt
+
+# Every 20 ms the main thread sleeps for 10 ms: it keeps the interpreter to itself else, and the thread of a run would stand still.
+INTERVAL_MS = 20
+SLEEP_S = 0.01
+
+
+class Pump:
+    """Looks after runs from Slicer's event loop until they end."""
+
+    def __init__(self) -> None:
+        self._polls: list[Callable[[], bool]] = []
+        self._timer = qt.QTimer()
+        self._timer.setInterval(INTERVAL_MS)
+        self._timer.connect("timeout()", self._tick)
+
+    def keep_polling(self, poll: Callable[[], bool]) -> None:
+        """Call a function again and again, until it returns False."""
+        self._polls.append(poll)
+        self._timer.start()
+
+    def stop(self) -> None:
+        self._polls = []
+        self._timer.stop()
+
+    def _tick(self) -> None:
+        time.sleep(SLEEP_S)
+        for poll in list(self._polls):
+            if not poll() and poll in self._polls:
+                self._polls.remove(poll)
+        if not self._polls:
+            self._timer.stop()

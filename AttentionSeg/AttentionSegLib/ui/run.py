@@ -1,0 +1,133 @@
+"""One run after the other: install what is missing, start, look after, end. Without Qt."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import InputError
+from .task import State, Task
+from .translation import tr as _
+
+if TYPE_CHECKING:
+    from .installation import Installation
+
+LOG = logging.getLogger("AttentionSeg")
+KeepPolling = Callable[[Callable[[], bool]], None]
+Start = Callable[[Callable[[Task], None]], Task]
+
+
+class RunView(Protocol):
+    """What a run needs of a panel."""
+
+    def show_progress(self, fraction: float | None, text: str) -> None:
+        """Fraction done 0..1, or None while it cannot be told."""
+
+    def ask(self, question: str) -> bool:
+        """Whether the user agrees."""
+
+
+class Run:
+    """The run behind a button that starts and cancels.
+
+    Args:
+        view: shows the progress.
+        installation: of the Python packages that the run needs.
+        keep_polling: called with a function that looks after the run and returns False when it has ended.
+        refresh: called when state, message or details have changed.
+        cancelled: the message after a cancelled run.
+
+    Attributes:
+        state: where the run stands.
+        message: how it ended, in one sentence.
+        details: of an error, for whoever has to find its cause.
+    """
+
+    def __init__(self, view: RunView, installation: Installation, keep_polling: KeepPolling, refresh: Callable[[], None], cancelled: str) -> None:
+        self._cancelled = cancelled
+        self._view, self._installation, self._keep_polling, self._refresh = view, installation, keep_polling, refresh
+        self._task: Task | None = None
+        self.state, self.message, self.details = State.IDLE, "", ""
+
+    def press(self, start: Start, describe: Callable[[Any], str]) -> None:
+        """The button: starts, or cancels what runs.
+
+        Args:
+            start: makes the task, and hands it the function that it is given as `on_change`; InputError is shown.
+            describe: the message for a result.
+        """
+        if self.state.running:
+            self.cancel()
+            return
+        missing = self._installation.missing()
+        if not missing:
+            self._start(start, describe)
+        elif self._view.ask(self._installation.question(missing)):
+            self._become(State.INSTALLING)
+            self._installation.install(lambda line: self._view.show_progress(None, line), lambda error: self._installed(error, start, describe))
+
+    def cancel(self) -> None:
+        if self._task is not None and self.state.running:
+            self._task.cancel()
+            self._view.show_progress(None, _("Cancelling ..."))
+
+    def _installed(self, error: Exception | None, start: Start, describe: Callable[[Any], str]) -> None:
+        if error is not None:
+            self._fail(error)
+            return
+        self._become(State.IDLE)
+        self._start(start, describe)
+
+    def _start(self, start: Start, describe: Callable[[Any], str]) -> None:
+        self._become(State.READING)
+        try:
+            self._task = start(lambda task: self._on_change(task, describe))
+        except InputError as error:
+            self._fail(error)
+            return
+        self._become(State.PREDICTING)
+        self._keep_polling(self._task.poll)
+
+    def _on_change(self, task: Task, describe: Callable[[Any], str]) -> None:
+        if task.state is State.PREDICTING:
+            fraction, stage, seconds = task.progress
+            self._view.show_progress(fraction or None, progress_text(stage, seconds))
+        elif task.state is State.FAILED:
+            self._fail(task.error)
+        elif task.state is State.DONE:
+            self._become(State.DONE, describe(task.result))
+        elif task.state is State.CANCELLED:
+            self._become(State.CANCELLED, self._cancelled)
+        else:
+            self._become(task.state)
+
+    def _fail(self, error: Exception) -> None:
+        """The sentence into the panel, the rest into its details and the log."""
+        details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        LOG.error(details)
+        if isinstance(error, InputError):
+            self._become(State.FAILED, str(error))
+        else:
+            self._become(State.FAILED, _("It failed: {error}").format(error=str(error) or type(error).__name__), details)
+
+    def _become(self, state: State, message: str = "", details: str = "") -> None:
+        self.state, self.message, self.details = state, message, details
+        self._refresh()
+
+
+def progress_text(stage: str, seconds_left: float | None) -> str:
+    """What is done, and for how long still."""
+    names = {
+        "load": _("Loading the model"),
+        "prepare": _("Preparing the scan"),
+        "network": _("Network at work"),
+        "restore": _("Bringing labels back to the scan"),
+        "finish": _("Finishing"),
+    }
+    text = names.get(stage, stage)
+    if seconds_left is None or seconds_left < 1:
+        return text
+    left = _("{minutes:.0f} min").format(minutes=seconds_left / 60) if seconds_left > 90 else _("{seconds:.0f} s").format(seconds=seconds_left)
+    return _("{what}, about {left} left").format(what=text, left=left)

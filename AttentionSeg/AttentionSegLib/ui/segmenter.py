@@ -1,0 +1,113 @@
+"""Segmentation of volumes of the scene with a model that stays loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ..errors import Cancelled
+from ..mrml.segment import SegmentedVolume, predict, publish_scan, read_scan, segment_volume
+from .task import Task
+
+if TYPE_CHECKING:
+    import os
+
+    import slicer
+
+    from ..inference import Predictor
+    from ..inference.progress import Cancel, OnProgress
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a model.
+
+    Attributes:
+        model: id of an installed model, or path of a model folder.
+        device: auto, cpu, cuda, cuda:1, mps.
+        overlap: of neighboring patches, 0 to below 1; the card's when None.
+        attention: all maps, none, or those named.
+        probabilities: whether to keep a volume of probabilities for each label.
+    """
+
+    model: str | os.PathLike
+    device: str = "auto"
+    overlap: float | None = None
+    attention: bool | tuple[str, ...] = True
+    probabilities: bool = False
+
+
+class Segmenter:
+    """Runs models on volumes of the scene; the last one stays loaded for the next run."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._key: tuple | None = None
+        self._predictor: Predictor | None = None
+
+    def predictor(self, options: Options) -> Predictor:
+        """The loaded model, from memory where the last run used the same one. Takes seconds else; any thread."""
+        # First, because it takes seconds to import.
+        from ..inference import Predictor
+        from ..models import find_model, load_model
+
+        folder = Path(find_model(options.model))
+        card = folder / "model.json"
+        key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap)
+        with self._lock:
+            if self._key != key:
+                model = load_model(folder)
+                if options.overlap is not None:
+                    model = replace(model, card=replace(model.card, overlap=options.overlap))
+                self._predictor, self._key = Predictor(model, options.device), key
+            return self._predictor
+
+    def forget(self) -> None:
+        """Let go of the loaded model and its memory."""
+        with self._lock:
+            self._predictor = self._key = None
+
+    def segment(
+        self,
+        options: Options,
+        volumes: list[slicer.vtkMRMLScalarVolumeNode],
+        region: slicer.vtkMRMLMarkupsROINode | None = None,
+        segmentation: slicer.vtkMRMLSegmentationNode | None = None,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+    ) -> SegmentedVolume:
+        """Segment and wait. Arguments and exceptions are those of `segment_volume`."""
+        predictor = self.predictor(options)
+        return segment_volume(predictor, volumes, region, segmentation, _maps(options.attention), options.probabilities, on_progress, cancel)
+
+    def start(
+        self,
+        options: Options,
+        volumes: list[slicer.vtkMRMLScalarVolumeNode],
+        region: slicer.vtkMRMLMarkupsROINode | None = None,
+        segmentation: slicer.vtkMRMLSegmentationNode | None = None,
+        on_change: Callable[[Task], None] | None = None,
+    ) -> Task[SegmentedVolume]:
+        """Read the volumes now and segment them in a thread. Whoever asked polls the task until it ends.
+
+        Raises:
+            InputError: if a node cannot be used. What goes wrong later becomes the task's error.
+        """
+        scan = read_scan(volumes, region, segmentation)
+
+        def work(on_progress: OnProgress, cancel: Cancel) -> tuple:
+            on_progress(0.0, "load", None)
+            predictor = self.predictor(options)
+            if cancel():
+                msg = "Cancelled while the model was loaded."
+                raise Cancelled(msg)
+            return predict(predictor, scan, _maps(options.attention), options.probabilities, on_progress, cancel)
+
+        return Task(work, lambda found: publish_scan(scan, *found), on_change)
+
+
+def _maps(attention: bool | Iterable[str]) -> bool | list[str]:
+    return attention if isinstance(attention, bool) else list(attention)

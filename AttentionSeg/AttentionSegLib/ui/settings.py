@@ -1,0 +1,94 @@
+"""Everything that the panel remembers, in a parameter node: saved and restored with the scene."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import slicer
+
+
+class _Value:
+    """A setting as JSON in a parameter of the node; its default while it has none, or one that no longer reads."""
+
+    def __init__(self, default: Any) -> None:
+        self._default = default
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, settings: Settings, _owner: type | None = None) -> Any:
+        text = settings.node.GetParameter(self._name)
+        try:
+            value = json.loads(text) if text else self._default
+        except ValueError:
+            return self._default
+        return value if isinstance(value, type(self._default)) or self._default is None else self._default
+
+    def __set__(self, settings: Settings, value: Any) -> None:
+        settings.node.SetParameter(self._name, json.dumps(value))
+
+
+class _Node:
+    """A node of the scene, by reference: survives renaming, saving and the import into another scene."""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, settings: Settings, _owner: type | None = None) -> slicer.vtkMRMLNode | None:
+        return settings.node.GetNodeReference(self._name)
+
+    def __set__(self, settings: Settings, node: slicer.vtkMRMLNode | None) -> None:
+        settings.node.SetNodeReferenceID(self._name, None if node is None else node.GetID())
+
+
+class Settings:
+    """The panel's settings.
+
+    Args:
+        node: the module's parameter node.
+    """
+
+    model = _Value("")
+    device = _Value("auto")
+    overlap = _Value(-1.0)
+    keep_probabilities = _Value(False)
+    attention = _Value("all")
+    opacity = _Value(0.5)
+    threshold = _Value(0.2)
+    statistics = _Value([])
+    batch_input = _Value("")
+    batch_output = _Value("")
+    train_images = _Value("")
+    train_labels = _Value("")
+    train_output = _Value("")
+    train_network = _Value("attention-unet")
+    region = _Node()
+    segmentation = _Node()
+    colors = _Node()
+    result_segmentation = _Node()
+    result_volume = _Node()
+
+    def __init__(self, node: slicer.vtkMRMLScriptedModuleNode) -> None:
+        self.node = node
+
+    def input(self, channel: int) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The volume chosen for a channel, counted from 0."""
+        return self.node.GetNodeReference(f"input{channel}")
+
+    def set_input(self, channel: int, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        self.node.SetNodeReferenceID(f"input{channel}", None if node is None else node.GetID())
+
+    @property
+    def maps(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
+        """The maps of the last result that are still in the scene."""
+        count = self.node.GetNumberOfNodeReferences("map")
+        nodes = (self.node.GetNthNodeReference("map", index) for index in range(count))
+        return [node for node in nodes if node is not None]
+
+    @maps.setter
+    def maps(self, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
+        self.node.RemoveNodeReferenceIDs("map")
+        for node in nodes:
+            self.node.AddNodeReferenceID("map", node.GetID())

@@ -1,0 +1,36 @@
+"""Small helps for binding widgets, in what PythonQt shares with the stand-ins of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def silent(*widgets: Any) -> Iterator[None]:
+    """Widgets that send no signals meanwhile: what the panel shows is not what the user did."""
+    before = [widget.blockSignals(True) for widget in widgets]
+    try:
+        yield
+    finally:
+        for widget, blocked in zip(widgets, before):
+            widget.blockSignals(blocked)
+
+
+def set_note(label: Any, text: str) -> None:
+    """Show a text, or no label where there is none."""
+    label.setText(text)
+    label.setVisible(bool(text))
+
+
+def show_progress(bar: Any, fraction: float | None) -> None:
+    """A share 0..1, or a bar that moves where None tells that it is not known."""
+    bar.setRange(0, 100 if fraction is not None else 0)
+    if fraction is not None:
+        bar.setValue(int(100 * fraction))
+
+
+def fit_height(view: Any, rows: int, row_height: int, at_most: int = 6) -> None:
+    """Give a list or table the height of its rows, so that it takes no empty space from the sections below."""
+    view.setFixedHeight(min(rows, at_most) * row_height + 6)

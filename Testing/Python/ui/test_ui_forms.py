@@ -1,0 +1,145 @@
+"""The sections Batch, Train and Environment, to what they write."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.ui import environment
+from AttentionSegLib.ui.environment_presenter import EnvironmentPresenter
+from AttentionSegLib.ui.form_presenter import BatchPresenter, TrainPresenter
+from doubles import Application, InstallationDouble, PanelDouble
+from tiny_models import save_unet
+
+
+@pytest.fixture
+def app(scene):
+    app = Application(scene)
+    app.presenter.choose_model("tiny-unet")
+    app.settings.device = "cpu"
+    return app
+
+
+def form(app, kind):
+    app.form_view = PanelDouble()
+    return kind(app.form_view, app.settings, InstallationDouble(), app.keep_polling)
+
+
+def write_scan(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voxels = np.random.default_rng(1).normal(100, 30, (16, 18, 20)).astype(np.float32)
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path))
+
+
+class TestBatch:
+    def test_asks_for_one_folder_after_the_other(self, app, tmp_path):
+        presenter = form(app, BatchPresenter)
+        assert app.form_view.shown.reason == "Choose the folder with the scans."
+        presenter.set("batch_input", str(tmp_path))
+        assert app.form_view.shown.reason == "Choose a folder for the results."
+        presenter.press()
+        assert app.form_view.states == ["idle"]
+
+    def test_segments_a_folder(self, app, tmp_path):
+        write_scan(tmp_path / "in" / "a.nrrd")
+        presenter = form(app, BatchPresenter)
+        presenter.set("batch_input", str(tmp_path / "in"))
+        presenter.set("batch_output", str(tmp_path / "out"))
+        presenter.press()
+        app.wait()
+        assert app.form_view.shown.state.value == "done", app.form_view.shown.message
+        assert app.form_view.shown.message.startswith("1 scans are segmented.")
+        assert (tmp_path / "out" / "measurements.csv").is_file()
+
+    def test_tells_what_is_wrong_with_a_folder(self, app, tmp_path):
+        presenter = form(app, BatchPresenter)
+        presenter.set("batch_input", str(tmp_path / "nowhere"))
+        presenter.set("batch_output", str(tmp_path / "out"))
+        presenter.press()
+        app.wait()
+        assert app.form_view.shown.state.value == "failed"
+        assert "nowhere" in app.form_view.shown.message
+
+
+class TestTrain:
+    @pytest.fixture
+    def presenter(self, app, tmp_path):
+        presenter = form(app, TrainPresenter)
+        for name in ("train_images", "train_labels", "train_output"):
+            presenter.set(name, str(tmp_path / name))
+        return presenter
+
+    def test_asks_for_what_is_missing(self, app):
+        form(app, TrainPresenter)
+        assert app.form_view.shown.reason == "Choose the folder with the images."
+
+    def test_tells_what_is_wrong_with_a_folder(self, app, presenter):
+        presenter.press()
+        app.wait()
+        assert app.form_view.shown.state.value == "failed"
+        assert "train_images" in app.form_view.shown.message
+
+    def test_hands_on_what_was_chosen_and_stops_when_asked(self, app, presenter, monkeypatch):
+        given = {}
+
+        def train_model(cases, network, output, device, on_progress, cancel):
+            given.update(cases=cases, network=network, output=output, device=device)
+            on_progress(0.5, "epoch 3", 60.0)
+            while not cancel():
+                pass
+            raise Cancelled
+
+        monkeypatch.setattr("AttentionSegLib.datasets.case_set.folder_cases", lambda images, labels: (images.name, labels.name))
+        monkeypatch.setattr("AttentionSegLib.training.train_model", train_model)
+        presenter.set("train_network", "guided-attention")
+        presenter.press()
+        presenter.press()
+        app.wait()
+        assert given["cases"] == ("train_images", "train_labels")
+        assert (given["network"], given["device"]) == ("guided-attention", "cpu")
+        assert app.form_view.shown.message.startswith("Stopped; what is done stays")
+
+
+class TestEnvironment:
+    @pytest.fixture
+    def presenter(self, app):
+        app.form_view = PanelDouble()
+        return EnvironmentPresenter(app.form_view, app.keep_polling)
+
+    def test_the_report_names_versions_and_tries_the_devices(self, app, presenter):
+        presenter.check()
+        assert app.form_view.shown.checking
+        app.wait()
+        report = app.form_view.shown.report
+        assert not app.form_view.shown.checking
+        assert "cpu: works" in report
+        assert report.startswith("AttentionSeg ")
+        assert "torch 2" in report
+        assert "model folder" in report
+        assert presenter.report() == report
+
+    def test_a_broken_gpu_is_named_with_what_to_do(self, monkeypatch):
+        monkeypatch.setattr("AttentionSegLib.inference.devices.available_devices", lambda: ["meta", "cpu"])
+        report = environment.environment_report()
+        assert "meta: a tiny computation fails" in report
+        assert "cpu: works" in report
+
+    def test_models_are_listed_with_their_size_and_deleted_when_agreed(self, app, presenter):
+        folder = save_unet(environment.user_folder() / "mine", id="mine")
+        presenter.refresh()
+        assert [model.folder for model in app.form_view.shown.models] == [folder]
+        assert app.form_view.shown.models[0].megabytes > 0.01
+        app.form_view.agrees = False
+        presenter.delete(0)
+        assert folder.exists()
+        app.form_view.agrees = True
+        presenter.delete(0)
+        assert not folder.exists()
+        assert "Delete the model mine" in app.form_view.questions[-1]
+        assert "no models of your own" in app.form_view.shown.delete_reason
+
+    def test_nothing_else_can_be_deleted(self, tmp_path):
+        with pytest.raises(InputError, match="delete it by hand"):
+            environment.delete_model(tmp_path)
+        assert tmp_path.exists()

@@ -1,0 +1,280 @@
+"""AttentionSeg.py: what the application and the Python console see of the module."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import slicer
+from AttentionSegLib.errors import InputError
+from doubles import make_scan
+from scenes import nodes_of
+from test_mrml_publish import save_and_load
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
+import qt_stand_ins
+
+APPLICATION = qt_stand_ins.install()
+MODULE = Path(__file__).resolve().parents[3] / "AttentionSeg" / "AttentionSeg.py"
+
+
+@pytest.fixture
+def module(scene, monkeypatch):
+    """The module's file, loaded as the application loads it."""
+    qt_stand_ins.install_module_bases()
+    monkeypatch.setattr(slicer, "app", SimpleNamespace(majorVersion=5, minorVersion=12, connect=lambda *_: None), raising=False)
+    monkeypatch.setattr(slicer.util, "loadUI", lambda path: qt_stand_ins.load_ui(Path(path)), raising=False)
+    monkeypatch.setattr(slicer.util, "childWidgetVariables", qt_stand_ins.child_widgets, raising=False)
+    scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+    spec = importlib.util.spec_from_file_location("AttentionSegModule", MODULE)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    yield loaded
+    for name in ("slicer.ScriptedLoadableModule", "slicer.i18n"):
+        del sys.modules[name]
+
+
+@pytest.fixture
+def logic(module):
+    made = module.AttentionSegLogic()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def widget(module, scene):
+    made = module.AttentionSegWidget()
+    made.setup()
+    yield made
+    made.cleanup()
+    made.layout.itemAt(0).widget().setMRMLScene(None)
+
+
+@pytest.fixture
+def theme():
+    """Gives the application colors and a size of text, and takes them back after the test."""
+    palette, font = APPLICATION.palette(), APPLICATION.font()
+
+    def choose(name):
+        if name == "dark":
+            dark = type(palette)(palette.base().color().fromRgb(50, 50, 54))
+            APPLICATION.setPalette(dark)
+        elif name == "large":
+            large = type(font)(font)
+            large.setPointSizeF(1.25 * font.pointSizeF())
+            APPLICATION.setFont(large)
+
+    yield choose
+    APPLICATION.setPalette(palette)
+    APPLICATION.setFont(font)
+
+
+def let_run(until, at_most=60):
+    end = time.monotonic() + at_most
+    while not until():
+        assert time.monotonic() < end, "it did not end"
+        APPLICATION.processEvents()
+
+
+class TestLogic:
+    def test_models(self, logic):
+        assert {"tiny-unet", "tiny-guided", "hippocampus-mr-attention-unet"} <= {model.id for model in logic.models()}
+
+    def test_segment_volume(self, logic, scene):
+        given = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+        heard = []
+        volume = make_scan(scene)
+        result = logic.segmentVolume(
+            volume, "tiny-unet", outputSegmentation=given, attention="gate_3", onProgress=lambda *told: heard.append(told), overlap=0.5
+        )
+        assert result.segmentation is given
+        assert list(result.attention) == ["gate_3"]
+        assert len(result.statistics) == 2
+        assert heard[-1][0] == 1
+        assert result.prediction.card.overlap == 0.5
+
+    def test_start_segment_volume_runs_from_the_event_loop(self, logic, scene):
+        states = []
+        run = logic.startSegmentVolume(make_scan(scene), "tiny-unet", onChange=lambda run: states.append(run.state.value))
+        let_run(lambda: not run.state.running)
+        assert run.state.value == "done", run.error
+        assert run.result.segmentation.GetScene() is scene
+        assert states[-2:] == ["publishing", "done"]
+
+    def test_a_cancelled_start(self, logic, scene):
+        volume = make_scan(scene)
+        nodes = nodes_of(scene)
+        run = logic.startSegmentVolume(volume, "tiny-unet")
+        run.cancel()
+        let_run(lambda: not run.state.running)
+        assert run.state.value == "cancelled"
+        assert nodes_of(scene) == nodes
+
+    def test_probe(self, logic, scene):
+        volume = make_scan(scene)
+        result = logic.segmentVolume(volume, "tiny-guided")
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        middle = [(bounds[axis] + bounds[axis + 1]) / 2 for axis in (0, 2, 4)]
+        node = logic.probe(result, middle)
+        assert slicer.util.arrayFromVolume(node).max() == pytest.approx(1)
+        assert logic.probe(result, np.add(middle, 1)) is node
+        with pytest.raises(InputError, match="outside what was segmented"):
+            logic.probe(result, (900, 0, 0))
+
+
+class TestWidget:
+    def press(self, widget):
+        widget.ui.segmentButton.click()
+        let_run(lambda: not widget.panel.presenter.state.running)
+
+    def choose(self, widget, scene):
+        volume = make_scan(scene)
+        widget.ui.modelSelector.setCurrentIndex(widget.ui.modelSelector.findText("Tiny U-Net"))
+        widget.ui.inputSelector1.setCurrentNode(volume)
+        return volume
+
+    def test_one_click_shows_where_the_network_looked(self, widget, scene):
+        self.choose(widget, scene)
+        self.press(widget)
+        assert widget.ui.messageLabel.text().startswith("Done in "), widget.ui.messageLabel.text()
+        view = scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+        assert scene.GetNodeByID(view.GetForegroundVolumeID()).GetName() == "T1 gate_2"
+
+    def test_a_scene_closed_in_mid_run(self, widget, scene):
+        self.choose(widget, scene)
+        widget.ui.segmentButton.click()
+        scene.Clear(0)
+        let_run(lambda: not widget.panel.presenter.state.running)
+        assert widget.ui.messageLabel.text() == "Cancelled; the scene is as it was."
+        assert widget.ui.inputSelector1.currentNode() is None
+        assert not widget.ui.segmentButton.isEnabled()
+        self.choose(widget, scene)
+        self.press(widget)
+        assert widget.ui.messageLabel.text().startswith("Done in ")
+
+    def test_opened_again_the_panel_can_still_probe(self, widget, scene):
+        self.choose(widget, scene)
+        widget.ui.modelSelector.setCurrentIndex(widget.ui.modelSelector.findText("Tiny guided"))
+        self.press(widget)
+        widget.exit()
+        widget.enter()
+        assert widget.ui.probeCheckBox.isEnabled()
+        scene.Clear(0)
+        assert not widget.ui.probeCheckBox.isEnabled()
+
+    def test_the_batch_form_runs_and_says_what_is_wrong(self, widget, tmp_path):
+        assert not widget.ui.batchButton.isEnabled()
+        widget.ui.batchInputEdit.setCurrentPath(str(tmp_path / "nowhere"))
+        assert widget.ui.batchReasonLabel.text() == "Choose a folder for the results."
+        widget.ui.batchOutputEdit.setCurrentPath(str(tmp_path / "out"))
+        widget.ui.batchButton.click()
+        assert widget.ui.batchButton.text() == "Cancel"
+        let_run(lambda: widget.ui.batchButton.text() != "Cancel")
+        assert "nowhere" in widget.ui.batchMessageLabel.text()
+
+    def test_the_training_form_reaches_the_settings(self, widget):
+        for part in ("Images", "Labels", "Output"):
+            assert not widget.ui.trainButton.isEnabled()
+            getattr(widget.ui, f"train{part}Edit").setCurrentPath(f"/nowhere/{part}")
+        widget.ui.trainNetworkSelector.setCurrentIndex(1)
+        assert widget.ui.trainButton.isEnabled()
+        assert widget.logic.settings().train_network == "guided-attention"
+        widget.ui.trainButton.click()
+        let_run(lambda: widget.ui.trainButton.text() != "Cancel")
+        assert "/nowhere/Images" in widget.ui.trainMessageLabel.text()
+
+    def test_environment(self, widget, monkeypatch):
+        from AttentionSegLib.ui.environment import user_folder
+        from tiny_models import save_unet
+
+        widget.ui.checkButton.click()
+        assert not widget.ui.checkButton.isEnabled()
+        let_run(widget.ui.checkButton.isEnabled)
+        assert "cpu: works" in widget.ui.environmentText.toPlainText()
+        widget.ui.copyReportButton.click()
+        assert APPLICATION.clipboard().text() == widget.ui.environmentText.toPlainText()
+        assert not widget.ui.deleteModelButton.isEnabled()
+        folder = save_unet(user_folder() / "mine", id="mine")
+        widget.enter()
+        monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *_arguments, **_options: True)
+        widget.ui.deleteModelButton.click()
+        assert not folder.exists()
+        assert not widget.ui.deleteModelButton.isEnabled()
+
+    @pytest.mark.parametrize("look", ["light", "dark", "large"])
+    def test_fits_into_300_pixels(self, widget, scene, look, theme):
+        """Also drawn with every section open, where the variable ATTENTIONSEG_PICTURES names a folder."""
+        theme(look)
+        self.choose(widget, scene)
+        # With many maps where space is scarce.
+        widget.ui.modelSelector.setCurrentIndex(widget.ui.modelSelector.findText("Tiny guided" if look == "large" else "Tiny U-Net"))
+        self.press(widget)
+        top = widget.layout.itemAt(0).widget()
+        for name in ("advanced", "batch", "train", "environment"):
+            getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(False)
+        top.resize(300, 2200)
+        top.show()
+        APPLICATION.processEvents()
+        assert top.minimumSizeHint().width() <= 300
+        if os.environ.get("ATTENTIONSEG_PICTURES"):
+            top.grab().save(str(Path(os.environ["ATTENTIONSEG_PICTURES"]) / f"open-{look}.png"))
+        top.close()
+
+    def test_a_deleted_volume_leaves_the_panel(self, widget, scene):
+        volume = self.choose(widget, scene)
+        scene.RemoveNode(volume)
+        assert not widget.ui.segmentButton.isEnabled()
+        assert "Choose a volume" in widget.ui.reasonLabel.text()
+
+    def test_loaded_anew_it_shows_the_same(self, module, widget, scene):
+        volume = self.choose(widget, scene)
+        self.press(widget)
+        widget.cleanup()
+        again = module.AttentionSegWidget()
+        again.setup()
+        assert again.ui.inputSelector1.currentNode() is volume
+        assert again.ui.mapList.count() == 3
+        again.cleanup()
+        again.layout.itemAt(0).widget().setMRMLScene(None)
+
+    def test_an_old_slicer_gets_a_kind_sentence(self, module, scene, monkeypatch):
+        slicer.app.minorVersion = 4
+        old = module.AttentionSegWidget()
+        old.setup()
+        assert old.panel is None
+        old.enter()
+        assert "needs Slicer 5.6 or newer, and this is 5.4" in old.layout.itemAt(0).widget().text()
+
+
+def test_settings_come_back_with_a_saved_scene(logic, scene, tmp_path):
+    from AttentionSegLib.ui.settings import Settings
+
+    settings = logic.settings()
+    volume = make_scan(scene, "Ä scan")
+    settings.set_input(0, volume)
+    settings.model, settings.opacity, settings.statistics = "tiny-unet", 0.3, [{"name": "Ä"}]
+    settings.maps = [volume]
+    loaded = save_and_load(scene, tmp_path)
+    again = Settings(loaded.GetSingletonNode("AttentionSeg", "vtkMRMLScriptedModuleNode"))
+    assert (again.model, again.opacity, again.statistics) == ("tiny-unet", 0.3, [{"name": "Ä"}])
+    assert again.input(0).GetName() == "Ä scan"
+    assert again.input(0).GetScene() is loaded
+    assert [node.GetName() for node in again.maps] == ["Ä scan"]
+    assert again.device == "auto"
+
+
+def test_settings_that_do_not_read_are_the_defaults(logic):
+    settings = logic.settings()
+    settings.node.SetParameter("opacity", "{broken")
+    settings.node.SetParameter("model", "5")
+    assert settings.opacity == 0.5
+    assert settings.model == ""

@@ -1,0 +1,199 @@
+"""The panel itself: every widget of AttentionSeg.ui bound, under stand-ins for Slicer's Qt."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from doubles import Application, InstallationDouble, make_scan
+from scenes import nodes_of
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
+import qt_stand_ins
+
+APPLICATION = qt_stand_ins.install()
+UI = Path(__file__).resolve().parents[3] / "AttentionSeg" / "Resources" / "UI" / "AttentionSeg.ui"
+
+
+class PanelApplication(Application):
+    """The presenters with the real panel, as the module's widget puts them together."""
+
+    def __init__(self, scene, installation=None):
+        from AttentionSegLib.ui.attention_panel import AttentionPanel
+        from AttentionSegLib.ui.attention_presenter import AttentionPresenter
+        from AttentionSegLib.ui.panel import Panel
+
+        self.top = qt_stand_ins.load_ui(UI)
+        self.top.setMRMLScene(scene)
+        self.ui = qt_stand_ins.child_widgets(self.top)
+        self.panel = Panel(self.ui)
+        super().__init__(scene, installation, view=self.panel)
+        self.panel.connect(self.presenter)
+        attention_panel = AttentionPanel(self.ui)
+        self.attention = AttentionPresenter(attention_panel, self.settings)
+        attention_panel.connect(self.attention)
+        self.top.resize(300, 1100)
+        self.top.show()
+
+    def on_result(self, result):
+        super().on_result(result)
+        self.attention.set_result(result)
+
+    def close(self):
+        self.top.setMRMLScene(None)
+        self.top.close()
+
+    def picture(self, name):
+        """Draw the panel, where the variable ATTENTIONSEG_PICTURES names a folder."""
+        folder = os.environ.get("ATTENTIONSEG_PICTURES")
+        if folder:
+            APPLICATION.processEvents()
+            self.top.grab().save(str(Path(folder) / f"{name}.png"))
+
+
+@pytest.fixture
+def app(scene):
+    scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+    made = PanelApplication(scene)
+    yield made
+    made.close()
+
+
+def choose(app, model="Tiny U-Net", volume=None):
+    volume = volume or make_scan(app.scene)
+    app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText(model))
+    app.ui.inputSelector1.setCurrentNode(volume)
+    return volume
+
+
+def test_says_why_the_button_is_grey(app):
+    app.picture("empty")
+    assert not app.ui.segmentButton.isEnabled()
+    assert app.ui.reasonLabel.text() == "Choose a volume for T1 (MR)."
+    choose(app)
+    assert app.ui.segmentButton.isEnabled()
+    assert not app.ui.reasonLabel.isVisible()
+
+
+def test_two_choices_and_one_click(app):
+    choose(app)
+    app.picture("ready")
+    app.ui.segmentButton.click()
+    assert app.ui.segmentButton.text() == "Cancel"
+    assert app.ui.progressBar.isVisible()
+    app.wait()
+    app.picture("done")
+    assert app.ui.segmentButton.text() == "Segment"
+    assert not app.ui.progressBar.isVisible()
+    assert app.ui.messageLabel.text().startswith("Done in ")
+    assert [app.ui.mapList.item(row).text() for row in range(app.ui.mapList.count())] == ["gate_2", "gate_3", "uncertainty"]
+    assert [app.ui.resultTable.item(row, 1).text() for row in range(2)] == ["Hippocampus anterior", "Hippocampus posterior"]
+
+
+def test_progress_and_cancel(app):
+    choose(app)
+    nodes = nodes_of(app.scene)
+    app.ui.segmentButton.click()
+    app.panel.show_progress(0.4, "Network at work, about 12 s left")
+    assert app.ui.progressBar.value() == 40
+    app.picture("running")
+    app.ui.segmentButton.click()
+    app.wait()
+    assert app.ui.messageLabel.text() == "Cancelled; the scene is as it was."
+    assert nodes_of(app.scene) == nodes
+
+
+def test_an_error_is_in_the_panel_with_its_details_folded(app, monkeypatch):
+    def fail(*_arguments):
+        msg = "no more memory"
+        raise MemoryError(msg)
+
+    monkeypatch.setattr("AttentionSegLib.ui.segmenter.predict", fail)
+    choose(app)
+    app.ui.segmentButton.click()
+    app.wait()
+    assert app.ui.messageLabel.text() == "It failed: no more memory"
+    assert not app.ui.detailsText.isVisible()
+    app.ui.detailsButton.click()
+    assert "Traceback" in app.ui.detailsText.toPlainText()
+    assert app.ui.detailsText.isVisible()
+    app.picture("failed")
+
+
+def test_search(app):
+    choose(app)
+    app.ui.modelSearchEdit.setText("guided")
+    assert [app.ui.modelSelector.itemText(index) for index in range(app.ui.modelSelector.count())] == ["Tiny guided", "Tiny U-Net"]
+
+
+def test_settings_of_the_section_advanced(app):
+    choose(app)
+    app.ui.deviceSelector.setCurrentIndex(1)
+    app.ui.overlapSlider.setValue(0.5)
+    app.ui.attentionEdit.setText("gate_3")
+    app.ui.probabilitiesCheckBox.click()
+    app.ui.segmentButton.click()
+    app.wait()
+    result = app.results[-1]
+    assert app.settings.device == "cpu"
+    assert result.prediction.card.overlap == 0.5
+    assert list(result.attention) == ["gate_3"]
+    assert len(result.nodes.probabilities) == 2
+
+
+def test_region_button(app):
+    choose(app, "Hippocampus, anterior and posterior (MR T1)", make_scan(app.scene, shape=(150, 150, 150)))
+    assert "needs a region" in app.ui.reasonLabel.text()
+    app.picture("region")
+    app.ui.placeRegionButton.click()
+    assert app.ui.regionSelector.currentNode().IsA("vtkMRMLMarkupsROINode")
+    assert app.ui.segmentButton.isEnabled()
+
+
+def test_the_eye_of_a_map(app):
+    choose(app)
+    app.ui.segmentButton.click()
+    app.wait()
+    view = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    nodes = app.results[-1].nodes
+    assert view.GetForegroundVolumeID() == nodes.attention["gate_2"].GetID()
+    app.ui.mapList.itemClicked.emit(app.ui.mapList.item(2))
+    assert view.GetForegroundVolumeID() == nodes.uncertainty.GetID()
+    app.ui.opacitySlider.setValue(0.8)
+    assert view.GetForegroundOpacity() == 0.8
+    app.ui.thresholdSlider.setValue(0.4)
+    assert nodes.uncertainty.GetDisplayNode().GetLowerThreshold() == pytest.approx(0.4)
+    app.ui.mapList.itemClicked.emit(app.ui.mapList.item(2))
+    assert view.GetForegroundVolumeID() is None
+
+
+def test_the_table_goes_to_the_clipboard(app):
+    choose(app)
+    app.ui.segmentButton.click()
+    app.wait()
+    app.ui.copyTableButton.click()
+    lines = APPLICATION.clipboard().text().splitlines()
+    assert lines[0] == "Segment\tVolume (mL)\tMean uncertainty"
+    assert lines[1].startswith("Hippocampus anterior\t")
+
+
+def test_installing(scene):
+    app = PanelApplication(scene, InstallationDouble(["monai"]))
+    questions = []
+    app.panel.ask = lambda question: questions.append(question) or False
+    choose(app)
+    app.ui.segmentButton.click()
+    assert questions == ["Install monai?"]
+    app.close()
+
+
+def test_a_closed_scene_leaves_an_empty_panel(app):
+    choose(app)
+    app.scene.Clear(0)
+    app.presenter.refresh()
+    app.attention.refresh()
+    assert app.ui.inputSelector1.currentNode() is None
+    assert not app.ui.segmentButton.isEnabled()

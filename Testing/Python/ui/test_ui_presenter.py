@@ -1,0 +1,358 @@
+"""From the choices to the result, and every way in which a run ends."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from AttentionSegLib.errors import InputError
+from AttentionSegLib.mrml import segment as segment_module
+from AttentionSegLib.ui import segmenter as segmenter_module
+from AttentionSegLib.ui.run import progress_text
+from doubles import Application, InstallationDouble, make_scan
+from scenes import nodes_of
+
+
+@pytest.fixture
+def app(scene):
+    return Application(scene)
+
+
+class TestChoices:
+    def test_the_button_says_what_is_missing(self, app):
+        app.presenter.choose_model("tiny-unet")
+        assert app.view.shown.reason == "Choose a volume for T1 (MR)."
+        app.choose()
+        assert app.view.shown.reason == ""
+
+    def test_a_volume_without_voxels_is_named(self, app, scene):
+        app.choose(volume=scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty"))
+        assert app.view.shown.reason == "Empty has no voxels; load its image."
+
+    def test_pressing_a_grey_button_does_nothing(self, app):
+        app.presenter.press()
+        assert app.view.states == ["idle"]
+
+    def test_one_selector_per_input_of_the_model(self, app, models, tmp_path, monkeypatch):
+        from builders import make_card_document
+        from tiny_models import save_unet
+
+        normalization = make_card_document()["inputs"][0]["normalization"]
+        inputs = [{"name": name, "modality": "MR", "normalization": normalization} for name in ("T1", "FLAIR")]
+        save_unet(tmp_path / "two", id="two", inputs=inputs)
+        monkeypatch.setenv("ATTENTIONSEG_MODELS", str(tmp_path))
+        app.presenter.refresh_models()
+        app.choose("two")
+        assert [name for name, _node in app.view.shown.inputs] == ["T1 (MR)", "FLAIR (MR)"]
+        assert app.view.shown.reason == "Choose a volume for FLAIR (MR)."
+
+    def test_search_keeps_the_chosen_model(self, app):
+        app.presenter.choose_model("tiny-unet")
+        app.presenter.search("GUIDED tiny")
+        assert {model.id for model in app.view.shown.models} == {"tiny-guided", "tiny-unet"}
+        app.presenter.search("")
+        assert len(app.view.shown.models) > 2
+
+    def test_license_and_intended_use_are_shown_with_the_model(self, app):
+        app.presenter.choose_model("hippocampus-mr-attention-unet")
+        assert "CC BY-SA 4.0" in app.view.shown.model.text
+        assert "Not a medical device" in app.view.shown.model.text
+
+    def test_a_model_that_cannot_be_used_says_why(self, app, tmp_path, monkeypatch):
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "model.json").write_text("{}")
+        monkeypatch.setenv("ATTENTIONSEG_MODELS", str(tmp_path))
+        app.presenter.refresh_models()
+        app.choose("broken")
+        assert "breaks the schema" in app.view.shown.reason
+
+    def test_before_the_packages_are_there_models_are_listed_and_quoted(self, app, monkeypatch):
+        from AttentionSegLib.ui import model_list
+
+        monkeypatch.setattr(model_list.importlib.util, "find_spec", lambda name: None)
+        app.presenter.refresh_models()
+        app.choose("hippocampus-mr-attention-unet")
+        assert "CC BY-SA 4.0" in app.view.shown.model.text
+        assert app.view.shown.reason == ""
+
+
+class TestRegion:
+    MODEL = "hippocampus-mr-attention-unet"
+
+    def test_is_asked_for_where_the_model_needs_one(self, app, scene):
+        app.choose(self.MODEL, make_scan(scene, shape=(150, 150, 150)))
+        assert "needs a region of about 36 x 52 x 36 mm" in app.view.shown.reason
+        app.presenter.place_region()
+        assert app.view.shown.reason == ""
+        assert app.view.shown.region.GetSize() == (36, 52, 36)
+
+    def test_is_not_asked_for_where_the_scan_is_the_region(self, app, scene):
+        app.choose(self.MODEL, make_scan(scene, shape=(40, 50, 40)))
+        assert app.view.shown.reason == ""
+
+    def test_is_placed_at_the_crosshair(self, app, scene):
+        volume = make_scan(scene, shape=(150, 150, 150))
+        crosshair = scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+        middle = volume_center(volume)
+        crosshair.SetCrosshairRAS(middle[0] + 10, middle[1], middle[2])
+        app.choose(self.MODEL, volume)
+        app.presenter.place_region()
+        assert app.settings.region.GetCenterWorld() == pytest.approx((middle[0] + 10, middle[1], middle[2]))
+
+    def test_is_placed_in_the_middle_while_the_crosshair_is_elsewhere(self, app, scene):
+        volume = make_scan(scene, shape=(150, 150, 150))
+        scene.AddNewNodeByClass("vtkMRMLCrosshairNode").SetCrosshairRAS(5000, 0, 0)
+        app.choose(self.MODEL, volume)
+        app.presenter.place_region()
+        assert app.settings.region.GetCenterWorld() == pytest.approx(volume_center(volume))
+
+
+class TestRun:
+    def test_every_stage_is_shown(self, app):
+        app.choose()
+        app.run()
+        assert app.view.states == ["idle", "reading", "predicting", "publishing", "done"]
+        assert app.view.shown.message.startswith("Done in ")
+        texts = [text for _fraction, text in app.view.progress]
+        assert "Loading the model" in texts[0]
+
+    def test_the_result_has_segmentation_maps_and_statistics(self, app):
+        volume = app.choose()
+        result = app.run()
+        assert result.segmentation.GetName() == "T1 segmentation"
+        assert set(result.attention) == {"gate_2", "gate_3"}
+        assert result.uncertainty.GetName() == "T1 uncertainty"
+        assert [measured.name for measured in result.statistics] == ["Hippocampus anterior", "Hippocampus posterior"]
+        assert sum(measured.voxels for measured in result.statistics) > 0
+        assert result.volume is volume
+
+    def test_the_second_run_uses_the_loaded_model(self, app, monkeypatch):
+        from AttentionSegLib.models import weights
+
+        loads = []
+        original = weights.load_model
+        monkeypatch.setattr("AttentionSegLib.models.weights.load_model", lambda folder: loads.append(folder) or original(folder))
+        app.choose()
+        first = app.run()
+        second = app.run()
+        assert len(loads) == 1
+        assert first.nodes.folder_item != second.nodes.folder_item
+
+    def test_another_model_is_loaded(self, app):
+        app.choose()
+        app.run()
+        app.choose("tiny-guided")
+        assert app.run().prediction.card.id == "tiny-guided"
+
+    def test_other_segments_of_a_given_segmentation_stay(self, app, scene):
+        app.choose()
+        given = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+        given.GetSegmentation().AddEmptySegment("lesion", "Lesion")
+        app.presenter.choose_segmentation(given)
+        assert app.run().segmentation is given
+        assert list(given.GetSegmentation().GetSegmentIDs()) == ["lesion", "tiny-unet_1", "tiny-unet_2"]
+
+    def test_chosen_maps_alone_and_probabilities(self, app):
+        app.choose()
+        app.presenter.set_attention("gate_3")
+        app.presenter.set_keep_probabilities(True)
+        result = app.run()
+        assert set(result.attention) == {"gate_3"}
+        assert set(result.nodes.probabilities) == {"Hippocampus anterior", "Hippocampus posterior"}
+        app.presenter.set_attention("none")
+        assert app.run().attention == {}
+
+    def test_a_set_overlap_reaches_the_engine(self, app):
+        app.choose()
+        assert app.view.shown.overlap == 0.25
+        app.presenter.set_overlap(0.5)
+        assert app.run().prediction.card.overlap == 0.5
+        app.presenter.set_overlap(0.25)
+        assert app.run().prediction.card.overlap == 0.25
+
+    def test_two_volumes_of_the_same_name(self, app, scene):
+        first, second = make_scan(scene), make_scan(scene, shape=(16, 16, 24))
+        app.choose(volume=second)
+        result = app.run()
+        assert result.volume is second
+        assert result.uncertainty.GetImageData().GetDimensions() == (16, 16, 24)
+        assert first.GetName() == second.GetName()
+
+
+class TestFailure:
+    def assert_failed(self, app, scene, nodes, text):
+        assert app.view.shown.state.value == "failed"
+        assert text in app.view.shown.message
+        assert nodes_of(scene) == nodes
+        assert not app.results
+
+    def test_while_reading(self, app, scene):
+        volume = app.choose()
+        roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+        app.presenter.choose_region(roi)
+        nodes = nodes_of(scene)
+        app.presenter.press()
+        self.assert_failed(app, scene, nodes, "The region R has no size yet")
+        assert app.view.shown.details == ""
+        assert volume.GetScene() is scene
+
+    def test_while_loading(self, app, scene, monkeypatch):
+        def fail(_folder):
+            msg = "The weights are gone."
+            raise InputError(msg)
+
+        monkeypatch.setattr("AttentionSegLib.models.weights.load_model", fail)
+        app.choose()
+        nodes = nodes_of(scene)
+        app.presenter.press()
+        app.wait()
+        self.assert_failed(app, scene, nodes, "The weights are gone.")
+
+    def test_while_predicting(self, app, scene):
+        app.choose()
+        app.presenter.set_attention("gate_9")
+        nodes = nodes_of(scene)
+        app.presenter.press()
+        app.wait()
+        self.assert_failed(app, scene, nodes, "has no attention map 'gate_9'; it has gate_2, gate_3")
+
+    def test_while_publishing(self, app, scene, monkeypatch):
+        def fail(*_arguments):
+            msg = "out of disk"
+            raise OSError(msg)
+
+        monkeypatch.setattr(sys.modules["AttentionSegLib.mrml.publish"], "publish_segmentation", fail)
+        app.choose()
+        nodes = nodes_of(scene)
+        app.presenter.press()
+        app.wait()
+        self.assert_failed(app, scene, nodes, "It failed: out of disk")
+        assert "Traceback" in app.view.shown.details
+        assert "publish_segmentation" in app.view.shown.details
+
+    def test_a_volume_deleted_in_mid_run(self, app, scene):
+        volume = app.choose()
+        app.presenter.press()
+        scene.RemoveNode(volume)
+        nodes = nodes_of(scene)
+        app.wait()
+        self.assert_failed(app, scene, nodes, "T1 is no longer in the scene")
+
+    def test_the_next_run_works(self, app, scene):
+        app.choose()
+        app.presenter.set_attention("gate_9")
+        app.presenter.press()
+        app.wait()
+        app.presenter.set_attention("all")
+        app.run()
+        assert app.view.shown.state.value == "done"
+        assert app.view.shown.details == ""
+
+
+class TestCancel:
+    def assert_cancelled(self, app, scene, nodes):
+        app.wait()
+        assert app.view.shown.state.value == "cancelled"
+        assert app.view.shown.message == "Cancelled; the scene is as it was."
+        assert nodes_of(scene) == nodes
+        assert not app.results
+
+    def test_right_after_the_start(self, app, scene):
+        app.choose()
+        nodes = nodes_of(scene)
+        app.presenter.press()
+        app.presenter.press()
+        self.assert_cancelled(app, scene, nodes)
+
+    def test_while_the_model_is_loaded(self, app, scene, monkeypatch):
+        original = segmenter_module.Segmenter.predictor
+
+        def cancelled_meanwhile(segmenter, options):
+            predictor = original(segmenter, options)
+            app.presenter.cancel()
+            return predictor
+
+        monkeypatch.setattr(segmenter_module.Segmenter, "predictor", cancelled_meanwhile)
+        monkeypatch.setattr(segmenter_module, "predict", lambda *_arguments: pytest.fail("it went on to predict"))
+        app.choose()
+        nodes = nodes_of(scene)
+        app.presenter.press()
+        self.assert_cancelled(app, scene, nodes)
+
+    @pytest.mark.parametrize("stage", ["prepare", "network", "restore", "finish"])
+    def test_in_every_stage_of_the_engine(self, app, scene, monkeypatch, stage):
+        original = segment_module.measure
+
+        def predict(predictor, scan, attention, probabilities, on_progress, cancel):
+            def note(fraction, name, seconds):
+                if name == stage:
+                    app.presenter.cancel()
+                on_progress(fraction, name, seconds)
+
+            prediction = predictor(scan.image, scan.region, attention, probabilities, on_progress=note, cancel=cancel)
+            return prediction, tuple(original(prediction))
+
+        monkeypatch.setattr(segmenter_module, "predict", predict)
+        app.choose()
+        nodes = nodes_of(scene)
+        app.presenter.press()
+        self.assert_cancelled(app, scene, nodes)
+
+    def test_after_the_work_and_before_the_scene_changes(self, app, scene, monkeypatch):
+        original = segmenter_module.predict
+
+        def predict(*arguments):
+            found = original(*arguments)
+            app.presenter.cancel()
+            return found
+
+        monkeypatch.setattr(segmenter_module, "predict", predict)
+        app.choose()
+        nodes = nodes_of(scene)
+        app.presenter.press()
+        self.assert_cancelled(app, scene, nodes)
+
+    def test_when_the_scene_is_closed(self, app, scene):
+        app.choose()
+        app.presenter.press()
+        app.presenter.cancel()
+        scene.Clear(0)
+        nodes = nodes_of(scene)
+        self.assert_cancelled(app, scene, nodes)
+
+
+class TestInstallation:
+    def test_asks_once_installs_and_goes_on(self, scene):
+        app = Application(scene, InstallationDouble(["monai"]))
+        app.choose()
+        app.run()
+        assert app.view.questions == ["Install monai?"]
+        assert app.view.states == ["idle", "installing", "idle", "reading", "predicting", "publishing", "done"]
+        assert (None, "Collecting ...") in app.view.progress
+
+    def test_a_refusal_changes_nothing(self, scene):
+        app = Application(scene, InstallationDouble(["monai"]))
+        app.view.agrees = False
+        app.choose()
+        app.presenter.press()
+        assert app.view.states == ["idle"]
+
+    def test_a_failure_is_told_and_nothing_runs(self, scene):
+        app = Application(scene, InstallationDouble(["monai"], InputError("No network.")))
+        app.choose()
+        app.presenter.press()
+        assert app.view.states == ["idle", "installing", "failed"]
+        assert app.view.shown.message == "No network."
+        assert not app.polls
+
+
+def test_progress_says_how_long_it_takes():
+    assert progress_text("network", 12.4) == "Network at work, about 12 s left"
+    assert progress_text("network", 200) == "Network at work, about 3 min left"
+    assert progress_text("prepare", None) == "Preparing the scan"
+
+
+def volume_center(volume):
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    return [(bounds[axis] + bounds[axis + 1]) / 2 for axis in (0, 2, 4)]
