@@ -34,6 +34,8 @@ class Handle:
 class CollapsibleButton(QtWidgets.QGroupBox):
     """ctkCollapsibleButton"""
 
+    contentsCollapsed = Signal(bool)  # noqa: N815
+
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._collapsed = False
@@ -46,6 +48,7 @@ class CollapsibleButton(QtWidgets.QGroupBox):
     def setCollapsed(self, collapsed: bool) -> None:  # noqa: N802
         self._collapsed = collapsed
         self.setMaximumHeight(24 if collapsed else 16777215)
+        self.contentsCollapsed.emit(collapsed)
 
     collapsed = Property(bool, _get_collapsed, setCollapsed)
 

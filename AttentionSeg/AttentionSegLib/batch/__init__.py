@@ -1,5 +1,6 @@
 """Scans in files to results in files."""
 
 from .case import CaseResult, read_case, segment_case, write_case
+from .run import BatchResult, segment_folder
 
-__all__ = ["CaseResult", "read_case", "segment_case", "write_case"]
+__all__ = ["BatchResult", "CaseResult", "read_case", "segment_case", "segment_folder", "write_case"]

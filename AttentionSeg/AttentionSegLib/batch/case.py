@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..datasets.cases import as_text
 from ..errors import InputError
-from ..files import all_or_none, output_folder, read_images, scan_stem, write_map, write_segmentation
+from ..files import DicomSeries, all_or_none, output_folder, read_images, scan_stem, write_map, write_segmentation
+from ..files.dicom_segmentation import write_dicom_segmentation
 from ..image import Image
 from ..inference.checks import check_input
 from ..models import Card
@@ -83,28 +85,44 @@ def write_case(
     cancel: Cancel | None = None,
 ) -> CaseResult:
     """Segment a case that was read, and write its results (see `segment_case`)."""
+    check_format(file_format)
+    with output_folder(output) as folder:
+        prediction = predictor(image, region, attention, on_progress=on_progress, cancel=cancel)
+        with all_or_none(folder) as stage:
+            names = write_files(prediction, image, inputs, stage, scan_stem(inputs[0]), region, file_format)
+        return CaseResult(prediction, tuple(folder / name for name in names))
+
+
+def check_format(file_format: str) -> None:
+    """Raise InputError unless results can be written in this format."""
     if file_format not in ENDINGS:
         msg = f"There is no format '{file_format}'; choose one of {', '.join(ENDINGS)}."
         raise InputError(msg)
-    with output_folder(output) as folder:
-        prediction = predictor(image, region, attention, on_progress=on_progress, cancel=cancel)
-        return CaseResult(prediction, _write(prediction, image, inputs, folder, region, file_format))
 
 
-def _write(
-    prediction: Prediction, image: Image, inputs: Sequence[str | os.PathLike], folder: Path, region: Region | None, file_format: str
-) -> tuple[Path, ...]:
-    stem = scan_stem(inputs[0])
+def write_files(
+    prediction: Prediction,
+    image: Image,
+    inputs: Sequence[str | os.PathLike],
+    folder: Path,
+    stem: str,
+    region: Region | None = None,
+    file_format: str = "nrrd",
+    dicom: bool = False,
+) -> list[str]:
+    """Write the result files of a case, called after `stem`, one by one into a folder; their names, the segmentation first and the report last.
+
+    With `dicom` a DICOM segmentation too, where the first scan is a `DicomSeries` and a label was found.
+    """
     segmentation_ending, map_ending = ENDINGS[file_format]
-    with all_or_none(folder) as stage:
-        write_segmentation(prediction.labels, prediction.card, stage / f"{stem}_segmentation{segmentation_ending}")
-        for name, attention in prediction.attention.items():
-            write_map(attention, stage / f"{stem}_{name}{map_ending}")
-        write_map(prediction.uncertainty, stage / f"{stem}_uncertainty{map_ending}")
-        write_overview(image, prediction, stage / f"{stem}_overview.png", title=stem)
-        first, report = f"{stem}_segmentation{segmentation_ending}", f"{stem}_report.json"
-        names = [first, *sorted(path.name for path in stage.iterdir() if path.name != first), report]
-        # A file name need not be valid text; a report must be.
-        scans = [os.fsencode(path).decode("utf-8", "replace") for path in inputs]
-        write_report(run_report(prediction, scans, region, names), stage / report)
-    return tuple(folder / name for name in names)
+    first, report = f"{stem}_segmentation{segmentation_ending}", f"{stem}_report.json"
+    write_segmentation(prediction.labels, prediction.card, folder / first)
+    for name, attention in prediction.attention.items():
+        write_map(attention, folder / f"{stem}_{name}{map_ending}")
+    write_map(prediction.uncertainty, folder / f"{stem}_uncertainty{map_ending}")
+    write_overview(image, prediction, folder / f"{stem}_overview.png", title=stem)
+    if dicom and isinstance(inputs[0], DicomSeries) and prediction.labels.voxels.any():
+        write_dicom_segmentation(prediction.labels, prediction.card, inputs[0].files, folder / f"{stem}_segmentation.dcm")
+    names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
+    write_report(run_report(prediction, [as_text(path) for path in inputs], region, names), folder / report)
+    return names

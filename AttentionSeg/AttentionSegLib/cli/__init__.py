@@ -1,4 +1,4 @@
-"""The command line: `attentionseg segment | evaluate | train | models`, a file for each command."""
+"""The command line: `attentionseg segment | batch | evaluate | train | models`, a file for each command."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections.abc import Sequence
 
 from .. import RESEARCH_ONLY, __version__
 from ..errors import InputError
-from . import evaluate, models, segment, train
+from . import batch, evaluate, models, segment, train
 
-COMMANDS = (segment, evaluate, train, models)
+COMMANDS = (segment, batch, evaluate, train, models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit code: 0 when all that was asked for was written, 2 for bad input, 1 when a disk, a folder or memory failed, 130 when interrupted.
+        The exit code: 0 when all that was asked for was written, 2 for bad input, 1 when a disk, a folder or memory failed, 3 when some cases of a
+        batch failed, 130 when interrupted.
     """
     _print_any_text()
     options = _parser().parse_args(_joined_region(sys.argv[1:] if arguments is None else list(arguments)))

@@ -2,15 +2,18 @@
 
 from .atomic import atomic_path, check_output_folder, write_text
 from .channels import read_images
+from .dicom_search import DicomSeries, find_series
 from .names import scan_stem
 from .output import write_map, write_segmentation
 from .results import all_or_none, output_folder
 from .scan import read_image
 
 __all__ = [
+    "DicomSeries",
     "all_or_none",
     "atomic_path",
     "check_output_folder",
+    "find_series",
     "output_folder",
     "read_image",
     "read_images",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,7 @@ def read_dicom_folder(folder: Path) -> Image:
     Raises:
         InputError: if there are no or several series, or the slices do not make a regular volume.
     """
-    headers = {path: read_header(path) for path in sorted(folder.iterdir()) if path.is_file()}
-    headers = {path: header for path, header in headers.items() if header is not None}
+    headers = _headers(path for path in sorted(folder.iterdir()) if path.is_file())
     if not headers:
         msg = f"The folder {folder} holds no DICOM images (subfolders are not searched); give the folder that holds the slices, or an image file."
         raise InputError(msg)
@@ -43,6 +43,16 @@ def read_dicom_folder(folder: Path) -> Image:
     return _read(headers, str(folder))
 
 
+def read_dicom_series(files: Sequence[Path], name: str) -> Image:
+    """Read the files of one series, whatever else lies beside them, as read_dicom_folder does."""
+    return _read(_headers(files), name)
+
+
+def series_slices(files: Sequence[Path], name: str) -> list[Slice]:
+    """The slices of a series along their normal, in the order of the voxels that are read from it. InputError as read_dicom_folder."""
+    return stack([one for path, header in _headers(files).items() for one in slices_of(header, path)], name)[0]
+
+
 def read_dicom_file(path: Path) -> Image:
     """Read a multi-frame file, as read_dicom_folder does. InputError for a file of one slice, or without pixels."""
     header = read_header(path)
@@ -50,6 +60,12 @@ def read_dicom_file(path: Path) -> Image:
         msg = f"{path} is a DICOM file without an image; give a file or a folder with the slices of a scan."
         raise InputError(msg)
     return _read({path: header}, str(path))
+
+
+def _headers(files: Iterable[Path]) -> dict[Path, Dataset]:
+    """The headers of the files that are DICOM images."""
+    headers = {path: read_header(path) for path in files}
+    return {path: header for path, header in headers.items() if header is not None}
 
 
 def _read(headers: dict[Path, Dataset], name: str) -> Image:

@@ -21,6 +21,7 @@ from .slices import Slice
 # No name, date or number of a patient is among them.
 TAGS = [
     "SOPClassUID",
+    "ImageType",
     "SeriesInstanceUID",
     "SeriesNumber",
     "SeriesDescription",

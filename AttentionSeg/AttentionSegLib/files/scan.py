@@ -9,7 +9,8 @@ from pydicom.misc import is_dicom
 
 from ..errors import InputError
 from ..image import Image
-from .dicom import read_dicom_file, read_dicom_folder
+from .dicom import read_dicom_file, read_dicom_folder, read_dicom_series
+from .dicom_search import DicomSeries
 from .itk import read_itk
 from .names import extension
 from .nifti import read_nifti
@@ -19,8 +20,8 @@ HEADER_BYTES = 4096
 MOST_DIMENSIONS = 10
 
 
-def read_image(path: Path | str) -> Image:
-    """Read a scan from NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a multi-frame DICOM file.
+def read_image(path: Path | str | DicomSeries) -> Image:
+    """Read a scan from NIfTI, NRRD, MetaImage, a folder with one DICOM series, a multi-frame DICOM file, or a series that `find_series` found.
 
     Returns:
         Voxels [1, I, J, K] in the axis order and the data type of the file (rescaled values become floats where the file says so), with the
@@ -31,6 +32,8 @@ def read_image(path: Path | str) -> Image:
             complex numbers, several volumes or fewer than 2 voxels along an axis; if its geometry is sheared, singular or not finite; or if
             the slices of a DICOM series do not make one regular volume.
     """
+    if isinstance(path, DicomSeries):
+        return read_dicom_series(path.files, str(path))
     path = Path(path)
     _check_readable(path)
     if path.is_dir():

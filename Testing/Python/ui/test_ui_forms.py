@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+import slicer
+from AttentionSegLib.datasets.cases import read_labelled
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.ui import environment
 from AttentionSegLib.ui.environment_presenter import EnvironmentPresenter
-from AttentionSegLib.ui.form_presenter import BatchPresenter, TrainPresenter
+from AttentionSegLib.ui.form_presenter import BatchPresenter
+from AttentionSegLib.ui.train_presenter import TrainPresenter
 from doubles import Application, InstallationDouble, PanelDouble
+from test_mrml_training_pairs import NAMES, make_pair, segment
 from tiny_models import save_unet
 
 
@@ -99,6 +103,71 @@ class TestTrain:
         assert given["cases"] == ("train_images", "train_labels")
         assert (given["network"], given["device"]) == ("guided-attention", "cpu")
         assert app.form_view.shown.message.startswith("Stopped; what is done stays")
+
+
+class TestTrainFromTheScene:
+    @pytest.fixture
+    def presenter(self, app, tmp_path):
+        presenter = form(app, TrainPresenter)
+        presenter.set("train_output", str(tmp_path / "model"))
+        return presenter
+
+    def test_pairs_are_offered_and_at_least_two_are_needed(self, app, presenter):
+        make_pair(app.scene, "a"), make_pair(app.scene, "b")
+        presenter.refresh()
+        assert app.form_view.shown.pairs == (("a", "a segmentation", False), ("b", "b segmentation", False))
+        assert app.form_view.shown.reason == "Tick pairs of the scene, or choose the folder with the images."
+        presenter.tick(1, on=True)
+        assert app.form_view.shown.pairs == (("a", "a segmentation", False), ("b", "b segmentation", True))
+        assert app.form_view.shown.reason.startswith("Tick at least two pairs")
+        presenter.tick(0, on=True)
+        assert app.form_view.shown.reason == ""
+        presenter.tick(1, on=False)
+        assert [pair[2] for pair in app.form_view.shown.pairs] == [True, False]
+
+    def test_a_deleted_pair_is_no_longer_ticked(self, app, presenter):
+        pairs = [make_pair(app.scene, name) for name in "abc"]
+        presenter.refresh()
+        for row in range(3):
+            presenter.tick(row, on=True)
+        app.scene.RemoveNode(pairs[1][1])
+        presenter.refresh()
+        assert app.form_view.shown.pairs == (("a", "a segmentation", True), ("c", "c segmentation", True))
+
+    def test_ticked_pairs_become_the_cases_and_their_segments_the_labels(self, app, presenter, monkeypatch):
+        pairs = [make_pair(app.scene, name) for name in "abc"]
+        given = {}
+
+        def train_model(cases, network, output, labels, device, on_progress, cancel):
+            found = {case.id: read_labelled(case) for role in cases.roles.values() for case in role}
+            given.update(found=found, names=cases.label_names, folder=cases.roles["train"][0].label.parent, network=network, labels=labels)
+            raise Cancelled
+
+        monkeypatch.setattr("AttentionSegLib.training.train_model", train_model)
+        presenter.refresh()
+        for row in (0, 2):
+            presenter.tick(row, on=True)
+        presenter.press()
+        app.wait()
+        assert app.form_view.shown.state.value == "cancelled", app.form_view.shown.message
+        assert set(given["found"]) == {"1_a", "2_c"}
+        image, labels = given["found"]["2_c"]
+        np.testing.assert_array_equal(image.voxels[0].transpose(2, 1, 0), slicer.util.arrayFromVolume(pairs[2][0]))
+        assert set(np.unique(labels.voxels)) == {0, 1, 2}
+        assert given["names"] == dict(enumerate(NAMES, start=1))
+        assert [label["color"] for label in given["labels"]] == [[221, 130, 101], [144, 238, 144]]
+        assert given["network"] == "attention-unet"
+        assert not given["folder"].exists()
+
+    def test_segments_of_other_names_are_told_with_the_pair(self, app, presenter):
+        pairs = [make_pair(app.scene, name) for name in "ab"]
+        segment(pairs[1][1], NAMES[0]).SetName("Kidney")
+        presenter.refresh()
+        for row in range(2):
+            presenter.tick(row, on=True)
+        presenter.press()
+        assert app.form_view.shown.state.value == "failed"
+        assert app.form_view.shown.message.startswith("b segmentation of b has the segments Hippocampus posterior, Kidney")
 
 
 class TestEnvironment:

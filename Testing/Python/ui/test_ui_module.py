@@ -16,10 +16,12 @@ from AttentionSegLib.errors import InputError
 from doubles import make_scan
 from scenes import nodes_of
 from test_mrml_publish import save_and_load
+from test_mrml_training_pairs import make_pair
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
 import qt_stand_ins
+from PySide6.QtCore import Qt
 
 APPLICATION = qt_stand_ins.install()
 MODULE = Path(__file__).resolve().parents[3] / "AttentionSeg" / "AttentionSeg.py"
@@ -192,6 +194,25 @@ class TestWidget:
         let_run(lambda: widget.ui.trainButton.text() != "Cancel")
         assert "/nowhere/Images" in widget.ui.trainMessageLabel.text()
 
+    def test_pairs_of_the_scene_are_ticked_in_a_table(self, widget, scene, tmp_path):
+        assert widget.ui.trainPairTable.isHidden()
+        pairs = [make_pair(scene, name) for name in ("a", "b")]
+        widget.ui.trainOutputEdit.setCurrentPath(str(tmp_path))
+        table = widget.ui.trainPairTable
+        assert [[table.item(row, column).text() for column in range(2)] for row in range(2)] == [["a", "a segmentation"], ["b", "b segmentation"]]
+        for row in range(2):
+            assert not widget.ui.trainButton.isEnabled()
+            table.item(row, 0).setCheckState(Qt.Checked)
+        assert widget.ui.trainButton.isEnabled()
+        assert widget.ui.trainImagesEdit.isHidden()
+        assert widget.logic.settings().train_segmentations == [segmentation for _volume, segmentation in pairs]
+        widget.ui.trainButton.click()
+        let_run(lambda: widget.ui.trainButton.text() != "Cancel")
+        assert "There is already something at" in widget.ui.trainMessageLabel.text()
+        scene.RemoveNode(pairs[0][1])
+        assert table.rowCount() == 1
+        assert table.item(0, 0).checkState() == Qt.Checked
+
     def test_environment(self, widget, monkeypatch):
         from AttentionSegLib.ui.environment import user_folder
         from tiny_models import save_unet
@@ -263,12 +284,14 @@ def test_settings_come_back_with_a_saved_scene(logic, scene, tmp_path):
     settings.set_input(0, volume)
     settings.model, settings.opacity, settings.statistics = "tiny-unet", 0.3, [{"name": "Ä"}]
     settings.maps = [volume]
+    settings.train_segmentations = [scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Ticked")]
     loaded = save_and_load(scene, tmp_path)
     again = Settings(loaded.GetSingletonNode("AttentionSeg", "vtkMRMLScriptedModuleNode"))
     assert (again.model, again.opacity, again.statistics) == ("tiny-unet", 0.3, [{"name": "Ä"}])
     assert again.input(0).GetName() == "Ä scan"
     assert again.input(0).GetScene() is loaded
     assert [node.GetName() for node in again.maps] == ["Ä scan"]
+    assert [node.GetName() for node in again.train_segmentations] == ["Ticked"]
     assert again.device == "auto"
 
 

@@ -1,0 +1,53 @@
+"""A BIDS tree (Brain Imaging Data Structure, Gorgolewski et al. 2016): scans by the suffix of their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InputError
+from ..files.names import extension
+from ..models import Card, Channel
+from .found import Search, without_extension
+
+DESCRIPTION = "dataset_description.json"
+SUFFIXES = ("T1w", "T2w", "FLAIR", "PDw", "T2starw", "inplaneT1", "ct")
+NOT_RAW = ("derivatives", "sourcedata", "code")
+
+
+def is_bids(folder: Path) -> bool:
+    """Whether a folder is the root of a BIDS tree."""
+    return (folder / DESCRIPTION).is_file()
+
+
+def find_bids(search: Search, card: Card) -> None:
+    """Take every `sub-..._<suffix>.nii.gz` of the suffix that the model's inputs name, such as T1w for an input T1.
+
+    Scans of several inputs belong together where all before the suffix is the same. Derivatives are passed over.
+
+    Raises:
+        InputError: if an input of the model names no suffix.
+    """
+    suffixes = [_suffix(channel, card) for channel in card.inputs]
+    cases: dict[Path, dict[str, Path]] = {}
+    for folder, files in search.files():
+        if folder.relative_to(search.root).parts[:1] and folder.relative_to(search.root).parts[0] in NOT_RAW:
+            continue
+        for path in files:
+            entities, _, suffix = without_extension(path.name).rpartition("_")
+            if extension(path) in (".nii", ".nii.gz") and entities.startswith("sub-") and suffix in suffixes:
+                cases.setdefault(folder / entities, {})[suffix] = path
+    for place, scans in cases.items():
+        missing = [suffix for suffix in suffixes if suffix not in scans]
+        problem = f"The case {place.name} has no {place.name}_{missing[0]}.nii.gz; add it." if missing else None
+        search.add(place.name, *(scans[suffix] for suffix in suffixes if suffix in scans), problem=problem)
+
+
+def _suffix(channel: Channel, card: Card) -> str:
+    if channel.modality == "CT":
+        return "ct"
+    name = channel.name.casefold()
+    found = next((suffix for suffix in SUFFIXES if suffix.casefold().removesuffix("w") in name), None)
+    if found is None:
+        msg = f"The input '{channel.name}' of {card.id} names no BIDS suffix ({', '.join(SUFFIXES)}); give a pattern of file names, or channels."
+        raise InputError(msg)
+    return found

@@ -1,0 +1,61 @@
+"""A CSV file that lists the cases of a batch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from ..errors import InputError
+from ..models import Card
+from ..region import Region
+from .found import Found, without_extension
+
+ONLY_CHANNEL = "image"
+
+
+def read_table(path: Path, card: Card) -> list[Found]:
+    """The cases of a CSV file, one a line (see `find_cases`); between commas or semicolons, paths relative to its folder.
+
+    Raises:
+        InputError: if the file cannot be read, or has no column for an input of the model. A line that cannot be used is a case with a problem.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        head = text.partition("\n")[0]
+        rows = list(csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",", restval=""))
+    except (OSError, ValueError, csv.Error) as error:
+        msg = f"The table {path} cannot be read ({error}); give a CSV file in UTF-8 with a column for each input of the model."
+        raise InputError(msg) from error
+    columns = _columns(path, list(rows[0]) if rows else [part.strip() for part in head.split(",")], card)
+    cells = ({(key or "").strip().casefold(): value for key, value in row.items()} for row in rows)
+    return [_case(path.parent, line, row, columns) for line, row in enumerate(cells, 2)]
+
+
+def _columns(path: Path, head: list[str | None], card: Card) -> list[str]:
+    """The column of each input, in lower case."""
+    there = {(name or "").strip().casefold() for name in head}
+    wanted = [channel.name.casefold() for channel in card.inputs]
+    if len(wanted) == 1 and wanted[0] not in there:
+        wanted = [ONLY_CHANNEL]
+    missing = [channel.name for channel, column in zip(card.inputs, wanted) if column not in there]
+    if missing:
+        also = f" (or '{ONLY_CHANNEL}')" if len(wanted) == 1 else ""
+        msg = f"The table {path} has no column '{missing[0]}'{also}, only {', '.join(sorted(filter(None, there)))}; add it with a path a line."
+        raise InputError(msg)
+    return wanted
+
+
+def _case(folder: Path, line: int, row: dict[str, str], columns: list[str]) -> Found:
+    paths = [row[column].strip() for column in columns]
+    region_text = row.get("region", "").strip()
+    title = row.get("case", "").strip() or (without_extension(Path(paths[0]).name) if paths[0] else f"line {line}")
+    region, problem = None, None
+    if not all(paths):
+        problem = f"Line {line} of the table has no path in the column '{columns[paths.index('')]}'; add it, or take the line out."
+    elif region_text:
+        try:
+            region = Region.parse(region_text)
+        except InputError as error:
+            problem = str(error)
+    return Found(title, f"{' '.join(paths)} {region_text}", () if problem else tuple(folder / part for part in paths), region, problem)

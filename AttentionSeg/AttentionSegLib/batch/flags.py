@@ -1,0 +1,63 @@
+"""What is odd about a case, seen beside the others of its cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .manifest import Entry
+
+PERCENTILES = (1, 99)
+# With fewer cases the percentiles are little else than the smallest and the largest.
+LEAST_COHORT = 20
+# Tukey's fence: so many interquartile ranges above the third quartile.
+FENCE = 1.5
+
+
+def case_uncertainty(entry: Entry) -> float | None:
+    """Mean uncertainty of the labeled voxels, 0 (sure) to 1; None for a case without any."""
+    found = [label for label in entry.labels if label["voxels"]]
+    if not found:
+        return None
+    return float(np.average([label["mean_uncertainty"] for label in found], weights=[label["voxels"] for label in found]))
+
+
+def flags_of(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """The flags of each case that is done, by its name: sentences, the gravest first.
+
+    A label is missing; it has more than one component; its volume is below the 1st or above the 99th percentile of the cases that have it (from 20
+    on); the mean uncertainty of the case is more than 1.5 interquartile ranges above the third quartile.
+    """
+    volumes: dict[str, list[float]] = {}
+    for entry in entries:
+        for label in entry.labels:
+            if label["voxels"]:
+                volumes.setdefault(label["name"], []).append(label["milliliters"])
+    usual = {name: np.percentile(found, PERCENTILES) for name, found in volumes.items() if len(found) >= LEAST_COHORT}
+    fence = _fence([value for value in map(case_uncertainty, entries) if value is not None])
+    return {entry.case: _flags(entry, usual, fence) for entry in entries}
+
+
+def _fence(uncertainties: Sequence[float]) -> float:
+    if len(uncertainties) < LEAST_COHORT:
+        return np.inf
+    first, third = np.percentile(uncertainties, (25, 75))
+    return float(third + FENCE * (third - first))
+
+
+def _flags(entry: Entry, usual: dict[str, np.ndarray], fence: float) -> list[str]:
+    missing, volumes, pieces = [], [], []
+    for label in entry.labels:
+        name, volume = label["name"], label["milliliters"]
+        if not label["voxels"]:
+            missing.append(f"{name} missing")
+            continue
+        low, high = usual.get(name, (-np.inf, np.inf))
+        if not low <= volume <= high:
+            volumes.append(f"{name} {volume:.4g} mL, outside {low:.4g} to {high:.4g} mL (1st to 99th percentile)")
+        if label["components"] > 1:
+            pieces.append(f"{name} in {label['components']} components")
+    uncertainty = case_uncertainty(entry)
+    high_uncertainty = [f"uncertainty {uncertainty:.3f}, above {fence:.3f}"] if uncertainty is not None and uncertainty > fence else []
+    return [*missing, *high_uncertainty, *volumes, *pieces]

@@ -1,0 +1,106 @@
+"""What a search for cases collects."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..datasets.cases import as_text
+from ..files import DicomSeries
+from ..files.names import extension
+from ..region import Region
+
+VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+# What lies in a folder of results.
+MANIFEST, CASES = "manifest.jsonl", "cases"
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Scans that make one case.
+
+    Attributes:
+        title: what the case is called, before names are made unique and fit for a folder.
+        key: tells it from every other case of the source, wherever the source lies.
+        inputs: one scan per input of the model; empty where there is a problem.
+        region: box in RAS mm.
+        problem: the sentence that says why it cannot be run.
+    """
+
+    title: str
+    key: str
+    inputs: tuple[os.PathLike, ...]
+    region: Region | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file, folder or series that is no case, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass
+class Search:
+    """A walk through a folder and what it has found.
+
+    Args:
+        root: where to search.
+        output: never searched; neither is another folder with the results of a batch.
+        recursive: whether subfolders are searched.
+        pattern: which names count.
+    """
+
+    root: Path
+    output: Path | None
+    recursive: bool
+    pattern: str | None
+    found: list[Found] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def files(self) -> Iterator[tuple[Path, list[Path]]]:
+        """Every folder with its files, in alphabetical order, without hidden ones."""
+        output = None if self.output is None else os.path.realpath(self.output)
+        for here, folders, names in os.walk(self.root, onerror=self._unreadable):
+            folder = Path(here)
+            if os.path.realpath(folder) == output:
+                folders.clear()
+                continue
+            if MANIFEST in names:
+                self.skip(folder, "results of a batch")
+                folders.clear()
+                continue
+            folders[:] = sorted(name for name in folders if not name.startswith(".")) if self.recursive else []
+            yield folder, sorted(folder / name for name in names if not name.startswith(".") and self.matches(name))
+
+    def matches(self, name: str) -> bool:
+        """Whether a file of this name counts."""
+        return self.pattern is None or fnmatch.fnmatchcase(name, self.pattern)
+
+    def relative(self, path: os.PathLike) -> str:
+        """A path from the root on, with `/` between folders; of a series with its identifier."""
+        place = Path(path).relative_to(self.root).as_posix()
+        return f"{place}#{path.uid}" if isinstance(path, DicomSeries) else place
+
+    def add(self, title: str, *inputs: os.PathLike, problem: str | None = None) -> None:
+        """Take a case."""
+        key = " ".join(self.relative(path) for path in inputs)
+        self.found.append(Found(title, key or title, () if problem else inputs, problem=problem))
+
+    def skip(self, path: object, reason: str) -> None:
+        """Note what is passed over."""
+        self.skipped.append(Skipped(as_text(str(path)), reason))
+
+    def _unreadable(self, error: OSError) -> None:
+        self.skip(error.filename, f"cannot be searched ({error.strerror})")
+
+
+def without_extension(path: str) -> str:
+    """A path without the extension of a volume."""
+    ending = extension(path)
+    return path[: -len(ending)] if ending in VOLUME_ENDINGS else path

@@ -1,0 +1,105 @@
+"""What became of each case, on disk from one moment to the next: a run that is killed knows at its next start what is done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..files import write_text
+
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the manifest.
+
+    Attributes:
+        case: its name.
+        state: `done` or `failed`.
+        inputs: the scans as they were found.
+        stamp: of names, sizes and times of the input files; None where they could not be read.
+        sha256: of the contents of the input files; None where they could not be read.
+        model: id and version.
+        weights_sha256: of the model.
+        options: what else decides on the results: maps, format, region.
+        seconds: reading, computing and writing.
+        outputs: bytes of each result file, the segmentation first; empty for a failed case.
+        labels: value, name, voxels, milliliters, mean_uncertainty and components of each label; empty for a failed case.
+        device: what computed it.
+        notes: what was done other than asked.
+        error: one sentence, for a failed case.
+        date: when it ended, UTC.
+    """
+
+    case: str
+    state: str
+    inputs: list[str]
+    stamp: str | None
+    sha256: str | None
+    model: str
+    weights_sha256: str
+    options: dict[str, Any]
+    seconds: dict[str, float] = field(default_factory=dict)
+    outputs: dict[str, int] = field(default_factory=dict)
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    device: str | None = None
+    notes: list[str] = field(default_factory=list)
+    error: str | None = None
+    date: str = ""
+
+
+class Manifest:
+    """A file of JSON lines, of which the last of each case counts.
+
+    A line is added when a case ends, and is on the disk before the next; a kill in mid-line leaves a piece of a line, which counts as none.
+
+    Args:
+        path: the file; it need not exist.
+
+    Raises:
+        InputError: if it cannot be read or is no manifest.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, Entry] = {entry.case: entry for entry in _read(path)}
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Rewrite the file, in one step, with one line for each of these cases. InputError if it cannot be written."""
+        self.entries = {name: self.entries[name] for name in sorted(names)}
+        write_text(self.path, "".join(map(_line, self.entries.values())))
+
+    def add(self, entry: Entry) -> None:
+        """Record how a case ended. OSError if the disk does not take it."""
+        with open(self.path, "ab") as file:
+            file.write(_line(entry).encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        self.entries[entry.case] = entry
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _read(path: Path) -> Iterable[Entry]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        msg = f"The manifest {path} cannot be read ({error.strerror or error}); check the disk and the permissions, or choose another folder."
+        raise InputError(msg) from error
+    *lines, _piece = content.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            yield Entry(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            msg = f"Line {number} of {path} is not one of a manifest; restore the file, or begin anew (restart)."
+            raise InputError(msg) from error

@@ -1,0 +1,93 @@
+"""Several cases in work at one time, and never more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import Cancelled
+from .cohort import BatchCase
+from .manifest import Entry, Manifest
+from .progress import BatchProgress
+from .worker import OutputFailed, Worker
+
+if TYPE_CHECKING:
+    from ..inference.progress import OnProgress
+
+POLL_SECONDS = 0.05
+
+
+class Pool(Protocol):
+    """Runs cases."""
+
+    @property
+    def width(self) -> int:
+        """How many may be in work at one time."""
+
+    def submit(self, case: BatchCase, on_progress: OnProgress) -> Future[Entry]:
+        """Begin a case."""
+
+    def entry(self, case: BatchCase, future: Future[Entry]) -> Entry:
+        """How a case ended that has ended. Raises OutputFailed, or Cancelled."""
+
+    def stop(self) -> None:
+        """Begin no case more, and end those in work as soon as they can."""
+
+
+class LocalPool:
+    """Threads of this process: while the network computes one case, others are read and written."""
+
+    def __init__(self, worker: Worker, width: int) -> None:
+        self.width = width
+        self._worker = worker
+        self._threads: Executor = ThreadPoolExecutor(width, "case")
+        self._stopped = threading.Event()
+
+    def submit(self, case: BatchCase, on_progress: OnProgress) -> Future[Entry]:
+        return self._threads.submit(self._worker, case, self._stopped, on_progress)
+
+    def entry(self, _case: BatchCase, future: Future[Entry]) -> Entry:
+        return future.result()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._threads.shutdown()
+
+
+def run_all(pool: Pool, cases: Sequence[BatchCase], manifest: Manifest, progress: BatchProgress) -> None:
+    """Run cases and record how each ends.
+
+    Raises:
+        OutputFailed: if results or manifest cannot be written.
+        Cancelled: if the user wanted to stop. What was completed all the same is recorded.
+    """
+    waiting, working = iter(cases), {}
+
+    def record(future: Future[Entry]) -> None:
+        entry = pool.entry(working.pop(future), future)
+        try:
+            manifest.add(entry)
+        except OSError as error:
+            msg = f"{manifest.path} cannot be written ({error.strerror or error})"
+            raise OutputFailed(msg) from error
+        progress.end_case()
+
+    try:
+        while True:
+            for case in islice(waiting, pool.width - len(working)):
+                working[pool.submit(case, progress.within_case)] = case
+            if not working:
+                return
+            for future in wait(working, POLL_SECONDS, FIRST_COMPLETED).done:
+                record(future)
+            progress.step()
+    except (Cancelled, KeyboardInterrupt):
+        pool.stop()
+        for future in [future for future in working if future.done() and not future.cancelled() and future.exception() is None]:
+            record(future)
+        raise
+    finally:
+        pool.stop()

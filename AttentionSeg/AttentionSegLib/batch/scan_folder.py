@@ -1,0 +1,58 @@
+"""A folder of scans: a case for every volume file and every DICOM series of the model's modality."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import InputError
+from ..files import DicomSeries, find_series
+from ..files.names import extension
+from ..models import Card
+from .found import VOLUME_ENDINGS, Search, without_extension
+
+
+def find_scans(search: Search, card: Card) -> None:
+    """Take every scan as a case. InputError for a model of several inputs, whose scans no folder alone can tell apart."""
+    if len(card.inputs) > 1:
+        names = ", ".join(channel.name for channel in card.inputs)
+        msg = (
+            f"The model {card.id} needs {len(card.inputs)} scans of a case ({names}); say which belong together: by names such as "
+            "{case}_0000.nii.gz,{case}_0001.nii.gz (channels), or by a CSV file with a column for each."
+        )
+        raise InputError(msg)
+    others: list[Path] = []
+    for _, files in search.files():
+        for path in files:
+            if path.name.lower().endswith(".seg.nrrd"):
+                search.skip(path, "a segmentation, not a scan")
+            elif extension(path) in VOLUME_ENDINGS:
+                search.add(without_extension(search.relative(path)), path)
+            else:
+                others.append(path)
+    _add_series(search, others, card.inputs[0].modality)
+
+
+def _add_series(search: Search, files: Sequence[Path], modality: str) -> None:
+    series, damaged = find_series(files)
+    in_folder = Counter(one.folder for one in series)
+    for one in series:
+        reason = _unwanted(one, modality)
+        if reason:
+            search.skip(one, reason)
+            continue
+        title = search.relative(one.folder)
+        title = search.root.resolve().name if title == "." else title
+        beside = [path for path in damaged if path.parent in {file.parent for file in one.files}]
+        search.add(f"{title}__{one.title or one.uid}" if in_folder[one.folder] > 1 else title, one, problem=damaged[beside[0]] if beside else None)
+    with_series = {file.parent for one in series for file in one.files}
+    for path, sentence in damaged.items():
+        if path.parent not in with_series:
+            search.add(without_extension(search.relative(path)), path, problem=sentence)
+
+
+def _unwanted(one: DicomSeries, modality: str) -> str | None:
+    if one.modality != modality:
+        return f"{one.modality}, where the model takes {modality}"
+    return "a localizer" if one.localizer else None

@@ -1,0 +1,201 @@
+"""What does the work of a batch: a loaded model, and the way of one case from its scans to its folder."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..datasets.cases import as_text
+from ..errors import Cancelled, InputError
+from ..models import Card
+from ..region import Region
+from ..reporting import measure
+from .case import read_case, write_files
+from .case_folder import case_folder
+from .cohort import BatchCase
+from .components import count_components
+from .fingerprint import content_hash, stamp
+from .manifest import DONE, FAILED, Entry
+
+if TYPE_CHECKING:
+    from ..image import Image
+    from ..inference import Prediction, Predictor
+    from ..inference.progress import OnProgress
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all cases of a run.
+
+    Attributes:
+        folder: of the case folders.
+        attention: maps to write: all, none, or those named.
+        file_format: `nrrd` or `nii`.
+        dicom: whether to write DICOM segmentations of DICOM series.
+    """
+
+    folder: Path
+    attention: bool | tuple[str, ...]
+    file_format: str
+    dicom: bool = False
+
+    def options(self, region: Region | None) -> dict[str, Any]:
+        """What besides scan and model decides on the results of a case, in JSON's own types."""
+        attention = self.attention if isinstance(self.attention, bool) else list(self.attention)
+        return {"attention": attention, "format": self.file_format, "dicom": self.dicom, "region": None if region is None else _numbers(region)}
+
+
+class OutputFailed(OSError):
+    """Results cannot be written: no matter of one case, so the run has to stop."""
+
+
+class Worker:
+    """Takes a case from its scans to its folder; may be called from several threads at once.
+
+    One thread reads at a time, and the network runs in a thread of its own, whose threads and buffers it keeps; what is written by one
+    thread overlaps with what others read and compute.
+    """
+
+    def __init__(self, predictor: Predictor, settings: Settings) -> None:
+        self.card: Card = predictor.model.card
+        self._predictor, self._settings = predictor, settings
+        self._reading = threading.Lock()
+        self._network = ThreadPoolExecutor(1, "network")
+
+    def __call__(self, case: BatchCase, cancelled: threading.Event | None = None, on_progress: OnProgress | None = None) -> Entry:
+        """Run a case; a scan that cannot be used makes a failed entry.
+
+        Args:
+            case: what to segment.
+            cancelled: set once the user wants to stop.
+            on_progress: as of `Predictor`; called from another thread.
+
+        Raises:
+            Cancelled: if the user wanted to stop before the network was done.
+            OutputFailed: if the results cannot be written.
+        """
+        try:
+            return self._run(case, cancelled or threading.Event(), on_progress)
+        except (OutputFailed, Cancelled):
+            raise
+        except InputError as error:
+            sentence = str(error)
+        except MemoryError:
+            sentence = f"There is not enough memory for {case.name}; give a region, or run fewer cases at a time."
+        # A run of a night must outlive what nobody foresaw in one of its scans; the sentence tells what it was.
+        except Exception as error:  # noqa: BLE001
+            sentence = f"{case.name} failed unexpectedly ({type(error).__name__}: {' '.join(str(error).split())[:300]}); report it."
+        return failed(case, self.card, self._settings, sentence)
+
+    def _run(self, case: BatchCase, cancelled: threading.Event, on_progress: OnProgress | None) -> Entry:
+        seconds: dict[str, float] = {}
+        stamped = hashed = None
+        with self._reading:
+            if cancelled.is_set():
+                raise Cancelled(case.name)
+            # Before they are read: a scan that changes meanwhile is then seen to be another. What cannot be read is told by the reading itself.
+            with _timed(seconds, "hash"), suppress(OSError):
+                stamped, hashed = stamp(case.inputs), content_hash(case.inputs)
+            with _timed(seconds, "read"):
+                image = self._read(case)
+        options = {"on_progress": on_progress, "cancel": cancelled.is_set}
+        started = time.monotonic()
+        prediction = self._network.submit(self._predictor, image, case.region, self._settings.attention, **options).result()
+        seconds["wait"] = time.monotonic() - started - sum(prediction.seconds.values())
+        seconds.update(prediction.seconds)
+        with _timed(seconds, "write"):
+            outputs = self._write(case, image, prediction)
+        return _entry(
+            case,
+            self.card,
+            self._settings,
+            state=DONE,
+            stamp=stamped,
+            sha256=hashed,
+            seconds={stage: round(value, 3) for stage, value in seconds.items()},
+            outputs=outputs,
+            labels=_labels(prediction),
+            device=prediction.computed_on,
+            notes=list(prediction.notes),
+        )
+
+    def _read(self, case: BatchCase) -> Image:
+        if case.problem:
+            raise InputError(case.problem)
+        return read_case(self.card, case.inputs, case.region)
+
+    def _write(self, case: BatchCase, image: Image, prediction: Prediction) -> dict[str, int]:
+        try:
+            with case_folder(self._settings.folder / case.name) as folder:
+                options = (case.region, self._settings.file_format, self._settings.dicom)
+                names = write_files(prediction, image, case.inputs, folder, case.name, *options)
+                return {name: (folder / name).stat().st_size for name in names}
+        except (OSError, InputError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            msg = f"The results of {case.name} cannot be written to {self._settings.folder} ({cause.strerror or cause})"
+            raise OutputFailed(msg) from error
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[stage] = time.monotonic() - started
+
+
+def failed(case: BatchCase, card: Card, settings: Settings, error: str) -> Entry:
+    """The entry of a case that could not be run."""
+    return _entry(case, card, settings, state=FAILED, stamp=None, sha256=None, error=as_text(error))
+
+
+def is_current(entry: Entry | None, case: BatchCase, card: Card, settings: Settings) -> bool:
+    """Whether the results of a case are there, and the same would come out again: of the same contents, model and options."""
+    if entry is None or entry.state != DONE or case.problem:
+        return False
+    if (entry.weights_sha256, entry.model, entry.options) != (card.weights_sha256, _model(card), settings.options(case.region)):
+        return False
+    try:
+        if any((settings.folder / case.name / name).stat().st_size != size for name, size in entry.outputs.items()):
+            return False
+        return entry.stamp == stamp(case.inputs) or entry.sha256 == content_hash(case.inputs)
+    except OSError:
+        # What cannot be looked at is run again, and then says why it fails.
+        return False
+
+
+def _entry(case: BatchCase, card: Card, settings: Settings, **results: Any) -> Entry:
+    return Entry(
+        case=case.name,
+        inputs=[as_text(path) for path in case.inputs],
+        model=_model(card),
+        weights_sha256=card.weights_sha256,
+        options=settings.options(case.region),
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **results,
+    )
+
+
+def _labels(prediction: Prediction) -> list[dict[str, Any]]:
+    components = count_components(prediction.labels.voxels[0])
+    kept = ("value", "name", "voxels", "milliliters", "mean_uncertainty")
+    return [
+        {**{key: value for key, value in asdict(one).items() if key in kept}, "components": components.get(one.value, 0)}
+        for one in measure(prediction)
+    ]
+
+
+def _model(card: Card) -> str:
+    return f"{card.id} {card.version}"
+
+
+def _numbers(region: Region) -> list[float]:
+    return [float(number) for part in (region.center, region.size, *region.axes) for number in part]

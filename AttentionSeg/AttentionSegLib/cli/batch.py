@@ -1,0 +1,90 @@
+"""`attentionseg batch`: many scans."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from .. import RESEARCH_ONLY
+from ..terminal import ProgressDisplay
+
+if TYPE_CHECKING:
+    from ..batch import BatchResult
+
+SOME_FAILED = 3
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    batch = commands.add_parser(
+        "batch",
+        help="segment many scans",
+        description=f"Segment many scans; run it again to go on where it stopped. {RESEARCH_ONLY}",
+        epilog=f"Exit code: 0 when every case has its results, {SOME_FAILED} when some cases failed (report.html says why), 2 for bad input, "
+        "1 when a disk failed, 130 when interrupted.",
+    )
+    batch.add_argument("input", metavar="INPUT", help="folder of NIfTI, NRRD, MHA or DICOM scans, BIDS tree, or CSV file with a column per input")
+    batch.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
+    batch.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
+    batch.add_argument("--region", metavar="R,A,S,W,H,D", help="box around the structure, the same for all: center and size in mm, RAS")
+    batch.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
+    batch.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
+    batch.add_argument("--dicom", action="store_true", help="write a DICOM segmentation of each DICOM series too (needs highdicom)")
+    batch.add_argument("--recursive", action="store_true", help="search subfolders too")
+    batch.add_argument("--pattern", metavar="GLOB", help='only files of such names, as in "*_T1w.nii.gz"')
+    batch.add_argument("--channels", metavar="NAME,...", help='a file name per input of the model, as in "{case}_0000.nii.gz,{case}_0001.nii.gz"')
+    batch.add_argument(
+        "--jobs", type=int, default=3, metavar="N", help="cases in work at one time: one computes, others are read and written (default: 3)"
+    )
+    again = batch.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="do what is missing or has changed (default)")
+    again.add_argument("--restart", action="store_true", help="do all cases again")
+    batch.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    batch.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
+    batch.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers do the work, such as tcp://10.0.0.1:8786")
+    batch.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..batch import segment_folder
+    from ..region import Region
+
+    region = None if options.region is None else Region.parse(options.region)
+    attention = {"all": True, "none": False}.get(options.attention, [name.strip() for name in options.attention.split(",")])
+    try:
+        with ProgressDisplay(sys.stderr) as show:
+            result = segment_folder(
+                options.input,
+                options.output,
+                options.model,
+                region=region,
+                attention=attention,
+                file_format=options.format,
+                dicom=options.dicom,
+                recursive=options.recursive,
+                pattern=options.pattern,
+                channels=options.channels,
+                restart=options.restart,
+                jobs=options.jobs,
+                device=options.device,
+                backend=options.backend,
+                scheduler=options.scheduler,
+                on_progress=show,
+            )
+    except KeyboardInterrupt:
+        print("attentionseg: interrupted; what is done stays done, and the same command goes on from there.", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"attentionseg: {error}", file=sys.stderr)
+        return 1
+    _print_result(result)
+    return SOME_FAILED if result.failed else 0
+
+
+def _print_result(result: BatchResult) -> None:
+    for name, reason in result.failed.items():
+        print(f"failed: {name}: {reason}")
+    before = len(result.entries) - result.segmented
+    print(f"{len(result.done)} of {len(result.entries)} cases done ({before} before this run), {len(result.failed)} failed. {RESEARCH_ONLY}")
+    for path in result.files:
+        print(path)

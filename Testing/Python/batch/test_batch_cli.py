@@ -1,0 +1,86 @@
+"""`attentionseg batch` from arguments to exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from AttentionSegLib.cli import main
+from batch_scans import write_scan
+from tiny_models import AS_IT_IS, save_unet
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return save_unet(tmp_path_factory.mktemp("models") / "tiny", id="tiny-unet")
+
+
+def batch(*arguments: object) -> int:
+    return main(["batch", *map(str, arguments), "--device", "cpu", "--backend", "torch"])
+
+
+def test_segments_a_folder_and_says_what_failed(tmp_path, model, capfd):
+    write_scan(tmp_path / "in" / "a.nii.gz", 0)
+    (tmp_path / "in" / "b.nii").write_bytes(b"")
+    options = (
+        tmp_path / "in",
+        "--output",
+        tmp_path / "out",
+        "--model",
+        model,
+        "--attention",
+        "gate_3",
+        "--format",
+        "nii",
+        "--region",
+        "-1,5,5,9,9,9",
+    )
+    assert batch(*options) == 3
+    out, err = capfd.readouterr()
+    first, second, *files = out.splitlines()
+    assert first == f"failed: b: {tmp_path / 'in' / 'b.nii'} is an empty file; copy or export it again."
+    assert second == "1 of 2 cases done (0 before this run), 1 failed. For research only; not a medical device."
+    assert files == [str(tmp_path / "out" / name) for name in ("report.html", "measurements.csv", "manifest.jsonl")]
+    assert err.splitlines()[-1] == "done: 100%"
+    case = tmp_path / "out" / "cases" / "a"
+    assert sorted(path.name for path in case.iterdir()) == [
+        f"a_{ending}" for ending in ("gate_3.nii.gz", "overview.png", "report.json", "segmentation.nii.gz", "uncertainty.nii.gz")
+    ]
+    assert json.loads((case / "a_report.json").read_text())["region"]["size_mm"] == [9, 9, 9]
+    (tmp_path / "in" / "b.nii").unlink()
+    assert batch(*options) == 0
+    assert capfd.readouterr().out.startswith("1 of 1 cases done (1 before this run), 0 failed.")
+
+
+def test_channels_and_subfolders(tmp_path):
+    inputs = [{"name": name, "modality": "MR", "normalization": AS_IT_IS} for name in ("T1", "FLAIR")]
+    two = save_unet(tmp_path / "two", inputs=inputs)
+    for seed, name in enumerate(("p1/x_0.nii.gz", "p1/x_1.nii.gz")):
+        write_scan(tmp_path / "in" / name, seed)
+    channels = "{case}_0.nii.gz,{case}_1.nii.gz"
+    assert batch(tmp_path / "in", "--output", tmp_path / "out", "--model", two, "--channels", channels, "--recursive", "--attention", "none") == 0
+    report = json.loads((tmp_path / "out" / "cases" / "p1__x" / "p1__x_report.json").read_text())
+    assert report["inputs"] == [str(tmp_path / "in" / "p1" / f"x_{n}.nii.gz") for n in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("nowhere",), "There is no file or folder nowhere; give a folder of scans, a BIDS tree or a CSV file."),
+        ((".", "--jobs", "0"), "The number of jobs is 0; give 1 or more."),
+        ((".", "--region", "1,2"), "The region '1,2' is not six numbers"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(tmp_path, model, capfd, arguments, sentence):
+    assert batch(*arguments, "--output", tmp_path / "out", "--model", model) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"attentionseg: {sentence}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_resume_and_restart_exclude_each_other(tmp_path, model):
+    with pytest.raises(SystemExit) as caught:
+        batch(".", "--output", tmp_path / "out", "--model", model, "--resume", "--restart")
+    assert caught.value.code == 2

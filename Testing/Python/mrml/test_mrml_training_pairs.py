@@ -1,0 +1,174 @@
+"""Pairs of volume and segmentation as a training reads them: labels on the scan's voxels, by the names of the segments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from AttentionSegLib.datasets import folder_cases
+from AttentionSegLib.datasets.cases import read_labelled
+from AttentionSegLib.errors import InputError
+from AttentionSegLib.models import Card
+from AttentionSegLib.mrml import image_from_volumes, publish_segmentation
+from AttentionSegLib.mrml.training_pairs import TISSUE, read_pairs, scene_pairs, write_pairs
+from builders import make_card_document
+from scenes import AFFINES, PARENTS, SHAPE, make_labels, make_prediction, make_volume, put_under
+
+NAMES = ["Hippocampus anterior", "Hippocampus posterior"]
+
+
+def make_pair(scene, name="T1", labels=None, affine=None):
+    """A volume and a segmentation with the labels [I, J, K] of two structures."""
+    volume = make_volume(scene, affine, name=name)
+    labels = make_labels() if labels is None else labels
+    return volume, publish_segmentation(make_prediction(image_from_volumes([volume]), labels), volume)
+
+
+def segment(node, name):
+    return node.GetSegmentation().GetSegment(node.GetSegmentation().GetSegmentIdBySegmentName(name))
+
+
+def only_labels(pairs):
+    return [label.voxels[0] for _image, label in pairs.scans.values()]
+
+
+@pytest.mark.parametrize("affine", AFFINES)
+def test_labels_are_those_of_the_segments(scene, affine):
+    expected = make_labels()
+    volume, segmentation = make_pair(scene, labels=expected, affine=AFFINES[affine])
+    read = read_pairs([(volume, segmentation)])
+    np.testing.assert_array_equal(only_labels(read)[0], expected)
+    image, label = read.scans["1_T1"]
+    np.testing.assert_array_equal(image.voxels, image_from_volumes([volume]).voxels)
+    np.testing.assert_array_equal(label.affine, image.affine)
+
+
+@pytest.mark.parametrize("parent", PARENTS)
+def test_under_a_transform(scene, parent):
+    expected = make_labels()
+    volume, segmentation = make_pair(scene, labels=expected)
+    for node in (volume, segmentation):
+        put_under(node, PARENTS[parent](scene) if node is volume else volume.GetParentTransformNode())
+    np.testing.assert_array_equal(only_labels(read_pairs([(volume, segmentation)]))[0], expected)
+
+
+def test_a_segmentation_under_another_transform_is_read_where_it_is_in_the_world(scene):
+    """Moved by two voxels along the first axis."""
+    expected = make_labels()
+    volume, segmentation = make_pair(scene, labels=expected)
+    shift = np.eye(4)
+    shift[:3, 3] = 2 * AFFINES["oblique"][:3, 0]
+    node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(shift))
+    put_under(segmentation, node)
+    moved = np.zeros_like(expected)
+    moved[2:] = expected[:-2]
+    np.testing.assert_array_equal(only_labels(read_pairs([(volume, segmentation)]))[0], moved)
+
+
+def test_values_follow_the_names_and_not_the_order_of_segments(scene):
+    first, second = make_pair(scene, "a"), make_pair(scene, "b")
+    expected = only_labels(read_pairs([first, second]))
+    inner = second[1].GetSegmentation()
+    inner.SetSegmentIndex(inner.GetSegmentIdBySegmentName(NAMES[1]), 0)
+    again = read_pairs([first, second])
+    assert [label["name"] for label in again.labels] == NAMES
+    assert again.label_names == {1: NAMES[0], 2: NAMES[1]}
+    for one, other in zip(only_labels(again), expected):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_structure_that_one_scan_lacks(scene):
+    pairs = [make_pair(scene, "a"), make_pair(scene, "b", labels=make_labels(values=(0, 2)))]
+    assert [sorted(np.unique(labels)) for labels in only_labels(read_pairs(pairs))] == [[0, 1, 2], [0, 2]]
+
+
+def test_colors_and_terms_are_those_of_the_segments(scene):
+    volume, segmentation = make_pair(scene)
+    segment(segmentation, NAMES[0]).SetTag("TerminologyEntry", "mine~SCT^1^Category~SCT^2^Type~SCT^7771000^Left~anatomy~^^~^^")
+    segment(segmentation, NAMES[1]).RemoveTag("TerminologyEntry")
+    labels = read_pairs([(volume, segmentation)]).labels
+    assert labels[0]["color"] == [221, 130, 101]
+    assert labels[0]["terminology"]["type"] == {"scheme": "SCT", "value": "2", "meaning": "Type"}
+    assert labels[0]["terminology"]["modifier"] == {"scheme": "SCT", "value": "7771000", "meaning": "Left"}
+    assert labels[1]["terminology"] == {"category": TISSUE, "type": TISSUE}
+    assert [label.name for label in Card.from_document(make_card_document(labels=labels)).labels] == NAMES
+
+
+def test_files_are_cases_of_a_training(scene, tmp_path):
+    """Two volumes of one name, and a name that no file can have."""
+    pairs = [make_pair(scene, name) for name in ("T1", "T1", "Ä/b: c")]
+    read = read_pairs(pairs)
+    images, labels = write_pairs(read, tmp_path)
+    found = folder_cases(images, labels, label_names=read.label_names)
+    cases = sorted((case for role in found.roles.values() for case in role), key=lambda case: case.id)
+    assert [case.id for case in cases] == ["1_T1", "2_T1", "3__b_c"]
+    assert found.label_names == read.label_names
+    for case, (image, label) in zip(cases, read.scans.values()):
+        scan, label_map = read_labelled(case)
+        np.testing.assert_array_equal(scan.voxels, image.voxels)
+        np.testing.assert_array_equal(label_map.voxels, label.voxels)
+        np.testing.assert_allclose(scan.affine, image.affine, atol=1e-9)
+
+
+class TestRefused:
+    def test_other_names_of_segments(self, scene):
+        first, second = make_pair(scene, "a"), make_pair(scene, "b")
+        segment(second[1], NAMES[1]).SetName("Kidney")
+        with pytest.raises(InputError, match="b segmentation of b has the segments Hippocampus anterior, Kidney, and a segmentation of a has"):
+            read_pairs([first, second])
+
+    def test_a_name_that_two_segments_have(self, scene):
+        volume, segmentation = make_pair(scene)
+        segment(segmentation, NAMES[1]).SetName(NAMES[0])
+        with pytest.raises(InputError, match="two segments of the name 'Hippocampus anterior'"):
+            read_pairs([(volume, segmentation)])
+
+    def test_no_segments(self, scene):
+        volume, segmentation = make_pair(scene)
+        segmentation.GetSegmentation().RemoveAllSegments()
+        with pytest.raises(InputError, match="T1 segmentation of T1 has no segments"):
+            read_pairs([(volume, segmentation)])
+
+    def test_voxels_of_two_segments(self, scene):
+        volume, segmentation = make_pair(scene)
+        copy = slicer.vtkSegment()
+        copy.DeepCopy(segment(segmentation, NAMES[0]))
+        copy.SetName("Whole")
+        segmentation.GetSegmentation().AddSegment(copy, "whole")
+        with pytest.raises(InputError, match="belong to both 'Hippocampus anterior' and 'Whole'"):
+            read_pairs([(volume, segmentation)])
+
+    def test_a_segmentation_of_surfaces(self, scene):
+        volume, segmentation = make_pair(scene)
+        segmentation.CreateClosedSurfaceRepresentation()
+        segmentation.GetSegmentation().SetSourceRepresentationName("Closed surface")
+        segmentation.GetSegmentation().RemoveRepresentation("Binary labelmap")
+        with pytest.raises(InputError, match="convert it to a binary labelmap"):
+            read_pairs([(volume, segmentation)])
+
+
+class TestScenePairs:
+    def test_the_volume_that_a_segmentation_was_drawn_on(self, scene):
+        make_volume(scene, name="other")
+        volume, segmentation = make_pair(scene, "T1")
+        segmentation.SetName("other")
+        assert scene_pairs(scene) == [(volume, segmentation)]
+
+    def test_loaded_from_files_the_names_tell(self, scene):
+        volumes = {name: make_volume(scene, name=name) for name in ("case", "case_1", "case_10")}
+        segmentations = {name: scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name) for name in ("case_1.seg", "case_10-label", "Segmentation")}
+        assert scene_pairs(scene) == [(volumes["case_1"], segmentations["case_1.seg"]), (volumes["case_10"], segmentations["case_10-label"])]
+
+    def test_a_deleted_volume_has_none(self, scene):
+        volume, _segmentation = make_pair(scene, "T1")
+        scene.RemoveNode(volume)
+        assert scene_pairs(scene) == []
+
+
+def test_the_scene_stays_as_it_was(scene):
+    pairs = [make_pair(scene, "a")]
+    before = scene.GetNumberOfNodes()
+    read_pairs(pairs)
+    assert scene.GetNumberOfNodes() == before
+    assert only_labels(read_pairs(pairs))[0].shape == SHAPE
