@@ -13,6 +13,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.misc import is_dicom
+from pydicom.uid import UID
 
 from ..errors import InputError
 from .requirements import check_scalar
@@ -59,7 +60,13 @@ def read_header(path: Path) -> Dataset | None:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
         # pydicom decodes an element when it is first asked for, which for damaged ones must happen here.
         list(header)
-        return header if header.get("Rows") and header.get("Columns") else None
+        if header.get("Rows") and header.get("Columns"):
+            return header
+        kind = UID(header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID") or "").name
+    if "Image Storage" in kind:
+        msg = f"{path} is a {kind.replace(' Storage', '')} without Rows and Columns, so it was cut off; copy or export it again."
+        raise InputError(msg)
+    return None
 
 
 def slices_of(header: Dataset, path: Path) -> list[Slice]:

@@ -10,7 +10,7 @@ import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image
 from dicom_series import affine_of, directions_of, positions_of, write_enhanced, write_series, write_slice
-from pydicom.uid import MRImageStorage, RLELossless
+from pydicom.uid import BasicTextSRStorage, MRImageStorage, RLELossless
 
 SHAPE = (9, 7, 6)
 
@@ -46,7 +46,8 @@ class TestSeries:
         (folder / "readme.txt").write_text("not DICOM")
         (folder / "empty").touch()
         (folder / "subfolder").mkdir()
-        write_slice(folder / "report.dcm", voxels[:, :, 0].T, np.zeros(3), directions, Rows=None, Columns=None, PixelData=None)
+        report = {"SOPClassUID": BasicTextSRStorage, "Rows": None, "Columns": None, "PixelData": None}
+        write_slice(folder / "report.dcm", voxels[:, :, 0].T, np.zeros(3), directions, **report)
         np.testing.assert_array_equal(read_image(folder).voxels[0], voxels)
 
     def test_rescaled_to_hounsfield_units(self, tmp_path, voxels, directions):
@@ -181,6 +182,14 @@ class TestSeriesThatIsNoVolume:
         content = paths[2].read_bytes()
         paths[2].write_bytes(content[: int(kept * len(content))])
         with pytest.raises(InputError):
+            read_image(tmp_path)
+
+    def test_last_slice_that_was_cut_off_before_its_size_is_not_passed_over(self, tmp_path, voxels, directions):
+        paths = write_series(tmp_path, voxels, positions_of(SHAPE[2], directions), directions)
+        content = paths[-1].read_bytes()
+        # The element Rows, (0028,0010), and all behind it.
+        paths[-1].write_bytes(content[: content.index(b"\x28\x00\x10\x00")])
+        with pytest.raises(InputError, match=rf"{paths[-1].name} is a CT Image without Rows and Columns, so it was cut off"):
             read_image(tmp_path)
 
     def test_folder_without_images(self, tmp_path):
