@@ -19,7 +19,11 @@ from slicer.util import VTKObservationMixin
 
 RESOURCES = Path(__file__).parent / "Resources"
 README = "https://github.com/AttentionSeg/SlicerAttentionSeg#readme"
-MR_HEAD = "cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93"
+# Name in the module Sample Data: file, node and SHA-256.
+SAMPLES = {
+    "AttentionSegMRHead": ("MR-head.nrrd", "MRHead", "cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93"),
+    "AttentionSegCTBrain": ("CT-brain.nrrd", "CTBrain", "6a5b6caccb76576a863beb095e3bfb910c50ca78f4c9bf043aa42f976cfa53d1"),
+}
 
 
 class AttentionSeg(ScriptedLoadableModule):
@@ -44,18 +48,19 @@ class AttentionSeg(ScriptedLoadableModule):
 
 
 def registerSampleData() -> None:
-    """Offer a head on which the hippocampus models can be tried, in the module Sample Data."""
+    """Offer heads on which the models can be tried, of Slicer's own sample data, in the module Sample Data."""
     import SampleData
 
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="AttentionSeg",
-        sampleName="AttentionSegMRHead",
-        thumbnailFileName=str(RESOURCES / "Icons" / "AttentionSeg.png"),
-        uris=f"https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/{MR_HEAD}",
-        fileNames="MR-head.nrrd",
-        checksums=f"SHA256:{MR_HEAD}",
-        nodeNames="MRHead",
-    )
+    for sampleName, (fileName, nodeName, checksum) in SAMPLES.items():
+        SampleData.SampleDataLogic.registerCustomSampleDataSource(
+            category="AttentionSeg",
+            sampleName=sampleName,
+            thumbnailFileName=str(RESOURCES / "Icons" / "AttentionSeg.png"),
+            uris=f"https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/{checksum}",
+            fileNames=fileName,
+            checksums=f"SHA256:{checksum}",
+            nodeNames=nodeName,
+        )
 
 
 class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -86,6 +91,7 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent, slicer.mrmlScene.EndRestoreEvent):
             self.addObserver(slicer.mrmlScene, event, self.onSceneChanged)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
 
     def enter(self) -> None:
@@ -113,10 +119,14 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.use(self.logic.settings())
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, _caller: object, _event: str, node: object) -> None:
+        if _isShown(node) and not slicer.mrmlScene.IsBatchProcessing():
+            self.panel.train.refresh()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: object, _event: str, node: object) -> None:
-        if node.IsA("vtkMRMLVolumeNode") and not slicer.mrmlScene.IsClosing():
-            self.panel.presenter.refresh()
-            self.panel.attention.refresh()
+        if _isShown(node) and not slicer.mrmlScene.IsClosing():
+            self.panel.refresh_nodes()
 
 
 class AttentionSegLogic(ScriptedLoadableModuleLogic):
@@ -156,6 +166,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         cancel=None,
         probabilities=False,
         overlap=None,
+        mirroring=False,
     ) -> object:
         """Segment a volume and wait. Of the result: `segmentation`, `attention` (volumes by name), `uncertainty`, `statistics`, `prediction`.
 
@@ -173,11 +184,12 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
             cancel: asked between patches; returns True to stop.
             probabilities: whether to add a volume of probabilities for each label.
             overlap: of neighboring patches, 0 to below 1; the model's when left out.
+            mirroring: whether to segment the mirror image as well, of models that were trained so.
 
         Raises:
             InputError: if something given cannot be used; the scene is unchanged then, as it is after a cancelled run.
         """
-        options = self._options(model, device, overlap, attention, probabilities)
+        options = self._options(model, device, overlap, attention, probabilities, mirroring)
         return self.segmenter.segment(options, _listed(volumeNode), region, outputSegmentation, onProgress, cancel)
 
     def startSegmentVolume(
@@ -191,6 +203,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         onChange=None,
         probabilities=False,
         overlap=None,
+        mirroring=False,
     ) -> object:
         """Segment a volume while the application stays alive. Returns the run: `state`, `progress`, `result`, `error`, `cancel()`.
 
@@ -198,7 +211,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
         `onChange` is called with the run, on the main thread; the other arguments are those of `segmentVolume`.
         """
-        options = self._options(model, device, overlap, attention, probabilities)
+        options = self._options(model, device, overlap, attention, probabilities, mirroring)
         run = self.segmenter.start(options, _listed(volumeNode), region, outputSegmentation, onChange)
         self.keepPolling(run.poll)
         return run
@@ -246,6 +259,21 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         cases = folder_cases(Path(imageFolder), Path(labelFolder))
         return train_model(cases, network, outputFolder, on_progress=onProgress, cancel=cancel, **options)
 
+    def trainModelOnNodes(self, pairs, network, outputFolder, onProgress=None, cancel=None, **options) -> object:
+        """Train a model on volumes of the scene and their segmentations, whose segments have the same names in each.
+
+        logic.trainModelOnNodes([(getNode("A"), getNode("A segmentation")), (getNode("B"), getNode("B segmentation"))], "attention-unet", "my-model")
+
+        `options` are those of `AttentionSegLib.training.train_model`.
+
+        Raises:
+            InputError: if a pair cannot be learned from, or the segments of two have not the same names.
+        """
+        from AttentionSegLib.mrml.training_pairs import read_pairs
+        from AttentionSegLib.ui.train_presenter import train_on_pairs
+
+        return train_on_pairs(read_pairs(pairs), network, outputFolder, on_progress=onProgress, cancel=cancel, **options)
+
     def settings(self) -> object:
         """What the panel remembers, in the parameter node of the scene."""
         from AttentionSegLib.ui.settings import Settings
@@ -265,11 +293,15 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         if self._pump is not None:
             self._pump.stop()
 
-    def _options(self, model, device, overlap, attention, probabilities) -> object:
+    def _options(self, model, device, overlap, attention, probabilities, mirroring) -> object:
         from AttentionSegLib.ui.segmenter import Options
 
         wanted = attention if isinstance(attention, bool) else tuple([attention] if isinstance(attention, str) else attention)
-        return Options(model, device, overlap, wanted, probabilities)
+        return Options(model, device, overlap, wanted, probabilities, mirroring)
+
+
+def _isShown(node: object) -> bool:
+    return node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLSegmentationNode")
 
 
 def _listed(nodes: object) -> list:

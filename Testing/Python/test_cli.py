@@ -15,7 +15,7 @@ import pytest
 import SimpleITK
 from AttentionSegLib import cli
 from AttentionSegLib.cli import main
-from AttentionSegLib.files import write_map
+from AttentionSegLib.files import read_image, write_map
 from AttentionSegLib.image import Image
 from poses import OBLIQUE, affine_around
 from tiny_models import save_unet
@@ -29,6 +29,7 @@ RESEARCH_ONLY = "For research only; not a medical device."
 def models(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     save_unet(folder / "tiny", id="tiny-unet", title="A tiny model")
+    save_unet(folder / "mirrored", id="tiny-mirrored", training={"mirror_axes": [0], "mirror_swaps": [[1, 2]]})
     return folder
 
 
@@ -98,6 +99,17 @@ class TestSegment:
         names = ["segmentation.nii.gz", *maps, "overview.png", "uncertainty.nii.gz", "report.json"]
         assert report["outputs"] == [f"head_{name}" for name in names]
         assert sorted(path.name for path in output.iterdir()) == sorted(report["outputs"])
+
+    def test_mirroring(self, scan, output, models, capfd):
+        """Other numbers than without; refused where the model was not trained so."""
+        uncertainty = {}
+        for options in ((), ("--mirror",)):
+            folder = output / str(len(options))
+            assert segment(scan, "--model", "tiny-mirrored", "--output", folder, "--attention", "none", *options) == 0
+            uncertainty[options] = read_image(folder / "head_uncertainty.nrrd").voxels
+        assert np.abs(uncertainty[()] - uncertainty["--mirror",]).max() > 1e-3
+        capfd.readouterr()
+        assert "tiny-unet was not trained on scans mirrored" in refused(capfd, output / "refused", scan, "--model", "tiny-unet", "--mirror")
 
 
 class TestBadScan:

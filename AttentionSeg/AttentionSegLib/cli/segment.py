@@ -22,6 +22,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     segment.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     segment.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
+    segment.add_argument(
+        "--mirror", action="store_true", help="segment the mirror image as well and take the mean, if the model was trained so; twice as long"
+    )
     segment.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
     segment.set_defaults(run=run)
 
@@ -40,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
     from ..inference import Predictor
 
-    predictor = Predictor(folder, options.device, options.backend)
+    predictor = Predictor(folder, options.device, options.backend, options.mirror)
     with ProgressDisplay(sys.stderr) as show:
         result = write_case(predictor, image, options.inputs, options.output, region, attention, options.format, show)
     _print_result(result)

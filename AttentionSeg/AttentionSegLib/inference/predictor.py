@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError
 from ..image import Image
@@ -17,6 +17,7 @@ from ..region import Region
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
 from .checks import check_attention, check_input
 from .devices import choose_device
+from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
 from .parts import affine_from, bounds, held
 from .postprocessing import postprocess
@@ -44,16 +45,20 @@ class Predictor:
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         backend: `auto` (OpenVINO on the CPU where it is installed, else torch), `torch` or `openvino`. OpenVINO converts a network once, at its first
             run on a computer, which takes some seconds.
+        mirroring: whether to run the network on the mirror image of each patch, from left to right, as well; see `MirroredNetwork`.
 
     Raises:
-        InputError: if the model, the device or the back end cannot be used.
+        InputError: if the model, the device or the back end cannot be used, or mirroring is asked of a model that was not trained with it.
     """
 
-    def __init__(self, model: Model | str | os.PathLike, device: str = "auto", backend: str = "auto") -> None:
+    def __init__(self, model: Model | str | os.PathLike, device: str = "auto", backend: str = "auto", mirroring: bool = False) -> None:
         self.device = choose_device(device)
         self._backend_name = choose_backend(backend, self.device)
         self._backend: Backend | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
+        self._mirroring = mirroring
+        if mirroring:
+            check_mirroring(self.model.card)
         self._at_a_time = (PATCHES_AT_A_TIME if self.model.card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
 
     @property
@@ -147,14 +152,18 @@ class Predictor:
             self._backend = prepare_backend(self._backend_name, self.model, self._patch)
         return self._backend
 
+    def _network(self) -> nn.Module:
+        network = self._prepared().network
+        return MirroredNetwork(network, self.model.card) if self._mirroring else network
+
     def _run(self, volume: Tensor, names: list[str], progress: Progress) -> tuple[VolumeOutput, Placement]:
         tries = placements(self.device, self._at_a_time)
         arguments = volume, self._patch, self.model.card.overlap, names, tries, progress
         try:
-            return run_with_fallback(self._prepared().network, *arguments)
+            return run_with_fallback(self._network(), *arguments)
         except OpenVinoFailed as error:
             self._backend = torch_instead(self.model, self._patch, error)
-        return run_with_fallback(self._prepared().network, *arguments)
+        return run_with_fallback(self._network(), *arguments)
 
     def _restore(
         self, output: VolumeOutput, grid: WorkingGrid, image: Image, roi: Region | None, probabilities: bool, progress: Progress

@@ -102,6 +102,21 @@ class Card:
             return None
         return next(axis for axis, letter in enumerate(self.orientation) if _AXIS[letter] == _ACROSS[self.slices])
 
+    @property
+    def mirroring(self) -> tuple[int, list[int]] | None:
+        """The working axis from left to right, and for each label value from 0 on the one that it is in a mirror image.
+
+        None for a model that has not learned from scans mirrored from left to right.
+        """
+        training = self.raw.get("training", {})
+        axis = next(axis for axis, letter in enumerate(self.orientation) if letter in "LR")
+        if axis not in training.get("mirror_axes", ()):
+            return None
+        values = list(range(len(self.labels) + 1))
+        for one, other in training.get("mirror_swaps", ()):
+            values[one], values[other] = other, one
+        return axis, values
+
     @classmethod
     def load(cls, path: Path) -> Card:
         """Read and validate a card.
@@ -163,6 +178,8 @@ class Card:
             wrong = "two labels of the same name; every label needs a name of its own"
         elif not (self.largest_component | self.fill_holes) <= set(values):
             wrong = "post-processing for a label that it does not have"
+        elif not {value for pair in self.raw.get("training", {}).get("mirror_swaps", ()) for value in pair} <= set(values):
+            wrong = "mirror_swaps for a label that it does not have"
         elif sorted(_AXIS[letter] for letter in self.orientation) != [0, 1, 2]:
             wrong = f"orientation '{self.orientation}'; it must name each axis once, such as RAS"
         elif (self.network_arguments.get("spatial_dims") == 2) != (self.slices is not None):
@@ -209,16 +226,23 @@ def schema() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _validator() -> Any:
-    """Stricter than JSON Schema: Python's JSON lets NaN and infinity pass as numbers, and the schema lets 16.0 pass as an integer."""
+    """Stricter than JSON Schema: Python's JSON lets NaN and infinity pass as numbers, and the schema lets 16.0 pass as an integer.
+
+    Tuples, which JSON writes as arrays, count as these: a card may be checked before it is written.
+    """
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer})
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer, "array": _is_array})
     return extend(Draft202012Validator, type_checker=types)(schema())
 
 
 def _is_integer(_checker: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_array(_checker: object, value: object) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def _is_number(checker: object, value: object) -> bool:

@@ -1,4 +1,4 @@
-"""A volume sampled on the grid of another, through the parent transforms of both."""
+"""A volume or a labelmap sampled on the grid of a volume, through the parent transforms of both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import vtk
 from ..errors import InputError
 from ..image import Image
 from .transforms import transform_between
-from .voxels import matrix_to_vtk, view_voxels
+from .voxels import fill_voxels, matrix_to_vtk, view_voxels
 
 MINIMUM_COVERAGE = 0.9
 
@@ -29,12 +29,9 @@ def resample_onto(grid: Image, grid_node: slicer.vtkMRMLVolumeNode, volume_node:
         InputError: if less than 90 % of the grid's voxels lie in the volume.
     """
     source = volume_node.GetImageData()
-    reslice = vtk.vtkImageReslice()
-    reslice.SetInputData(source)
-    reslice.SetResliceTransform(_indices_to_indices(grid, grid_node, volume_node))
-    reslice.SetOutputSpacing(1, 1, 1)
-    reslice.SetOutputOrigin(0, 0, 0)
-    reslice.SetOutputExtent([end for count in grid.shape for end in (0, count - 1)])
+    ras_to_indices = vtk.vtkMatrix4x4()
+    volume_node.GetRASToIJKMatrix(ras_to_indices)
+    reslice = _reslice(source, grid, transform_between(grid_node, volume_node), ras_to_indices)
     reslice.SetOutputScalarType(_float_type(source))
     reslice.SetInterpolationModeToLinear()
     reslice.SetBackgroundLevel(source.GetScalarRange()[0])
@@ -44,15 +41,41 @@ def resample_onto(grid: Image, grid_node: slicer.vtkMRMLVolumeNode, volume_node:
     return view_voxels(reslice.GetOutput())
 
 
-def _indices_to_indices(grid: Image, grid_node: slicer.vtkMRMLVolumeNode, volume_node: slicer.vtkMRMLVolumeNode) -> vtk.vtkGeneralTransform:
+def sample_labelmap(
+    grid: Image, grid_node: slicer.vtkMRMLVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode, labelmap: slicer.vtkOrientedImageData
+) -> np.ndarray:
+    """The value of a segmentation's labelmap at the voxel centers of a grid, 0 outside it; [I, J, K] in its own type.
+
+    Args:
+        grid, grid_node: as of `resample_onto`.
+        segmentation_node: that the labelmap belongs to, under whatever parent transform.
+        labelmap: with voxels.
+    """
+    # Without the origin and directions that a labelmap has of its own: here, only indices count.
+    source = vtk.vtkImageData()
+    fill_voxels(source, view_voxels(labelmap), labelmap.GetExtent()[::2])
     ras_to_indices = vtk.vtkMatrix4x4()
-    volume_node.GetRASToIJKMatrix(ras_to_indices)
+    labelmap.GetWorldToImageMatrix(ras_to_indices)
+    reslice = _reslice(source, grid, transform_between(grid_node, segmentation_node), ras_to_indices)
+    reslice.SetInterpolationModeToNearestNeighbor()
+    reslice.Update()
+    return view_voxels(reslice.GetOutput())
+
+
+def _reslice(source: vtk.vtkImageData, grid: Image, between: vtk.vtkGeneralTransform, ras_to_indices: vtk.vtkMatrix4x4) -> vtk.vtkImageReslice:
+    """Sampling of an image by its indices, at the voxels of a grid: grid -> its own RAS -> the source's RAS -> indices."""
     transform = vtk.vtkGeneralTransform()
     transform.PostMultiply()
     transform.Concatenate(matrix_to_vtk(grid.affine))
-    transform.Concatenate(transform_between(grid_node, volume_node))
+    transform.Concatenate(between)
     transform.Concatenate(ras_to_indices)
-    return transform
+    reslice = vtk.vtkImageReslice()
+    reslice.SetInputData(source)
+    reslice.SetResliceTransform(transform)
+    reslice.SetOutputSpacing(1, 1, 1)
+    reslice.SetOutputOrigin(0, 0, 0)
+    reslice.SetOutputExtent([end for count in grid.shape for end in (0, count - 1)])
+    return reslice
 
 
 def _float_type(image_data: vtk.vtkImageData) -> int:

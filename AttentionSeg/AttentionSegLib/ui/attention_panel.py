@@ -11,7 +11,7 @@ from .widgets import fit_height, set_note, silent
 
 VISIBLE, INVISIBLE = ":/Icons/Small/SlicerVisible.png", ":/Icons/Small/SlicerInvisible.png"
 # Pixels.
-SWATCH, LINE, LINE_OF_LIST = 20, 30, 16
+SWATCH, LINE_OF_LIST = 20, 16
 
 
 class AttentionPanel:
@@ -91,5 +91,8 @@ class AttentionPanel:
             for column, text in enumerate((row.name, f"{row.milliliters:.3f}", unsure), start=1):
                 table.setItem(line, column, qt.QTableWidgetItem(text))
             table.item(line, 1).setToolTip(row.name)
-        # One line for the head.
-        fit_height(table, len(rows) + 1, LINE)
+        # Names may need two lines, whatever the size of the text.
+        height = 2 * table.fontMetrics().lineSpacing() + 2
+        table.verticalHeader().setDefaultSectionSize(height)
+        # One more for the head.
+        fit_height(table, len(rows) + 1, height)

@@ -1,4 +1,4 @@
-"""The sections Batch, Train and Environment: widgets bound to their presenters."""
+"""The sections Batch and Environment: widgets bound to their presenters."""
 
 from __future__ import annotations
 

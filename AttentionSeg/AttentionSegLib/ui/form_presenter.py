@@ -1,10 +1,9 @@
-"""The sections Batch and Train: a few folders and a button, without Qt."""
+"""A few folders and a button that starts a long run on files, and the section Batch, without Qt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from .run import KeepPolling, Run, RunView
@@ -74,8 +73,10 @@ class FormPresenter:
 
     def refresh(self) -> None:
         """Show what there is now."""
-        values = {name: getattr(self._settings, name) for name in self.fields}
-        self._view.show(ShownForm(values, self._run.state, self._reason(), self._run.message))
+        self._view.show(ShownForm(self._values(), self._run.state, self._reason(), self._run.message))
+
+    def _values(self) -> dict[str, str]:
+        return {name: getattr(self._settings, name) for name in self.fields}
 
     def _reason(self) -> str:
         return next((sentence for name, sentence in self.fields.items() if not getattr(self._settings, name)), "")
@@ -114,31 +115,3 @@ class BatchPresenter(FormPresenter):
         done = _("{count} scans are segmented. Results and report.html are in {folder}.").format(count=len(result.done), folder=result.folder)
         failed = _("{count} failed; the report says why.").format(count=len(result.failed))
         return f"{done} {failed}" if result.failed else done
-
-
-class TrainPresenter(FormPresenter):
-    """Trains a model on a folder of scans and one of label maps."""
-
-    fields: ClassVar = {
-        "train_images": _("Choose the folder with the images."),
-        "train_labels": _("Choose the folder with their label maps."),
-        "train_network": _("Choose a network."),
-        "train_output": _("Choose a folder for the trained model, one that is not there yet."),
-    }
-
-    def _work(self) -> Callable[[OnProgress, Cancel], Any]:
-        settings = self._settings
-        images, labels, network, output = settings.train_images, settings.train_labels, settings.train_network, settings.train_output
-        device = settings.device
-
-        def work(on_progress: OnProgress, cancel: Cancel) -> Any:
-            from ..datasets.case_set import folder_cases
-            from ..training import train_model
-
-            cases = folder_cases(Path(images), Path(labels))
-            return train_model(cases, network, output, device=device, on_progress=on_progress, cancel=cancel)
-
-        return work
-
-    def _describe(self, result: Any) -> str:
-        return _("The model is in {folder}, and how good it is in {report}.").format(folder=result.folder, report=result.report)

@@ -9,13 +9,15 @@ from .attention_panel import AttentionPanel
 from .attention_presenter import AttentionPresenter
 from .environment_presenter import EnvironmentPresenter
 from .form_panel import EnvironmentPanel, FormPanel
-from .form_presenter import BatchPresenter, TrainPresenter
+from .form_presenter import BatchPresenter
 from .installation import Installation
 from .panel import Panel
 from .presenter import Presenter
 from .run import KeepPolling
 from .segmenter import Segmenter
 from .settings import Settings
+from .train_panel import TrainPanel
+from .train_presenter import TrainPresenter
 
 if TYPE_CHECKING:
     from ..mrml.segment import SegmentedVolume
@@ -36,8 +38,7 @@ class ModulePanel:
         needed, for_batch, for_training = (resources / f"requirements{kind}.txt" for kind in ("", "-batch", "-training"))
         panel, attention_panel, environment_panel = Panel(ui), AttentionPanel(ui), EnvironmentPanel(ui)
         batch_panel = FormPanel(ui, "batch", {"batch_input": ui.batchInputEdit, "batch_output": ui.batchOutputEdit}, {})
-        train_paths = {"train_images": ui.trainImagesEdit, "train_labels": ui.trainLabelsEdit, "train_output": ui.trainOutputEdit}
-        train_panel = FormPanel(ui, "train", train_paths, {"train_network": ui.trainNetworkSelector})
+        train_panel = TrainPanel(ui)
 
         self.attention = AttentionPresenter(attention_panel, settings)
         self.presenter = Presenter(panel, settings, segmenter, Installation(needed), keep_polling, self._show_result)
@@ -61,8 +62,14 @@ class ModulePanel:
     def refresh(self) -> None:
         """Show what there is now: models and nodes may have come or gone while the panel was closed."""
         self.presenter.refresh_models()
-        self.attention.refresh()
+        self.refresh_nodes()
         self.environment.refresh()
+
+    def refresh_nodes(self) -> None:
+        """Volumes or segmentations have come or gone."""
+        self.presenter.refresh()
+        self.attention.refresh()
+        self.train.refresh()
 
     def leave_scene(self) -> None:
         """The scene is about to go: whatever works on its nodes stops."""

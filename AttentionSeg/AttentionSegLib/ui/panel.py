@@ -42,6 +42,7 @@ class Panel:
         ui.deviceSelector.connect("currentIndexChanged(int)", lambda index: presenter.set_device(self._devices[index]))
         ui.overlapSlider.connect("valueChanged(double)", presenter.set_overlap)
         ui.attentionEdit.connect("textChanged(QString)", presenter.set_attention)
+        ui.mirroringCheckBox.connect("toggled(bool)", presenter.set_mirroring)
         ui.probabilitiesCheckBox.connect("toggled(bool)", presenter.set_keep_probabilities)
 
     def show(self, shown: Shown) -> None:
@@ -105,13 +106,16 @@ class Panel:
 
     def _show_advanced(self, shown: Shown) -> None:
         ui = self._ui
-        with silent(ui.deviceSelector, ui.overlapSlider, ui.attentionEdit, ui.probabilitiesCheckBox):
+        with silent(ui.deviceSelector, ui.overlapSlider, ui.attentionEdit, ui.mirroringCheckBox, ui.probabilitiesCheckBox):
             ui.deviceSelector.setCurrentIndex(self._devices.index(shown.device) if shown.device in self._devices else 0)
             ui.overlapSlider.setValue(shown.overlap)
             # Not while it is written in: the cursor would jump.
             if not ui.attentionEdit.hasFocus():
                 ui.attentionEdit.setText(shown.attention)
+            ui.mirroringCheckBox.setChecked(shown.mirroring)
             ui.probabilitiesCheckBox.setChecked(shown.keep_probabilities)
+        ui.mirroringCheckBox.setEnabled(not shown.mirroring_reason)
+        set_note(ui.mirroringReasonLabel, shown.mirroring_reason)
 
     def _selector(self, channel: int) -> Any:
         return getattr(self._ui, f"inputSelector{channel + 1}")

@@ -36,6 +36,7 @@ class Shown:
         message: how the last run ended, in one sentence.
         details: of an error, for whoever has to find its cause.
         overlap: of neighboring patches, the model's unless another was set.
+        mirroring: whether the mirror image is segmented as well; False where `mirroring_reason` tells why it cannot be.
     """
 
     state: State
@@ -51,6 +52,8 @@ class Shown:
     device: str
     overlap: float
     attention: str
+    mirroring: bool
+    mirroring_reason: str
     keep_probabilities: bool
 
 
@@ -149,6 +152,9 @@ class Presenter:
     def set_attention(self, text: str) -> None:
         self._settings.attention = text.strip() or "all"
 
+    def set_mirroring(self, on: bool) -> None:
+        self._settings.mirroring = bool(on)
+
     def set_keep_probabilities(self, keep: bool) -> None:
         self._settings.keep_probabilities = bool(keep)
 
@@ -181,6 +187,8 @@ class Presenter:
                 device=settings.device,
                 overlap=settings.overlap if settings.overlap >= 0 else (model.card.overlap if model and model.card else 0.5),
                 attention=settings.attention,
+                mirroring=settings.mirroring and not self._mirroring_reason(),
+                mirroring_reason=self._mirroring_reason(),
                 keep_probabilities=settings.keep_probabilities,
             )
         )
@@ -210,6 +218,12 @@ class Presenter:
             return _("This model needs a region of about {size} mm around the structure: place one.").format(size=size)
         return ""
 
+    def _mirroring_reason(self) -> str:
+        """Why the mirror image cannot be segmented; the card tells, once it can be read."""
+        model = self._model()
+        learned = model is None or model.card is None or model.card.mirroring is not None
+        return "" if learned else _("This model was not trained on mirrored scans.")
+
     def _start(self, on_change: Callable[[Task], None]) -> Task:
         # What was installed just now may have been what the cards were waiting for.
         self.refresh_models()
@@ -232,4 +246,5 @@ class Presenter:
             overlap=settings.overlap if settings.overlap >= 0 else None,
             attention=words.get(settings.attention, names),
             probabilities=settings.keep_probabilities,
+            mirroring=settings.mirroring and not self._mirroring_reason(),
         )

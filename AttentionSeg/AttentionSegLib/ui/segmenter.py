@@ -31,6 +31,7 @@ class Options:
         overlap: of neighboring patches, 0 to below 1; the card's when None.
         attention: all maps, none, or those named.
         probabilities: whether to keep a volume of probabilities for each label.
+        mirroring: whether to segment the mirror image as well; see `Predictor`.
     """
 
     model: str | os.PathLike
@@ -38,6 +39,7 @@ class Options:
     overlap: float | None = None
     attention: bool | tuple[str, ...] = True
     probabilities: bool = False
+    mirroring: bool = False
 
 
 class Segmenter:
@@ -56,13 +58,13 @@ class Segmenter:
 
         folder = Path(find_model(options.model))
         card = folder / "model.json"
-        key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap)
+        key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring)
         with self._lock:
             if self._key != key:
                 model = load_model(folder)
                 if options.overlap is not None:
                     model = replace(model, card=replace(model.card, overlap=options.overlap))
-                self._predictor, self._key = Predictor(model, options.device), key
+                self._predictor, self._key = Predictor(model, options.device, mirroring=options.mirroring), key
             return self._predictor
 
     def forget(self) -> None:

@@ -43,8 +43,25 @@ class _Node:
         settings.node.SetNodeReferenceID(self._name, None if node is None else node.GetID())
 
 
+class _Nodes:
+    """Nodes of the scene, by reference; those that have gone are left out."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+
+    def __get__(self, settings: Settings, _owner: type | None = None) -> list[slicer.vtkMRMLNode]:
+        count = settings.node.GetNumberOfNodeReferences(self._role)
+        nodes = (settings.node.GetNthNodeReference(self._role, index) for index in range(count))
+        return [node for node in nodes if node is not None]
+
+    def __set__(self, settings: Settings, nodes: Sequence[slicer.vtkMRMLNode]) -> None:
+        settings.node.RemoveNodeReferenceIDs(self._role)
+        for node in nodes:
+            settings.node.AddNodeReferenceID(self._role, node.GetID())
+
+
 class Settings:
-    """The panel's settings.
+    """The panel's settings. `maps` are those of the last result, `train_segmentations` those of the ticked pairs.
 
     Args:
         node: the module's parameter node.
@@ -53,6 +70,7 @@ class Settings:
     model = _Value("")
     device = _Value("auto")
     overlap = _Value(-1.0)
+    mirroring = _Value(False)
     keep_probabilities = _Value(False)
     attention = _Value("all")
     opacity = _Value(0.5)
@@ -69,6 +87,8 @@ class Settings:
     colors = _Node()
     result_segmentation = _Node()
     result_volume = _Node()
+    maps = _Nodes("map")
+    train_segmentations = _Nodes("trainSegmentation")
 
     def __init__(self, node: slicer.vtkMRMLScriptedModuleNode) -> None:
         self.node = node
@@ -79,16 +99,3 @@ class Settings:
 
     def set_input(self, channel: int, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         self.node.SetNodeReferenceID(f"input{channel}", None if node is None else node.GetID())
-
-    @property
-    def maps(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
-        """The maps of the last result that are still in the scene."""
-        count = self.node.GetNumberOfNodeReferences("map")
-        nodes = (self.node.GetNthNodeReference("map", index) for index in range(count))
-        return [node for node in nodes if node is not None]
-
-    @maps.setter
-    def maps(self, nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> None:
-        self.node.RemoveNodeReferenceIDs("map")
-        for node in nodes:
-            self.node.AddNodeReferenceID("map", node.GetID())

@@ -15,12 +15,16 @@ __all__ = ["scene"]
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
-    """A folder with an Attention U-Net `tiny-unet` and a guided-attention model `tiny-guided`."""
+    """A folder with Attention U-Nets `tiny-unet` and, of mirrored scans, `tiny-mirrored`, and a guided-attention model `tiny-guided`."""
+    from scenes import SPACING
     from tiny_models import save_guided, save_unet
 
     folder = tmp_path_factory.mktemp("models")
-    save_unet(folder / "tiny-unet", id="tiny-unet", title="Tiny U-Net")
-    save_guided(folder / "tiny-guided", id="tiny-guided", title="Tiny guided", patch_size=[16, 16, 16])
+    # A scan is then one patch.
+    grid = {"spacing_mm": SPACING.tolist(), "patch_size": [16, 16, 16]}
+    save_unet(folder / "tiny-unet", id="tiny-unet", title="Tiny U-Net", **grid)
+    save_unet(folder / "tiny-mirrored", id="tiny-mirrored", title="Tiny mirrored", training={"mirror_axes": [0], "mirror_swaps": [[1, 2]]}, **grid)
+    save_guided(folder / "tiny-guided", id="tiny-guided", title="Tiny guided", **grid)
     return folder
 
 
@@ -28,4 +32,6 @@ def model_folder(tmp_path_factory):
 def models(model_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("ATTENTIONSEG_MODELS", str(model_folder))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    # OpenVINO would convert a network for seconds, in every test anew.
+    monkeypatch.setenv("ATTENTIONSEG_BACKEND", "torch")
     return model_folder

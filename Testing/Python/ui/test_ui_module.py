@@ -86,6 +86,17 @@ def let_run(until, at_most=60):
         APPLICATION.processEvents()
 
 
+def test_sample_data_is_offered(module, monkeypatch):
+    offered = []
+    logic = SimpleNamespace(registerCustomSampleDataSource=lambda **source: offered.append(source))
+    monkeypatch.setitem(sys.modules, "SampleData", SimpleNamespace(SampleDataLogic=logic))
+    module.registerSampleData()
+    assert [source["nodeNames"] for source in offered] == ["MRHead", "CTBrain"]
+    for source in offered:
+        assert Path(source["thumbnailFileName"]).is_file()
+        assert source["uris"].rpartition("/")[2] == source["checksums"].partition(":")[2]
+
+
 class TestLogic:
     def test_models(self, logic):
         assert {"tiny-unet", "tiny-guided", "hippocampus-mr-attention-unet"} <= {model.id for model in logic.models()}

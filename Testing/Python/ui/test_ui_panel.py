@@ -70,6 +70,7 @@ def choose(app, model="Tiny U-Net", volume=None):
 
 
 def test_says_why_the_button_is_grey(app):
+    app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText("Tiny U-Net"))
     app.picture("empty")
     assert not app.ui.segmentButton.isEnabled()
     assert app.ui.reasonLabel.text() == "Choose a volume for T1 (MR)."
@@ -126,7 +127,9 @@ def test_an_error_is_in_the_panel_with_its_details_folded(app, monkeypatch):
 def test_search(app):
     choose(app)
     app.ui.modelSearchEdit.setText("guided")
-    assert [app.ui.modelSelector.itemText(index) for index in range(app.ui.modelSelector.count())] == ["Tiny guided", "Tiny U-Net"]
+    titles = {app.ui.modelSelector.itemText(index) for index in range(app.ui.modelSelector.count())}
+    assert {"Tiny guided", "Tiny U-Net"} <= titles
+    assert "Tiny mirrored" not in titles
 
 
 def test_settings_of_the_section_advanced(app):
@@ -142,6 +145,16 @@ def test_settings_of_the_section_advanced(app):
     assert result.prediction.card.overlap == 0.5
     assert list(result.attention) == ["gate_3"]
     assert len(result.nodes.probabilities) == 2
+
+
+def test_mirroring_is_grey_with_a_reason_unless_the_model_knows_mirrored_scans(app):
+    choose(app)
+    assert not app.ui.mirroringCheckBox.isEnabled()
+    assert "not trained on mirrored scans" in app.ui.mirroringReasonLabel.text()
+    choose(app, "Tiny mirrored", app.ui.inputSelector1.currentNode())
+    assert app.ui.mirroringReasonLabel.isHidden()
+    app.ui.mirroringCheckBox.click()
+    assert app.settings.mirroring
 
 
 def test_region_button(app):

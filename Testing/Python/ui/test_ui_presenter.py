@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.mrml import segment as segment_module
@@ -169,6 +170,20 @@ class TestRun:
         assert app.run().prediction.card.overlap == 0.5
         app.presenter.set_overlap(0.25)
         assert app.run().prediction.card.overlap == 0.25
+
+    def test_mirroring_reaches_the_engine_of_models_trained_with_it(self, app):
+        app.choose("tiny-mirrored")
+        plain = app.run().prediction.uncertainty.voxels
+        app.presenter.set_mirroring(True)
+        mirrored = app.run().prediction.uncertainty.voxels
+        assert app.view.shown.mirroring
+        assert np.abs(mirrored - plain).max() > 1e-3
+        app.presenter.choose_model("tiny-unet")
+        assert not app.view.shown.mirroring
+        assert app.view.shown.mirroring_reason == "This model was not trained on mirrored scans."
+        app.run()
+        app.presenter.choose_model("tiny-mirrored")
+        assert app.view.shown.mirroring
 
     def test_two_volumes_of_the_same_name(self, app, scene):
         first, second = make_scan(scene), make_scan(scene, shape=(16, 16, 24))

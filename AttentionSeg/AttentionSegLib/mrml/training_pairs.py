@@ -1,0 +1,177 @@
+"""Pairs of a volume and its segmentation, out of the scene and into files to train on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+
+from ..errors import InputError
+from ..files import write_map
+from ..files.atomic import atomic_path
+from ..files.nrrd import write_nrrd
+from ..image import Image
+from .resampling import sample_labelmap
+from .segmentations import BINARY_LABELMAP
+from .volumes import image_from_volumes
+
+# A network gives every voxel one label, stored in a byte.
+MOST_LABELS = 254
+TISSUE = {"scheme": "SCT", "value": "85756007", "meaning": "Tissue"}
+
+Pair = tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSegmentationNode]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPairs:
+    """What a training needs of the scene, copied out of it: `write_pairs` may use it in any thread.
+
+    Attributes:
+        scans: image [1, I, J, K] and label values [1, I, J, K] uint8 of each case, by its id.
+        labels: entries of a card: value, name, color and terminology of each segment.
+    """
+
+    scans: dict[str, tuple[Image, Image]]
+    labels: list[dict[str, Any]]
+
+    @property
+    def label_names(self) -> dict[int, str]:
+        return {label["value"]: label["name"] for label in self.labels}
+
+
+def scene_pairs(scene: slicer.vtkMRMLScene) -> list[Pair]:
+    """Every segmentation with its volume: the one that its geometry is from, else the one whose name its own name begins with.
+
+    A segmentation of which neither tells a volume is left out.
+    """
+    volumes = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene) if not node.IsA("vtkMRMLLabelMapVolumeNode")]
+    found = ((_volume_of(node, volumes), node) for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene))
+    return [(volume, node) for volume, node in found if volume is not None]
+
+
+def read_pairs(pairs: Sequence[Pair]) -> TrainingPairs:
+    """Copy out of the scene what a training needs. Main thread only.
+
+    Labels get the values 1, 2, ... in the order of the segments' names; colors and terms are those of the first segmentation. Segments are sampled at
+    the centers of the volume's voxels, through the parent transforms of both nodes.
+
+    Raises:
+        InputError: naming the pair whose segments are not those of the first, lack a name of their own, overlap, are not made of voxels or are
+            too many, or whose volume cannot be used (see `image_from_volumes`).
+    """
+    names = [_names(*pair) for pair in pairs]
+    for pair, own in zip(pairs, names):
+        if own != names[0]:
+            msg = (
+                f"{_named(*pair)} has the segments {', '.join(own)}, and {_named(*pairs[0])} has {', '.join(names[0])}; "
+                "give both the same names, or take one of them out."
+            )
+            raise InputError(msg)
+    scans = {}
+    for number, (volume, segmentation) in enumerate(pairs, start=1):
+        image = image_from_volumes([volume])
+        case_id = f"{number:0{len(str(len(pairs)))}}_{re.sub(r'[^A-Za-z0-9._-]+', '_', image.name)}"
+        scans[case_id] = (image, Image(_labels(image, volume, segmentation, names[0])[np.newaxis], image.affine, segmentation.GetName()))
+    segments = _by_name(pairs[0][1])
+    return TrainingPairs(scans, [_entry(value, segments[name]) for value, name in enumerate(names[0], start=1)])
+
+
+def write_pairs(pairs: TrainingPairs, folder: Path) -> tuple[Path, Path]:
+    """Write `images/<id>.nrrd` and `labels/<id>.nrrd`, and return these two folders. Touches no node. InputError if a file cannot be written."""
+    images, labels = folder / "images", folder / "labels"
+    for place in (images, labels):
+        place.mkdir()
+    for case_id, (image, label) in pairs.scans.items():
+        write_map(image, images / f"{case_id}.nrrd")
+        with atomic_path(labels / f"{case_id}.nrrd") as temporary:
+            write_nrrd(temporary, label.voxels[0], label.affine, {})
+    return images, labels
+
+
+def _volume_of(
+    segmentation: slicer.vtkMRMLSegmentationNode, volumes: Sequence[slicer.vtkMRMLScalarVolumeNode]
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    reference = segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+    if reference in volumes:
+        return reference
+    begun = [volume for volume in volumes if re.match(re.escape(volume.GetName()) + r"(?![A-Za-z0-9])", segmentation.GetName())]
+    return max(begun, key=lambda volume: len(volume.GetName()), default=None)
+
+
+def _by_name(segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, slicer.vtkSegment]:
+    inner = segmentation.GetSegmentation()
+    segments = [inner.GetNthSegment(index) for index in range(inner.GetNumberOfSegments())]
+    return {segment.GetName(): segment for segment in segments}
+
+
+def _names(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """The names of the segments in alphabetical order."""
+    inner = segmentation.GetSegmentation()
+    counts = Counter(inner.GetNthSegment(index).GetName() for index in range(inner.GetNumberOfSegments()))
+    twice = [name for name, count in counts.items() if count > 1]
+    wrong = None
+    if not counts:
+        wrong = "has no segments; draw some, or take it out"
+    elif twice:
+        wrong = f"has two segments of the name '{twice[0]}'; rename one of them"
+    elif len(counts) > MOST_LABELS:
+        wrong = f"has {len(counts)} segments, and a network can learn {MOST_LABELS}; remove some"
+    elif not inner.ContainsRepresentation(BINARY_LABELMAP):
+        wrong = "is not made of voxels; convert it to a binary labelmap in the module Segmentations"
+    if wrong:
+        msg = f"{_named(volume, segmentation)} {wrong}."
+        raise InputError(msg)
+    return sorted(counts)
+
+
+def _labels(image: Image, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode, names: Sequence[str]) -> np.ndarray:
+    """Label values [I, J, K] uint8 on the grid of an image."""
+    segments, labels = _by_name(segmentation), np.zeros(image.shape, np.uint8)
+    layers: dict[slicer.vtkOrientedImageData, list[int]] = {}
+    for value, name in enumerate(names, start=1):
+        layers.setdefault(segments[name].GetRepresentation(BINARY_LABELMAP), []).append(value)
+    for labelmap, values in layers.items():
+        if labelmap.GetNumberOfPoints() == 0:
+            continue
+        layer = sample_labelmap(image, volume, segmentation, labelmap)
+        for value in values:
+            name = names[value - 1]
+            mask = layer == segments[name].GetLabelValue()
+            other = labels[mask].max(initial=0)
+            if other:
+                msg = (
+                    f"{_named(volume, segmentation)} has voxels that belong to both '{names[other - 1]}' and '{name}', and a network learns one "
+                    "label for each; remove the overlap in the Segment Editor."
+                )
+                raise InputError(msg)
+            labels[mask] = value
+    return labels
+
+
+def _entry(value: int, segment: slicer.vtkSegment) -> dict[str, Any]:
+    color = [round(255 * part) for part in segment.GetColor()]
+    return {"value": value, "name": segment.GetName(), "color": color, "terminology": _terminology(segment)}
+
+
+def _terminology(segment: slicer.vtkSegment) -> dict[str, dict[str, str]]:
+    """The terms in the segment's tag `TerminologyEntry`; those of any tissue where it has none."""
+    text = vtk.mutable("")
+    segment.GetTag(segment.GetTerminologyEntryTagName(), text)
+    parts = [part.split("^") for part in str(text).split("~")[1:4]]
+    codes = {
+        key: dict(zip(("scheme", "value", "meaning"), part))
+        for key, part in zip(("category", "type", "modifier"), parts)
+        if len(part) == 3 and all(part)
+    }
+    return codes if {"category", "type"} <= codes.keys() else {"category": TISSUE, "type": TISSUE}
+
+
+def _named(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode) -> str:
+    return f"{segmentation.GetName()} of {volume.GetName()}"
