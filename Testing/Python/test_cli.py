@@ -107,6 +107,7 @@ class TestSegment:
             folder = output / str(len(options))
             assert segment(scan, "--model", "tiny-mirrored", "--output", folder, "--attention", "none", *options) == 0
             uncertainty[options] = read_image(folder / "head_uncertainty.nrrd").voxels
+            assert json.loads(next(folder.glob("*_report.json")).read_text(encoding="utf-8"))["mirroring"] == bool(options)
         assert np.abs(uncertainty[()] - uncertainty["--mirror",]).max() > 1e-3
         capfd.readouterr()
         assert "tiny-unet was not trained on scans mirrored" in refused(capfd, output / "refused", scan, "--model", "tiny-unet", "--mirror")

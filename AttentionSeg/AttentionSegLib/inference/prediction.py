@@ -26,6 +26,7 @@ class Prediction:
         card: the card of the model that was used.
         device: where the network ran at the end: `cpu`, `cuda:0` or `mps`.
         backend: what computed it: `torch` or `openvino`.
+        mirroring: whether the mirror image was segmented too (see `MirroredNetwork`).
         seconds: duration of each stage by name.
         notes: one sentence for everything that was done other than asked, such as falling back to the CPU.
         probe: rows of position attention, `probe.row(ras)`; without names for networks or runs that have no position maps.
@@ -38,6 +39,7 @@ class Prediction:
     card: Card
     device: str
     backend: str = "torch"
+    mirroring: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     probe: Probe = field(default_factory=Probe)

@@ -138,6 +138,7 @@ class Predictor:
             card=card,
             device=str(placement.device),
             backend=self._backend.name,
+            mirroring=self._mirroring,
             seconds=progress.finish(),
             notes=tuple(note for note in (self._backend.note, placement.note, *notes) if note),
         )

@@ -50,6 +50,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
         "outputs": [str(name) for name in outputs],
         "device": prediction.device,
         "backend": prediction.backend,
+        "mirroring": prediction.mirroring,
         "seconds": {stage: _number(round(seconds, 3)) for stage, seconds in prediction.seconds.items()},
         "notes": list(prediction.notes),
         "versions": _versions(),
