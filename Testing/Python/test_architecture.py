@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +47,11 @@ BROUGHT_ALONG = {"contourpy", "PIL", "filelock"}
 HEAVY = ("torch", "monai", "slicer", "vtk", "matplotlib", "SimpleITK", "pydicom", "scipy", "lightning")
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 class Import(NamedTuple):
     module: str
     line: int
@@ -54,7 +60,7 @@ class Import(NamedTuple):
 def imports_of(path: Path) -> Iterator[Import]:
     """Every module that a file imports, wherever in the file, by its absolute name; `from a import b` counts as `a.b`."""
     package = path.relative_to(MODULE).parent.parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -92,7 +98,7 @@ class TestRooms:
             assert allowed is None or room_of(path) in allowed, f"line {line}: {module} belongs in {' and '.join(sorted(allowed))}"
 
     def test_rooms_import_each_other_relatively(self, path):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = tree_of(path)
         from_imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
         absolute = [node.lineno for node in from_imports if node.module.split(".")[0] == "AttentionSegLib"]
         assert absolute == []
@@ -151,7 +157,7 @@ class TestFiles:
         text = path.read_text(encoding="utf-8")
         unions = [
             node.lineno
-            for annotation in annotations_of(ast.parse(text))
+            for annotation in annotations_of(tree_of(path))
             for node in ast.walk(annotation)
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
         ]
@@ -159,7 +165,7 @@ class TestFiles:
 
     def test_arguments_newer_than_the_oldest_python_are_not_used(self, path):
         newer = {"dataclass": {"slots", "kw_only"}, "zip": {"strict"}, "dataclasses.dataclass": {"slots", "kw_only"}}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call):
                 used = {keyword.arg for keyword in node.keywords} & newer.get(ast.unparse(node.func), set())
                 assert not used, f"line {node.lineno}: {used}"
@@ -167,7 +173,7 @@ class TestFiles:
     def test_only_what_talks_to_a_terminal_prints(self, path):
         prints = [
             node.lineno
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for node in ast.walk(tree_of(path))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "breakpoint", "pprint")
         ]
         assert {path.stem, path.parent.name} & MAY_PRINT or prints == []
