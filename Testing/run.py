@@ -52,7 +52,16 @@ def test_all(python: str) -> int:
         def run_half(paths: list[str], coverage: str) -> subprocess.CompletedProcess:
             command = [python, "-m", "pytest", "-q", "--cov=AttentionSegLib", "--cov-report=", *paths]
             environment = {**os.environ, **threads, "COVERAGE_FILE": coverage}
-            return subprocess.run(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            return subprocess.run(
+                command,
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+            )
 
         done = list(pool.map(run_half, halves, parts))
         print(*(half.stdout for half in done), sep="\n", flush=True)
