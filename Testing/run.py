@@ -23,7 +23,7 @@ SUPPORTED = ((3, 10), (3, 13))
 COVERAGE = 90
 TESTS = REPOSITORY / "Testing" / "Python"
 # About half of the time that all tests take.
-FIRST_HALF = [str(TESTS / room) for room in ("networks", "inference", "models", "files", "reporting", "evaluation", "mrml")]
+FIRST_HALF = [str(TESTS / room) for room in ("networks", "inference", "models", "files", "reporting", "evaluation", "mrml", "ui", "planning")]
 
 
 def main() -> int:
