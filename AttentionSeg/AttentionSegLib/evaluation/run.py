@@ -69,9 +69,9 @@ def evaluate(
     error is -100 % for an empty prediction and undefined for an empty reference.
 
     Args:
-        model: a loaded model of one input, the id of an installed one, or the path of a model folder. A model that needs a region takes scans that
+        model: a loaded model, the id of an installed one, or the path of a model folder. A model that needs a region takes scans that
             are no more than the region.
-        images: folder of scans, `<id>.nii.gz` or another scan format.
+        images: folder of scans, `<id>.nii.gz` or another scan format; of several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
         labels: folder of label maps of the same names, on the grids of the scans, with the label values of the model.
         output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
         split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
@@ -106,9 +106,6 @@ def evaluate(
 
 def _check_cards(cards: Sequence[Card]) -> None:
     for card in cards:
-        if len(card.inputs) != 1:
-            msg = f"The model {card.id} needs {len(card.inputs)} scans of a case, and an evaluation has one; choose a model of one input."
-            raise InputError(msg)
         if any(label.name == MEAN for label in card.labels):
             msg = f"The model {card.id} has a label called '{MEAN}', which stands for the mean of the labels here; rename it in the card."
             raise InputError(msg)

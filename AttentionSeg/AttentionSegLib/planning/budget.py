@@ -47,12 +47,14 @@ class Budget:
         memory_bytes: that the device has.
         flops_per_second: floating-point operations in products of float32 matrices.
         hours: that the training may take.
+        device: to try a step of the training out on; None to go by the estimates.
     """
 
     kind: str
     memory_bytes: int
     flops_per_second: float
     hours: float = 3.0
+    device: torch.device | None = None
 
     @classmethod
     def measure(cls, device: str = "auto", hours: float = 3.0) -> Budget:
@@ -60,7 +62,7 @@ class Budget:
         chosen = choose_device(device)
         memory = torch.cuda.mem_get_info(chosen)[0] if chosen.type == "cuda" else _main_memory()
         kind = "cpu" if chosen.type == "cpu" else "gpu"
-        return cls(kind, memory, _matrix_rate(chosen, MATRIX[kind]), hours)
+        return cls(kind, memory, _matrix_rate(chosen, MATRIX[kind]), hours, chosen)
 
     @property
     def usable_bytes(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from ..errors import InputError
 from ..files import write_text
 from ..models import Card
 from ..models.card import with_weights
-from .budget import Budget
+from .budget import BACKWARD, Budget
 from .fine_tuning import RATE_SHARE, check_start, network_of
 from .grid import ORIENTATION, coarser_spacing, field_voxels, larger_than_region, median_extent, median_spacing, region_size
 from .inputs import plan_inputs
 from .labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
 from .network import BATCH, STEPS_WANTED, NetworkPlan, plan_network
+from .timing import measured_step
 
 LEARNING_RATE = 0.001
 MOST_STEPS = 25_000
@@ -83,6 +85,9 @@ def make_plan(
         found, spacing = _grid_and_network(survey, network, size is not None, len(inputs), budget, notes)
     else:
         found, spacing = network_of(start_from, len(entries) + 1, budget, notes)
+    if budget.device is not None:
+        seconds = measured_step(network, len(inputs), len(entries) + 1, found.arguments, found.patch, _batch(cases), budget.device)
+        found = replace(found, step_seconds=seconds)
     mirror_axes, mirror_swaps, mirroring = plan_mirroring(entries, cases, size is not None)
     weights, weighting = plan_weights(entries, cases)
     postprocessing, cleaning = plan_postprocessing(entries, cases)
@@ -199,12 +204,12 @@ def _length(found: NetworkPlan, survey: Survey, field: np.ndarray, budget: Budge
     epochs = max(1, steps // epoch_steps)
     stride = np.multiply(found.patch, 1 - VALIDATION_OVERLAP)
     windows = prod(ceil(max(n - p, 0) / s) + 1 for n, p, s in zip(field, found.patch, stride))
-    checked = (len(survey.cases) - len(cases)) * windows * budget.seconds(found.cost.forward_flops(prod(found.patch)))
+    checked = (len(survey.cases) - len(cases)) * windows * found.step_seconds / (BACKWARD * _batch(cases))
     every = int(np.clip(ceil(checked / (VALIDATION_SHARE * epoch_steps * found.step_seconds)), 1, max(1, epochs // 5)))
     hours = epochs * epoch_steps * found.step_seconds / 3600
     notes.append(
         f"{epochs} epochs of {epoch_steps} steps, validated every {every}: about {hours:.2g} hours on this {budget.kind.upper()} at "
-        f"{found.step_seconds:.2g} s a step, estimated rather too long, plus validation."
+        f"{found.step_seconds:.2g} s a step, {'estimated rather too long' if budget.device is None else 'as tried out'}, plus validation."
     )
     if epochs * epoch_steps < STEPS_WANTED:
         notes.append(

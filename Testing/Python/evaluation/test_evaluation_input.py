@@ -125,9 +125,9 @@ class TestFiles:
 
 
 class TestModels:
-    def test_several_inputs(self, folders):
+    def test_fewer_channels_than_inputs(self, folders):
         entry = make_card_document()["inputs"][0]
-        assert "needs 2 scans of a case" in refused(folders, intensity_model(inputs=[entry, {**entry, "name": "T2"}]))
+        assert "needs 2 input(s) (T1, T2), and 1 were given;" in refused(folders, intensity_model(inputs=[entry, {**entry, "name": "T2"}]))
 
     def test_a_label_called_mean(self, folders):
         first, second = make_card_document()["labels"]

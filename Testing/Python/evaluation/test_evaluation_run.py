@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,19 @@ def read(done: Evaluation, name: str) -> str:
 def rows(done: Evaluation, name: str = "metrics.csv") -> dict[tuple[str, str, str], float]:
     with (done.files[0].parent / name).open(newline="", encoding="utf-8") as stream:
         return {(row["case"], row["label"], row["metric"]): float(row["value"]) for row in csv.DictReader(stream)}
+
+
+class TestChannels:
+    def test_a_case_of_two_files(self, one_case, tmp_path):
+        """The model sees the first channel alone: the second changes nothing, but must be there."""
+        images, labels = one_case
+        single = evaluate(intensity_model(), images, labels, tmp_path / "single", device="cpu")
+        scan = images / "b.nii.gz"
+        shutil.copy(scan, images / "b_0001.nii.gz")
+        scan.rename(images / "b_0000.nii.gz")
+        entry = intensity_model().card.raw["inputs"][0]
+        double = evaluate(intensity_model(inputs=[entry, {**entry, "name": "T2"}]), images, labels, tmp_path / "double", device="cpu")
+        assert read(double, "metrics.csv") == read(single, "metrics.csv")
 
 
 class TestFiles:

@@ -17,13 +17,17 @@ from AttentionSegLib.datasets.survey import Foreground, Survey
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import Card
 from AttentionSegLib.networks import build_network
+from AttentionSegLib.planning import plan as planned
+from AttentionSegLib.planning import timing
 from AttentionSegLib.planning.budget import Budget, network_cost
 from AttentionSegLib.planning.grid import coarser_spacing, median_spacing, region_size
 from AttentionSegLib.planning.inputs import plan_inputs
 from AttentionSegLib.planning.labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
 from AttentionSegLib.planning.plan import make_plan, write_plan
+from AttentionSegLib.planning.timing import measured_step
 from AttentionSegLib.training.recipe import Recipe
 from builders import make_card_document
+from tiny_models import guided
 from torch.utils.flop_counter import FlopCounterMode
 
 CPU = Budget("cpu", 16 * 2**30, 8e10)
@@ -276,9 +280,42 @@ class TestNetwork:
 
     def test_budget_of_this_computer(self):
         budget = Budget.measure("cpu", hours=2)
-        assert (budget.kind, budget.hours) == ("cpu", 2)
+        assert (budget.kind, budget.hours, budget.device) == ("cpu", 2, torch.device("cpu"))
         assert 2**28 < budget.memory_bytes < 2**50
         assert 1e8 < budget.flops_per_second < 1e15
+
+
+class TestTriedOut:
+    """With a device to try a step on, its seconds say how many steps there is time for."""
+
+    BUDGET = replace(CPU, hours=1, device=torch.device("cpu"))
+
+    def test_the_steps_fill_the_time(self, monkeypatch):
+        monkeypatch.setattr(planned, "measured_step", lambda *_: 0.5)
+        document = plan(crops(), budget=self.BUDGET)
+        assert 80 * document["training"]["epochs"] == pytest.approx(self.BUDGET.training_seconds / 0.5, abs=80)
+        assert "at 0.5 s a step, as tried out" in note(document, str(document["training"]["epochs"]))
+
+    def test_the_step_is_that_of_the_plan(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(planned, "measured_step", lambda *step: asked.append(step) or 1)
+        document = plan(crops(), budget=self.BUDGET)
+        network, patch = document["card"]["network"], tuple(document["training"]["patch_size"])
+        assert asked == [(network["name"], 1, 2, network["arguments"], patch, 2, self.BUDGET.device)]
+
+    @pytest.mark.parametrize("name", ["attention-unet", "guided-attention"])
+    def test_a_step_of_a_network(self, name):
+        arguments = {"attention-unet": {"channels": [4, 8], "deep_supervision": True}, "guided-attention": guided()["arguments"]}[name]
+        assert measured_step(name, 1, 2, {"spatial_dims": 3, "norm": "instance", **arguments}, (16, 16, 16), 2, torch.device("cpu")) > 0
+
+    def test_no_memory_is_said(self, monkeypatch):
+        def full(*_: object) -> None:
+            msg = "DefaultCPUAllocator: can't allocate memory"
+            raise RuntimeError(msg)
+
+        monkeypatch.setattr(timing, "build_network", full)
+        with pytest.raises(InputError, match="cpu has no memory for a training step"):
+            plan(crops(), budget=self.BUDGET)
 
 
 class TestSettings:
