@@ -8,9 +8,11 @@ import sys
 
 import pytest
 import torch
+from AttentionSegLib.batch import BatchResult
+from AttentionSegLib.batch.manifest import Entry
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.networks.position_attention import PositionAttention
-from benchmarks import accuracy
+from benchmarks import accuracy, scaling
 from benchmarks.contenders import ACCELERATED, GUIDED, MONAI_BASIC_UNET, UNET, Contender, MatrixAttention, Setting, attention_pass
 from benchmarks.memory import peak_of_this_process
 from benchmarks.networks import comparisons, parse
@@ -235,3 +237,36 @@ class TestAccuracy:
 
     def test_an_interval_with_a_sign_says_who_is_better(self):
         assert accuracy.shown({"mean": 0.01, "low": -0.005, "high": 0.02, "n": 3}, 3, sign=True) == "+0.010 (-0.005 to +0.020)"
+
+
+class TestScaling:
+    """The arithmetic from a measured case to a cohort."""
+
+    CASE = scaling.Case(
+        "some-model", 10, {1: 1800.0, 2: 3400.0}, {"reading": 0.25, "network": 1.25, "writing": 0.5}, read=2.0, written=4.0, files=6.0
+    )
+
+    def test_cohorts(self):
+        night, month = scaling.cohorts(self.CASE).splitlines()[2:]
+        # 20 000 s of work in 43 200 s; 2 000 000 s in 2 592 000 s.
+        assert night == "| 10 000 scans in a night | 6 | 1 | 20 | 40 | 1.4 | 60,000 |"
+        assert month == "| 1 000 000 scans in a month | 556 | 1 | 2,000 | 4,000 | 2.3 | 6,000,000 |"
+
+    def test_bottleneck(self):
+        text = scaling.bottleneck(self.CASE)
+        assert text.startswith("`some-model`: network, 62 % of a worker's time.")
+        assert "a worker moves 3 MB/s" in text
+        assert "no more than 4,800 cases an hour" in text
+
+    def test_averages_of_a_run(self, tmp_path):
+        """Reading counts what was hashed too; waiting for the network counts nowhere."""
+        entries = {}
+        for name, size in (("a", 1_000_000), ("b", 3_000_000)):
+            (tmp_path / name).write_bytes(bytes(size))
+            seconds = {"hash": 0.5, "read": 0.5, "wait": 9, "network": 2, "write": 1}
+            outputs = {"x.nrrd": 10_000, "y.png": 30_000}
+            entries[name] = Entry(name, "done", [str(tmp_path / name)], None, None, "m 1", "0", {}, seconds=seconds, outputs=outputs)
+        done = BatchResult(tmp_path, entries, (), 2, ())
+        seconds, read, written, files = scaling.averages(done)
+        assert seconds == {"reading": 1.0, "network": 2.0, "writing": 1.0}
+        assert (read, written, files) == (2.0, 0.04, 2.0)
