@@ -227,9 +227,9 @@ class TestAccuracy:
 
     @pytest.mark.parametrize("recipe", accuracy.WITHOUT)
     def test_a_variant_differs_from_the_shipped_recipe_in_what_it_lacks_alone(self, recipe):
-        whole = accuracy.variant_recipe(accuracy.Variant(recipe, accuracy.WHOLE, {}, 1), 8)
+        whole = accuracy.variant_recipe(accuracy.Variant(recipe, accuracy.WHOLE, {}, 1))
         for name, changes in accuracy.WITHOUT[recipe].items():
-            other = accuracy.variant_recipe(accuracy.Variant(recipe, name, changes, 1), 8)
+            other = accuracy.variant_recipe(accuracy.Variant(recipe, name, changes, 1))
             assert other["training"] == whole["training"]
             assert other["card"]["network"]["arguments"] == {**whole["card"]["network"]["arguments"], **changes}
             arguments = other["card"]["network"]["arguments"]

@@ -1,11 +1,11 @@
 """How good the shipped models are, and whether attention helps: accuracy.md, made from labelled scans.
 
-    python Testing/benchmarks/accuracy.py --data DIR --work DIR [--epochs N] [--device DEVICE] [--only shipped|ablation]
+    python Testing/benchmarks/accuracy.py --data DIR --work DIR [--device DEVICE] [--only PART]
 
 DIR holds a folder for each name in `DATA`, with `images`, `labels` and `split.csv`. The shipped models are measured by `attentionseg evaluate`.
 For the ablation, networks with and without a part are trained by `attentionseg train` from the recipe of a shipped model with fewer epochs, on the
 same cases in the same order, and compared case by case. A run that was interrupted goes on with the same command; what the work folder holds is not
-done again.
+done again, so that the parts can be made by several runs side by side and put together by a last one.
 """
 
 from __future__ import annotations
@@ -33,11 +33,10 @@ from AttentionSegLib.models import Card, find_model
 from benchmarks.table import machine, markdown
 
 PAGE = Path(__file__).with_name("accuracy.md")
-UNET, GUIDED = "hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"
+UNET, GUIDED, CT_UNET = "hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention", "head-neck-ct-attention-unet"
 # The folder of labelled scans of each shipped model.
-DATA = {UNET: "hippocampus", GUIDED: "hippocampus", "head-neck-ct-attention-unet": "hn_ct_oar", "head-neck-ct-guided-attention": "hn_ct_oar"}
+DATA = {UNET: "hippocampus", GUIDED: "hippocampus", CT_UNET: "hn_ct_oar", "head-neck-ct-guided-attention": "hn_ct_oar"}
 METRICS = {"dice": 3, "hausdorff_95_mm": 2, "surface_dice_1mm": 3}
-EPOCHS = 8
 
 
 @dataclass(frozen=True)
@@ -57,35 +56,39 @@ class Variant:
 WHOLE = "whole"
 WITHOUT = {
     UNET: {"without gates": {"gate": "none"}},
+    CT_UNET: {"without gates": {"gate": "none"}},
     GUIDED: {
         "without position attention": {"position": False},
         "without channel attention": {"channel": False},
         "without guidance": {"guided": False},
     },
 }
-SEEDS = {UNET: (1, 2), GUIDED: (1,)}
+SEEDS = {UNET: (1, 2), CT_UNET: (1,), GUIDED: (1,)}
+# Of a training of the ablation: 640, 870 and 320 steps.
+EPOCHS = {UNET: 8, CT_UNET: 30, GUIDED: 4}
+SHIPPED = "shipped"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the folders of labelled scans")
     parser.add_argument("--work", type=Path, required=True, help="folder for trainings and evaluations")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of each training of the ablation (default: {EPOCHS})")
     parser.add_argument("--device", default="auto", help="as of attentionseg (default: auto)")
-    parser.add_argument("--only", choices=("shipped", "ablation"), help="one of the two parts")
+    parser.add_argument("--only", choices=(SHIPPED, *WITHOUT), help="the shipped models alone, or the ablation of one")
     options = parser.parse_args()
     sections = ["# Accuracy", f"Made by `{command(options)}` on {machine()}.", "In parentheses: 95 % bootstrap interval over the cases."]
-    if options.only != "ablation":
+    if options.only in (None, SHIPPED):
         sections += shipped(options)
-    if options.only != "shipped":
-        sections += ablation(options)
+    if options.only != SHIPPED:
+        sections.append("## Networks without a part, trained alike")
+        sections += [ablation(recipe, options) for recipe in WITHOUT if options.only in (None, recipe)]
     write_text(PAGE, "\n\n".join(sections) + "\n")
     print(PAGE)
 
 
 def command(options: argparse.Namespace) -> str:
     only = f" --only {options.only}" if options.only else ""
-    return f"python Testing/benchmarks/accuracy.py --data data --work work --epochs {options.epochs}{only}"
+    return f"python Testing/benchmarks/accuracy.py --data data --work work{only}"
 
 
 def shipped(options: argparse.Namespace) -> Iterator[str]:
@@ -98,19 +101,18 @@ def shipped(options: argparse.Namespace) -> Iterator[str]:
         yield f"`{model}`, {cases} cases:\n\n" + markdown(["label", "Dice", "95 % Hausdorff distance, mm", "surface Dice at 1 mm"], rows)
 
 
-def ablation(options: argparse.Namespace) -> Iterator[str]:
-    """Networks with and without a part, trained alike."""
-    yield f"## Networks without a part, {options.epochs} epochs each"
-    for recipe, parts in WITHOUT.items():
-        data = options.data / DATA[recipe]
-        dice = {name: trained_dice(recipe, name, changes, data, options) for name, changes in {WHOLE: {}, **parts}.items()}
-        rows = []
-        for name, by_seed in dice.items():
-            difference = None if name == WHOLE else shown(mean_and_interval(np.mean(dice[WHOLE] - by_seed, axis=0)), 4, sign=True)
-            each = ", ".join(f"{mean:.3f}" for mean in by_seed.mean(axis=1))
-            rows.append([name, shown(mean_and_interval(by_seed.mean(axis=0)), 3), each, difference])
-        headings = ["network", "mean Dice of the labels", f"of seed {', '.join(map(str, SEEDS[recipe]))}", "whole minus this, case by case"]
-        yield f"From the recipe of `{recipe}`, {dice[WHOLE].shape[1]} validation cases:\n\n" + markdown(headings, rows)
+def ablation(recipe: str, options: argparse.Namespace) -> str:
+    """A network and what it is without a part, trained alike."""
+    data = options.data / DATA[recipe]
+    dice = {name: trained_dice(recipe, name, changes, data, options) for name, changes in {WHOLE: {}, **WITHOUT[recipe]}.items()}
+    rows = []
+    for name, by_seed in dice.items():
+        difference = None if name == WHOLE else shown(mean_and_interval(np.mean(dice[WHOLE] - by_seed, axis=0)), 4, sign=True)
+        each = ", ".join(f"{mean:.3f}" for mean in by_seed.mean(axis=1))
+        rows.append([name, shown(mean_and_interval(by_seed.mean(axis=0)), 3), each, difference])
+    headings = ["network", "mean Dice of the labels", f"of seed {', '.join(map(str, SEEDS[recipe]))}", "whole minus this, case by case"]
+    cases = dice[WHOLE].shape[1]
+    return f"From the recipe of `{recipe}`, {EPOCHS[recipe]} epochs, {cases} validation cases:\n\n" + markdown(headings, rows)
 
 
 def trained_dice(recipe: str, name: str, changes: dict[str, Any], data: Path, options: argparse.Namespace) -> np.ndarray:
@@ -123,14 +125,15 @@ def variant_dice(variant: Variant, data: Path, options: argparse.Namespace) -> n
     model = options.work / variant.folder
     if not model.is_dir():
         plan = options.work / f"{variant.folder}.json"
-        write_text(plan, json.dumps(variant_recipe(variant, options.epochs), indent=2))
+        write_text(plan, json.dumps(variant_recipe(variant), indent=2))
         run(["train", *data_options(data), "--plan", str(plan), "--output", str(model), "--device", options.device])
     folder = evaluated(model, data, options.work / f"{variant.folder}-evaluation", options.device)
     return case_dice((folder / "metrics.csv").read_text(encoding="utf-8"))
 
 
-def variant_recipe(variant: Variant, epochs: int) -> dict[str, Any]:
+def variant_recipe(variant: Variant) -> dict[str, Any]:
     """The recipe of the shipped model with other network arguments, seed and length."""
+    epochs = EPOCHS[variant.recipe]
     document = json.loads((files("AttentionSegLib.training") / "recipes" / f"{variant.recipe}.json").read_text(encoding="utf-8"))
     document["card"]["id"] = variant.folder
     document["card"]["network"]["arguments"].update(variant.changes)
