@@ -77,7 +77,8 @@ def run_all(pool: Pool, cases: Sequence[BatchCase], manifest: Manifest, progress
 
     try:
         while True:
-            for case in islice(waiting, pool.width - len(working)):
+            # A pool that has lost a worker is narrower than what is in work.
+            for case in islice(waiting, max(0, pool.width - len(working))):
                 working[pool.submit(case, progress.within_case)] = case
             if not working:
                 return
