@@ -11,6 +11,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import slicer
 
@@ -99,9 +100,13 @@ class Installation:
                 logCallback=note,
                 completedCallback=end,
             )
-        except RuntimeError as error:
+        except (RuntimeError, CalledProcessError) as error:
             # Such as another installation that is under way.
             on_end(_failed(str(error)))
+            return
+        # Started with --testing, Slicer installs before it returns, and calls nobody back.
+        if getattr(slicer, "app", None) is not None and slicer.app.testingEnabled():
+            end(0)
 
     def _install_blocking(self, wanted: list[str], constraints: Path, end: Callable[[int], None], on_end: OnEnd) -> None:
         """In Slicer up to 5.10, where the output is in the Python console alone."""

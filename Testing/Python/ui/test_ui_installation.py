@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -110,6 +111,28 @@ class TestWithPackaging:
         monkeypatch.setitem(sys.modules, "slicer.packaging", Busy())
         without("monai")
         assert "already in progress" in str(install(Installation(REQUIREMENTS[0]))[1])
+
+
+class TestWithPackagingAndTesting:
+    """Started with --testing, Slicer installs at once and calls nobody back."""
+
+    def install(self, monkeypatch, error=None):
+        class AtOnce(Packaging):
+            def pip_install(self, *_arguments, **_options):
+                if error is not None:
+                    raise error
+
+        monkeypatch.setitem(sys.modules, "slicer.packaging", AtOnce())
+        monkeypatch.setattr(slicer, "app", SimpleNamespace(testingEnabled=lambda: True), raising=False)
+        return install(Installation(REQUIREMENTS[0]))[1]
+
+    def test_the_installation_ends(self, without, monkeypatch):
+        without("monai")
+        assert self.install(monkeypatch) is None
+
+    def test_a_failure_is_told(self, without, monkeypatch):
+        without("monai")
+        assert "pip install" in str(self.install(monkeypatch, CalledProcessError(1, "pip install")))
 
 
 class TestBeforePackaging:
