@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from subprocess import CalledProcessError
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -132,7 +131,7 @@ class TestWithPackagingAndTesting:
 
     def test_a_failure_is_told(self, without, monkeypatch):
         without("monai")
-        assert "pip install" in str(self.install(monkeypatch, CalledProcessError(1, "pip install")))
+        assert "pip install" in str(self.install(monkeypatch, subprocess.CalledProcessError(1, "pip install")))
 
 
 class TestBeforePackaging:
