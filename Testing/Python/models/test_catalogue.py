@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 import pytest
@@ -147,3 +148,25 @@ class TestBroken:
         edit_card(make_folder(extra / "broken"), overlap=2)
         with pytest.raises(InputError, match=r"^[^\n]+broken[^\n]+ at overlap: [^\n]+\.$"):
             find_model("broken")
+
+
+class TestChanges:
+    def test_a_changed_card_is_read_anew(self, extra):
+        folder = make_folder(extra / "a", id="model-a")
+        assert own_models()["model-a"].card.title != "Another title"
+        edit_card(folder, title="Another title")
+        assert own_models()["model-a"].card.title == "Another title"
+
+    def test_a_mended_card_is_found(self, extra):
+        folder = make_folder(extra / "a", id="model-a")
+        good = (folder / "model.json").read_bytes()
+        (folder / "model.json").write_text("not a card")
+        assert own_models()["a"].problem
+        (folder / "model.json").write_bytes(good)
+        assert own_models()["model-a"].problem is None
+
+    def test_a_deleted_model_is_gone(self, extra):
+        folder = make_folder(extra / "a", id="model-a")
+        assert "model-a" in own_models()
+        shutil.rmtree(folder)
+        assert own_models() == {}
