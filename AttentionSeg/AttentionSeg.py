@@ -167,6 +167,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         probabilities=False,
         overlap=None,
         mirroring=False,
+        memoryLimit=None,
     ) -> object:
         """Segment a volume and wait. Of the result: `segmentation`, `attention` (volumes by name), `uncertainty`, `statistics`, `prediction`.
 
@@ -185,11 +186,12 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
             probabilities: whether to add a volume of probabilities for each label.
             overlap: of neighboring patches, 0 to below 1; the model's when left out.
             mirroring: whether to segment the mirror image as well, of models that were trained so.
+            memoryLimit: memory of a CUDA device that the run may take, in GB; what there is when left out.
 
         Raises:
             InputError: if something given cannot be used; the scene is unchanged then, as it is after a cancelled run.
         """
-        options = self._options(model, device, overlap, attention, probabilities, mirroring)
+        options = self._options(model, device, overlap, attention, probabilities, mirroring, memoryLimit)
         return self.segmenter.segment(options, _listed(volumeNode), region, outputSegmentation, onProgress, cancel)
 
     def startSegmentVolume(
@@ -204,6 +206,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         probabilities=False,
         overlap=None,
         mirroring=False,
+        memoryLimit=None,
     ) -> object:
         """Segment a volume while the application stays alive. Returns the run: `state`, `progress`, `result`, `error`, `cancel()`.
 
@@ -211,7 +214,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
         `onChange` is called with the run, on the main thread; the other arguments are those of `segmentVolume`.
         """
-        options = self._options(model, device, overlap, attention, probabilities, mirroring)
+        options = self._options(model, device, overlap, attention, probabilities, mirroring, memoryLimit)
         run = self.segmenter.start(options, _listed(volumeNode), region, outputSegmentation, onChange)
         self.keepPolling(run.poll)
         return run
@@ -293,11 +296,11 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         if self._pump is not None:
             self._pump.stop()
 
-    def _options(self, model, device, overlap, attention, probabilities, mirroring) -> object:
+    def _options(self, model, device, overlap, attention, probabilities, mirroring, memoryLimit) -> object:
         from AttentionSegLib.ui.segmenter import Options
 
         wanted = attention if isinstance(attention, bool) else tuple([attention] if isinstance(attention, str) else attention)
-        return Options(model, device, overlap, wanted, probabilities, mirroring)
+        return Options(model, device, overlap, wanted, probabilities, mirroring, memoryLimit)
 
 
 def _isShown(node: object) -> bool:

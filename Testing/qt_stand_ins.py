@@ -175,8 +175,14 @@ def install() -> QtWidgets.QApplication:
     qt = ModuleType("qt")
     for name in ("QListWidgetItem", "QTableWidgetItem", "QApplication", "QHeaderView", "QLabel"):
         setattr(qt, name, getattr(QtWidgets, name))
-    for name in ("QBrush", "QColor", "QIcon"):
+    for name in ("QBrush", "QColor", "QIcon", "QPixmap"):
         setattr(qt, name, getattr(QtGui, name))
+    # In PythonQt these return the path alone.
+    dialog = QtWidgets.QFileDialog
+    qt.QFileDialog = SimpleNamespace(
+        getOpenFileName=lambda *arguments: dialog.getOpenFileName(*arguments)[0],
+        getSaveFileName=lambda *arguments: dialog.getSaveFileName(*arguments)[0],
+    )
     qt.Qt, qt.QTimer = QtCore.Qt, lambda: Handle(QtCore.QTimer())
     sys.modules["qt"] = qt
     return application

@@ -212,6 +212,11 @@ class TestBadModel:
 
 
 class TestBadPlace:
+    def test_memory_limit(self, capfd, output, scan):
+        assert segment(scan, "--model", "tiny-unet", "--output", output, "--attention", "none", "--memory-limit", "0.5") == 0
+        capfd.readouterr()
+        assert "The memory limit is -2 GB" in refused(capfd, output / "refused", scan, "--model", "tiny-unet", "--memory-limit", "-2")
+
     def test_device_that_is_not_there(self, capfd, output, scan):
         assert main(["segment", str(scan), "--model", "tiny-unet", "--output", str(output), "--device", "cuda:99"]) == 2
         out, err = capfd.readouterr()
@@ -280,6 +285,23 @@ class TestModels:
         (tmp_path / "odd" / "model.json").write_text("[]")
         assert main(["models"]) == 0
         assert re.search(r"^odd\n    cannot be used: .*breaks the schema.*\.$", capfd.readouterr().out, re.MULTILINE)
+
+    @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the user's folder is moved by XDG_DATA_HOME on Linux only")
+    def test_a_model_goes_out_as_one_file_and_comes_in_again(self, capfd, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+        assert main(["models", "--export", "tiny-unet", str(tmp_path / "tiny.zip")]) == 0
+        assert capfd.readouterr().out == f"{tmp_path / 'tiny.zip'}\n"
+        assert main(["models", "--import", str(tmp_path / "tiny.zip")]) == 2
+        assert "There is already a model 'tiny-unet'" in capfd.readouterr().err
+        monkeypatch.setenv("ATTENTIONSEG_MODELS", "")
+        assert main(["models", "--import", str(tmp_path / "tiny.zip")]) == 0
+        folder = tmp_path / "AttentionSeg" / "Models" / "tiny-unet"
+        assert capfd.readouterr().out == f"{folder}\n"
+        assert main(["models"]) == 0
+        assert str(folder) in capfd.readouterr().out
+        (tmp_path / "tiny.zip").write_bytes(b"")
+        assert main(["models", "--import", str(tmp_path / "tiny.zip")]) == 2
+        assert re.fullmatch(r"attentionseg: \S+tiny\.zip is not a \.zip that can be read [^\n]+\.\n", capfd.readouterr().err)
 
     @pytest.mark.skipif(sys.platform == "win32", reason="the console's encoding cannot be set this way there")
     def test_in_letters_that_the_terminal_lacks(self, tmp_path):

@@ -24,7 +24,7 @@ from .manifest import DONE, FAILED, Entry, Manifest
 from .pool import LocalPool, Pool, run_all
 from .progress import BatchProgress
 from .results import check_drawing, write_results
-from .worker import OutputFailed, Settings, Worker, is_current
+from .worker import Computing, OutputFailed, Settings, Worker, is_current
 
 if TYPE_CHECKING:
     from ..inference.progress import Cancel, OnProgress
@@ -74,6 +74,7 @@ def segment_folder(
     jobs: int = 3,
     device: str = "auto",
     backend: str = "auto",
+    memory_limit_gb: float | None = None,
     scheduler: object = None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
@@ -98,7 +99,7 @@ def segment_folder(
         restart: do all cases again.
         jobs: how many cases are in work at one time: while the network computes one, others are read and written. Each takes the memory of a scan
             and its results. On a cluster the threads of its workers take the place of this number.
-        device, backend: as of `Predictor`.
+        device, backend, memory_limit_gb: as of `Predictor`; on a cluster the limit is on each worker.
         scheduler: address of a Dask scheduler, or a `dask.distributed.Client`, whose workers then do the work; all paths must be the same there.
         on_progress: called with (fraction 0..1, stage, seconds left or None), from the calling thread.
         cancel: asked a few times a second; when it returns True, cases in the network are dropped, those being written are completed.
@@ -124,7 +125,7 @@ def segment_folder(
         manifest = Manifest(place / MANIFEST)
         done = set() if restart else {case.name for case in cohort.cases if is_current(manifest.entries.get(case.name), case, card, settings)}
         todo = [case for case in cohort.cases if case.name not in done]
-        pool = _pool(folder.resolve(), settings, jobs, device, backend, scheduler) if todo else None
+        pool = _pool(folder.resolve(), settings, jobs, (device, backend, memory_limit_gb), scheduler) if todo else None
         settings.folder.mkdir(exist_ok=True)
         sweep(settings.folder)
         present = {case.name for case in cohort.cases}
@@ -154,17 +155,20 @@ def _with_region(cohort: Cohort, region: Region | None) -> Cohort:
     return replace(cohort, cases=tuple(case if case.region else replace(case, region=region) for case in cohort.cases))
 
 
-def _pool(model: Path, settings: Settings, jobs: int, device: str, backend: str, scheduler: object) -> Pool:
-    """What runs the cases. InputError if the model, a map's name, the device or the scheduler cannot be used."""
+def _pool(model: Path, settings: Settings, jobs: int, computing: Computing, scheduler: object) -> Pool:
+    """What runs the cases. InputError if the model, a map's name, the device, the limit or the scheduler cannot be used."""
     # torch takes seconds to import: only now, when there is something to do.
     from ..models import load_model
 
     loaded = load_model(model)
     check_attention(settings.attention, loaded.network.attention_strides, loaded.card)
+    device, backend, memory_limit_gb = computing
     if scheduler is not None:
+        from ..inference.memory import check_memory_limit
         from .scheduler import ClusterPool
 
-        return ClusterPool(scheduler, model, settings, device, backend)
+        check_memory_limit(memory_limit_gb)
+        return ClusterPool(scheduler, model, settings, computing)
     from ..inference import Predictor
 
-    return LocalPool(Worker(Predictor(loaded, device, backend), settings), jobs)
+    return LocalPool(Worker(Predictor(loaded, device, backend, memory_limit_gb=memory_limit_gb), settings), jobs)

@@ -12,7 +12,7 @@ from ..models import Card
 from ..models.card import CARD_NAME
 from .cohort import BatchCase
 from .manifest import Entry
-from .worker import Settings, Worker, failed
+from .worker import Computing, Settings, Worker, failed
 
 if TYPE_CHECKING:
     from ..inference.progress import OnProgress
@@ -33,12 +33,13 @@ class ClusterPool:
     Args:
         scheduler: its address, or a `dask.distributed.Client`.
         model: model folder, at the same path on every worker, as are scans and results.
+        settings, computing: the same for all cases.
 
     Raises:
         InputError: if Dask is not installed, or the scheduler does not answer or has no worker.
     """
 
-    def __init__(self, scheduler: object, model: Path, settings: Settings, device: str, backend: str) -> None:
+    def __init__(self, scheduler: object, model: Path, settings: Settings, computing: Computing) -> None:
         try:
             from distributed import Client
         except ModuleNotFoundError as error:
@@ -54,7 +55,7 @@ class ClusterPool:
         self._executor = self._client.get_executor(pure=False, retries=RETRIES)
         self._card = Card.load(model / CARD_NAME)
         self._settings = settings
-        self._arguments = (model, settings, device, backend)
+        self._arguments = (model, settings, computing)
 
     @property
     def width(self) -> int:
@@ -78,14 +79,15 @@ class ClusterPool:
             self._client.close()
 
 
-def segment_on_worker(case: BatchCase, model: Path, settings: Settings, device: str, backend: str) -> Entry:
+def segment_on_worker(case: BatchCase, model: Path, settings: Settings, computing: Computing) -> Entry:
     """Run a case in the process of a Dask worker, which keeps the model loaded."""
     global _loaded
-    wanted = (model, settings, device, backend)
+    wanted = (model, settings, computing)
     with _lock:
         if _loaded is None or _loaded[0] != wanted:
             from ..inference import Predictor
 
-            _loaded = wanted, Worker(Predictor(model, device, backend), settings)
+            device, backend, memory_limit_gb = computing
+            _loaded = wanted, Worker(Predictor(model, device, backend, memory_limit_gb=memory_limit_gb), settings)
         worker = _loaded[1]
     return worker(case)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from ..datasets.cases import as_text
 from ..errors import Cancelled, InputError
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ..image import Image
     from ..inference import Prediction, Predictor
     from ..inference.progress import OnProgress
+
+
+# Device, back end and memory limit in GB, as of `Predictor`.
+Computing = tuple[str, str, Optional[float]]
 
 
 @dataclass(frozen=True)

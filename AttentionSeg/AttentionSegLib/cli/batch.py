@@ -41,6 +41,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     again.add_argument("--restart", action="store_true", help="do all cases again")
     batch.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     batch.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
+    batch.add_argument("--memory-limit", type=float, metavar="GB", help="memory of a CUDA device to take at most (default: what there is)")
     batch.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers do the work, such as tcp://10.0.0.1:8786")
     batch.set_defaults(run=run)
 
@@ -68,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
                 jobs=options.jobs,
                 device=options.device,
                 backend=options.backend,
+                memory_limit_gb=options.memory_limit,
                 scheduler=options.scheduler,
                 on_progress=show,
             )

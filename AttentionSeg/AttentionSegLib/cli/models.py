@@ -1,4 +1,4 @@
-"""`attentionseg models`: what is installed."""
+"""`attentionseg models`: what is installed, and how a model comes and goes as one file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ import argparse
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    models = commands.add_parser("models", help="list the installed models")
+    models = commands.add_parser("models", help="list, import and export models", description="List the installed models, or take one in or out.")
+    one = models.add_mutually_exclusive_group()
+    one.add_argument("--import", dest="source", metavar="FILE", help="take a model into your model folder: a .zip, or a model folder")
+    one.add_argument("--export", nargs=2, metavar=("ID", "FILE"), help="write a model as one .zip; an existing file is replaced")
     models.set_defaults(run=run)
 
 
-def run(_options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    from ..models import export_model, import_model
+
+    if options.source is not None:
+        print(import_model(options.source))
+    elif options.export is not None:
+        print(export_model(*options.export))
+    else:
+        _print_models()
+    return 0
+
+
+def _print_models() -> None:
     from ..models import list_models, user_folder
 
     entries = list_models()
@@ -25,4 +40,3 @@ def run(_options: argparse.Namespace) -> int:
         print(f"    labels: {'; '.join(label.name for label in card.labels)}\n    weights: {card.weights_license}\n    {entry.folder}")
     if not entries:
         print(f"No models are installed; put model folders into {user_folder()}.")
-    return 0

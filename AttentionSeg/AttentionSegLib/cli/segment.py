@@ -25,6 +25,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     segment.add_argument(
         "--mirror", action="store_true", help="segment the mirror image as well and take the mean, if the model was trained so; twice as long"
     )
+    segment.add_argument("--memory-limit", type=float, metavar="GB", help="memory of a CUDA device to take at most (default: what there is)")
     segment.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
     segment.set_defaults(run=run)
 
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
     from ..inference import Predictor
 
-    predictor = Predictor(folder, options.device, options.backend, options.mirror)
+    predictor = Predictor(folder, options.device, options.backend, options.mirror, options.memory_limit)
     with ProgressDisplay(sys.stderr) as show:
         result = write_case(predictor, image, options.inputs, options.output, region, attention, options.format, show)
     _print_result(result)

@@ -17,6 +17,7 @@ from ..region import Region
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
 from .checks import check_attention, check_input
 from .devices import choose_device
+from .memory import check_memory_limit, limited_memory, ran_out
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
 from .parts import affine_from, bounds, held
@@ -46,12 +47,24 @@ class Predictor:
         backend: `auto` (OpenVINO on the CPU where it is installed, else torch), `torch` or `openvino`. OpenVINO converts a network once, at its first
             run on a computer, which takes some seconds.
         mirroring: whether to run the network on the mirror image of each patch, from left to right, as well; see `MirroredNetwork`.
+        memory_limit_gb: memory of a CUDA device that a run may take, in GB; none for no limit. A run that would need more does with less at a time,
+            in the end on the CPU, and its notes say so. See `limited_memory`.
 
     Raises:
-        InputError: if the model, the device or the back end cannot be used, or mirroring is asked of a model that was not trained with it.
+        InputError: if the model, the device or the back end cannot be used, mirroring is asked of a model that was not trained with it, or the limit
+            is not above 0.
     """
 
-    def __init__(self, model: Model | str | os.PathLike, device: str = "auto", backend: str = "auto", mirroring: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model | str | os.PathLike,
+        device: str = "auto",
+        backend: str = "auto",
+        mirroring: bool = False,
+        memory_limit_gb: float | None = None,
+    ) -> None:
+        check_memory_limit(memory_limit_gb)
+        self._memory_limit_gb = memory_limit_gb
         self.device = choose_device(device)
         self._backend_name = choose_backend(backend, self.device)
         self._backend: Backend | None = None
@@ -110,16 +123,17 @@ class Predictor:
         grid = working_grid(image, roi, card, self._patch, network.total_stride)
         volume = prepare(image, roi, grid, card)
 
-        progress.stage("network")
-        output, placement = self._run(volume, names, progress)
-        output.probe.place(grid.affine, grid.field)
-        if not torch.isfinite(output.logits).all():
-            where = f"on {placement.device}; try another device (such as cpu), another region or another scan"
-            msg = f"The model {card.id} gave NaN or infinite numbers for {image.name} {where}."
-            raise InputError(msg)
+        with limited_memory(self.device, self._memory_limit_gb):
+            progress.stage("network")
+            output, placement = self._run(volume, names, progress)
+            output.probe.place(grid.affine, grid.field)
+            if not torch.isfinite(output.logits).all():
+                where = f"on {placement.device}; try another device (such as cpu), another region or another scan"
+                msg = f"The model {card.id} gave NaN or infinite numbers for {image.name} {where}."
+                raise InputError(msg)
 
-        progress.stage("restore")
-        restored, notes = self._restore(output, grid, image, roi, probabilities, progress)
+            progress.stage("restore")
+            restored, notes = self._restore(output, grid, image, roi, probabilities, progress)
 
         progress.stage("finish")
         postprocess(restored.labels, card)
@@ -158,7 +172,7 @@ class Predictor:
         return MirroredNetwork(network, self.model.card) if self._mirroring else network
 
     def _run(self, volume: Tensor, names: list[str], progress: Progress) -> tuple[VolumeOutput, Placement]:
-        tries = placements(self.device, self._at_a_time)
+        tries = placements(self.device, self._at_a_time, self._memory_limit_gb)
         arguments = volume, self._patch, self.model.card.overlap, names, tries, progress
         try:
             return run_with_fallback(self._network(), *arguments)
@@ -177,7 +191,7 @@ class Predictor:
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
-                notes.append(f"{device} ran out of memory while labels were brought back to the scan; the CPU did this instead.")
+                notes.append(f"{ran_out(device, self._memory_limit_gb)} while labels were brought back to the scan; the CPU did this instead.")
         tensors = (values if values is None else values.cpu() for values in tensors)
         return restore(*tensors, grid.affine, image, roi, probabilities, progress), notes
 

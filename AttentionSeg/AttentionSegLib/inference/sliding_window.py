@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..networks import NetworkOutput
+from .memory import ran_out
 from .probe import Probe
 from .progress import Progress
 
@@ -51,17 +52,17 @@ class VolumeOutput:
     probe: Probe
 
 
-def placements(device: torch.device, batch: int) -> list[Placement]:
-    """What to try in turn as memory runs out on `device`."""
-    cpu = torch.device("cpu")
+def placements(device: torch.device, batch: int, memory_limit_gb: float | None = None) -> list[Placement]:
+    """What to try in turn as memory runs out on `device`, or what it may take of it."""
+    cpu, full = torch.device("cpu"), ran_out(device, memory_limit_gb)
     tries = [Placement(device, device, batch)]
     if batch > 1:
-        note = f"{device} ran out of memory with {batch} patches at a time; one at a time was used instead."
+        note = f"{full} with {batch} patches at a time; one at a time was used instead."
         tries.append(Placement(device, device, 1, note))
     if device.type != "cpu":
         tries += [
-            Placement(device, cpu, 1, f"{device} ran out of memory; patches were computed there one at a time and added up in main memory."),
-            Placement(cpu, cpu, 1, f"{device} ran out of memory even for a single patch; the CPU was used instead."),
+            Placement(device, cpu, 1, f"{full}; patches were computed there one at a time and added up in main memory."),
+            Placement(cpu, cpu, 1, f"{full} even for a single patch; the CPU was used instead."),
         ]
     return tries
 

@@ -1,9 +1,24 @@
 """Trained models on disk: cards, weights and the catalogue that finds them."""
 
+from .archive import export_model, import_model
 from .card import Card, Channel, Code, Label
 from .catalogue import Entry, find_model, list_models, user_folder
 
-__all__ = ["Card", "Channel", "Code", "Entry", "Label", "Model", "find_model", "list_models", "load_model", "save_model", "user_folder"]
+__all__ = [
+    "Card",
+    "Channel",
+    "Code",
+    "Entry",
+    "Label",
+    "Model",
+    "export_model",
+    "find_model",
+    "import_model",
+    "list_models",
+    "load_model",
+    "save_model",
+    "user_folder",
+]
 
 
 def __getattr__(name: str) -> object:

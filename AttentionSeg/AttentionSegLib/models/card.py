@@ -13,6 +13,7 @@ from ..errors import InputError
 
 CARD_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
+THUMBNAIL_NAME = "thumbnail.png"
 TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -80,7 +81,8 @@ def find_model(name: str | os.PathLike) -> Path:
 def _entry(card_path: Path) -> Entry:
     try:
         found = card_path.stat()
-        card = _card(card_path, found.st_mtime_ns, found.st_size)
+        # A card of one's own for everyone who asks: parts of it are dictionaries, which can be changed.
+        card = deepcopy(_card(card_path, found.st_mtime_ns, found.st_size))
     except (InputError, OSError) as error:
         return Entry(card_path.parent.name, card_path.parent, None, str(error))
     return Entry(card.id, card_path.parent, card)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..networks import build_network
-from .card import CARD_NAME, WEIGHTS_NAME, Card, with_weights
+from .card import CARD_NAME, THUMBNAIL_NAME, WEIGHTS_NAME, Card, with_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,14 @@ def load_model(folder: Path) -> Model:
     return Model(card, network.eval(), folder)
 
 
-def save_model(folder: Path, document: dict[str, Any], network: nn.Module) -> Card:
+def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumbnail: bytes | None = None) -> Card:
     """Write a model folder: all of it, or nothing.
 
     Args:
         folder: where to; must not exist yet.
         document: the card; `weights.sha256` and `weights.bytes` are filled in.
         network: its weights are stored as float16, those beyond the range of float16 as float32.
+        thumbnail: PNG of what the model segments (see `reporting.silhouette`), or none.
 
     Raises:
         InputError: if the folder exists, the card is not valid, or a weight is NaN or infinite.
@@ -72,6 +73,8 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module) -> Ca
         card = Card.from_document(document, f"the card of {folder.name}")
         (temporary / WEIGHTS_NAME).write_bytes(content)
         (temporary / CARD_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if thumbnail is not None:
+            (temporary / THUMBNAIL_NAME).write_bytes(thumbnail)
         temporary.chmod(0o755)
         temporary.rename(folder)
     finally:

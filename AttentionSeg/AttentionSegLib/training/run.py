@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..datasets import CaseSet
+from ..datasets.cases import Case, read_labelled
 from ..datasets.survey import make_survey, write_survey
 from ..errors import InputError
 from ..evaluation.definitions import MEAN
 from ..evaluation.progress import EvaluationProgress
-from ..evaluation.run import measure_cases
+from ..evaluation.run import DICE, measure_cases
+from ..evaluation.statistics import mean_of_labels
 from ..files import check_output_folder
 from ..inference import Predictor
 from ..models import Card, find_model, load_model, save_model
@@ -119,11 +123,12 @@ def train_model(
         save_model(stored, document, trained.network)
         model = load_model(stored)
     progress = EvaluationProgress(len(cases.roles["val"]), 1, _part(on_progress, TRAINED, 1), cancel)
-    predictor = Predictor(model, device.split(",")[0], "torch")
+    predictor = Predictor(model, device.split(",")[0])
     (scores,), pictures = measure_cases([predictor], cases.roles["val"], progress, recipe.ignored_label)
     report = folder / "report.html"
     write_training_report(report, folder, trained, scores, pictures, recipe.notes)
-    save_model(output, {**document, "accuracy": accuracy_entries(scores, document, command)}, trained.network)
+    thumbnail = draw_thumbnail(predictor, cases.roles["val"], scores, cancel)
+    save_model(output, {**document, "accuracy": accuracy_entries(scores, document, command)}, trained.network, thumbnail)
     progress.finish()
     return TrainedModel(output, report, scores, trained.epoch, (*recipe.notes, *trained.notes))
 
@@ -168,6 +173,19 @@ def accuracy_entries(scores: Scores, document: dict[str, Any], command: str) -> 
         for name, numbers in dice.items()
         if numbers["n"]
     ]
+
+
+def draw_thumbnail(predictor: Predictor, cases: Sequence[Case], scores: Scores, cancel: Cancel | None = None) -> bytes | None:
+    """A PNG of what the model finds in the case that it did best on, without any intensity of the scan; None where it finds nothing."""
+    from ..reporting.silhouette import draw_silhouette
+
+    for n in np.argsort(-mean_of_labels(scores.values)[:, DICE]):
+        image, reference = read_labelled(cases[n])
+        # Without a label there, finding nothing was right.
+        if reference.voxels.any():
+            prediction = predictor(image, attention=False, cancel=cancel)
+            return draw_silhouette(prediction.labels, {label.value: label.color for label in scores.card.labels})
+    return None
 
 
 def _check_plan(card: Card, path: Path, network: str | None, cases: CaseSet) -> None:

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from ..errors import InputError
+from ..models import export_model, import_model
 from .environment import UserModel, delete_model, environment_report, user_models
 from .run import KeepPolling
 from .task import State, Task
 from .translation import tr as _
 
+LOG = logging.getLogger("AttentionSeg")
+
 
 @dataclass(frozen=True)
 class ShownEnvironment:
-    """What the section shows: the report, the user's models, and why there is none to delete."""
+    """What the section shows.
+
+    Attributes:
+        report: of the last check, and whether one runs.
+        models: the user's own, to export or delete.
+        reason: why there is none.
+        copying: whether a model is being imported or exported.
+        message: how the last import or export ended.
+    """
 
     report: str
     checking: bool
     models: tuple[UserModel, ...]
-    delete_reason: str
+    reason: str
+    copying: bool
+    message: str
 
 
 class EnvironmentView(Protocol):
@@ -28,6 +46,12 @@ class EnvironmentView(Protocol):
 
     def ask(self, question: str) -> bool: ...
 
+    def choose_model(self) -> str:
+        """A .zip, or the card of a model folder; empty if the user wants none."""
+
+    def choose_archive(self, name: str) -> str:
+        """A .zip to write, of such a name unless the user wants another; empty if none."""
+
 
 class EnvironmentPresenter:
     """Shows what is installed, when asked. Main thread only.
@@ -35,16 +59,19 @@ class EnvironmentPresenter:
     Args:
         view: the panel, or a double of it.
         keep_polling: see `Run`.
+        on_models: called when a model has come or gone.
     """
 
-    def __init__(self, view: EnvironmentView, keep_polling: KeepPolling) -> None:
-        self._view, self._keep_polling = view, keep_polling
-        self._report, self._task = "", None
+    def __init__(self, view: EnvironmentView, keep_polling: KeepPolling, on_models: Callable[[], None]) -> None:
+        self._view, self._keep_polling, self._on_models = view, keep_polling, on_models
+        self._report, self._message = "", ""
+        self._task: Task | None = None
+        self._copy: Task | None = None
         self.refresh()
 
     def check(self) -> None:
         """Make the report, in a thread: torch takes seconds to import."""
-        if self._task is not None and self._task.state.running:
+        if _runs(self._task):
             return
         self._task = Task(lambda _on_progress, _cancel: environment_report(), lambda report: report, self._on_change)
         self._keep_polling(self._task.poll)
@@ -53,6 +80,19 @@ class EnvironmentPresenter:
     def report(self) -> str:
         """The report as it was made last; empty before."""
         return self._report
+
+    def import_model(self) -> None:
+        """Take a model that the user chooses into the user's model folder, in a thread."""
+        path = self._view.choose_model()
+        if path:
+            self._start(lambda: import_model(path), _("Importing ..."), _("Imported: {path}"))
+
+    def export_model(self, row: int) -> None:
+        """Write a model of the user's as one file that the user chooses, in a thread."""
+        folder = user_models()[row].folder
+        path = self._view.choose_archive(f"{folder.name}.zip")
+        if path:
+            self._start(lambda: export_model(folder, path), _("Exporting ..."), _("Exported: {path}"))
 
     def delete(self, row: int) -> None:
         """Delete a model of the user's, once the user agrees."""
@@ -63,14 +103,35 @@ class EnvironmentPresenter:
             )
         ):
             delete_model(model.folder)
+            self._on_models()
         self.refresh()
 
     def refresh(self) -> None:
         """Show what there is now."""
         models = tuple(user_models())
-        reason = "" if models else _("There are no models of your own to delete; those that ship with the extension stay.")
-        checking = self._task is not None and self._task.state.running
-        self._view.show(ShownEnvironment(self._report, checking, models, reason))
+        reason = "" if models else _("There are no models of your own to export or delete; those that ship with the extension stay.")
+        self._view.show(ShownEnvironment(self._report, _runs(self._task), models, reason, _runs(self._copy), self._message))
+
+    def _start(self, work: Callable[[], Path], doing: str, done: str) -> None:
+        if _runs(self._copy):
+            return
+        if importlib.util.find_spec("jsonschema") is None:
+            self._message = _("The Python packages that check a model are not installed yet; press Segment once, which installs them.")
+        else:
+            self._message = doing
+            self._copy = Task(lambda _on_progress, _cancel: work(), lambda path: path, lambda task: self._on_copy(task, done))
+            self._keep_polling(self._copy.poll)
+        self.refresh()
+
+    def _on_copy(self, task: Task, done: str) -> None:
+        if task.state is State.DONE:
+            self._message = done.format(path=task.result)
+            self._on_models()
+        elif task.state is State.FAILED:
+            LOG.error("A model could not be imported or exported.", exc_info=task.error)
+            self._message = str(task.error) if isinstance(task.error, InputError) else _("It failed: {error}").format(error=task.error)
+        if not task.state.running:
+            self.refresh()
 
     def _on_change(self, task: Task) -> None:
         if task.state is State.DONE:
@@ -79,3 +140,7 @@ class EnvironmentPresenter:
             self._report = _("The check failed: {error}").format(error=task.error)
         if not task.state.running:
             self.refresh()
+
+
+def _runs(task: Task | None) -> bool:
+    return task is not None and task.state.running

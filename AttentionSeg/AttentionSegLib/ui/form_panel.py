@@ -81,7 +81,7 @@ class EnvironmentPanel:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self._row = -1
+        self._row, self._copying = -1, False
 
     def connect(self, presenter: EnvironmentPresenter) -> None:
         """Tell a presenter what the user does."""
@@ -89,6 +89,8 @@ class EnvironmentPanel:
         ui.checkButton.connect("clicked(bool)", lambda _checked: presenter.check())
         ui.copyReportButton.connect("clicked(bool)", lambda _checked: qt.QApplication.clipboard().setText(presenter.report()))
         ui.modelList.connect("currentRowChanged(int)", self._choose)
+        ui.importModelButton.connect("clicked(bool)", lambda _checked: presenter.import_model())
+        ui.exportModelButton.connect("clicked(bool)", lambda _checked: presenter.export_model(self._row))
         ui.deleteModelButton.connect("clicked(bool)", lambda _checked: presenter.delete(self._row))
 
     def show(self, shown: ShownEnvironment) -> None:
@@ -103,7 +105,10 @@ class EnvironmentPanel:
             ui.modelList.addItems([f"{model.folder.name}  {model.megabytes:.1f} MB" for model in shown.models])
             ui.modelList.setVisible(bool(shown.models))
             fit_height(ui.modelList, len(shown.models), LINE)
-        self._reason = shown.delete_reason
+        set_note(ui.modelReasonLabel, shown.reason)
+        set_note(ui.modelMessageLabel, shown.message)
+        self._copying = shown.copying
+        ui.importModelButton.setEnabled(not shown.copying)
         self._choose(0 if shown.models else -1)
         if shown.models:
             with silent(ui.modelList):
@@ -112,7 +117,16 @@ class EnvironmentPanel:
     def ask(self, question: str) -> bool:
         return slicer.util.confirmOkCancelDisplay(question, windowTitle="AttentionSeg")
 
+    def choose_model(self) -> str:
+        return qt.QFileDialog.getOpenFileName(self._window(), _("Import a model"), "", _("Models (*.zip model.json)"))
+
+    def choose_archive(self, name: str) -> str:
+        return qt.QFileDialog.getSaveFileName(self._window(), _("Export a model"), name, _("Archives (*.zip)"))
+
+    def _window(self) -> Any:
+        return self._ui.importModelButton.window()
+
     def _choose(self, row: int) -> None:
         self._row = row
-        self._ui.deleteModelButton.setEnabled(row >= 0)
-        set_note(self._ui.deleteReasonLabel, self._reason)
+        for button in (self._ui.exportModelButton, self._ui.deleteModelButton):
+            button.setEnabled(row >= 0 and not self._copying)

@@ -93,7 +93,7 @@ class FormPresenter:
 
 
 class BatchPresenter(FormPresenter):
-    """Segments every scan of a folder, with the model and the device of the sections above."""
+    """Segments every scan of a folder, with the model, the device and the memory limit of the sections above."""
 
     fields: ClassVar = {
         "batch_input": _("Choose the folder with the scans."),
@@ -102,7 +102,8 @@ class BatchPresenter(FormPresenter):
 
     def _work(self) -> Callable[[OnProgress, Cancel], Any]:
         settings = self._settings
-        folders, options = (settings.batch_input, settings.batch_output), {"model": settings.model, "device": settings.device}
+        folders = settings.batch_input, settings.batch_output
+        options = {"model": settings.model, "device": settings.device, "memory_limit_gb": settings.memory_limit or None}
 
         def work(on_progress: OnProgress, cancel: Cancel) -> Any:
             from ..batch import segment_folder

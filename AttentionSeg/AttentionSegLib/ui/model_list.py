@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..models import Card, list_models
-from ..models.card import CARD_NAME
+from ..models.card import CARD_NAME, THUMBNAIL_NAME
 from ..models.catalogue import model_folders
 from .translation import tr as _
-
-THUMBNAIL = "thumbnail.png"
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,8 @@ class ModelChoice:
 
     @property
     def thumbnail(self) -> Path | None:
-        path = self.folder / THUMBNAIL
+        """A picture of what the model segments."""
+        path = self.folder / THUMBNAIL_NAME
         return path if path.is_file() else None
 
     @property

@@ -44,7 +44,7 @@ class ModulePanel:
         self.presenter = Presenter(panel, settings, segmenter, Installation(needed), keep_polling, self._show_result)
         self.batch = BatchPresenter(batch_panel, settings, Installation(needed, for_batch), keep_polling)
         self.train = TrainPresenter(train_panel, settings, Installation(needed, for_training), keep_polling)
-        self.environment = EnvironmentPresenter(environment_panel, keep_polling)
+        self.environment = EnvironmentPresenter(environment_panel, keep_polling, self.presenter.refresh_models)
         for view, presenter in (
             (panel, self.presenter),
             (attention_panel, self.attention),

@@ -13,6 +13,8 @@ from .translation import tr as _
 from .widgets import set_note, show_progress, silent
 
 SELECTORS = 4
+# Pixels, as the size of icons in AttentionSeg.ui.
+ICON = 32
 
 
 class Panel:
@@ -40,6 +42,7 @@ class Panel:
         ui.segmentButton.connect("clicked(bool)", lambda _checked: presenter.press())
         ui.detailsButton.connect("toggled(bool)", ui.detailsText.setVisible)
         ui.deviceSelector.connect("currentIndexChanged(int)", lambda index: presenter.set_device(self._devices[index]))
+        ui.memoryLimitSpinBox.connect("valueChanged(double)", presenter.set_memory_limit)
         ui.overlapSlider.connect("valueChanged(double)", presenter.set_overlap)
         ui.attentionEdit.connect("textChanged(QString)", presenter.set_attention)
         ui.mirroringCheckBox.connect("toggled(bool)", presenter.set_mirroring)
@@ -67,9 +70,10 @@ class Panel:
                 ui.modelSelector.clear()
                 for index, model in enumerate(shown.models):
                     ui.modelSelector.addItem(model.title)
-                    _add_thumbnail(ui.modelSelector, index, model)
+                    ui.modelSelector.setItemIcon(index, _icon(model))
             ui.modelSelector.setCurrentIndex(ids.index(shown.model.id) if shown.model else -1)
-        set_note(ui.modelText, shown.model.text if shown.model and shown.model.usable else "")
+        # The title too: in the list there is room for its beginning only.
+        set_note(ui.modelText, f"{shown.model.title}\n{shown.model.text}" if shown.model and shown.model.usable else "")
 
     def _show_inputs(self, shown: Shown) -> None:
         ui = self._ui
@@ -106,8 +110,10 @@ class Panel:
 
     def _show_advanced(self, shown: Shown) -> None:
         ui = self._ui
-        with silent(ui.deviceSelector, ui.overlapSlider, ui.attentionEdit, ui.mirroringCheckBox, ui.probabilitiesCheckBox):
+        set_by_user = ui.deviceSelector, ui.memoryLimitSpinBox, ui.overlapSlider, ui.attentionEdit, ui.mirroringCheckBox, ui.probabilitiesCheckBox
+        with silent(*set_by_user):
             ui.deviceSelector.setCurrentIndex(self._devices.index(shown.device) if shown.device in self._devices else 0)
+            ui.memoryLimitSpinBox.setValue(shown.memory_limit)
             ui.overlapSlider.setValue(shown.overlap)
             # Not while it is written in: the cursor would jump.
             if not ui.attentionEdit.hasFocus():
@@ -121,6 +127,10 @@ class Panel:
         return getattr(self._ui, f"inputSelector{channel + 1}")
 
 
-def _add_thumbnail(selector: Any, index: int, model: ModelChoice) -> None:
+def _icon(model: ModelChoice) -> Any:
+    """The thumbnail of a model, or as much blank space, so that titles stand below each other."""
     if model.thumbnail is not None:
-        selector.setItemIcon(index, qt.QIcon(str(model.thumbnail)))
+        return qt.QIcon(str(model.thumbnail))
+    blank = qt.QPixmap(ICON, ICON)
+    blank.fill(qt.QColor(0, 0, 0, 0))
+    return qt.QIcon(blank)

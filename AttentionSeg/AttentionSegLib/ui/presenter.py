@@ -35,6 +35,7 @@ class Shown:
         hints: how the volumes differ from what the model was trained on.
         message: how the last run ended, in one sentence.
         details: of an error, for whoever has to find its cause.
+        memory_limit: memory of a GPU that a run may take, in GB; 0 for no limit.
         overlap: of neighboring patches, the model's unless another was set.
         mirroring: whether the mirror image is segmented as well; False where `mirroring_reason` tells why it cannot be.
     """
@@ -50,6 +51,7 @@ class Shown:
     message: str
     details: str
     device: str
+    memory_limit: float
     overlap: float
     attention: str
     mirroring: bool
@@ -144,6 +146,9 @@ class Presenter:
     def set_device(self, device: str) -> None:
         self._settings.device = device
 
+    def set_memory_limit(self, gigabytes: float) -> None:
+        self._settings.memory_limit = float(gigabytes)
+
     def set_overlap(self, overlap: float) -> None:
         model = self._model()
         same = model is not None and model.card is not None and abs(overlap - model.card.overlap) < 1e-6
@@ -185,6 +190,7 @@ class Presenter:
                 message=self._run.message,
                 details=self._run.details,
                 device=settings.device,
+                memory_limit=settings.memory_limit,
                 overlap=settings.overlap if settings.overlap >= 0 else (model.card.overlap if model and model.card else 0.5),
                 attention=settings.attention,
                 mirroring=settings.mirroring and not self._mirroring_reason(),
@@ -247,4 +253,5 @@ class Presenter:
             attention=words.get(settings.attention, names),
             probabilities=settings.keep_probabilities,
             mirroring=settings.mirroring and not self._mirroring_reason(),
+            memory_limit=settings.memory_limit or None,
         )

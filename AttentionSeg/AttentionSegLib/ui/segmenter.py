@@ -32,6 +32,7 @@ class Options:
         attention: all maps, none, or those named.
         probabilities: whether to keep a volume of probabilities for each label.
         mirroring: whether to segment the mirror image as well; see `Predictor`.
+        memory_limit: memory of a GPU that a run may take, in GB; None for no limit.
     """
 
     model: str | os.PathLike
@@ -40,6 +41,7 @@ class Options:
     attention: bool | tuple[str, ...] = True
     probabilities: bool = False
     mirroring: bool = False
+    memory_limit: float | None = None
 
 
 class Segmenter:
@@ -58,13 +60,14 @@ class Segmenter:
 
         folder = Path(find_model(options.model))
         card = folder / "model.json"
-        key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring)
+        key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring, options.memory_limit)
         with self._lock:
             if self._key != key:
                 model = load_model(folder)
                 if options.overlap is not None:
                     model = replace(model, card=replace(model.card, overlap=options.overlap))
-                self._predictor, self._key = Predictor(model, options.device, mirroring=options.mirroring), key
+                run = {"mirroring": options.mirroring, "memory_limit_gb": options.memory_limit}
+                self._predictor, self._key = Predictor(model, options.device, **run), key
             return self._predictor
 
     def forget(self) -> None:

@@ -69,6 +69,7 @@ class Settings:
 
     model = _Value("")
     device = _Value("auto")
+    memory_limit = _Value(0.0)
     overlap = _Value(-1.0)
     mirroring = _Value(False)
     keep_probabilities = _Value(False)

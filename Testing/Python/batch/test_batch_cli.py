@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def test_segments_a_folder_and_says_what_failed(tmp_path, model, capfd):
     (tmp_path / "in" / "b.nii").unlink()
     assert batch(*options) == 0
     assert capfd.readouterr().out.startswith("1 of 1 cases done (1 before this run), 0 failed.")
+
+
+def test_a_memory_limit_reaches_the_engine(tmp_path, model, capfd, monkeypatch):
+    limits = []
+    monkeypatch.setattr("AttentionSegLib.inference.predictor.limited_memory", lambda _device, limit: limits.append(limit) or nullcontext())
+    write_scan(tmp_path / "in" / "a.nii.gz", 0)
+    options = (tmp_path / "in", "--output", tmp_path / "out", "--model", model, "--attention", "none")
+    assert batch(*options, "--memory-limit", 0) == 2
+    assert "The memory limit is 0 GB" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert batch(*options, "--memory-limit", 2.5) == 0
+    assert limits == [2.5]
 
 
 def test_channels_and_subfolders(tmp_path):

@@ -157,6 +157,18 @@ class TestChanges:
         edit_card(folder, title="Another title")
         assert own_models()["model-a"].card.title == "Another title"
 
+    def test_what_one_does_with_a_card_no_one_else_sees(self, extra):
+        make_folder(extra / "a", id="model-a")
+        mine = own_models()["model-a"].card
+        mine.raw["title"] = "Mine"
+        mine.raw["weights"]["license"] = "Mine"
+        mine.network_arguments["channels"].append(99)
+        mine.inputs[0].normalization["kind"] = "window"
+        card = own_models()["model-a"].card
+        assert (card.raw["title"], card.raw["weights"]["license"]) == (card.title, card.weights_license)
+        assert card.network_arguments["channels"] == [4, 6, 8]
+        assert card.inputs[0].normalization["kind"] == "z-score"
+
     def test_a_mended_card_is_found(self, extra):
         folder = make_folder(extra / "a", id="model-a")
         good = (folder / "model.json").read_bytes()

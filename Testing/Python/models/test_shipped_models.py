@@ -8,14 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from AttentionSegLib.models import Card, find_model, load_model
+from PIL import Image as Picture
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHIPPED = REPOSITORY / "Resources" / "Models"
 FOLDERS = sorted(path for path in SHIPPED.iterdir() if path.is_dir())
-CARD, WEIGHTS = "model.json", "weights.safetensors"
+CARD, WEIGHTS, THUMBNAIL = "model.json", "weights.safetensors", "thumbnail.png"
 
 
 @pytest.fixture(params=FOLDERS, ids=[folder.name for folder in FOLDERS])
@@ -29,12 +31,23 @@ def test_it_loads_with_a_valid_card_and_the_right_check_sum(folder):
     assert all(value.isfinite().all() for value in model.network.state_dict().values())
 
 
-def test_its_folder_has_its_id_and_nothing_but_card_and_weights(folder, monkeypatch, tmp_path):
+def test_its_folder_has_its_id_and_nothing_but_card_weights_and_picture(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("ATTENTIONSEG_MODELS", raising=False)
     assert Card.load(folder / CARD).id == folder.name
     assert find_model(folder.name) == folder
-    assert sorted(path.name for path in folder.iterdir()) == [CARD, WEIGHTS]
+    assert sorted(path.name for path in folder.iterdir()) == [CARD, THUMBNAIL, WEIGHTS]
+
+
+def test_its_picture_is_in_the_colors_of_its_labels(folder):
+    with Picture.open(folder / THUMBNAIL) as picture:
+        assert (picture.mode, picture.size, picture.info) == ("RGBA", (128, 128), {})
+        found = np.asarray(picture)[..., :3][np.asarray(picture)[..., 3] == 255].astype(float)
+    colors = np.array([label.color for label in Card.load(folder / CARD).labels], float)
+    hues, wanted = (values / np.linalg.norm(values, axis=1, keepdims=True) for values in (found, colors))
+    shares = np.bincount((hues @ wanted.T).argmax(axis=1), minlength=len(colors)) / len(hues)
+    assert (shares > 0.02).all()
+    assert np.mean((hues @ wanted.T).max(axis=1) > 0.99) > 0.95
 
 
 def test_it_predicts_a_patch(folder):

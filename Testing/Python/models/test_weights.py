@@ -218,6 +218,11 @@ class TestAllOrNothing:
         assert sorted(path.name for path in folder.iterdir()) == [CARD, WEIGHTS]
         assert sorted(path.name for path in folder.parent.iterdir()) == ["model"]
 
+    def test_the_picture_given_comes_with_them(self, tmp_path):
+        save_model(tmp_path / "model", make_document(), make_network(), b"picture")
+        assert (tmp_path / "model" / "thumbnail.png").read_bytes() == b"picture"
+        assert load_model(tmp_path / "model").card.id == make_document()["id"]
+
     def test_the_card_given_is_not_changed(self, tmp_path):
         document = make_card_document(network=make_document()["network"])
         save_model(tmp_path / "model", document, make_network())

@@ -69,6 +69,10 @@ class TestCommand:
             found, wanted = prediction.labels.voxels[0] == value, labels == value
             assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.6
 
+    def test_the_model_has_a_picture_of_what_it_segments(self, trained):
+        assert (trained / "output" / "thumbnail.png").read_bytes().startswith(b"\x89PNG")
+        assert sorted(path.name for path in (trained / "output").iterdir()) == ["model.json", "thumbnail.png", "weights.safetensors"]
+
     def test_the_weights_are_the_averaged_ones_of_the_best_epoch(self, trained):
         network = load_model(trained / "output").network.state_dict()
         best = checkpoint(trained / "work", "best")["state_dict"]

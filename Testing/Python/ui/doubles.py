@@ -18,7 +18,7 @@ class PanelDouble:
     """Keeps what it was told to show."""
 
     def __init__(self):
-        self.all, self.progress, self.questions = [], [], []
+        self.all, self.progress, self.questions, self.path = [], [], [], ""
         self.agrees = True
 
     def show(self, shown):
@@ -30,6 +30,13 @@ class PanelDouble:
     def ask(self, question):
         self.questions.append(question)
         return self.agrees
+
+    def choose_model(self):
+        return str(self.path)
+
+    def choose_archive(self, name):
+        self.questions.append(name)
+        return str(self.path)
 
     @property
     def shown(self):

@@ -57,7 +57,9 @@ def test_every_selector_gets_the_scene():
     assert {c.findtext("sender") for c in ROOT.iter("connection")} == {"AttentionSeg"}
 
 
-@pytest.mark.parametrize("name", sorted(name for name in WIDGETS if re.search(r"(Button|Selector\d?|Slider|Edit|CheckBox|List|Table)$", name)))
+@pytest.mark.parametrize(
+    "name", sorted(name for name in WIDGETS if re.search(r"(Button|Selector\d?|Slider|SpinBox|Edit|CheckBox|List|Table)$", name))
+)
 def test_what_can_be_used_says_what_it_does(name):
     if WIDGETS[name].get("class") != "ctkCollapsibleButton":
         assert len(property_of(WIDGETS[name], "toolTip") or "") > 10

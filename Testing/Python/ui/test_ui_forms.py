@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import slicer
 from AttentionSegLib.datasets.cases import read_labelled
 from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.models import list_models
 from AttentionSegLib.ui import environment
 from AttentionSegLib.ui.environment_presenter import EnvironmentPresenter
 from AttentionSegLib.ui.form_presenter import BatchPresenter
@@ -55,6 +58,18 @@ class TestBatch:
         assert app.form_view.shown.state.value == "done", app.form_view.shown.message
         assert app.form_view.shown.message.startswith("1 scans are segmented.")
         assert (tmp_path / "out" / "measurements.csv").is_file()
+
+    def test_the_memory_limit_of_the_panel_holds_here_too(self, app, tmp_path, monkeypatch):
+        limits = []
+        monkeypatch.setattr("AttentionSegLib.inference.predictor.limited_memory", lambda _device, limit: limits.append(limit) or nullcontext())
+        write_scan(tmp_path / "in" / "a.nrrd")
+        app.presenter.set_memory_limit(2.5)
+        presenter = form(app, BatchPresenter)
+        presenter.set("batch_input", str(tmp_path / "in"))
+        presenter.set("batch_output", str(tmp_path / "out"))
+        presenter.press()
+        app.wait()
+        assert limits == [2.5]
 
     def test_tells_what_is_wrong_with_a_folder(self, app, tmp_path):
         presenter = form(app, BatchPresenter)
@@ -174,7 +189,8 @@ class TestEnvironment:
     @pytest.fixture
     def presenter(self, app):
         app.form_view = PanelDouble()
-        return EnvironmentPresenter(app.form_view, app.keep_polling)
+        app.heard = []
+        return EnvironmentPresenter(app.form_view, app.keep_polling, lambda: app.heard.append([entry.id for entry in list_models()]))
 
     def test_the_report_names_versions_and_tries_the_devices(self, app, presenter):
         presenter.check()
@@ -206,7 +222,48 @@ class TestEnvironment:
         presenter.delete(0)
         assert not folder.exists()
         assert "Delete the model mine" in app.form_view.questions[-1]
-        assert "no models of your own" in app.form_view.shown.delete_reason
+        assert "no models of your own" in app.form_view.shown.reason
+        assert "mine" not in app.heard[-1]
+
+    def test_a_model_goes_out_as_one_file_and_comes_in_again(self, app, presenter, tmp_path):
+        folder = save_unet(environment.user_folder() / "mine", id="mine")
+        app.form_view.path = tmp_path / "mine.zip"
+        presenter.export_model(0)
+        assert app.form_view.shown.copying
+        assert app.form_view.shown.message == "Exporting ..."
+        app.wait()
+        assert app.form_view.questions == ["mine.zip"]
+        assert app.form_view.shown.message == f"Exported: {tmp_path / 'mine.zip'}"
+        presenter.delete(0)
+        presenter.import_model()
+        app.wait()
+        assert app.form_view.shown.message == f"Imported: {folder}"
+        assert not app.form_view.shown.copying
+        assert [model.folder for model in app.form_view.shown.models] == [folder]
+        assert "mine" in app.heard[-1]
+
+    def test_what_is_wrong_with_a_file_is_told(self, app, presenter, tmp_path):
+        (tmp_path / "broken.zip").write_bytes(b"broken")
+        app.form_view.path = tmp_path / "broken.zip"
+        presenter.import_model()
+        app.wait()
+        assert "broken.zip is not a .zip that can be read" in app.form_view.shown.message
+        assert app.form_view.shown.models == ()
+        assert app.heard == []
+
+    def test_whoever_chooses_no_file_changes_nothing(self, app, presenter):
+        save_unet(environment.user_folder() / "mine", id="mine")
+        presenter.import_model()
+        presenter.export_model(0)
+        assert not app.polls
+        assert app.form_view.shown.message == ""
+
+    def test_before_the_packages_are_there_it_says_how_they_come(self, app, presenter, tmp_path, monkeypatch):
+        monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+        app.form_view.path = tmp_path / "mine.zip"
+        presenter.import_model()
+        assert "press Segment once" in app.form_view.shown.message
+        assert not app.polls
 
     def test_nothing_else_can_be_deleted(self, tmp_path):
         with pytest.raises(InputError, match="delete it by hand"):

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -113,6 +114,16 @@ class TestLogic:
         assert len(result.statistics) == 2
         assert heard[-1][0] == 1
         assert result.prediction.card.overlap == 0.5
+
+    def test_a_memory_limit_reaches_the_engine(self, logic, scene, monkeypatch):
+        limits = []
+        monkeypatch.setattr("AttentionSegLib.inference.predictor.limited_memory", lambda _device, limit: limits.append(limit) or nullcontext())
+        volume = make_scan(scene)
+        logic.segmentVolume(volume, "tiny-unet", attention=False, memoryLimit=3)
+        run = logic.startSegmentVolume(volume, "tiny-unet", attention=False, memoryLimit=2.5)
+        let_run(lambda: not run.state.running)
+        logic.segmentVolume(volume, "tiny-unet", attention=False)
+        assert limits == [3, 2.5, None]
 
     def test_start_segment_volume_runs_from_the_event_loop(self, logic, scene):
         states = []
@@ -241,6 +252,35 @@ class TestWidget:
         widget.ui.deleteModelButton.click()
         assert not folder.exists()
         assert not widget.ui.deleteModelButton.isEnabled()
+
+    def test_models_come_and_go_as_files(self, widget, monkeypatch, tmp_path):
+        from AttentionSegLib.ui.environment import user_folder
+        from tiny_models import save_unet
+
+        folder, ui = save_unet(user_folder() / "mine", id="mine", title="Mine"), widget.ui
+        widget.enter()
+        asked = []
+        monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *_arguments, **_options: True)
+        monkeypatch.setattr(sys.modules["qt"].QFileDialog, "getSaveFileName", lambda *given: asked.append(given[2]) or str(tmp_path / "m.zip"))
+        monkeypatch.setattr(sys.modules["qt"].QFileDialog, "getOpenFileName", lambda *_given: str(tmp_path / "m.zip"))
+        assert ui.modelMessageLabel.isHidden()
+        ui.exportModelButton.click()
+        assert not ui.importModelButton.isEnabled()
+        assert not ui.deleteModelButton.isEnabled()
+        let_run(ui.importModelButton.isEnabled)
+        assert asked == ["mine.zip"]
+        assert ui.modelMessageLabel.text() == f"Exported: {tmp_path / 'm.zip'}"
+        ui.deleteModelButton.click()
+        assert ui.modelSelector.findText("Mine") == -1
+        assert not ui.exportModelButton.isEnabled()
+        ui.importModelButton.click()
+        let_run(ui.importModelButton.isEnabled)
+        assert ui.modelMessageLabel.text() == f"Imported: {folder}"
+        assert ui.modelSelector.findText("Mine") >= 0
+        assert ui.exportModelButton.isEnabled()
+        ui.importModelButton.click()
+        let_run(ui.importModelButton.isEnabled)
+        assert "There is already a model 'mine'" in ui.modelMessageLabel.text()
 
     @pytest.mark.parametrize("look", ["light", "dark", "large"])
     def test_fits_into_300_pixels(self, widget, scene, look, theme):

@@ -132,9 +132,29 @@ def test_search(app):
     assert "Tiny mirrored" not in titles
 
 
+def test_every_model_has_an_icon_so_that_titles_stand_below_each_other(app):
+    selector = app.ui.modelSelector
+    pixels = {}
+    for index in range(selector.count()):
+        icon = selector.itemIcon(index).pixmap(32, 32).toImage()
+        assert (icon.width(), icon.height()) == (32, 32)
+        pixels[selector.itemText(index)] = {icon.pixelColor(x, y).alpha() for x in range(32) for y in range(32)}
+    assert pixels["Tiny U-Net"] == {0}
+    assert {0, 255} < pixels["Hippocampus, anterior and posterior (MR T1)"]
+
+
+def test_the_whole_title_is_told_where_the_list_has_no_room_for_it(app):
+    title = "Hippocampus, anterior and posterior (MR T1), guided attention"
+    app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText(title))
+    assert app.ui.modelText.text().splitlines()[0] == title
+
+
 def test_settings_of_the_section_advanced(app):
     choose(app)
     app.ui.deviceSelector.setCurrentIndex(1)
+    assert app.ui.memoryLimitSpinBox.text() == "none"
+    app.ui.memoryLimitSpinBox.setValue(2.5)
+    assert app.ui.memoryLimitSpinBox.text() == "2.5 GB"
     app.ui.overlapSlider.setValue(0.5)
     app.ui.attentionEdit.setText("gate_3")
     app.ui.probabilitiesCheckBox.click()
@@ -142,6 +162,7 @@ def test_settings_of_the_section_advanced(app):
     app.wait()
     result = app.results[-1]
     assert app.settings.device == "cpu"
+    assert app.settings.memory_limit == 2.5
     assert result.prediction.card.overlap == 0.5
     assert list(result.attention) == ["gate_3"]
     assert len(result.nodes.probabilities) == 2

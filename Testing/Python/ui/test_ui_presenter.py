@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -170,6 +171,17 @@ class TestRun:
         assert app.run().prediction.card.overlap == 0.5
         app.presenter.set_overlap(0.25)
         assert app.run().prediction.card.overlap == 0.25
+
+    def test_a_memory_limit_reaches_the_engine_and_0_is_none(self, app, monkeypatch):
+        limits = []
+        monkeypatch.setattr("AttentionSegLib.inference.predictor.limited_memory", lambda _device, limit: limits.append(limit) or nullcontext())
+        app.choose()
+        for limit in (0, 2.5, 0):
+            app.presenter.set_memory_limit(limit)
+            app.run()
+        assert limits == [None, 2.5, None]
+        app.presenter.refresh()
+        assert app.view.shown.memory_limit == 0
 
     def test_mirroring_reaches_the_engine_of_models_trained_with_it(self, app):
         app.choose("tiny-mirrored")

@@ -1,0 +1,46 @@
+"""How much memory of a GPU a run may take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ..errors import InputError
+
+GIGABYTE = 1e9
+
+
+def check_memory_limit(gigabytes: float | None) -> None:
+    """Raise InputError unless the limit is a finite number of GB above 0, or None for no limit."""
+    if gigabytes is not None and not (math.isfinite(gigabytes) and gigabytes > 0):
+        msg = f"The memory limit is {gigabytes:g} GB; give a number above 0, or none for no limit."
+        raise InputError(msg)
+
+
+@contextmanager
+def limited_memory(device: torch.device, gigabytes: float | None) -> Iterator[None]:
+    """Let torch take no more than so much memory of a CUDA device meanwhile; what would go beyond raises `torch.cuda.OutOfMemoryError`.
+
+    The limit is on all that torch takes in this process, in other threads as well, and is lifted at the end. The driver's own few hundred MB come
+    on top. On other devices, and without a number, nothing is limited.
+    """
+    if gigabytes is None or device.type != "cuda":
+        yield
+        return
+    total = torch.cuda.get_device_properties(device).total_memory
+    try:
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * GIGABYTE / total), device)
+        # What torch keeps of earlier work it hands out without asking whether it is beyond the limit.
+        torch.cuda.empty_cache()
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+
+
+def ran_out(device: torch.device, gigabytes: float | None) -> str:
+    """The beginning of a sentence about a device without memory left, with its limit if it has one."""
+    limit = "" if gigabytes is None or device.type != "cuda" else f" (limit {gigabytes:g} GB)"
+    return f"{device} ran out of memory{limit}"

@@ -1,0 +1,258 @@
+"""Models as one file to pass on: packed into a .zip, and taken in from one, which may come from a stranger."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+import uuid
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+
+from ..errors import InputError
+from .card import CARD_NAME, THUMBNAIL_NAME, WEIGHTS_NAME, Card
+from .catalogue import find_model, list_models, user_folder
+
+TEXT_NAME = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|README|CITATION|CHANGELOG)(\.(txt|md|rst|cff))?", re.IGNORECASE)
+PARTS = f"{CARD_NAME}, {WEIGHTS_NAME}, {THUMBNAIL_NAME} and texts such as LICENSE or README.md"
+# Bytes; a text or a card has no use for more.
+LARGEST_WEIGHTS, LARGEST_OTHER = 4_000_000_000, 1_000_000
+MOST_ENTRIES = 50
+# Trained weights hardly get smaller by packing; what grows more than so many times is made to fill a disk.
+MOST_PACKED = 50
+# Pixels along an edge of the picture.
+LARGEST_PICTURE = 512
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class _File:
+    """A part of a model, wherever it lies."""
+
+    size: int
+    open: Callable[[], BinaryIO]
+
+    def content(self) -> bytes:
+        with self.open() as stream:
+            return stream.read(LARGEST_OTHER)
+
+
+def import_model(path: str | os.PathLike) -> Path:
+    """Take a model into the user's model folder: all of it, or nothing.
+
+    Nothing is written before names, sizes and card are as they must be, and nothing appears before the weights have the SHA-256 of the card.
+
+    Args:
+        path: a .zip as `export_model` writes it, a model folder, or the card in one.
+
+    Returns:
+        Its folder, called after the id of the model.
+
+    Raises:
+        InputError: if it is damaged, is not a model, holds anything else or more than it may, or a model of that id is there already.
+        OSError: if the disk does not take it.
+    """
+    path = Path(path)
+    path = path.parent if path.name == CARD_NAME else path
+    with _opened(path) as files:
+        card = _check(files, path)
+        there = {entry.id: entry.folder for entry in list_models()}
+        target = user_folder() / card.id
+        if card.id in there or target.exists():
+            msg = f"There is already a model '{card.id}' at {there.get(card.id, target)}; remove that one first, or give the new one another id."
+            raise InputError(msg)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{card.id}-", dir=target.parent))
+        try:
+            _copy(files, card, path, lambda name: (temporary / name).open("wb"))
+            temporary.chmod(0o755)
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
+    """Pack a model into one .zip, which `import_model` takes: all of it, or nothing. A file that is there is replaced.
+
+    Args:
+        name: as of `find_model`.
+        path: the file to write; `.zip` is added where it is missing.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: if there is no such model, it is not as its card says, or the file cannot be written.
+    """
+    folder, path = find_model(name), Path(path)
+    path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
+    files = {part.name: _file(part) for part in sorted(folder.iterdir()) if _is_part(part.name) and part.is_file()}
+    card = _check(files, folder)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.zip")
+    try:
+        try:
+            with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+                _copy(files, card, folder, lambda name: archive.open(f"{card.id}/{name}", "w", force_zip64=True))
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"{path} cannot be written ({error.strerror or error}); check the disk and the permissions, or choose another folder."
+        raise InputError(msg) from error
+    return path
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[dict[str, _File]]:
+    """The files of a model folder or .zip by their names."""
+    if path.is_dir():
+        yield _files_of_folder(path)
+        return
+    if not path.is_file():
+        msg = f"There is no file or folder {path}; check the path."
+        raise InputError(msg)
+    try:
+        with ZipFile(path) as archive:
+            yield _files_of_zip(archive, path)
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, OSError) as error:
+        # From a damaged list of contents the reader seeks places that are not there; of other errors the disk is the cause.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        msg = f"{path} is not a .zip that can be read ({str(error) or type(error).__name__}); get it anew."
+        raise InputError(msg) from error
+
+
+def _files_of_folder(folder: Path) -> dict[str, _File]:
+    files = {}
+    for path in sorted(folder.iterdir()):
+        if _is_clutter(path.name):
+            continue
+        if path.is_symlink() or not path.is_file():
+            msg = f"{path} is a folder or a link; a model folder holds files alone, remove it or choose another folder."
+            raise InputError(msg)
+        files[path.name] = _file(path)
+    return files
+
+
+def _file(path: Path) -> _File:
+    return _File(path.stat().st_size, partial(path.open, "rb"))
+
+
+def _files_of_zip(archive: ZipFile, path: Path) -> dict[str, _File]:
+    entries = archive.infolist()
+    if len(entries) > MOST_ENTRIES:
+        msg = f"{path} holds {len(entries)} files; a model has no more than {MOST_ENTRIES}, choose the .zip of one model."
+        raise InputError(msg)
+    files: dict[str, _File] = {}
+    folders = set()
+    for entry in entries:
+        place = PurePosixPath(entry.filename)
+        if entry.filename.endswith("/") or _is_clutter(place.name) or place.parts[:1] == ("__MACOSX",):
+            continue
+        wrong = None
+        if place.is_absolute() or ".." in place.parts or "\\" in entry.filename or ":" in entry.filename:
+            wrong = "leads out of its folder"
+        elif stat.S_ISLNK(entry.external_attr >> 16):
+            wrong = "is a link"
+        elif entry.flag_bits & 1:
+            wrong = "is encrypted"
+        elif entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            wrong = "is compressed in a way that is not usual"
+        elif entry.file_size > MOST_PACKED * max(entry.compress_size, LARGEST_OTHER / MOST_PACKED):
+            wrong = f"is {entry.file_size / 1e6:.0f} MB packed into {entry.compress_size / 1e6:.1f} MB"
+        elif place.name.lower() in (name.lower() for name in files):
+            wrong = "is there twice"
+        if wrong:
+            msg = f"{path} holds '{entry.filename}', which {wrong}; nothing of it was taken, get the model from a source that you trust."
+            raise InputError(msg)
+        folders.add(place.parent)
+        files[place.name] = _File(entry.file_size, partial(archive.open, entry))
+    if len(folders) > 1 or any(len(folder.parts) > 1 for folder in folders):
+        msg = f"{path} holds files in {', '.join(sorted(map(str, folders)))}; a .zip of a model has them side by side or in one folder."
+        raise InputError(msg)
+    return files
+
+
+def _is_part(name: str) -> bool:
+    return name in (CARD_NAME, WEIGHTS_NAME, THUMBNAIL_NAME) or TEXT_NAME.fullmatch(name) is not None
+
+
+def _is_clutter(name: str) -> bool:
+    """What a file manager leaves in a folder."""
+    return name in (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+def _check(files: dict[str, _File], source: Path) -> Card:
+    """Everything but the SHA-256 of the weights. Raises InputError."""
+    wrong = None
+    for name, file in files.items():
+        largest = LARGEST_WEIGHTS if name == WEIGHTS_NAME else LARGEST_OTHER
+        if not _is_part(name):
+            wrong = f"holds '{name}', which is no part of a model; remove it, a model has {PARTS}."
+        elif file.size > largest:
+            wrong = f"holds '{name}' of {file.size / 1e6:.0f} MB; it may have {largest / 1e6:.0f} MB, choose another model."
+    for name in (CARD_NAME, WEIGHTS_NAME):
+        if name not in files:
+            wrong = wrong or f"holds no {name}; choose a model: a folder or .zip with {PARTS}."
+    if wrong:
+        msg = f"{source} {wrong}"
+        raise InputError(msg)
+    card = _card(files[CARD_NAME], source)
+    for name, file in files.items():
+        if name == THUMBNAIL_NAME and not _is_small_picture(file.content()):
+            wrong = f"is not a PNG of at most {LARGEST_PICTURE} x {LARGEST_PICTURE} pixels"
+        elif TEXT_NAME.fullmatch(name) and not _is_text(file.content()):
+            wrong = "is not text in UTF-8"
+        elif name == WEIGHTS_NAME and file.size != card.weights_bytes:
+            wrong = f"has {file.size} bytes and not the {card.weights_bytes} of its card"
+        if wrong:
+            msg = f"'{name}' of {source} {wrong}; get the model anew."
+            raise InputError(msg)
+    return card
+
+
+def _card(file: _File, source: Path) -> Card:
+    try:
+        document = json.loads(file.content().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        msg = f"'{CARD_NAME}' of {source} cannot be read ({error}); get the model anew."
+        raise InputError(msg) from error
+    return Card.from_document(document, f"'{CARD_NAME}' of {source}")
+
+
+def _is_small_picture(content: bytes) -> bool:
+    """A viewer makes room for as many pixels as the head of a picture says."""
+    edges = [int.from_bytes(content[start : start + 4], "big") for start in (16, 20)]
+    return content[:16] == b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" and all(0 < edge <= LARGEST_PICTURE for edge in edges)
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
+def _copy(files: dict[str, _File], card: Card, source: Path, create: Callable[[str], BinaryIO]) -> None:
+    """Copy the files to where `create` opens one of that name. Raises InputError if the weights are not those of the card."""
+    for name, file in files.items():
+        digest = hashlib.sha256()
+        with file.open() as stream, create(name) as target:
+            for chunk in iter(partial(stream.read, CHUNK), b""):
+                digest.update(chunk)
+                target.write(chunk)
+        if name == WEIGHTS_NAME and digest.hexdigest() != card.weights_sha256:
+            msg = f"'{WEIGHTS_NAME}' of {source} are not the weights of its card (their SHA-256 differs); get the model anew."
+            raise InputError(msg)

@@ -1,0 +1,127 @@
+"""The limit on the memory of a GPU: in force for as long as a run takes, and no longer. The GPU is a double of torch.cuda."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.image import Image
+from AttentionSegLib.inference import Predictor, predictor
+from AttentionSegLib.inference.memory import limited_memory
+from AttentionSegLib.inference.sliding_window import placements
+from AttentionSegLib.models import Model
+from tiny_models import IntensityNetwork, make_card
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+TOTAL = 10e9
+
+
+class GpuDouble:
+    """Ten GB, of which a patch takes one. What torch calls of it is kept in order."""
+
+    def __init__(self) -> None:
+        self.fraction, self.calls, self.batches = 1.0, [], []
+        self.error: Exception | None = None
+
+    def set_per_process_memory_fraction(self, fraction: float, device: torch.device) -> None:
+        assert (device, type(fraction)) == (GPU, float)
+        self.fraction = fraction
+        self.calls.append(fraction)
+
+    def empty_cache(self) -> None:
+        self.calls.append("empty")
+
+    def compute(self, patches: int) -> None:
+        self.batches.append(patches)
+        if self.error is not None:
+            raise self.error
+        if patches * 1e9 > self.fraction * TOTAL:
+            msg = "CUDA out of memory."
+            raise torch.cuda.OutOfMemoryError(msg)
+
+
+@pytest.fixture
+def gpu(monkeypatch) -> GpuDouble:
+    double = GpuDouble()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: SimpleNamespace(total_memory=int(TOTAL)))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", double.set_per_process_memory_fraction)
+    monkeypatch.setattr(torch.cuda, "empty_cache", double.empty_cache)
+    # The numbers are computed on the CPU, with the batches and the notes of the GPU.
+    on_cpu = lambda *arguments: [replace(place, device=CPU, sum_device=CPU) for place in placements(*arguments)]  # noqa: E731
+    monkeypatch.setattr(predictor, "placements", on_cpu)
+    return double
+
+
+@pytest.fixture
+def model(gpu) -> Model:
+    class OnGpu(IntensityNetwork):
+        def forward(self, x, return_attention=False):
+            gpu.compute(len(x))
+            return super().forward(x, return_attention)
+
+    return Model(make_card(overlap=0), OnGpu().eval(), None)
+
+
+@pytest.fixture
+def image() -> Image:
+    """Eight patches."""
+    return Image(np.random.default_rng(0).uniform(0, 150, (1, 32, 32, 32)), np.eye(4), "scan")
+
+
+class TestRun:
+    def test_it_is_in_force_during_the_run_and_lifted_after_it(self, gpu, model, image):
+        prediction = Predictor(model, "cuda", memory_limit_gb=5)(image)
+        assert gpu.calls == [0.5, "empty", 1.0]
+        assert gpu.batches == [4, 4]
+        assert prediction.notes == ()
+
+    def test_what_does_not_fit_is_computed_with_less_at_a_time_and_told(self, gpu, model, image):
+        prediction = Predictor(model, "cuda", memory_limit_gb=2.5)(image)
+        assert gpu.batches == [4] + 8 * [1]
+        assert prediction.notes == ("cuda:0 ran out of memory (limit 2.5 GB) with 4 patches at a time; one at a time was used instead.",)
+        assert gpu.fraction == 1
+        np.testing.assert_array_equal(prediction.labels.voxels, Predictor(model, "cpu")(image).labels.voxels)
+
+    def test_the_next_run_is_limited_again(self, gpu, model, image):
+        limited = Predictor(model, "cuda", memory_limit_gb=5)
+        limited(image)
+        limited(image)
+        assert gpu.calls == 2 * [0.5, "empty", 1.0]
+
+    @pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), Cancelled("stop"), KeyboardInterrupt()], ids=repr)
+    def test_it_is_lifted_after_an_error(self, gpu, model, image, error):
+        gpu.error = error
+        with pytest.raises(type(error)):
+            Predictor(model, "cuda", memory_limit_gb=5)(image)
+        assert gpu.calls == [0.5, "empty", 1.0]
+
+    def test_without_a_limit_nothing_is_touched(self, gpu, model, image):
+        Predictor(model, "cuda")(image)
+        assert gpu.calls == []
+
+    def test_the_cpu_has_none(self, gpu, model, image):
+        prediction = Predictor(model, "cpu", memory_limit_gb=0.001)(image)
+        assert gpu.calls == []
+        assert (prediction.device, prediction.notes) == ("cpu", ())
+
+
+class TestLimit:
+    def test_more_than_there_is_is_all_there_is(self, gpu):
+        with limited_memory(GPU, 64):
+            assert gpu.fraction == 1
+
+    @pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf")])
+    def test_what_is_no_limit_is_refused_before_anything_is_loaded(self, wrong):
+        with pytest.raises(InputError, match=rf"^The memory limit is {wrong:g} GB; give a number above 0, or none for no limit\.$"):
+            Predictor("no such model", memory_limit_gb=wrong)
+
+    @pytest.mark.parametrize("device", ["cuda:0", "cuda:1"])
+    def test_every_step_down_names_it(self, device):
+        for place in placements(torch.device(device), 4, 1.5)[1:]:
+            assert place.note.startswith(f"{device} ran out of memory (limit 1.5 GB)")
