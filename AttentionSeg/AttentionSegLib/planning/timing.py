@@ -51,7 +51,8 @@ def measured_step(
 def _step(network: torch.nn.Module, optimizer: torch.optim.Optimizer, image: torch.Tensor) -> None:
     """Every prediction is as good as the next to walk back from; a number read from it waits for the device."""
     optimizer.zero_grad()
-    with torch.autocast(image.device.type, enabled=image.device.type == "cuda"):
+    # Always "cuda": until torch 2.5 autocast refuses the name "mps", switched off or not.
+    with torch.autocast("cuda", enabled=image.device.type == "cuda"):
         output = network(image, return_attention=())
         loss = sum(prediction.float().square().mean() for prediction in (output.logits, *output.side_logits))
     loss.backward()
