@@ -51,18 +51,21 @@ def write_results(
 
     texts = {
         "report.html": page(scores, compared, Data(images, labels, split, role), pictures),
-        "metrics.csv": _csv(scores),
-        "summary.json": _json(scores.summary()),
+        **tables(scores),
     }
     if compared is not None:
         models = {name: _identity(card) for name, card in (("model", scores.card), ("minus", compared.card))}
         texts["comparison.json"] = _json({**models, "differences": scores.minus(compared)})
-        texts["compared_metrics.csv"] = _csv(compared)
-        texts["compared_summary.json"] = _json(compared.summary())
+        texts.update({f"compared_{name}": text for name, text in tables(compared).items()})
     with all_or_none(folder) as stage:
         for name, text in texts.items():
             write_text(stage / name, text)
     return tuple(folder / name for name in texts)
+
+
+def tables(scores: Scores) -> dict[str, str]:
+    """The files of numbers: `metrics.csv` (case,label,metric,value) and `summary.json` ({label: {metric: {mean, low, high, n}}})."""
+    return {"metrics.csv": _csv(scores), "summary.json": _json(scores.summary())}
 
 
 def _csv(scores: Scores) -> str:

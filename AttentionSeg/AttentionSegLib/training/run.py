@@ -18,9 +18,10 @@ from ..datasets.survey import make_survey, write_survey
 from ..errors import InputError
 from ..evaluation.definitions import MEAN
 from ..evaluation.progress import EvaluationProgress
+from ..evaluation.results import tables
 from ..evaluation.run import DICE, measure_cases
 from ..evaluation.statistics import mean_of_labels
-from ..files import check_output_folder
+from ..files import check_output_folder, write_text
 from ..inference import Predictor
 from ..models import Card, find_model, load_model, save_model
 from ..models.card import CARD_NAME
@@ -43,7 +44,7 @@ class TrainedModel:
 
     Attributes:
         folder: of the model.
-        report: page with learning curves, accuracy and the worst cases.
+        report: page with learning curves, accuracy and the worst cases; beside it lie `metrics.csv` and `summary.json`, as of an evaluation.
         scores: on the cases to validate on.
         epoch: whose weights were kept, counted from 1.
         notes: sentences for the user: what is odd in the data, how the training was planned, and what it started from.
@@ -127,6 +128,8 @@ def train_model(
     (scores,), pictures = measure_cases([predictor], cases.roles["val"], progress, recipe.ignored_label)
     report = folder / "report.html"
     write_training_report(report, folder, trained, scores, pictures, recipe.notes)
+    for name, text in tables(scores).items():
+        write_text(folder / name, text)
     thumbnail = draw_thumbnail(predictor, cases.roles["val"], scores, cancel)
     save_model(output, {**document, "accuracy": accuracy_entries(scores, document, command)}, trained.network, thumbnail)
     progress.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -83,6 +84,16 @@ class TestDefault:
         summary = json.loads((tmp_path / "out" / "summary.json").read_text())
         accuracy = load_model(trained / "boxes").card.raw["accuracy"]
         assert [entry["value"] for entry in accuracy] == pytest.approx([by["dice"]["mean"] for by in summary.values()], abs=1e-3)
+
+    def test_the_numbers_of_each_case_lie_beside_the_report(self, trained):
+        work = trained / "boxes-training"
+        with (work / "metrics.csv").open(newline="", encoding="utf-8") as stream:
+            dice = {row["label"]: float(row["value"]) for row in csv.DictReader(stream) if (row["case"], row["metric"]) == ("case_3", "dice")}
+        summary = json.loads((work / "summary.json").read_text())
+        accuracy = load_model(trained / "boxes").card.raw["accuracy"]
+        # There is one case to validate on.
+        assert [entry["value"] for entry in accuracy] == pytest.approx([*dice.values(), np.mean(list(dice.values()))], abs=1e-4)
+        assert summary["mean"]["dice"]["mean"] == pytest.approx(np.mean(list(dice.values())))
 
 
 class TestPlan:
