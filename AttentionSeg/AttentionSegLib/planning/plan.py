@@ -32,7 +32,8 @@ EPOCHS = 50
 LONGEST_EPOCH, SHORTEST_EPOCH = 250, 25
 # Of the time for training, what validation may take.
 VALIDATION_SHARE = 0.15
-VALIDATION_OVERLAP = 0.25
+# Of a patch: at its edges a network sees little of what is around, the less so the smaller the patch.
+OVERLAP = 0.5
 FEW_CASES = 30
 FEW_STEPS = 2000
 # Chance that a random patch holds a given voxel, below which so many patches are taken around labels.
@@ -107,7 +108,7 @@ def make_plan(
         "spacing_mm": spacing.tolist(),
         "orientation": ORIENTATION,
         "patch_size": list(found.patch),
-        "overlap": 0.5 if size is not None or budget.kind == "gpu" else 0.25,
+        "overlap": OVERLAP,
         "labels": entries,
         "field_of_view": {"kind": "whole"} if size is None else {"kind": "region", "size_mm": list(size)},
         "postprocessing": postprocessing,
@@ -202,7 +203,7 @@ def _length(found: NetworkPlan, survey: Survey, field: np.ndarray, budget: Budge
     one_pass = SHORTEST_EPOCH <= pass_steps <= LONGEST_EPOCH
     epoch_steps = pass_steps if one_pass else min(LONGEST_EPOCH, max(1, steps // EPOCHS))
     epochs = max(1, steps // epoch_steps)
-    stride = np.multiply(found.patch, 1 - VALIDATION_OVERLAP)
+    stride = np.multiply(found.patch, 1 - OVERLAP)
     windows = prod(ceil(max(n - p, 0) / s) + 1 for n, p, s in zip(field, found.patch, stride))
     checked = (len(survey.cases) - len(cases)) * windows * found.step_seconds / (BACKWARD * _batch(cases))
     every = int(np.clip(ceil(checked / (VALIDATION_SHARE * epoch_steps * found.step_seconds)), 1, max(1, epochs // 5)))
