@@ -66,6 +66,8 @@ WITHOUT = {
 SEEDS = {UNET: (1, 2), CT_UNET: (1, 2), GUIDED: (1,)}
 # Of a training of the ablation: 640, 870 and 480 steps.
 EPOCHS = {UNET: 8, CT_UNET: 30, GUIDED: 6}
+# The average of the weights is over the last 70 steps or so: that of the recipes reaches back to where these short trainings began.
+AVERAGE_DECAY = 0.985
 # What makes a comparison cheaper, for all its networks alike: a coarser grid, with a third of the voxels; less overlap of the patches.
 CHEAPER = {GUIDED: {"spacing_mm": [1.5, 1.5, 1.5], "patch_size": [24, 32, 24]}, CT_UNET: {"overlap": 0.25}}
 SHIPPED = "shipped"
@@ -142,7 +144,8 @@ def variant_recipe(variant: Variant) -> dict[str, Any]:
     document["card"]["network"]["arguments"].update(variant.changes)
     document["card"].update(CHEAPER.get(variant.recipe, {}))
     patch = document["card"]["patch_size"]
-    document["training"].update(seed=variant.seed, epochs=epochs, validate_every=epochs, patch_size=patch)
+    short = {"epochs": epochs, "validate_every": epochs, "average_decay": AVERAGE_DECAY}
+    document["training"].update(short, seed=variant.seed, patch_size=patch)
     return document
 
 
