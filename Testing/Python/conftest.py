@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["ATTENTIONSEG_BACKEND"] = "torch"
 # Nothing of a test belongs into the cache of whoever runs it.
 os.environ["ATTENTIONSEG_CACHE"] = tempfile.mkdtemp(prefix="attentionseg-cache-")
+atexit.register(shutil.rmtree, os.environ["ATTENTIONSEG_CACHE"], ignore_errors=True)
 
 import pytest
 

@@ -154,6 +154,8 @@ WRONG_VALUES = [
     (("card_version",), 2),
     (("id",), "Hippocampus T1"),
     (("id",), "../escape"),
+    (("id",), "hippocampus\n"),
+    (("version",), "1.0.0\n"),
     (("version",), "1.0"),
     (("title",), ""),
     (("description",), None),
