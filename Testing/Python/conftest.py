@@ -15,10 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["ATTENTIONSEG_BACKEND"] = "torch"
 # Nothing of a test belongs into the cache of whoever runs it.
 os.environ["ATTENTIONSEG_CACHE"] = tempfile.mkdtemp(prefix="attentionseg-cache-")
-atexit.register(shutil.rmtree, os.environ["ATTENTIONSEG_CACHE"], ignore_errors=True)
 
 import pytest
 
+atexit.register(shutil.rmtree, os.environ["ATTENTIONSEG_CACHE"], ignore_errors=True)
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "AttentionSeg"), str(REPOSITORY / "Testing")]
 

@@ -77,14 +77,16 @@ def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
     The line where the share is one half is the label's outline. Labels that the plane misses are left out.
     """
     indices = labels.to_ijk(plane.points())
-    low = np.floor(indices).astype(np.int32)
-    beyond = np.float32(indices - low)
     inside = _inside(indices, labels.shape)
+    low = np.floor(indices).astype(np.int32)
+    beyond = np.moveaxis(np.float32(indices - low), -1, 0)
+    # By axis, of the voxels before and behind.
+    voxels = [np.moveaxis(np.clip(low + step, 0, np.int32(labels.shape) - 1), -1, 0) for step in (0, 1)]
+    weights = [1 - beyond, beyond]
     shares: dict[int, np.ndarray] = {}
     for corner in np.ndindex(2, 2, 2):
-        i, j, k = np.moveaxis(np.clip(low + np.int32(corner), 0, np.int32(labels.shape) - 1), -1, 0)
-        found = np.where(inside, labels.voxels[0][i, j, k], 0)
-        weight = np.prod(np.where(corner, beyond, 1 - beyond), axis=-1)
+        found = np.where(inside, labels.voxels[0][tuple(voxels[step][axis] for axis, step in enumerate(corner))], 0)
+        weight = np.prod([weights[step][axis] for axis, step in enumerate(corner)], axis=0)
         for value in np.unique(found[found > 0]):
             share = shares.setdefault(int(value), np.zeros(found.shape, np.float32))
             share += weight * (found == value)

@@ -13,9 +13,11 @@ from contourpy import contour_generator
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
+from PIL import Image
 
 from ..files import atomic_path
 from .planes import Plane
@@ -34,16 +36,20 @@ class Sheet:
     """Paper of width x height pixels, one unit of drawing a pixel. Colors are RGB, 0..1."""
 
     def __init__(self, width: int, height: int) -> None:
-        self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
+        self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="none")
         self._canvas = FigureCanvasAgg(self._figure)
         # One pair of axes for all pictures: each further one costs as much time as the picture in it.
         self._paper = self._figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         self._paper.set_axis_off()
+        # Agg's own pixels, [height, width, RGBA]: a picture goes there as it is, where matplotlib would resample it.
+        self._pixels = np.asarray(self._canvas.get_renderer().buffer_rgba())
+        self._pixels[:] = np.round(255 * np.array(to_rgba(PAPER)))
 
     def save(self, path: Path | str) -> None:
         """Write the sheet as PNG; nothing is left behind when writing fails."""
+        self._figure.draw(self._canvas.get_renderer())
         with atomic_path(Path(path)) as temporary:
-            self._canvas.print_png(temporary, pil_kwargs={"compress_level": 1})
+            Image.fromarray(self._pixels[..., :3]).save(temporary, "png", compress_level=1)
 
     def text(self, x: float, y: float, text: str, size: float, align: str = "left", bold: bool = False, ink: str = "plain") -> None:
         """Write one line whose top is at y, with an ink of INKS; `$` and `\\` are plain characters."""
@@ -55,7 +61,8 @@ class Sheet:
 
     def picture(self, x: float, y: float, gray: np.ndarray, heat: np.ndarray | None = None) -> None:
         """Show a gray picture, with heat over it, pixel by pixel: both 0..1, [rows, columns], NaN where there is nothing."""
-        self._image(x, y, gray.shape[1], gray.shape[0], _blend(gray, heat))
+        rows, columns = gray.shape
+        self._pixels[y : y + rows, x : x + columns, :3] = np.round(255 * _blend(gray, heat))
 
     def lines(self, x: float, y: float, lines: Sequence[np.ndarray], color: Color, width: float) -> None:
         """Draw lines, each [points, (x, y)] in pixels of a picture at the same x and y."""
@@ -82,14 +89,11 @@ class Sheet:
 
     def color_bar(self, x: float, y: float, width: float, height: float, ends: tuple[float, float], text_size: float) -> None:
         """The heat colors from bottom to top with numbers beside."""
-        self._image(x, y, width, height, HEAT_COLORS[::-1, None])
+        self._paper.imshow(HEAT_COLORS[::-1, None], extent=(x, x + width, y + height, y), interpolation="nearest", aspect="auto")
         numbers = np.linspace(*ends, 5 if height > 200 else 3)
         for number, down in zip(numbers, np.linspace(y + height, y, len(numbers))):
             self._paper.plot((x + width, x + width + 4), (down, down), color=INKS["faint"], linewidth=0.8)
             self._write(x + width + 8, down, f"{number:.3g}", text_size, va="center", color=INKS["faint"])
-
-    def _image(self, x: float, y: float, width: float, height: float, colors: np.ndarray) -> None:
-        self._paper.imshow(np.uint8(np.round(colors * 255)), extent=(x, x + width, y + height, y), interpolation="nearest", aspect="auto")
 
     def _write(self, x: float, y: float, text: str, size: float, **style: object) -> None:
         self._paper.text(x, y, text, size=size, parse_math=False, **{"color": INKS["plain"], **style})
