@@ -100,8 +100,8 @@ class TestSegment:
         assert report["outputs"] == [f"head_{name}" for name in names]
         assert sorted(path.name for path in output.iterdir()) == sorted(report["outputs"])
 
-    def test_mirroring(self, scan, output, models, capfd):
-        """Other numbers than without; refused where the model was not trained so."""
+    def test_mirroring_and_overlap(self, scan, output, models, capfd):
+        """Mirroring gives other numbers than without; refused where the model was not trained so."""
         uncertainty = {}
         for options in ((), ("--mirror",)):
             folder = output / str(len(options))
@@ -109,6 +109,8 @@ class TestSegment:
             uncertainty[options] = read_image(folder / "head_uncertainty.nrrd").voxels
             assert json.loads(next(folder.glob("*_report.json")).read_text(encoding="utf-8"))["mirroring"] == bool(options)
         assert np.abs(uncertainty[()] - uncertainty["--mirror",]).max() > 1e-3
+        assert segment(scan, "--model", "tiny-unet", "--output", output / "overlap", "--attention", "none", "--overlap", "0.75") == 0
+        assert json.loads((output / "overlap" / "head_report.json").read_text(encoding="utf-8"))["overlap"] == 0.75
         capfd.readouterr()
         assert "tiny-unet was not trained on scans mirrored" in refused(capfd, output / "refused", scan, "--model", "tiny-unet", "--mirror")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .. import RESEARCH_ONLY
 from ..evaluation import EMPTY_RULE, METRICS
 from ..terminal import ProgressDisplay
+from .options import add_patch_options
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -29,6 +30,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--role", help="which part of the split to measure on, such as val")
     evaluate.add_argument("--compare", metavar="ID", help="another model, measured on the same cases")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    add_patch_options(evaluate)
     evaluate.set_defaults(run=run)
 
 
@@ -37,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
     folders = (options.images, options.labels, options.output)
     with ProgressDisplay(sys.stderr) as show:
-        done = evaluate(options.model, *folders, options.split, options.role, options.compare, options.device, show)
+        done = evaluate(options.model, *folders, options.split, options.role, options.compare, options.device, options.mirror, options.overlap, show)
     _print_evaluation(done)
     return 0
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
 from ..terminal import ProgressDisplay
+from .options import add_patch_options
 
 if TYPE_CHECKING:
     from ..batch import CaseResult
@@ -22,9 +23,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     segment.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     segment.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
-    segment.add_argument(
-        "--mirror", action="store_true", help="segment the mirror image as well and take the mean, if the model was trained so; twice as long"
-    )
+    add_patch_options(segment)
     segment.add_argument("--memory-limit", type=float, metavar="GB", help="memory of a CUDA device to take at most (default: what there is)")
     segment.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
     segment.set_defaults(run=run)
@@ -44,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
     from ..inference import Predictor
 
-    predictor = Predictor(folder, options.device, options.backend, options.mirror, options.memory_limit)
+    predictor = Predictor(folder, options.device, options.backend, options.mirror, options.memory_limit, options.overlap)
     with ProgressDisplay(sys.stderr) as show:
         result = write_case(predictor, image, options.inputs, options.output, region, attention, options.format, show)
     _print_result(result)

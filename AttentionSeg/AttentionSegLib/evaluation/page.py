@@ -92,8 +92,8 @@ def means(scores: Scores) -> list[str]:
 def _facts(scores: Scores, compared: Scores | None, data: Data) -> str:
     part = "" if data.split is None else f", those of the role <b>{escape(data.role)}</b> in <code>{escape(data.split)}</code>"
     rows = [
-        ("Model", _named(scores.card)),
-        *([] if compared is None else [("Compared with", _named(compared.card))]),
+        ("Model", _named(scores)),
+        *([] if compared is None else [("Compared with", _named(compared))]),
         ("Cases", f"{len(scores.cases)}{part}"),
         ("Scans", f"<code>{escape(data.images)}</code>"),
         ("Reference labels", f"<code>{escape(data.labels)}</code>"),
@@ -102,9 +102,12 @@ def _facts(scores: Scores, compared: Scores | None, data: Data) -> str:
     return facts(rows)
 
 
-def _named(card: Card) -> str:
+def _named(scores: Scores) -> str:
+    card = scores.card
+    run = f"patches overlap by {100 * card.overlap:.0f} %{', with mirroring' if scores.mirroring else ''}"
     return (
-        f"<b>{escape(card.id)}</b> {escape(card.version)} <small>({escape(card.title)})</small><br><code>SHA-256 {escape(card.weights_sha256)}</code>"
+        f"<b>{escape(card.id)}</b> {escape(card.version)} <small>({escape(card.title)}; {run})</small><br>"
+        f"<code>SHA-256 {escape(card.weights_sha256)}</code>"
     )
 
 

@@ -55,6 +55,8 @@ def evaluate(
     role: str | None = None,
     compare: Model | str | os.PathLike | None = None,
     device: str = "auto",
+    mirroring: bool = False,
+    overlap: float | None = None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Evaluation:
@@ -76,7 +78,7 @@ def evaluate(
         output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
         split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
         compare: another model of the same labels.
-        device, on_progress, cancel: as of `Predictor`.
+        device, mirroring, overlap, on_progress, cancel: as of `Predictor`, for both models.
 
     Raises:
         InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used.
@@ -91,7 +93,7 @@ def evaluate(
         # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
         from ..inference import Predictor
 
-        predictors = [Predictor(one, device) for one in given]
+        predictors = [Predictor(one, device, mirroring=mirroring, overlap=overlap) for one in given]
         progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
         for case in cases:
             progress.next_check()
@@ -157,7 +159,7 @@ def measure_cases(
             if m == 0:
                 worst = _with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
     names = tuple(case.id for case in cases)
-    return [Scores(card, names, found) for card, found in zip(cards, values)], worst
+    return [Scores(predictor.model.card, names, found, predictor.mirroring) for predictor, found in zip(predictors, values)], worst
 
 
 def _where(labels: Image, judged: np.ndarray) -> Image:

@@ -26,11 +26,13 @@ class Scores:
         card: the card of the model.
         cases: ids of the cases.
         values: [cases, labels of the card, METRICS], NaN where undefined.
+        mirroring: whether the mirror images were segmented as well.
     """
 
     card: Card
     cases: tuple[str, ...]
     values: np.ndarray
+    mirroring: bool = False
 
     @property
     def labels(self) -> list[str]:

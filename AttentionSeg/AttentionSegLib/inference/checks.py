@@ -14,6 +14,7 @@ from .parts import bounds, held, slabs
 
 # Squares and sums of larger intensities leave the range of float32, in which the engine works.
 LARGEST = 1e15
+LARGEST_OVERLAP = 0.9
 VOXELS_AT_A_TIME = 1_000_000
 # A scan up to so many times the size of the region that a model knows is taken for the region itself.
 REGION_ITSELF = 2.0
@@ -50,6 +51,13 @@ def check_attention(attention: bool | Iterable[str], available: Iterable[str], c
         msg = f"The model {card.id} has no attention map '{unknown[0]}'; it has {', '.join(available) or 'none'}."
         raise InputError(msg)
     return names
+
+
+def check_overlap(overlap: float) -> None:
+    """Raise InputError unless it is a share of a patch that the next one may cover again."""
+    if not 0 <= overlap <= LARGEST_OVERLAP:
+        msg = f"The overlap of patches is {overlap:g}; give a number from 0 to {LARGEST_OVERLAP:g}, such as 0.5 for half of a patch."
+        raise InputError(msg)
 
 
 def _check_voxels(image: Image, card: Card) -> None:

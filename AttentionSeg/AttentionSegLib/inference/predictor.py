@@ -15,7 +15,7 @@ from ..image import Image
 from ..models import Model, find_model, load_model
 from ..region import Region
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
-from .checks import check_attention, check_input
+from .checks import check_attention, check_input, check_overlap
 from .devices import choose_device
 from .memory import check_memory_limit, limited_memory, ran_out
 from .mirroring import MirroredNetwork, check_mirroring
@@ -49,10 +49,15 @@ class Predictor:
         mirroring: whether to run the network on the mirror image of each patch, from left to right, as well; see `MirroredNetwork`.
         memory_limit_gb: memory of a CUDA device that a run may take, in GB; none for no limit. A run that would need more does with less at a time,
             in the end on the CPU, and its notes say so. See `limited_memory`.
+        overlap: share of a patch that the next one covers again, 0..0.9; that of the card when left out. More takes longer, and gives less weight to
+            the edges of patches, where the network sees little of what is around.
+
+    Attributes:
+        model, device, mirroring: in use.
 
     Raises:
-        InputError: if the model, the device or the back end cannot be used, mirroring is asked of a model that was not trained with it, or the limit
-            is not above 0.
+        InputError: if the model, the device or the back end cannot be used, mirroring is asked of a model that was not trained with it, or limit or
+            overlap is out of range.
     """
 
     def __init__(
@@ -62,14 +67,19 @@ class Predictor:
         backend: str = "auto",
         mirroring: bool = False,
         memory_limit_gb: float | None = None,
+        overlap: float | None = None,
     ) -> None:
         check_memory_limit(memory_limit_gb)
+        if overlap is not None:
+            check_overlap(overlap)
         self._memory_limit_gb = memory_limit_gb
         self.device = choose_device(device)
         self._backend_name = choose_backend(backend, self.device)
         self._backend: Backend | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
-        self._mirroring = mirroring
+        if overlap is not None:
+            self.model = replace(self.model, card=replace(self.model.card, overlap=float(overlap)))
+        self.mirroring = mirroring
         if mirroring:
             check_mirroring(self.model.card)
         self._at_a_time = (PATCHES_AT_A_TIME if self.model.card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
@@ -152,7 +162,7 @@ class Predictor:
             card=card,
             device=str(placement.device),
             backend=self._backend.name,
-            mirroring=self._mirroring,
+            mirroring=self.mirroring,
             seconds=progress.finish(),
             notes=tuple(note for note in (self._backend.note, placement.note, *notes) if note),
         )
@@ -169,7 +179,7 @@ class Predictor:
 
     def _network(self) -> nn.Module:
         network = self._prepared().network
-        return MirroredNetwork(network, self.model.card) if self._mirroring else network
+        return MirroredNetwork(network, self.model.card) if self.mirroring else network
 
     def _run(self, volume: Tensor, names: list[str], progress: Progress) -> tuple[VolumeOutput, Placement]:
         tries = placements(self.device, self._at_a_time, self._memory_limit_gb)

@@ -51,6 +51,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
         "device": prediction.device,
         "backend": prediction.backend,
         "mirroring": prediction.mirroring,
+        "overlap": prediction.card.overlap,
         "seconds": {stage: _number(round(seconds, 3)) for stage, seconds in prediction.seconds.items()},
         "notes": list(prediction.notes),
         "versions": _versions(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -56,18 +56,15 @@ class Segmenter:
         """The loaded model, from memory where the last run used the same one. Takes seconds else; any thread."""
         # First, because it takes seconds to import.
         from ..inference import Predictor
-        from ..models import find_model, load_model
+        from ..models import find_model
 
         folder = Path(find_model(options.model))
         card = folder / "model.json"
         key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring, options.memory_limit)
         with self._lock:
             if self._key != key:
-                model = load_model(folder)
-                if options.overlap is not None:
-                    model = replace(model, card=replace(model.card, overlap=options.overlap))
-                run = {"mirroring": options.mirroring, "memory_limit_gb": options.memory_limit}
-                self._predictor, self._key = Predictor(model, options.device, **run), key
+                run = {"mirroring": options.mirroring, "memory_limit_gb": options.memory_limit, "overlap": options.overlap}
+                self._predictor, self._key = Predictor(folder, options.device, **run), key
             return self._predictor
 
     def forget(self) -> None:

@@ -188,6 +188,18 @@ class TestCommand:
         assert f"{mean['mean']:.3f}  {interval}" in lines[-12]
         assert err.splitlines()[-1] == "done: 100%"
 
+    def test_mirroring_and_overlap_are_used_and_told(self, one_case, tmp_path):
+        mirrored = {"mirror_axes": [0], "mirror_swaps": []}
+        model = save_unet(tmp_path / "model", id="tiny-unet", training=mirrored, spacing_mm=[0.5, 0.5, 0.5])
+        found = {}
+        for options in ((), ("--mirror",), ("--overlap", "0")):
+            folder = tmp_path / f"results{len(found)}"
+            assert self.run(one_case, model, folder, *options) == 0
+            found[options] = (folder / "metrics.csv").read_text(), (folder / "report.html").read_text(encoding="utf-8")
+        assert len({metrics for metrics, _ in found.values()}) == 3
+        told = ("; patches overlap by 25 %)", "; patches overlap by 25 %, with mirroring)", "; patches overlap by 0 %)")
+        assert [words in page for words, (_, page) in zip(told, found.values())] == [True] * 3
+
     def test_refuses_in_one_sentence(self, one_case, model, tmp_path, capsys):
         assert self.run(one_case, model, tmp_path / "results", "--role", "val") == 2
         out, err = capsys.readouterr()

@@ -147,6 +147,12 @@ class TestNames:
             assert str(choose_device(name)) == name
         assert str(choose_device("auto")) == names[0]
 
+    @pytest.mark.parametrize("overlap", [-0.1, 0.91, 50, float("nan")])
+    def test_of_an_overlap_out_of_range(self, overlap):
+        with pytest.raises(InputError) as caught:
+            Predictor("no such model", "cpu", overlap=overlap)
+        assert sentence(caught) == f"The overlap of patches is {overlap:g}; give a number from 0 to 0.9, such as 0.5 for half of a patch."
+
     def test_of_a_model(self, tmp_path):
         with pytest.raises(InputError, match=r"There is no model '.*'; .*\."):
             Predictor(tmp_path / "nowhere")

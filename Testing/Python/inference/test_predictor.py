@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from AttentionSegLib.networks import NetworkOutput
 from AttentionSegLib.region import Region
 from poses import AXES, OBLIQUE, PERMUTED, Storage, affine_around, centers, storages
 from scipy.ndimage import gaussian_filter, map_coordinates
-from tiny_models import guided, intensity_model, random_model, save_unet
+from tiny_models import UNET, guided, intensity_model, make_card, random_model, save_unet
 from torch import Tensor, nn
 
 CENTER = np.array([20.0, -30.0, 40.0])
@@ -96,6 +97,16 @@ def noise() -> Image:
 def spoil(_network: nn.Module, _inputs: tuple[Tensor, ...], output: NetworkOutput | Tensor) -> None:
     logits = output if isinstance(output, Tensor) else output.logits
     logits[0, 0, 0, 0, 0] = float("nan")
+
+
+def test_an_overlap_is_that_of_a_card_that_says_so(noise):
+    fine = {"patch_size": [16, 16, 16], "spacing_mm": [0.5, 0.5, 0.5]}
+    model = random_model(UNET, **fine, overlap=0)
+    plain, half = Predictor(model, "cpu")(noise), Predictor(model, "cpu", overlap=0.5)(noise)
+    said = Predictor(replace(model, card=make_card(network=UNET, **fine, overlap=0.5)), "cpu")(noise)
+    np.testing.assert_array_equal(half.uncertainty.voxels, said.uncertainty.voxels)
+    assert np.abs(plain.uncertainty.voxels - half.uncertainty.voxels).max() > 1e-3
+    assert (plain.card.overlap, half.card.overlap, model.card.overlap) == (0, 0.5, 0)
 
 
 class TestOutputs:

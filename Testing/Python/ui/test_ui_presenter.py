@@ -133,7 +133,7 @@ class TestRun:
 
         loads = []
         original = weights.load_model
-        monkeypatch.setattr("AttentionSegLib.models.weights.load_model", lambda folder: loads.append(folder) or original(folder))
+        monkeypatch.setattr("AttentionSegLib.inference.predictor.load_model", lambda folder: loads.append(folder) or original(folder))
         app.choose()
         first = app.run()
         second = app.run()
@@ -228,7 +228,7 @@ class TestFailure:
             msg = "The weights are gone."
             raise InputError(msg)
 
-        monkeypatch.setattr("AttentionSegLib.models.weights.load_model", fail)
+        monkeypatch.setattr("AttentionSegLib.inference.predictor.load_model", fail)
         app.choose()
         nodes = nodes_of(scene)
         app.presenter.press()
