@@ -64,8 +64,8 @@ WITHOUT = {
     },
 }
 SEEDS = {UNET: (1, 2), CT_UNET: (1, 2), GUIDED: (1,)}
-# Of a training of the ablation: 640, 870 and 480 steps.
-EPOCHS = {UNET: 8, CT_UNET: 30, GUIDED: 6}
+# Of a training of the ablation: 640, 870 and 320 steps.
+EPOCHS = {UNET: 8, CT_UNET: 30, GUIDED: 4}
 # The average of the weights is over the last 70 steps or so: that of the recipes reaches back to where these short trainings began.
 AVERAGE_DECAY = 0.985
 # What makes a comparison cheaper, for all its networks alike: a coarser grid, with a third of the voxels; less overlap of the patches.
