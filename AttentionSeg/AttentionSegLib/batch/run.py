@@ -24,7 +24,7 @@ from .manifest import DONE, FAILED, Entry, Manifest
 from .pool import LocalPool, Pool, run_all
 from .progress import BatchProgress
 from .results import check_drawing, write_results
-from .worker import Computing, OutputFailed, Settings, Worker, is_current
+from .worker import Computing, OutputFailed, Settings, is_current, make_worker
 
 if TYPE_CHECKING:
     from ..inference.progress import Cancel, OnProgress
@@ -75,6 +75,8 @@ def segment_folder(
     device: str = "auto",
     backend: str = "auto",
     memory_limit_gb: float | None = None,
+    mirroring: bool = False,
+    overlap: float | None = None,
     scheduler: object = None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
@@ -99,7 +101,7 @@ def segment_folder(
         restart: do all cases again.
         jobs: how many cases are in work at one time: while the network computes one, others are read and written. Each takes the memory of a scan
             and its results. On a cluster the threads of its workers take the place of this number.
-        device, backend, memory_limit_gb: as of `Predictor`; on a cluster the limit is on each worker.
+        device, backend, memory_limit_gb, mirroring, overlap: as of `Predictor`; on a cluster the limit is on each worker.
         scheduler: address of a Dask scheduler, or a `dask.distributed.Client`, whose workers then do the work; all paths must be the same there.
         on_progress: called with (fraction 0..1, stage, seconds left or None), from the calling thread.
         cancel: asked a few times a second; when it returns True, cases in the network are dropped, those being written are completed.
@@ -121,7 +123,7 @@ def segment_folder(
     cohort = _with_region(find_cases(source, card, output, recursive, pattern, channels), region)
     wanted = attention if isinstance(attention, bool) else tuple([attention] if isinstance(attention, str) else attention)
     with output_folder(output) as place, locked(place):
-        settings = Settings(place.resolve() / CASES, wanted, file_format, dicom)
+        settings = Settings(place.resolve() / CASES, wanted, file_format, dicom, mirroring, overlap)
         manifest = Manifest(place / MANIFEST)
         done = set() if restart else {case.name for case in cohort.cases if is_current(manifest.entries.get(case.name), case, card, settings)}
         todo = [case for case in cohort.cases if case.name not in done]
@@ -162,13 +164,16 @@ def _pool(model: Path, settings: Settings, jobs: int, computing: Computing, sche
 
     loaded = load_model(model)
     check_attention(settings.attention, loaded.network.attention_strides, loaded.card)
-    device, backend, memory_limit_gb = computing
     if scheduler is not None:
+        from ..inference.checks import check_overlap
         from ..inference.memory import check_memory_limit
+        from ..inference.mirroring import check_mirroring
         from .scheduler import ClusterPool
 
-        check_memory_limit(memory_limit_gb)
+        check_memory_limit(computing[-1])
+        if settings.overlap is not None:
+            check_overlap(settings.overlap)
+        if settings.mirroring:
+            check_mirroring(loaded.card)
         return ClusterPool(scheduler, model, settings, computing)
-    from ..inference import Predictor
-
-    return LocalPool(Worker(Predictor(loaded, device, backend, memory_limit_gb=memory_limit_gb), settings), jobs)
+    return LocalPool(make_worker(loaded, settings, computing), jobs)

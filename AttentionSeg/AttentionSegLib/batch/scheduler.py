@@ -12,7 +12,7 @@ from ..models import Card
 from ..models.card import CARD_NAME
 from .cohort import BatchCase
 from .manifest import Entry
-from .worker import Computing, Settings, Worker, failed
+from .worker import Computing, Settings, Worker, failed, make_worker
 
 if TYPE_CHECKING:
     from ..inference.progress import OnProgress
@@ -85,9 +85,6 @@ def segment_on_worker(case: BatchCase, model: Path, settings: Settings, computin
     wanted = (model, settings, computing)
     with _lock:
         if _loaded is None or _loaded[0] != wanted:
-            from ..inference import Predictor
-
-            device, backend, memory_limit_gb = computing
-            _loaded = wanted, Worker(Predictor(model, device, backend, memory_limit_gb=memory_limit_gb), settings)
+            _loaded = wanted, make_worker(model, settings, computing)
         worker = _loaded[1]
     return worker(case)

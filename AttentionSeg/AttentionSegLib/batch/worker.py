@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..image import Image
     from ..inference import Prediction, Predictor
     from ..inference.progress import OnProgress
+    from ..models import Model
 
 
 # Device, back end and memory limit in GB, as of `Predictor`.
@@ -43,17 +44,27 @@ class Settings:
         attention: maps to write: all, none, or those named.
         file_format: `nrrd` or `nii`.
         dicom: whether to write DICOM segmentations of DICOM series.
+        mirroring, overlap: as of `Predictor`.
     """
 
     folder: Path
     attention: bool | tuple[str, ...]
     file_format: str
     dicom: bool = False
+    mirroring: bool = False
+    overlap: float | None = None
 
     def options(self, region: Region | None) -> dict[str, Any]:
         """What besides scan and model decides on the results of a case, in JSON's own types."""
         attention = self.attention if isinstance(self.attention, bool) else list(self.attention)
-        return {"attention": attention, "format": self.file_format, "dicom": self.dicom, "region": None if region is None else _numbers(region)}
+        return {
+            "attention": attention,
+            "format": self.file_format,
+            "dicom": self.dicom,
+            "mirroring": self.mirroring,
+            "overlap": self.overlap,
+            "region": None if region is None else _numbers(region),
+        }
 
 
 class OutputFailed(OSError):
@@ -159,6 +170,14 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 def failed(case: BatchCase, card: Card, settings: Settings, error: str) -> Entry:
     """The entry of a case that could not be run."""
     return _entry(case, card, settings, state=FAILED, stamp=None, sha256=None, error=as_text(error))
+
+
+def make_worker(model: Model | Path, settings: Settings, computing: Computing) -> Worker:
+    """A worker with a model that is loaded for it, or was. InputError as of `Predictor`."""
+    from ..inference import Predictor
+
+    device, backend, memory_limit_gb = computing
+    return Worker(Predictor(model, device, backend, settings.mirroring, memory_limit_gb, settings.overlap), settings)
 
 
 def is_current(entry: Entry | None, case: BatchCase, card: Card, settings: Settings) -> bool:

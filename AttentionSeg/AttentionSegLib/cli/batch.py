@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
 from ..terminal import ProgressDisplay
+from .options import add_patch_options
 
 if TYPE_CHECKING:
     from ..batch import BatchResult
@@ -41,6 +42,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     again.add_argument("--restart", action="store_true", help="do all cases again")
     batch.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     batch.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
+    add_patch_options(batch)
     batch.add_argument("--memory-limit", type=float, metavar="GB", help="memory of a CUDA device to take at most (default: what there is)")
     batch.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers do the work, such as tcp://10.0.0.1:8786")
     batch.set_defaults(run=run)
@@ -70,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
                 device=options.device,
                 backend=options.backend,
                 memory_limit_gb=options.memory_limit,
+                mirroring=options.mirror,
+                overlap=options.overlap,
                 scheduler=options.scheduler,
                 on_progress=show,
             )

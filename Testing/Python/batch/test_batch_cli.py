@@ -66,6 +66,23 @@ def test_a_memory_limit_reaches_the_engine(tmp_path, model, capfd, monkeypatch):
     assert limits == [2.5]
 
 
+def test_mirroring_and_overlap_reach_the_engine_and_decide_what_is_done_again(tmp_path, capfd):
+    model = save_unet(tmp_path / "mirrored", id="tiny-mirrored", training={"mirror_axes": [0], "mirror_swaps": [[1, 2]]})
+    write_scan(tmp_path / "in" / "a.nii.gz", 0)
+    options = (tmp_path / "in", "--output", tmp_path / "out", "--model", model, "--attention", "none")
+    assert batch(*options, "--overlap", 2) == 2
+    assert "The overlap of patches is 2;" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+    dates = []
+    for more in ((), ("--mirror", "--overlap", 0.75), ("--mirror", "--overlap", 0.75)):
+        assert batch(*options, *more) == 0
+        path = tmp_path / "out" / "cases" / "a" / "a_report.json"
+        dates.append(path.stat().st_mtime_ns)
+        report = json.loads(path.read_text(encoding="utf-8"))
+        assert (report["mirroring"], report["overlap"]) == ((True, 0.75) if more else (False, 0.25))
+    assert dates[0] != dates[1] == dates[2]
+
+
 def test_channels_and_subfolders(tmp_path):
     inputs = [{"name": name, "modality": "MR", "normalization": AS_IT_IS} for name in ("T1", "FLAIR")]
     two = save_unet(tmp_path / "two", inputs=inputs)
