@@ -171,8 +171,7 @@ def _pool(model: Path, settings: Settings, jobs: int, computing: Computing, sche
         from .scheduler import ClusterPool
 
         check_memory_limit(computing[-1])
-        if settings.overlap is not None:
-            check_overlap(settings.overlap)
+        check_overlap(settings.overlap)
         if settings.mirroring:
             check_mirroring(loaded.card)
         return ClusterPool(scheduler, model, settings, computing)

@@ -53,9 +53,9 @@ def check_attention(attention: bool | Iterable[str], available: Iterable[str], c
     return names
 
 
-def check_overlap(overlap: float) -> None:
-    """Raise InputError unless it is a share of a patch that the next one may cover again."""
-    if not 0 <= overlap <= LARGEST_OVERLAP:
+def check_overlap(overlap: float | None) -> None:
+    """Raise InputError unless it is a share of a patch that the next one may cover again, or None for that of the model."""
+    if overlap is not None and not 0 <= overlap <= LARGEST_OVERLAP:
         msg = f"The overlap of patches is {overlap:g}; give a number from 0 to {LARGEST_OVERLAP:g}, such as 0.5 for half of a patch."
         raise InputError(msg)
 

@@ -70,8 +70,7 @@ class Predictor:
         overlap: float | None = None,
     ) -> None:
         check_memory_limit(memory_limit_gb)
-        if overlap is not None:
-            check_overlap(overlap)
+        check_overlap(overlap)
         self._memory_limit_gb = memory_limit_gb
         self.device = choose_device(device)
         self._backend_name = choose_backend(backend, self.device)

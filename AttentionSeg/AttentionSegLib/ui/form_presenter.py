@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from .model_list import model_choices
 from .run import KeepPolling, Run, RunView
+from .segmenter import Options
 from .settings import Settings
 from .task import State, Task
 from .translation import tr as _
@@ -93,7 +95,7 @@ class FormPresenter:
 
 
 class BatchPresenter(FormPresenter):
-    """Segments every scan of a folder, with the model, the device and the memory limit of the sections above."""
+    """Segments every scan of a folder, with the model of the section above and what Advanced is set to; volumes of probabilities are not written."""
 
     fields: ClassVar = {
         "batch_input": _("Choose the folder with the scans."),
@@ -103,7 +105,15 @@ class BatchPresenter(FormPresenter):
     def _work(self) -> Callable[[OnProgress, Cancel], Any]:
         settings = self._settings
         folders = settings.batch_input, settings.batch_output
-        options = {"model": settings.model, "device": settings.device, "memory_limit_gb": settings.memory_limit or None}
+        chosen = Options.chosen(settings, next((model for model in model_choices() if model.id == settings.model), None))
+        options = {
+            "model": chosen.model,
+            "attention": chosen.attention,
+            "device": chosen.device,
+            "memory_limit_gb": chosen.memory_limit,
+            "mirroring": chosen.mirroring,
+            "overlap": chosen.overlap,
+        }
 
         def work(on_progress: OnProgress, cancel: Cancel) -> Any:
             from ..batch import segment_folder

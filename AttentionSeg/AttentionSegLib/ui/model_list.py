@@ -45,6 +45,11 @@ class ModelChoice:
         """Name and modality of each input."""
         return [f"{channel.name} ({channel.modality})" for channel in self.card.inputs] if self.card else [_("Volume")]
 
+    @property
+    def can_mirror(self) -> bool:
+        """Whether the mirror image can be segmented as well; the card tells, once it can be read."""
+        return self.card is None or self.card.mirroring is not None
+
     def matches(self, search: str) -> bool:
         """Whether every word of a search is somewhere in what is said about the model."""
         said = f"{self.id} {self.title} {self.text}".lower()

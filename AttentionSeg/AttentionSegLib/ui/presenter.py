@@ -225,33 +225,17 @@ class Presenter:
         return ""
 
     def _mirroring_reason(self) -> str:
-        """Why the mirror image cannot be segmented; the card tells, once it can be read."""
         model = self._model()
-        learned = model is None or model.card is None or model.card.mirroring is not None
-        return "" if learned else _("This model was not trained on mirrored scans.")
+        return "" if model is None or model.can_mirror else _("This model was not trained on mirrored scans.")
 
     def _start(self, on_change: Callable[[Task], None]) -> Task:
         # What was installed just now may have been what the cards were waiting for.
         self.refresh_models()
         settings = self._settings
-        return self._segmenter.start(self._options(), self._volumes(), settings.region, settings.segmentation, on_change)
+        return self._segmenter.start(Options.chosen(settings, self._model()), self._volumes(), settings.region, settings.segmentation, on_change)
 
     def _finish(self, result: SegmentedVolume) -> str:
         self._on_result(result)
         seconds = sum(result.prediction.seconds.values())
         done = _("Done in {seconds:.1f} s on {device}.").format(seconds=seconds, device=result.prediction.computed_on)
         return " ".join([done, *result.prediction.notes])
-
-    def _options(self) -> Options:
-        settings = self._settings
-        words = {"all": True, "none": False}
-        names = tuple(name.strip() for name in settings.attention.split(",") if name.strip())
-        return Options(
-            model=settings.model,
-            device=settings.device,
-            overlap=settings.overlap if settings.overlap >= 0 else None,
-            attention=words.get(settings.attention, names),
-            probabilities=settings.keep_probabilities,
-            mirroring=settings.mirroring and not self._mirroring_reason(),
-            memory_limit=settings.memory_limit or None,
-        )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from ..inference import Predictor
     from ..inference.progress import Cancel, OnProgress
+    from .model_list import ModelChoice
+    from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,21 @@ class Options:
     probabilities: bool = False
     mirroring: bool = False
     memory_limit: float | None = None
+
+    @classmethod
+    def chosen(cls, settings: Settings, model: ModelChoice | None) -> Options:
+        """What the panel is set to; no mirroring of a model that did not learn so, though it may have been chosen for another."""
+        words = {"all": True, "none": False}
+        names = tuple(name.strip() for name in settings.attention.split(",") if name.strip())
+        return cls(
+            model=settings.model,
+            device=settings.device,
+            overlap=settings.overlap if settings.overlap >= 0 else None,
+            attention=words.get(settings.attention, names),
+            probabilities=settings.keep_probabilities,
+            mirroring=settings.mirroring and (model is None or model.can_mirror),
+            memory_limit=settings.memory_limit or None,
+        )
 
 
 class Segmenter:

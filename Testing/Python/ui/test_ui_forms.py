@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 
 import numpy as np
@@ -70,6 +71,25 @@ class TestBatch:
         presenter.press()
         app.wait()
         assert limits == [2.5]
+
+    @pytest.mark.parametrize("model", ["tiny-mirrored", "tiny-unet"])
+    def test_what_advanced_is_set_to_holds_here_too(self, app, tmp_path, model):
+        write_scan(tmp_path / "in" / "a.nrrd")
+        app.presenter.choose_model(model)
+        app.presenter.set_mirroring(True)
+        app.presenter.set_overlap(0.75)
+        app.presenter.set_attention("gate_3")
+        presenter = form(app, BatchPresenter)
+        presenter.set("batch_input", str(tmp_path / "in"))
+        presenter.set("batch_output", str(tmp_path / "out"))
+        presenter.press()
+        app.wait()
+        assert app.form_view.shown.state.value == "done", app.form_view.shown.message
+        case = tmp_path / "out" / "cases" / "a"
+        assert [path.name for path in case.glob("*gate*")] == ["a_gate_3.nrrd"]
+        told = json.loads((case / "a_report.json").read_text(encoding="utf-8"))
+        # tiny-unet has not learned from mirrored scans.
+        assert (told["mirroring"], told["overlap"]) == (model == "tiny-mirrored", 0.75)
 
     def test_tells_what_is_wrong_with_a_folder(self, app, tmp_path):
         presenter = form(app, BatchPresenter)
