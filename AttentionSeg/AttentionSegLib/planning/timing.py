@@ -49,12 +49,13 @@ def measured_step(
 
 
 def _step(network: torch.nn.Module, optimizer: torch.optim.Optimizer, image: torch.Tensor) -> None:
-    """Every prediction is as good as the next to walk back from; a number read from it waits for the device."""
+    """Any number is as good as the loss to walk back from, if it has what the loss compares; read, it waits for the device."""
     optimizer.zero_grad()
     # Always "cuda": until torch 2.5 autocast refuses the name "mps", switched off or not.
     with torch.autocast("cuda", enabled=image.device.type == "cuda"):
         output = network(image, return_attention=())
-        loss = sum(prediction.float().square().mean() for prediction in (output.logits, *output.side_logits))
+        reconstructions = output.guidance.reconstructions if output.guidance else ()
+        loss = sum(tensor.float().square().mean() for tensor in (output.logits, *output.side_logits, *reconstructions))
     loss.backward()
     optimizer.step()
     loss.item()

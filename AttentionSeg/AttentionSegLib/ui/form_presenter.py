@@ -123,6 +123,6 @@ class BatchPresenter(FormPresenter):
         return work
 
     def _describe(self, result: Any) -> str:
-        done = _("{count} scans are segmented. Results and report.html are in {folder}.").format(count=len(result.done), folder=result.folder)
-        failed = _("{count} failed; the report says why.").format(count=len(result.failed))
+        done = _("Scans segmented: {count}. Results and report.html are in {folder}.").format(count=len(result.done), folder=result.folder)
+        failed = _("Failed: {count}; the report says why.").format(count=len(result.failed))
         return f"{done} {failed}" if result.failed else done

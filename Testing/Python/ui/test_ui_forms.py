@@ -57,7 +57,7 @@ class TestBatch:
         presenter.press()
         app.wait()
         assert app.form_view.shown.state.value == "done", app.form_view.shown.message
-        assert app.form_view.shown.message.startswith("1 scans are segmented.")
+        assert app.form_view.shown.message.startswith("Scans segmented: 1.")
         assert (tmp_path / "out" / "measurements.csv").is_file()
 
     def test_the_memory_limit_of_the_panel_holds_here_too(self, app, tmp_path, monkeypatch):
