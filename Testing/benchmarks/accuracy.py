@@ -63,7 +63,7 @@ WITHOUT = {
         "without guidance": {"guided": False},
     },
 }
-SEEDS = {UNET: (1, 2), CT_UNET: (1,), GUIDED: (1,)}
+SEEDS = {UNET: (1, 2), CT_UNET: (1, 2), GUIDED: (1,)}
 # Of a training of the ablation: 640, 870 and 320 steps.
 EPOCHS = {UNET: 8, CT_UNET: 30, GUIDED: 4}
 # The average of the weights is over the last 70 steps or so: that of the recipes reaches back to where these short trainings began.
