@@ -1,10 +1,11 @@
 """How much the measured volume depends on where the region was placed: both hippocampi of the MNI152 head, regions shifted by 4 mm.
 
-python Testing/benchmarks/region_shift.py
+python Testing/benchmarks/region_shift.py [--model MODEL]
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from itertools import product
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "AttentionSeg"))
 
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.region import Region
@@ -22,7 +24,9 @@ SHIFT = 4.0
 
 
 def main() -> None:
-    predictor, image = Predictor("hippocampus-mr-attention-unet"), mni152_head()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="hippocampus-mr-attention-unet", help="id or folder of a model of the hippocampus (default: %(default)s)")
+    predictor, image = Predictor(parser.parse_args().model), mni152_head()
     # Along each axis, and along the eight diagonals.
     shifts = [SHIFT * np.array(d) for d in product((-1, 0, 1), repeat=3) if abs(np.array(d)).sum() in (1, 3)]
     for side, region in regions_in_template(predictor.model.card.region_size).items():
