@@ -40,6 +40,16 @@ def write_scan(path):
     sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path))
 
 
+def run_batch(app, folder):
+    """Press the button for a folder with one scan, and wait; results lie in `out`."""
+    write_scan(folder / "in" / "a.nrrd")
+    presenter = form(app, BatchPresenter)
+    presenter.set("batch_input", str(folder / "in"))
+    presenter.set("batch_output", str(folder / "out"))
+    presenter.press()
+    app.wait()
+
+
 class TestBatch:
     def test_asks_for_one_folder_after_the_other(self, app, tmp_path):
         presenter = form(app, BatchPresenter)
@@ -50,12 +60,7 @@ class TestBatch:
         assert app.form_view.states == ["idle"]
 
     def test_segments_a_folder(self, app, tmp_path):
-        write_scan(tmp_path / "in" / "a.nrrd")
-        presenter = form(app, BatchPresenter)
-        presenter.set("batch_input", str(tmp_path / "in"))
-        presenter.set("batch_output", str(tmp_path / "out"))
-        presenter.press()
-        app.wait()
+        run_batch(app, tmp_path)
         assert app.form_view.shown.state.value == "done", app.form_view.shown.message
         assert app.form_view.shown.message.startswith("Scans segmented: 1.")
         assert (tmp_path / "out" / "measurements.csv").is_file()
@@ -63,27 +68,17 @@ class TestBatch:
     def test_the_memory_limit_of_the_panel_holds_here_too(self, app, tmp_path, monkeypatch):
         limits = []
         monkeypatch.setattr("AttentionSegLib.inference.predictor.limited_memory", lambda _device, limit: limits.append(limit) or nullcontext())
-        write_scan(tmp_path / "in" / "a.nrrd")
         app.presenter.set_memory_limit(2.5)
-        presenter = form(app, BatchPresenter)
-        presenter.set("batch_input", str(tmp_path / "in"))
-        presenter.set("batch_output", str(tmp_path / "out"))
-        presenter.press()
-        app.wait()
+        run_batch(app, tmp_path)
         assert limits == [2.5]
 
     @pytest.mark.parametrize("model", ["tiny-mirrored", "tiny-unet"])
     def test_what_advanced_is_set_to_holds_here_too(self, app, tmp_path, model):
-        write_scan(tmp_path / "in" / "a.nrrd")
         app.presenter.choose_model(model)
         app.presenter.set_mirroring(True)
         app.presenter.set_overlap(0.75)
         app.presenter.set_attention("gate_3")
-        presenter = form(app, BatchPresenter)
-        presenter.set("batch_input", str(tmp_path / "in"))
-        presenter.set("batch_output", str(tmp_path / "out"))
-        presenter.press()
-        app.wait()
+        run_batch(app, tmp_path)
         assert app.form_view.shown.state.value == "done", app.form_view.shown.message
         case = tmp_path / "out" / "cases" / "a"
         assert [path.name for path in case.glob("*gate*")] == ["a_gate_3.nrrd"]
