@@ -17,16 +17,19 @@ from .deformation import draw_deformation, take_patch
 from .preparation import PreparedCase
 from .recipe import Recipe
 
-# Working voxels by which the patch of a region may miss the middle of its scan.
-REGION_SHIFT = 4
+# Working voxels by which the patch of a region may miss the middle of its scan: regions are placed by hand, and windows lie about in them.
+REGION_SHIFT = 6
+# Share of the patches of regions beyond whose scan its mirror image lies instead of 0: cases end at their region, the scans of a user go on.
+MIRRORED_SHARE = 0.5
 
 
 class PatchDataset(Dataset):
     """Augmented patches by their number in the training, which counts on from epoch to epoch.
 
     An item is {"image": [C, *patch] float32, "label": [1, *patch] uint8}, with `IGNORED` where the label map leaves a voxel open. Every pass over the
-    cases has an order of its own. Patches of models for regions lie about the middle of their scans. Of any other scan, a share `foreground_share` is
-    taken around a voxel of a label and the rest anywhere, within the scan where it is large enough.
+    cases has an order of its own. Patches of models for regions lie about the middle of their scans, and half of
+    them see its mirror image beyond it. Of any other scan, a share `foreground_share` is taken around a voxel of a label and the rest anywhere,
+    within the scan where it is large enough.
 
     Args:
         cases: to learn from.
@@ -52,7 +55,8 @@ class PatchDataset(Dataset):
         patch, scan = self.recipe.patch_size, case.image
         start = self._start(case, np.array(scan.shape[1:]), rng)
         deformation = draw_deformation(self.strength, patch, self.spacing, rng)
-        image = take_patch(scan, start, patch, deformation, "bilinear")
+        beyond = "reflect" if self.is_region and rng.random() < MIRRORED_SHARE else "constant"
+        image = take_patch(scan, start, patch, deformation, "bilinear", beyond)
         label = take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
         for axis in self.recipe.mirror_axes:
             if rng.random() < 0.5:

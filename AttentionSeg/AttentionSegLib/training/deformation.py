@@ -60,8 +60,10 @@ def draw_deformation(strength: Strength, patch: Sequence[int], spacing: Sequence
     return Deformation(matrix, shifts)
 
 
-def take_patch(volume: np.ndarray, start: Sequence[int], patch: Sequence[int], deformation: Deformation | None, mode: str) -> Tensor:
-    """A patch of a volume, 0 where it reaches beyond.
+def take_patch(
+    volume: np.ndarray, start: Sequence[int], patch: Sequence[int], deformation: Deformation | None, mode: str, beyond: str = "constant"
+) -> Tensor:
+    """A patch of a volume.
 
     Args:
         volume: [C, I, J, K], which may be mapped from a file.
@@ -69,12 +71,13 @@ def take_patch(volume: np.ndarray, start: Sequence[int], patch: Sequence[int], d
         patch: voxels.
         deformation: of the patch about its middle.
         mode: `bilinear` or `nearest`.
+        beyond: what lies beyond the volume: 0 (`constant`) or its mirror image (`reflect`).
 
     Returns:
         [C, *patch] float32.
     """
     if deformation is None:
-        return _box(volume, np.asarray(start), np.asarray(patch))
+        return _box(volume, np.asarray(start), np.asarray(patch), beyond)
     offsets = torch.meshgrid(*(torch.arange(size) - (size - 1) / 2 for size in patch), indexing="ij")
     middle = np.add(start, np.subtract(patch, 1) / 2)
     points = torch.einsum("ab,bijk->aijk", torch.from_numpy(deformation.matrix).float(), torch.stack(offsets))
@@ -85,12 +88,12 @@ def take_patch(volume: np.ndarray, start: Sequence[int], patch: Sequence[int], d
     # grid_sample wants the last axis first, scaled to -1..1 between the centers of the outer voxels.
     scaled = (points - torch.from_numpy(low).view(3, 1, 1, 1)) * torch.from_numpy(2 / (size - 1)).float().view(3, 1, 1, 1) - 1
     grid = scaled.flip(0).movedim(0, -1)
-    return F.grid_sample(_box(volume, low, size)[None], grid[None], mode=mode, align_corners=True)[0]
+    return F.grid_sample(_box(volume, low, size, beyond)[None], grid[None], mode=mode, align_corners=True)[0]
 
 
-def _box(volume: np.ndarray, start: np.ndarray, size: np.ndarray) -> Tensor:
+def _box(volume: np.ndarray, start: np.ndarray, size: np.ndarray, beyond: str) -> Tensor:
     shape = np.array(volume.shape[1:])
     low, high = np.clip(start, 0, shape), np.clip(start + size, 0, shape)
     part = volume[(slice(None), *(slice(a, b) for a, b in zip(low, high)))].astype(np.float32)
     around = np.stack([low - start, start + size - high], 1)
-    return F.pad(torch.from_numpy(part), around[::-1].flatten().tolist())
+    return torch.from_numpy(np.pad(part, [(0, 0), *around.tolist()], mode=beyond))

@@ -89,6 +89,15 @@ class TestPlaces:
         assert (places.amax(0) <= 8 + REGION_SHIFT).all()
         assert (places.amax(0) - places.amin(0) > REGION_SHIFT).all()
 
+    def test_half_of_the_patches_of_a_region_see_tissue_beyond_it(self, tmp_path):
+        labels = np.zeros((16, 16, 16), np.uint8)
+        labels[6:10, 6:10, 6:10] = 1
+        region = {"field_of_view": {"kind": "region", "size_mm": [16, 16, 16]}}
+        dataset = make_dataset(tmp_path, noise((16, 16, 16)), labels, region)
+        empty = [(dataset[number]["image"] == 0).any().item() for number in range(80)]
+        assert np.mean(empty) == pytest.approx(0.5, abs=0.2)
+        assert all(dataset[number]["label"].sum() == 4**3 for number in range(80))
+
     def test_pictures_of_a_2d_network(self, tmp_path):
         slices = {"slices": "axial", "patch_size": [16, 16, 1], "network": {"name": "attention-unet", "arguments": {"spatial_dims": 2}}}
         patch = {"patch_size": [16, 16, 1], "augmentation": "strong", "foreground_share": 1.0}

@@ -42,6 +42,15 @@ class TestTakePatch:
         assert (patch[2:8, :5, :2] == 1).all()
         assert patch.sum() == 6 * 5 * 2
 
+    def test_or_its_mirror_image(self):
+        volume = ramp((6, 30, 30))
+        whole = np.concatenate([volume[:, :0:-1], volume, volume[:, -2::-1]], 1)
+        plain = take_patch(volume, (-3, 4, 5), PATCH, None, "bilinear", "reflect")
+        np.testing.assert_array_equal(plain.numpy(), whole[:, 2:14, 4:14, 5:13])
+        turned = without_shifts(np.array([[0.9, 0.1, 0], [-0.1, 0.9, 0], [0, 0, 1]]))
+        found = take_patch(volume, (-3, 4, 5), PATCH, turned, "bilinear", "reflect")
+        torch.testing.assert_close(found, take_patch(whole, (2, 4, 5), PATCH, turned, "bilinear"), rtol=0, atol=1e-4)
+
     @pytest.mark.parametrize("seed", range(3))
     def test_every_voxel_comes_from_its_place(self, seed):
         """The places of the voxels, interpolated, are the places that the matrix gives."""
