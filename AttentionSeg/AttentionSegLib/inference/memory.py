@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +13,10 @@ import torch
 from ..errors import InputError
 
 GIGABYTE = 1e9
+
+_lock = threading.Lock()
+# The limits in force on each device, as shares of its memory.
+_shares: defaultdict[torch.device, list[float]] = defaultdict(list)
 
 
 def check_memory_limit(gigabytes: float | None) -> None:
@@ -24,20 +30,29 @@ def check_memory_limit(gigabytes: float | None) -> None:
 def limited_memory(device: torch.device, gigabytes: float | None) -> Iterator[None]:
     """Let torch take no more than so much memory of a CUDA device meanwhile; what would go beyond raises `torch.cuda.OutOfMemoryError`.
 
-    The limit is on all that torch takes in this process, in other threads as well, and is lifted at the end. The driver's own few hundred MB come
-    on top. On other devices, and without a number, nothing is limited.
+    The limit is on all that torch takes in this process, in other threads as well, and is lifted at the end; of several at a time the smallest holds.
+    The driver's own few hundred MB come on top. On other devices, and without a number, nothing is limited.
     """
     if gigabytes is None or device.type != "cuda":
         yield
         return
-    total = torch.cuda.get_device_properties(device).total_memory
+    share = min(1.0, gigabytes * GIGABYTE / torch.cuda.get_device_properties(device).total_memory)
+    with _lock:
+        _shares[device].append(share)
     try:
-        torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * GIGABYTE / total), device)
+        _set_share(device)
         # What torch keeps of earlier work it hands out without asking whether it is beyond the limit.
         torch.cuda.empty_cache()
         yield
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        with _lock:
+            _shares[device].remove(share)
+        _set_share(device)
+
+
+def _set_share(device: torch.device) -> None:
+    with _lock:
+        torch.cuda.set_per_process_memory_fraction(min(_shares[device], default=1.0), device)
 
 
 def ran_out(device: torch.device, gigabytes: float | None) -> str:

@@ -116,6 +116,22 @@ class TestLimit:
         with limited_memory(GPU, 64):
             assert gpu.fraction == 1
 
+    def test_the_end_of_one_run_leaves_the_limit_of_another(self, gpu):
+        with limited_memory(GPU, 2):
+            with limited_memory(GPU, 5):
+                assert gpu.fraction == 0.2
+            assert gpu.fraction == 0.2
+        assert gpu.fraction == 1
+
+    def test_runs_may_end_in_any_order(self, gpu):
+        first, second = limited_memory(GPU, 2), limited_memory(GPU, 5)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert gpu.fraction == 0.5
+        second.__exit__(None, None, None)
+        assert gpu.fraction == 1
+
     @pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf")])
     def test_what_is_no_limit_is_refused_before_anything_is_loaded(self, wrong):
         with pytest.raises(InputError, match=rf"^The memory limit is {wrong:g} GB; give a number above 0, or none for no limit\.$"):
