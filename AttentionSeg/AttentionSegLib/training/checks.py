@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from ..datasets.cases import ROLES, Case
 from ..errors import InputError
@@ -14,6 +17,9 @@ from .recipe import Recipe
 
 # What may change when a training goes on.
 CHANGEABLE = {"epochs", "validate_every", "patience"}
+# Float32 numbers per parameter in a checkpoint: the weights, their average and the two moments of AdamW.
+KEPT_NUMBERS = 4
+CHECKPOINTS = ("last.ckpt", "best.ckpt")
 
 
 def check_recipe(recipe: Recipe, card: Card, processes: int) -> None:
@@ -47,4 +53,15 @@ def check_same(before: dict[str, Any], now: dict[str, Any], work: Path) -> None:
     differing = [name for name in now if before.get(name) != now[name]]
     if differing:
         msg = f"The work folder {work} holds a training with another {', '.join(differing)}; choose another work folder, or remove last.ckpt from it."
+        raise InputError(msg)
+
+
+def check_room(work: Path, network: nn.Module) -> None:
+    """Raise InputError unless the disk has room for the checkpoints of a network: the two that stay, and the one that is being written."""
+    size = KEPT_NUMBERS * sum(parameter.nbytes for parameter in network.parameters())
+    there = sum((work / name).stat().st_size for name in CHECKPOINTS if (work / name).is_file())
+    needed, free = (len(CHECKPOINTS) + 1) * size - there, shutil.disk_usage(work).free
+    if free < needed:
+        left = f"{free / 1e6:.0f} MB left, and the checkpoints need {needed / 1e6:.0f} MB"
+        msg = f"The disk of {work} has {left}; make room, or choose another work folder."
         raise InputError(msg)

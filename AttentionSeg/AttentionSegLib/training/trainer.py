@@ -30,7 +30,7 @@ from ..inference.sliding_window import out_of_memory
 from ..models import Card
 from ..networks import build_network
 from .callbacks import AtomicCheckpoints, Checkpoints, Patience, Report
-from .checks import check_recipe, check_same, lasting_settings
+from .checks import check_recipe, check_room, check_same, lasting_settings
 from .dataset import CaseSampler, PatchDataset, StepSampler
 from .hardware import chosen_devices, lightning_arguments, loader_arguments
 from .initial_weights import initialize
@@ -87,8 +87,8 @@ def train(
         pretrained: weights for the backbone of guided-attention, as of `networks.pretrained.load_pretrained`; likewise.
 
     Raises:
-        InputError: if recipe, card, device or a case cannot be used, the work folder cannot be written or holds a training of another kind, the loss
-            becomes NaN, or memory runs out.
+        InputError: if recipe, card, device or a case cannot be used, the work folder cannot be written, has no room or holds a training of another
+            kind, the loss becomes NaN, or memory runs out.
         Cancelled: if `cancel` said so.
         KeyboardInterrupt: if the user pressed Ctrl+C.
     """
@@ -105,6 +105,7 @@ def train(
     notes = [] if resumed else initialize(network, card, start_from, pretrained)
 
     prepared = _prepared(recipe, card, cases, work / "prepared", on_progress, cancel)
+    check_room(work, network)
     size = sum(case.bytes for role in ROLES for case in prepared[role])
     notes.append(f"The prepared cases take {size / 1e6:.0f} MB in {work / 'prepared'}.")
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -209,6 +210,14 @@ class TestFailures:
     def test_a_full_disk(self, tmp_path):
         with pytest.raises(InputError, match=r"^The disk of [^\n]+ is full; make room [^\n]+\.$"):
             Folder(tmp_path).train(on_progress=after_step(1, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+
+    def test_a_disk_without_room_before_the_first_step(self, tmp_path, monkeypatch):
+        steps = []
+        monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=100_000))
+        with pytest.raises(InputError, match=r"^The disk of [^\n]+ has 0 MB left, and the checkpoints need \d+ MB; make room[^\n]+\.$"):
+            Folder(tmp_path).train(on_progress=lambda *told: steps.append(told[1]))
+        assert steps
+        assert all(stage.startswith("preparing") for stage in steps)
 
     def test_another_fault_of_the_disk_is_not_called_full(self, tmp_path):
         with pytest.raises(OSError, match="Input/output error"):
