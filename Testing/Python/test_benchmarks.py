@@ -225,15 +225,42 @@ class TestAccuracy:
         )
         assert_close(torch.from_numpy(accuracy.case_dice(text)), torch.tensor([0.8, 0.5], dtype=torch.float64))
 
-    @pytest.mark.parametrize("recipe", accuracy.WITHOUT)
-    def test_a_variant_differs_from_the_shipped_recipe_in_what_it_lacks_alone(self, recipe):
-        whole = accuracy.variant_recipe(accuracy.Variant(recipe, accuracy.WHOLE, {}, 1))
-        for name, changes in accuracy.WITHOUT[recipe].items():
-            other = accuracy.variant_recipe(accuracy.Variant(recipe, name, changes, 1))
-            assert other["training"] == whole["training"]
-            assert other["card"]["network"]["arguments"] == {**whole["card"]["network"]["arguments"], **changes}
-            arguments = other["card"]["network"]["arguments"]
-            assert build_network(other["card"]["network"]["name"], 1, 3, arguments)
+    @pytest.mark.parametrize("part", accuracy.COMPARISONS)
+    def test_networks_that_are_compared_differ_in_what_one_lacks_alone(self, part):
+        comparison = accuracy.COMPARISONS[part]
+        whole = comparison.document(accuracy.WHOLE, 1)
+        arguments = whole["card"]["network"].pop("arguments")
+        assert whole["card"].pop("id") == comparison.folder(accuracy.WHOLE, 1)
+        for name, changes in comparison.without.items():
+            other = comparison.document(name, 1)
+            others = other["card"]["network"].pop("arguments")
+            assert others == {**arguments, **changes} != arguments
+            assert build_network(other["card"]["network"]["name"], 1, 3, others)
+            assert other["card"].pop("id") == comparison.folder(name, 1)
+            assert other == whole
+
+    def test_no_two_trainings_share_a_folder(self):
+        folders = [
+            comparison.folder(name, seed)
+            for comparison in accuracy.COMPARISONS.values()
+            for name in (accuracy.WHOLE, *comparison.without)
+            for seed in comparison.seeds
+        ]
+        assert len(set(folders)) == len(folders)
+
+    def test_a_part_made_anew_takes_its_own_place_on_the_page(self):
+        first, second, third = list(accuracy.PARTS)[:3]
+        page = accuracy.with_section(accuracy.with_section("", third, "three\n\nby x"), first, "one")
+        assert (
+            accuracy.with_section(page, second, "two") == f"{accuracy.ABOUT}## {first}\n\none\n\n## {second}\n\ntwo\n\n## {third}\n\nthree\n\nby x\n"
+        )
+        assert accuracy.with_section(page, third, "new") == f"{accuracy.ABOUT}## {first}\n\none\n\n## {third}\n\nnew\n"
+
+    def test_the_page_is_what_is_written_again(self):
+        page = accuracy.PAGE.read_text(encoding="utf-8")
+        sections = [section.split("\n\n", 1) for section in page.split("\n## ")[1:]]
+        for part, text in sections:
+            assert accuracy.with_section(page, part, text.removesuffix("\n")) == page
 
     def test_an_interval_with_a_sign_says_who_is_better(self):
         assert accuracy.shown({"mean": 0.01, "low": -0.005, "high": 0.02, "n": 3}, 3, sign=True) == "+0.010 (-0.005 to +0.020)"

@@ -1,11 +1,11 @@
 """How good the shipped models are, and whether attention helps: accuracy.md, made from labelled scans.
 
-    python Testing/benchmarks/accuracy.py --data DIR --work DIR [--device DEVICE] [--only PART]
+    python Testing/benchmarks/accuracy.py --data DIR --work DIR [--device DEVICE] [--only PART ...]
 
 DIR holds a folder for each name in `DATA`, with `images`, `labels` and `split.csv`. The shipped models are measured by `attentionseg evaluate`.
-For the ablation, networks with and without a part are trained by `attentionseg train` from the recipe of a shipped model with fewer epochs, on the
-same cases in the same order, and compared case by case. A run that was interrupted goes on with the same command; what the work folder holds is not
-done again, so that the parts can be made by several runs side by side and put together by a last one.
+For the comparisons, networks with and without a part are trained by `attentionseg train` from the recipe of a shipped model, on the same cases in
+the same order, and compared case by case. A run that was interrupted goes on with the same command; what the work folder holds is not done again.
+Each part has a section of the page, and a run replaces those that it makes and no other.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,44 +33,75 @@ from AttentionSegLib.models import Card, find_model
 from benchmarks.table import machine, markdown
 
 PAGE = Path(__file__).with_name("accuracy.md")
+ABOUT = "# Accuracy\n\nOf the validation cases. In parentheses: 95 % bootstrap interval over the cases.\n\n"
 UNET, GUIDED, CT_UNET = "hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention", "head-neck-ct-attention-unet"
 # The folder of labelled scans of each shipped model.
 DATA = {UNET: "hippocampus", GUIDED: "hippocampus", CT_UNET: "hn_ct_oar", "head-neck-ct-guided-attention": "hn_ct_oar"}
 METRICS = {"dice": 3, "hausdorff_95_mm": 2, "surface_dice_1mm": 3}
+WHOLE = "whole"
+NO_GATES = {"without gates": {"gate": "none"}}
+# Of a short training: over the last 70 steps or so. That of the recipes reaches back to where a short training began.
+SHORT_AVERAGE = 0.985
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A network that is trained for the comparison: the shipped model whose recipe it follows, what it lacks, and its seed."""
+class Comparison:
+    """A network of a recipe and what it is without a part, trained alike.
+
+    Attributes:
+        recipe: id of the shipped model whose recipe and data they follow.
+        without: other arguments of the network, by what it then lacks.
+        seeds: each network is trained with each of them.
+        epochs: of a training; None for those of the recipe.
+        network, card: what else differs from the recipe, for all of its networks alike: arguments of the network, entries of the card.
+    """
 
     recipe: str
-    name: str
-    changes: dict[str, Any]
-    seed: int
+    without: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...]
+    epochs: int | None = None
+    network: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def folder(self) -> str:
-        return f"{self.recipe}-{self.name.replace(' ', '-')}-{self.seed}"
+    def title(self) -> str:
+        length = "" if self.epochs is None else f", {self.epochs} epochs"
+        return f"From the recipe of `{self.recipe}`{length}" + "".join(f", `{name}` {value}" for name, value in (self.network | self.card).items())
+
+    def folder(self, name: str, seed: int) -> str:
+        """The id of the model of one of its trainings."""
+        return f"{self.recipe}{'' if self.epochs else '-full'}-{name.replace(' ', '-')}-{seed}"
+
+    def document(self, name: str, seed: int) -> dict[str, Any]:
+        """The recipe of one of its trainings."""
+        document = json.loads((files("AttentionSegLib.training") / "recipes" / f"{self.recipe}.json").read_text(encoding="utf-8"))
+        document["card"]["id"] = self.folder(name, seed)
+        document["card"]["network"]["arguments"].update(self.network | self.without.get(name, {}))
+        document["card"].update(self.card)
+        document["training"].update(seed=seed, patch_size=document["card"]["patch_size"])
+        if self.epochs is not None:
+            document["training"].update(epochs=self.epochs, validate_every=self.epochs, average_decay=SHORT_AVERAGE)
+        return document
 
 
-WHOLE = "whole"
-WITHOUT = {
-    UNET: {"without gates": {"gate": "none"}},
-    CT_UNET: {"without gates": {"gate": "none"}},
-    GUIDED: {
-        "without position attention": {"position": False},
-        "without channel attention": {"channel": False},
-        "without guidance": {"guided": False},
-    },
+# What differs makes them cheaper: fewer channels, less overlap of the patches, a coarser grid with a third of the voxels.
+COMPARISONS = {
+    "hippocampus-gates": Comparison(UNET, NO_GATES, (1, 2), 8, network={"channels": [16, 32, 64, 128]}),
+    "head-neck-gates": Comparison(CT_UNET, NO_GATES, (1, 2), 30, card={"overlap": 0.25}),
+    "head-neck-gates-full": Comparison(CT_UNET, NO_GATES, (1,)),
+    "hippocampus-guided": Comparison(
+        GUIDED,
+        {
+            "without position attention": {"position": False},
+            "without channel attention": {"channel": False},
+            "without guidance": {"guided": False},
+        },
+        (1,),
+        4,
+        network={"backbone_width": 0.25},
+        card={"spacing_mm": [1.5, 1.5, 1.5], "patch_size": [24, 32, 24]},
+    ),
 }
-SEEDS = {UNET: (1, 2), CT_UNET: (1, 2), GUIDED: (1,)}
-# Of a training of the ablation: 640, 870 and 320 steps.
-EPOCHS = {UNET: 8, CT_UNET: 30, GUIDED: 4}
-# The average of the weights is over the last 70 steps or so: that of the recipes reaches back to where these short trainings began.
-AVERAGE_DECAY = 0.985
-# What makes a comparison cheaper, for all its networks alike: a coarser grid, with a third of the voxels; less overlap of the patches.
-CHEAPER = {GUIDED: {"spacing_mm": [1.5, 1.5, 1.5], "patch_size": [24, 32, 24]}, CT_UNET: {"overlap": 0.25}}
-SHIPPED = "shipped"
 
 
 def main() -> None:
@@ -78,75 +109,60 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the folders of labelled scans")
     parser.add_argument("--work", type=Path, required=True, help="folder for trainings and evaluations")
     parser.add_argument("--device", default="auto", help="as of attentionseg (default: auto)")
-    parser.add_argument("--only", choices=(SHIPPED, *WITHOUT), help="the shipped models alone, or the ablation of one")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=f"of: {', '.join(PARTS)} (default: all)")
     options = parser.parse_args()
-    sections = ["# Accuracy", f"Made by `{command(options)}` on {machine()}.", "In parentheses: 95 % bootstrap interval over the cases."]
-    if options.only in (None, SHIPPED):
-        sections += shipped(options)
-    if options.only != SHIPPED:
-        sections.append("## Networks without a part, trained alike")
-        sections += [ablation(recipe, options) for recipe in WITHOUT if options.only in (None, recipe)]
-    write_text(PAGE, "\n\n".join(sections) + "\n")
-    print(PAGE)
+    for part in options.only:
+        text = PARTS[part](part, options)
+        made = f"Made by `python Testing/benchmarks/accuracy.py --data data --work work --only {part}` on {machine()}."
+        page = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+        write_text(PAGE, with_section(page, part, f"{text}\n\n{made}"))
+        print(f"{PAGE}: {part}")
 
 
-def command(options: argparse.Namespace) -> str:
-    only = f" --only {options.only}" if options.only else ""
-    return f"python Testing/benchmarks/accuracy.py --data data --work work{only}"
+def with_section(page: str, part: str, text: str) -> str:
+    """A page with a new text for a part, and the other parts as they were, in the order of `PARTS`."""
+    texts = dict(section.split("\n\n", 1) for section in page.split("\n## ")[1:])
+    texts[part] = text + "\n"
+    return ABOUT + "\n".join(f"## {part}\n\n{texts[part]}" for part in PARTS if part in texts)
 
 
-def shipped(options: argparse.Namespace) -> Iterator[str]:
-    """The shipped models on the validation cases of their data."""
-    yield "## Shipped models, validation cases"
-    for model, data in DATA.items():
-        summary = json.loads((evaluated(model, options.data / data, options.work / f"shipped-{model}", options.device) / "summary.json").read_text())
-        rows = [[label, *(shown(by_metric[metric], digits) for metric, digits in METRICS.items())] for label, by_metric in summary.items()]
-        cases = max(by_metric["dice"]["n"] for by_metric in summary.values())
-        yield f"`{model}`, {cases} cases:\n\n" + markdown(["label", "Dice", "95 % Hausdorff distance, mm", "surface Dice at 1 mm"], rows)
+def shipped(model: str, options: argparse.Namespace) -> str:
+    """A shipped model on the validation cases of its data."""
+    card = Card.load(find_model(model) / "model.json")
+    summary = json.loads((evaluated(model, card, options) / "summary.json").read_text(encoding="utf-8"))
+    rows = [[label, *(shown(by_metric[metric], digits) for metric, digits in METRICS.items())] for label, by_metric in summary.items()]
+    cases = max(by_metric["dice"]["n"] for by_metric in summary.values())
+    table = markdown(["label", "Dice", "95 % Hausdorff distance, mm", "surface Dice at 1 mm"], rows)
+    return f"The shipped model, version {card.version}, {cases} cases:\n\n{table}"
 
 
-def ablation(recipe: str, options: argparse.Namespace) -> str:
+def compared(part: str, options: argparse.Namespace) -> str:
     """A network and what it is without a part, trained alike."""
-    data = options.data / DATA[recipe]
-    dice = {name: trained_dice(recipe, name, changes, data, options) for name, changes in {WHOLE: {}, **WITHOUT[recipe]}.items()}
+    comparison = COMPARISONS[part]
+    names = (WHOLE, *comparison.without)
+    dice = {name: np.stack([trained_dice(comparison, name, seed, options) for seed in comparison.seeds]) for name in names}
     rows = []
     for name, by_seed in dice.items():
         difference = None if name == WHOLE else shown(mean_and_interval(np.mean(dice[WHOLE] - by_seed, axis=0)), 4, sign=True)
         each = ", ".join(f"{mean:.3f}" for mean in by_seed.mean(axis=1))
         rows.append([name, shown(mean_and_interval(by_seed.mean(axis=0)), 3), each, difference])
-    headings = ["network", "mean Dice of the labels", f"of seed {', '.join(map(str, SEEDS[recipe]))}", "whole minus this, case by case"]
-    cases = dice[WHOLE].shape[1]
-    cheaper = "".join(f", `{name}` {value}" for name, value in CHEAPER.get(recipe, {}).items())
-    return f"From the recipe of `{recipe}`, {EPOCHS[recipe]} epochs{cheaper}, {cases} validation cases:\n\n" + markdown(headings, rows)
+    headings = ["network", "mean Dice of the labels", f"of seed {', '.join(map(str, comparison.seeds))}", "whole minus this, case by case"]
+    return f"{comparison.title}, {dice[WHOLE].shape[1]} cases:\n\n{markdown(headings, rows)}"
 
 
-def trained_dice(recipe: str, name: str, changes: dict[str, Any], data: Path, options: argparse.Namespace) -> np.ndarray:
-    """Mean Dice of the labels [seeds, cases]."""
-    return np.stack([variant_dice(Variant(recipe, name, changes, seed), data, options) for seed in SEEDS[recipe]])
+PARTS: dict[str, Callable[[str, argparse.Namespace], str]] = {**dict.fromkeys(DATA, shipped), **dict.fromkeys(COMPARISONS, compared)}
 
 
-def variant_dice(variant: Variant, data: Path, options: argparse.Namespace) -> np.ndarray:
-    """Train a variant, unless the work folder has it, and measure it: mean Dice of the labels of each case."""
-    model = options.work / variant.folder
+def trained_dice(comparison: Comparison, name: str, seed: int, options: argparse.Namespace) -> np.ndarray:
+    """Train a network of a comparison, unless the work folder has it, and measure it: mean Dice of the labels of each case."""
+    model = options.work / comparison.folder(name, seed)
     if not model.is_dir():
-        plan = options.work / f"{variant.folder}.json"
-        write_text(plan, json.dumps(variant_recipe(variant), indent=2))
+        plan = options.work / f"{model.name}.json"
+        write_text(plan, json.dumps(comparison.document(name, seed), indent=2))
+        data = options.data / DATA[comparison.recipe]
         run(["train", *data_options(data), "--plan", str(plan), "--output", str(model), "--device", options.device])
     # As the training measured it, which is what `attentionseg evaluate` would measure.
-    return case_dice((options.work / f"{variant.folder}-training" / "metrics.csv").read_text(encoding="utf-8"))
-
-
-def variant_recipe(variant: Variant) -> dict[str, Any]:
-    """The recipe of the shipped model with other network arguments, seed and length."""
-    epochs = EPOCHS[variant.recipe]
-    document = json.loads((files("AttentionSegLib.training") / "recipes" / f"{variant.recipe}.json").read_text(encoding="utf-8"))
-    document["card"]["id"] = variant.folder
-    document["card"]["network"]["arguments"].update(variant.changes)
-    document["card"].update(CHEAPER.get(variant.recipe, {}))
-    patch = document["card"]["patch_size"]
-    short = {"epochs": epochs, "validate_every": epochs, "average_decay": AVERAGE_DECAY}
-    document["training"].update(short, seed=variant.seed, patch_size=patch)
-    return document
+    return case_dice((options.work / f"{model.name}-training" / "metrics.csv").read_text(encoding="utf-8"))
 
 
 def case_dice(metrics: str) -> np.ndarray:
@@ -158,12 +174,12 @@ def case_dice(metrics: str) -> np.ndarray:
     return np.array([np.nanmean(values) for _, values in sorted(by_case.items())])
 
 
-def evaluated(model: str, data: Path, folder: Path, device: str) -> Path:
-    """The folder of the evaluation of a model on the validation cases, made unless it is there for the same weights."""
-    card = Card.load(find_model(model) / "model.json")
-    folder = folder.with_name(f"{folder.name}-{card.weights_sha256[:8]}")
+def evaluated(model: str, card: Card, options: argparse.Namespace) -> Path:
+    """The folder of the evaluation of a shipped model, made unless it is there for the same weights."""
+    folder = options.work / f"shipped-{model}-{card.weights_sha256[:8]}"
     if not (folder / "summary.json").is_file():
-        run(["evaluate", "--model", model, *data_options(data), "--role", "val", "--output", str(folder), "--device", device])
+        data = data_options(options.data / DATA[model])
+        run(["evaluate", "--model", model, *data, "--role", "val", "--output", str(folder), "--device", options.device])
     return folder
 
 
