@@ -78,9 +78,12 @@ class Comparison:
         document["card"]["id"] = self.folder(name, seed)
         document["card"]["network"]["arguments"].update(self.network | self.without.get(name, {}))
         document["card"].update(self.card)
-        document["training"].update(seed=seed, patch_size=document["card"]["patch_size"])
+        training = document["training"]
+        training.update(seed=seed, patch_size=document["card"]["patch_size"])
         if self.epochs is not None:
-            document["training"].update(epochs=self.epochs, validate_every=self.epochs, average_decay=SHORT_AVERAGE)
+            training.update(epochs=self.epochs, average_decay=SHORT_AVERAGE)
+        # Those of the end are the weights that are compared.
+        training["validate_every"] = training["epochs"]
         return document
 
 
