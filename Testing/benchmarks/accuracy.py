@@ -53,7 +53,8 @@ class Comparison:
         without: other arguments of the network, by what it then lacks.
         seeds: each network is trained with each of them.
         epochs: of a training; None for those of the recipe.
-        network, card: what else differs from the recipe, for all of its networks alike: arguments of the network, entries of the card.
+        network, card, training: what else differs from the recipe, for all of its networks alike: arguments of the network, entries of the card,
+            settings of the training.
     """
 
     recipe: str
@@ -62,11 +63,13 @@ class Comparison:
     epochs: int | None = None
     network: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         length = "" if self.epochs is None else f", {self.epochs} epochs"
-        return f"From the recipe of `{self.recipe}`{length}" + "".join(f", `{name}` {value}" for name, value in (self.network | self.card).items())
+        changes = self.network | self.card | self.training
+        return f"From the recipe of `{self.recipe}`{length}" + "".join(f", `{name}` {value}" for name, value in changes.items())
 
     def folder(self, name: str, seed: int) -> str:
         """The id of the model of one of its trainings."""
@@ -79,7 +82,7 @@ class Comparison:
         document["card"]["network"]["arguments"].update(self.network | self.without.get(name, {}))
         document["card"].update(self.card)
         training = document["training"]
-        training.update(seed=seed, patch_size=document["card"]["patch_size"])
+        training.update(self.training, seed=seed, patch_size=document["card"]["patch_size"])
         if self.epochs is not None:
             training.update(epochs=self.epochs, average_decay=SHORT_AVERAGE)
         # Those of the end are the weights that are compared.
@@ -87,7 +90,7 @@ class Comparison:
         return document
 
 
-# What differs makes them cheaper: fewer channels, less overlap of the patches, a coarser grid with a third of the voxels.
+# What differs makes them cheaper: fewer channels, less overlap of the patches, a coarser grid with a third of the voxels, light augmentation.
 COMPARISONS = {
     "hippocampus-gates": Comparison(UNET, NO_GATES, (1, 2), 8, network={"channels": [16, 32, 64, 128]}),
     "head-neck-gates": Comparison(CT_UNET, NO_GATES, (1, 2), 30, card={"overlap": 0.25}),
@@ -103,6 +106,7 @@ COMPARISONS = {
         4,
         network={"backbone_width": 0.25},
         card={"spacing_mm": [1.5, 1.5, 1.5], "patch_size": [24, 32, 24]},
+        training={"learning_rate": 0.0008, "augmentation": "light"},
     ),
 }
 
