@@ -10,6 +10,7 @@ import pytest
 import torch
 from AttentionSegLib.batch import BatchResult
 from AttentionSegLib.batch.manifest import Entry
+from AttentionSegLib.models import find_model
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.networks.position_attention import PositionAttention
 from benchmarks import accuracy, scaling
@@ -238,6 +239,19 @@ class TestAccuracy:
             assert build_network(other["card"]["network"]["name"], 1, 3, others)
             assert other["card"].pop("id") == comparison.folder(name, 1)
             assert other == whole
+
+    @pytest.mark.parametrize("part", [part for part, comparison in accuracy.COMPARISONS.items() if comparison.shipped_seed is not None])
+    def test_a_shipped_model_that_stands_for_a_training_was_made_like_it(self, part):
+        comparison = accuracy.COMPARISONS[part]
+        assert comparison.shipped_seed in comparison.seeds
+        document = comparison.document(accuracy.WHOLE, comparison.shipped_seed)
+        card = json.loads((find_model(comparison.recipe) / "model.json").read_text(encoding="utf-8"))
+        assert card["network"] == document["card"]["network"]
+        assert card["overlap"] == document["card"]["overlap"]
+        # How often they were validated changes no weights.
+        settings = {name: value for name, value in document["training"].items() if name != "validate_every"}
+        assert {name: card["training"][name] for name in settings} == settings
+        assert "note" not in card["training"]
 
     def test_no_two_trainings_share_a_folder(self):
         folders = [

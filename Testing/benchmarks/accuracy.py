@@ -55,6 +55,7 @@ class Comparison:
         epochs: of a training; None for those of the recipe.
         network, card, training: what else differs from the recipe, for all of its networks alike: arguments of the network, entries of the card,
             settings of the training.
+        shipped_seed: the seed for which the shipped model, which its recipe made with it, stands for the whole network and is not trained again.
     """
 
     recipe: str
@@ -64,12 +65,14 @@ class Comparison:
     network: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    shipped_seed: int | None = None
 
     @property
     def title(self) -> str:
         length = "" if self.epochs is None else f", {self.epochs} epochs"
         changes = self.network | self.card | self.training
-        return f"From the recipe of `{self.recipe}`{length}" + "".join(f", `{name}` {value}" for name, value in changes.items())
+        shipped = "" if self.shipped_seed is None else f" ({WHOLE}, seed {self.shipped_seed}: the shipped model)"
+        return f"From the recipe of `{self.recipe}`{length}" + "".join(f", `{name}` {value}" for name, value in changes.items()) + shipped
 
     def folder(self, name: str, seed: int) -> str:
         """The id of the model of one of its trainings."""
@@ -94,8 +97,7 @@ class Comparison:
 COMPARISONS = {
     "hippocampus-gates": Comparison(UNET, NO_GATES, (1, 2), 8, network={"channels": [16, 32, 64, 128]}),
     "head-neck-gates": Comparison(CT_UNET, NO_GATES, (1, 2), 30, card={"overlap": 0.25}),
-    # The seed of the recipe, 2020, is that of the shipped model.
-    "head-neck-gates-full": Comparison(CT_UNET, NO_GATES, (1, 2020)),
+    "head-neck-gates-full": Comparison(CT_UNET, NO_GATES, (1, 2020), shipped_seed=2020),
     "hippocampus-guided": Comparison(
         GUIDED,
         {
@@ -162,7 +164,10 @@ PARTS: dict[str, Callable[[str, argparse.Namespace], str]] = {**dict.fromkeys(DA
 
 
 def trained_dice(comparison: Comparison, name: str, seed: int, options: argparse.Namespace) -> np.ndarray:
-    """Train a network of a comparison, unless the work folder has it, and measure it: mean Dice of the labels of each case."""
+    """Train a network of a comparison, unless the work folder has it or it is shipped, and measure it: mean Dice of the labels of each case."""
+    if (name, seed) == (WHOLE, comparison.shipped_seed):
+        card = Card.load(find_model(comparison.recipe) / "model.json")
+        return case_dice((evaluated(comparison.recipe, card, options) / "metrics.csv").read_text(encoding="utf-8"))
     model = options.work / comparison.folder(name, seed)
     if not model.is_dir():
         plan = options.work / f"{model.name}.json"
