@@ -312,14 +312,9 @@ def _listed(nodes: object) -> list:
 
 
 class AttentionSegTest(ScriptedLoadableModuleTest):
-    """Self-test in the application; `Testing/Slicer/test_in_slicer.py` of the repository presses the buttons."""
+    """Self-test in the application: opens the module and presses its buttons."""
 
     def runTest(self) -> None:
-        slicer.mrmlScene.Clear()
-        logic = AttentionSegLogic()
-        self.assertIn("hippocampus-mr-attention-unet", [model.id for model in logic.models()])
-        self.assertIn("Not a medical device", next(model.text for model in logic.models() if model.id == "hippocampus-mr-attention-unet"))
-        slicer.util.selectModule("AttentionSeg")
-        ui = slicer.modules.AttentionSegWidget.ui
-        self.assertFalse(ui.segmentButton.enabled)
-        self.assertTrue(ui.reasonLabel.text)
+        from AttentionSegLib.ui.self_test import press_the_buttons
+
+        press_the_buttons()

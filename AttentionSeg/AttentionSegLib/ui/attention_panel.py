@@ -7,7 +7,7 @@ from typing import Any
 import qt
 
 from .attention_presenter import AttentionPresenter, Row, ShownAttention
-from .widgets import fit_height, set_note, silent
+from .widgets import fit_height, line_height, set_note, silent
 
 VISIBLE, INVISIBLE = ":/Icons/Small/SlicerVisible.png", ":/Icons/Small/SlicerInvisible.png"
 # Pixels.
@@ -92,7 +92,7 @@ class AttentionPanel:
                 table.setItem(line, column, qt.QTableWidgetItem(text))
             table.item(line, 1).setToolTip(row.name)
         # Names may need two lines, whatever the size of the text.
-        height = 2 * table.fontMetrics().lineSpacing() + 2
+        height = 2 * line_height(table) + 2
         table.verticalHeader().setDefaultSectionSize(height)
         # One more for the head.
         fit_height(table, len(rows) + 1, height)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import qt
+
 
 @contextmanager
 def silent(*widgets: Any) -> Iterator[None]:
@@ -29,6 +31,14 @@ def show_progress(bar: Any, fraction: float | None) -> None:
     bar.setRange(0, 100 if fraction is not None else 0)
     if fraction is not None:
         bar.setValue(int(100 * fraction))
+
+
+def line_height(widget: Any) -> int:
+    """Pixels from one line of a widget's text to the next.
+
+    The metrics are made from the font: `widget.fontMetrics()` raises in PythonQt, which hands back no value of a type without a default constructor.
+    """
+    return qt.QFontMetrics(widget.font).lineSpacing()
 
 
 def fit_height(view: Any, rows: int, row_height: int, at_most: int = 6) -> None:

@@ -21,20 +21,20 @@ from test_mrml_training_pairs import make_pair
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
-import qt_stand_ins
+import stand_ins
 from PySide6.QtCore import Qt
 
-APPLICATION = qt_stand_ins.install()
+APPLICATION = stand_ins.install()
 MODULE = Path(__file__).resolve().parents[3] / "AttentionSeg" / "AttentionSeg.py"
 
 
 @pytest.fixture
 def module(scene, monkeypatch):
     """The module's file, loaded as the application loads it."""
-    qt_stand_ins.install_module_bases()
+    stand_ins.install_module_bases()
     monkeypatch.setattr(slicer, "app", SimpleNamespace(majorVersion=5, minorVersion=12, connect=lambda *_: None), raising=False)
-    monkeypatch.setattr(slicer.util, "loadUI", lambda path: qt_stand_ins.load_ui(Path(path)), raising=False)
-    monkeypatch.setattr(slicer.util, "childWidgetVariables", qt_stand_ins.child_widgets, raising=False)
+    monkeypatch.setattr(slicer.util, "loadUI", lambda path: stand_ins.load_ui(Path(path)), raising=False)
+    monkeypatch.setattr(slicer.util, "childWidgetVariables", stand_ins.child_widgets, raising=False)
     scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
     scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
     spec = importlib.util.spec_from_file_location("AttentionSegModule", MODULE)
@@ -58,7 +58,7 @@ def widget(module, scene):
     made.setup()
     yield made
     made.cleanup()
-    made.layout.itemAt(0).widget().setMRMLScene(None)
+    first_widget(made).setMRMLScene(None)
 
 
 @pytest.fixture
@@ -78,6 +78,10 @@ def theme():
     yield choose
     APPLICATION.setPalette(palette)
     APPLICATION.setFont(font)
+
+
+def first_widget(module_widget):
+    return stand_ins.Wrapped(module_widget.layout.target.itemAt(0).widget())
 
 
 def let_run(until, at_most=60):
@@ -169,7 +173,7 @@ class TestWidget:
     def test_one_click_shows_where_the_network_looked(self, widget, scene):
         self.choose(widget, scene)
         self.press(widget)
-        assert widget.ui.messageLabel.text().startswith("Done in "), widget.ui.messageLabel.text()
+        assert widget.ui.messageLabel.text.startswith("Done in "), widget.ui.messageLabel.text
         view = scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
         assert scene.GetNodeByID(view.GetForegroundVolumeID()).GetName() == "T1 gate_2"
 
@@ -178,12 +182,12 @@ class TestWidget:
         widget.ui.segmentButton.click()
         scene.Clear(0)
         let_run(lambda: not widget.panel.presenter.state.running)
-        assert widget.ui.messageLabel.text() == "Cancelled; the scene is as it was."
+        assert widget.ui.messageLabel.text == "Cancelled; the scene is as it was."
         assert widget.ui.inputSelector1.currentNode() is None
         assert not widget.ui.segmentButton.isEnabled()
         self.choose(widget, scene)
         self.press(widget)
-        assert widget.ui.messageLabel.text().startswith("Done in ")
+        assert widget.ui.messageLabel.text.startswith("Done in ")
 
     def test_opened_again_the_panel_can_still_probe(self, widget, scene):
         self.choose(widget, scene)
@@ -198,12 +202,12 @@ class TestWidget:
     def test_the_batch_form_runs_and_says_what_is_wrong(self, widget, tmp_path):
         assert not widget.ui.batchButton.isEnabled()
         widget.ui.batchInputEdit.setCurrentPath(str(tmp_path / "nowhere"))
-        assert widget.ui.batchReasonLabel.text() == "Choose a folder for the results."
+        assert widget.ui.batchReasonLabel.text == "Choose a folder for the results."
         widget.ui.batchOutputEdit.setCurrentPath(str(tmp_path / "out"))
         widget.ui.batchButton.click()
-        assert widget.ui.batchButton.text() == "Cancel"
-        let_run(lambda: widget.ui.batchButton.text() != "Cancel")
-        assert "nowhere" in widget.ui.batchMessageLabel.text()
+        assert widget.ui.batchButton.text == "Cancel"
+        let_run(lambda: widget.ui.batchButton.text != "Cancel")
+        assert "nowhere" in widget.ui.batchMessageLabel.text
 
     def test_the_training_form_reaches_the_settings(self, widget):
         for part in ("Images", "Labels", "Output"):
@@ -213,8 +217,8 @@ class TestWidget:
         assert widget.ui.trainButton.isEnabled()
         assert widget.logic.settings().train_network == "guided-attention"
         widget.ui.trainButton.click()
-        let_run(lambda: widget.ui.trainButton.text() != "Cancel")
-        assert "/nowhere/Images" in widget.ui.trainMessageLabel.text()
+        let_run(lambda: widget.ui.trainButton.text != "Cancel")
+        assert "/nowhere/Images" in widget.ui.trainMessageLabel.text
 
     def test_pairs_of_the_scene_are_ticked_in_a_table(self, widget, scene, tmp_path):
         assert widget.ui.trainPairTable.isHidden()
@@ -229,10 +233,10 @@ class TestWidget:
         assert widget.ui.trainImagesEdit.isHidden()
         assert widget.logic.settings().train_segmentations == [segmentation for _volume, segmentation in pairs]
         widget.ui.trainButton.click()
-        let_run(lambda: widget.ui.trainButton.text() != "Cancel")
-        assert "There is already something at" in widget.ui.trainMessageLabel.text()
+        let_run(lambda: widget.ui.trainButton.text != "Cancel")
+        assert "There is already something at" in widget.ui.trainMessageLabel.text
         scene.RemoveNode(pairs[0][1])
-        assert table.rowCount() == 1
+        assert table.rowCount == 1
         assert table.item(0, 0).checkState() == Qt.Checked
 
     def test_environment(self, widget, monkeypatch):
@@ -269,18 +273,18 @@ class TestWidget:
         assert not ui.deleteModelButton.isEnabled()
         let_run(ui.importModelButton.isEnabled)
         assert asked == ["mine.zip"]
-        assert ui.modelMessageLabel.text() == f"Exported: {tmp_path / 'm.zip'}"
+        assert ui.modelMessageLabel.text == f"Exported: {tmp_path / 'm.zip'}"
         ui.deleteModelButton.click()
         assert ui.modelSelector.findText("Mine") == -1
         assert not ui.exportModelButton.isEnabled()
         ui.importModelButton.click()
         let_run(ui.importModelButton.isEnabled)
-        assert ui.modelMessageLabel.text() == f"Imported: {folder}"
+        assert ui.modelMessageLabel.text == f"Imported: {folder}"
         assert ui.modelSelector.findText("Mine") >= 0
         assert ui.exportModelButton.isEnabled()
         ui.importModelButton.click()
         let_run(ui.importModelButton.isEnabled)
-        assert "There is already a model 'mine'" in ui.modelMessageLabel.text()
+        assert "There is already a model 'mine'" in ui.modelMessageLabel.text
 
     @pytest.mark.parametrize("look", ["light", "dark", "large"])
     def test_fits_into_300_pixels(self, widget, scene, look, theme):
@@ -290,13 +294,13 @@ class TestWidget:
         # With many maps where space is scarce.
         widget.ui.modelSelector.setCurrentIndex(widget.ui.modelSelector.findText("Tiny guided" if look == "large" else "Tiny U-Net"))
         self.press(widget)
-        top = widget.layout.itemAt(0).widget()
+        top = first_widget(widget)
         for name in ("advanced", "batch", "train", "environment"):
-            getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(False)
+            getattr(widget.ui, f"{name}CollapsibleButton").collapsed = False
         top.resize(300, 2200)
         top.show()
         APPLICATION.processEvents()
-        assert top.minimumSizeHint().width() <= 300
+        assert top.minimumSizeHint.width() <= 300
         if os.environ.get("ATTENTIONSEG_PICTURES"):
             top.grab().save(str(Path(os.environ["ATTENTIONSEG_PICTURES"]) / f"open-{look}.png"))
         top.close()
@@ -305,7 +309,7 @@ class TestWidget:
         volume = self.choose(widget, scene)
         scene.RemoveNode(volume)
         assert not widget.ui.segmentButton.isEnabled()
-        assert "Choose a volume" in widget.ui.reasonLabel.text()
+        assert "Choose a volume" in widget.ui.reasonLabel.text
 
     def test_loaded_anew_it_shows_the_same(self, module, widget, scene):
         volume = self.choose(widget, scene)
@@ -314,9 +318,9 @@ class TestWidget:
         again = module.AttentionSegWidget()
         again.setup()
         assert again.ui.inputSelector1.currentNode() is volume
-        assert again.ui.mapList.count() == 3
+        assert again.ui.mapList.count == 3
         again.cleanup()
-        again.layout.itemAt(0).widget().setMRMLScene(None)
+        first_widget(again).setMRMLScene(None)
 
     def test_an_old_slicer_gets_a_kind_sentence(self, module, scene, monkeypatch):
         slicer.app.minorVersion = 4
@@ -324,7 +328,7 @@ class TestWidget:
         old.setup()
         assert old.panel is None
         old.enter()
-        assert "needs Slicer 5.6 or newer, and this is 5.4" in old.layout.itemAt(0).widget().text()
+        assert "needs Slicer 5.6 or newer, and this is 5.4" in first_widget(old).text
 
 
 def test_settings_come_back_with_a_saved_scene(logic, scene, tmp_path):

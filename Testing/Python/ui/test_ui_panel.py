@@ -11,9 +11,9 @@ from scenes import nodes_of
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
-import qt_stand_ins
+import stand_ins
 
-APPLICATION = qt_stand_ins.install()
+APPLICATION = stand_ins.install()
 UI = Path(__file__).resolve().parents[3] / "AttentionSeg" / "Resources" / "UI" / "AttentionSeg.ui"
 
 
@@ -25,9 +25,9 @@ class PanelApplication(Application):
         from AttentionSegLib.ui.attention_presenter import AttentionPresenter
         from AttentionSegLib.ui.panel import Panel
 
-        self.top = qt_stand_ins.load_ui(UI)
+        self.top = stand_ins.load_ui(UI)
         self.top.setMRMLScene(scene)
-        self.ui = qt_stand_ins.child_widgets(self.top)
+        self.ui = stand_ins.child_widgets(self.top)
         self.panel = Panel(self.ui)
         super().__init__(scene, installation, view=self.panel)
         self.panel.connect(self.presenter)
@@ -73,7 +73,7 @@ def test_says_why_the_button_is_grey(app):
     app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText("Tiny U-Net"))
     app.picture("empty")
     assert not app.ui.segmentButton.isEnabled()
-    assert app.ui.reasonLabel.text() == "Choose a volume for T1 (MR)."
+    assert app.ui.reasonLabel.text == "Choose a volume for T1 (MR)."
     choose(app)
     assert app.ui.segmentButton.isEnabled()
     assert not app.ui.reasonLabel.isVisible()
@@ -83,14 +83,14 @@ def test_two_choices_and_one_click(app):
     choose(app)
     app.picture("ready")
     app.ui.segmentButton.click()
-    assert app.ui.segmentButton.text() == "Cancel"
+    assert app.ui.segmentButton.text == "Cancel"
     assert app.ui.progressBar.isVisible()
     app.wait()
     app.picture("done")
-    assert app.ui.segmentButton.text() == "Segment"
+    assert app.ui.segmentButton.text == "Segment"
     assert not app.ui.progressBar.isVisible()
-    assert app.ui.messageLabel.text().startswith("Done in ")
-    assert [app.ui.mapList.item(row).text() for row in range(app.ui.mapList.count())] == ["gate_2", "gate_3", "uncertainty"]
+    assert app.ui.messageLabel.text.startswith("Done in ")
+    assert [app.ui.mapList.item(row).text() for row in range(app.ui.mapList.count)] == ["gate_2", "gate_3", "uncertainty"]
     assert [app.ui.resultTable.item(row, 1).text() for row in range(2)] == ["Hippocampus anterior", "Hippocampus posterior"]
 
 
@@ -99,11 +99,11 @@ def test_progress_and_cancel(app):
     nodes = nodes_of(app.scene)
     app.ui.segmentButton.click()
     app.panel.show_progress(0.4, "Network at work, about 12 s left")
-    assert app.ui.progressBar.value() == 40
+    assert app.ui.progressBar.value == 40
     app.picture("running")
     app.ui.segmentButton.click()
     app.wait()
-    assert app.ui.messageLabel.text() == "Cancelled; the scene is as it was."
+    assert app.ui.messageLabel.text == "Cancelled; the scene is as it was."
     assert nodes_of(app.scene) == nodes
 
 
@@ -116,7 +116,7 @@ def test_an_error_is_in_the_panel_with_its_details_folded(app, monkeypatch):
     choose(app)
     app.ui.segmentButton.click()
     app.wait()
-    assert app.ui.messageLabel.text() == "It failed: no more memory"
+    assert app.ui.messageLabel.text == "It failed: no more memory"
     assert not app.ui.detailsText.isVisible()
     app.ui.detailsButton.click()
     assert "Traceback" in app.ui.detailsText.toPlainText()
@@ -127,7 +127,7 @@ def test_an_error_is_in_the_panel_with_its_details_folded(app, monkeypatch):
 def test_search(app):
     choose(app)
     app.ui.modelSearchEdit.setText("guided")
-    titles = {app.ui.modelSelector.itemText(index) for index in range(app.ui.modelSelector.count())}
+    titles = {app.ui.modelSelector.itemText(index) for index in range(app.ui.modelSelector.count)}
     assert {"Tiny guided", "Tiny U-Net"} <= titles
     assert "Tiny mirrored" not in titles
 
@@ -135,8 +135,8 @@ def test_search(app):
 def test_every_model_has_an_icon_so_that_titles_stand_below_each_other(app):
     selector = app.ui.modelSelector
     pixels = {}
-    for index in range(selector.count()):
-        icon = selector.itemIcon(index).pixmap(32, 32).toImage()
+    for index in range(selector.count):
+        icon = selector.itemIcon(index).target.pixmap(32, 32).toImage()
         assert (icon.width(), icon.height()) == (32, 32)
         pixels[selector.itemText(index)] = {icon.pixelColor(x, y).alpha() for x in range(32) for y in range(32)}
     assert pixels["Tiny U-Net"] == {0}
@@ -146,15 +146,15 @@ def test_every_model_has_an_icon_so_that_titles_stand_below_each_other(app):
 def test_the_whole_title_is_told_where_the_list_has_no_room_for_it(app):
     title = "Hippocampus, anterior and posterior (MR T1), guided attention"
     app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText(title))
-    assert app.ui.modelText.text().splitlines()[0] == title
+    assert app.ui.modelText.text.splitlines()[0] == title
 
 
 def test_settings_of_the_section_advanced(app):
     choose(app)
     app.ui.deviceSelector.setCurrentIndex(1)
-    assert app.ui.memoryLimitSpinBox.text() == "none"
+    assert app.ui.memoryLimitSpinBox.text == "none"
     app.ui.memoryLimitSpinBox.setValue(2.5)
-    assert app.ui.memoryLimitSpinBox.text() == "2.5 GB"
+    assert app.ui.memoryLimitSpinBox.text == "2.5 GB"
     app.ui.overlapSlider.setValue(0.5)
     app.ui.attentionEdit.setText("gate_3")
     app.ui.probabilitiesCheckBox.click()
@@ -171,7 +171,7 @@ def test_settings_of_the_section_advanced(app):
 def test_mirroring_is_grey_with_a_reason_unless_the_model_knows_mirrored_scans(app):
     choose(app)
     assert not app.ui.mirroringCheckBox.isEnabled()
-    assert "not trained on mirrored scans" in app.ui.mirroringReasonLabel.text()
+    assert "not trained on mirrored scans" in app.ui.mirroringReasonLabel.text
     choose(app, "Tiny mirrored", app.ui.inputSelector1.currentNode())
     assert app.ui.mirroringReasonLabel.isHidden()
     app.ui.mirroringCheckBox.click()
@@ -180,7 +180,7 @@ def test_mirroring_is_grey_with_a_reason_unless_the_model_knows_mirrored_scans(a
 
 def test_region_button(app):
     choose(app, "Hippocampus, anterior and posterior (MR T1)", make_scan(app.scene, shape=(150, 150, 150)))
-    assert "needs a region" in app.ui.reasonLabel.text()
+    assert "needs a region" in app.ui.reasonLabel.text
     app.picture("region")
     app.ui.placeRegionButton.click()
     assert app.ui.regionSelector.currentNode().IsA("vtkMRMLMarkupsROINode")
@@ -194,13 +194,13 @@ def test_the_eye_of_a_map(app):
     view = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     nodes = app.results[-1].nodes
     assert view.GetForegroundVolumeID() == nodes.attention["gate_2"].GetID()
-    app.ui.mapList.itemClicked.emit(app.ui.mapList.item(2))
+    app.ui.mapList.itemClicked(app.ui.mapList.item(2))
     assert view.GetForegroundVolumeID() == nodes.uncertainty.GetID()
     app.ui.opacitySlider.setValue(0.8)
     assert view.GetForegroundOpacity() == 0.8
     app.ui.thresholdSlider.setValue(0.4)
     assert nodes.uncertainty.GetDisplayNode().GetLowerThreshold() == pytest.approx(0.4)
-    app.ui.mapList.itemClicked.emit(app.ui.mapList.item(2))
+    app.ui.mapList.itemClicked(app.ui.mapList.item(2))
     assert view.GetForegroundVolumeID() is None
 
 

@@ -1,0 +1,143 @@
+"""The module's own test inside the application: press the buttons, look at the scene, save and load it."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+
+LOG = logging.getLogger("AttentionSeg")
+SECONDS = 300
+UNET, GUIDED = "hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"
+# Voxels of 1 mm: a crop around one hippocampus, as both models know it, so that no region has to be found.
+SHAPE = (44, 44, 44)
+
+
+def press_the_buttons(picture: Path | None = None) -> None:
+    """Run every step on an empty scene, with the models that ship with the extension. Needs no network connection.
+
+    Args:
+        picture: where to save a picture of the window while the probe is on; none when left out.
+
+    Raises:
+        AssertionError: naming what does not hold.
+    """
+    slicer.mrmlScene.Clear()
+    slicer.util.selectModule("AttentionSeg")
+    _one_click()
+    _attention()
+    _probe(picture)
+    _cancel()
+    _reload()
+    with tempfile.TemporaryDirectory() as folder:
+        _save_and_load(Path(folder) / "scene.mrb")
+
+
+def _ui() -> Any:
+    # The panel of this moment: reloading the module makes a new one.
+    return slicer.modules.AttentionSegWidget.ui
+
+
+def _one_click() -> None:
+    """A volume, a model, the button; the application stays alive meanwhile."""
+    ui = _ui()
+    _check(not ui.segmentButton.enabled and bool(ui.reasonLabel.text), "the grey button says why it is grey")
+    volume = slicer.util.addVolumeFromArray(np.random.default_rng(3).normal(100, 30, SHAPE).astype(np.float32), name="T1")
+    _choose(UNET, volume)
+    _check(ui.segmentButton.enabled, "a volume and a model are enough")
+    ui.segmentButton.click()
+    _check(ui.segmentButton.text == "Cancel", "the button cancels while it runs")
+    _wait()
+    _check(ui.messageLabel.text.startswith("Done in "), ui.messageLabel.text)
+    segmentation = slicer.util.getNode("T1 segmentation")
+    _check(segmentation.GetSegmentation().GetNumberOfSegments() == 2, "two segments")
+    _check(ui.resultTable.rowCount == 2, "two rows in the table")
+
+
+def _attention() -> None:
+    """The first map lies over the slices; another one takes its place, also in 3D."""
+    ui = _ui()
+    view = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    first = slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID())
+    _check(first is not None and first.GetName() == "T1 gate_2", "the first map is shown")
+    _check(ui.mapList.count == 3, "three maps are listed")
+    ui.opacitySlider.value = 0.8
+    _check(view.GetForegroundOpacity() == 0.8, "the opacity reaches the views")
+    ui.show3dCheckBox.click()
+    _check(first.GetNumberOfDisplayNodes() == 2 and first.GetNthDisplayNode(1).GetVisibility() == 1, "the map is rendered")
+    ui.mapList.itemClicked(ui.mapList.item(2))
+    _check(slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID()).GetName() == "T1 uncertainty", "another map is shown")
+    ui.copyTableButton.click()
+    _check(len(slicer.app.clipboard().text().splitlines()) == 3, "the table is in the clipboard")
+
+
+def _probe(picture: Path | None) -> None:
+    """With a guided model the overlay follows the crosshair."""
+    ui = _ui()
+    _choose(GUIDED, slicer.util.getNode("T1"))
+    ui.segmentButton.click()
+    _wait()
+    _check(ui.probeCheckBox.enabled, ui.probeReasonLabel.text)
+    ui.probeCheckBox.click()
+    slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").SetCursorPositionRAS([20, 20, 20])
+    _check(slicer.util.getNode("T1 probe") is not None, "the probe is in the scene")
+    if picture is not None:
+        slicer.app.processEvents()
+        slicer.util.mainWindow().grab().save(str(picture))
+    ui.probeCheckBox.click()
+    _check(slicer.mrmlScene.GetFirstNodeByName("T1 probe") is None, "the probe is gone")
+
+
+def _cancel() -> None:
+    """A cancelled run leaves the nodes as they were."""
+    ui, before = _ui(), slicer.mrmlScene.GetNumberOfNodes()
+    ui.segmentButton.click()
+    ui.segmentButton.click()
+    _wait()
+    _check(ui.messageLabel.text == "Cancelled; the scene is as it was.", ui.messageLabel.text)
+    _check(slicer.mrmlScene.GetNumberOfNodes() == before, "no node came or went")
+
+
+def _reload() -> None:
+    """Loaded again, the panel shows what the scene remembers."""
+    slicer.util.reloadScriptedModule("AttentionSeg")
+    ui = _ui()
+    _check(ui.inputSelector1.currentNode().GetName() == "T1", "the volume is still chosen")
+    _check(ui.mapList.count > 0, "the maps are still listed")
+
+
+def _save_and_load(path: Path) -> None:
+    """The scene comes back with the panel's choices and the maps."""
+    _check(slicer.util.saveScene(str(path)), "the scene is saved")
+    slicer.mrmlScene.Clear()
+    ui = _ui()
+    _check(ui.inputSelector1.currentNode() is None and not ui.segmentButton.enabled, "a closed scene leaves an empty panel")
+    slicer.util.loadScene(str(path))
+    _check(ui.inputSelector1.currentNode().GetName() == "T1", "the volume is chosen again")
+    _check(ui.mapList.count > 0, "the maps are listed again")
+
+
+def _choose(model: str, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    ui = _ui()
+    title = next(choice.title for choice in slicer.util.getModuleLogic("AttentionSeg").models() if choice.id == model)
+    ui.modelSelector.setCurrentIndex(ui.modelSelector.findText(title))
+    ui.inputSelector1.setCurrentNode(volume)
+
+
+def _wait() -> None:
+    """Let the application idle until the run has ended."""
+    ui, end = _ui(), time.monotonic() + SECONDS
+    while ui.segmentButton.text == "Cancel":
+        _check(time.monotonic() < end, f"the run ends within {SECONDS} s")
+        slicer.app.processEvents()
+
+
+def _check(holds: bool, what: str) -> None:
+    if not holds:
+        raise AssertionError(what)
+    LOG.info("ok: %s", what)
