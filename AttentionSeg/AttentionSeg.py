@@ -91,6 +91,8 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent, slicer.mrmlScene.EndRestoreEvent):
             self.addObserver(slicer.mrmlScene, event, self.onSceneChanged)
+        # Before the selectors hear of it: they would choose another node by themselves.
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeLeaves, priority=1.0)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
 
@@ -99,6 +101,9 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.panel is not None:
             self.panel.use(self.logic.settings())
             self.panel.refresh()
+            for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+                if not self.hasObserver(view, vtk.vtkCommand.ModifiedEvent, self.onViewChanged):
+                    self.addObserver(view, vtk.vtkCommand.ModifiedEvent, self.onViewChanged)
 
     def exit(self) -> None:
         """Another module is opened; a run goes on."""
@@ -117,6 +122,14 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneChanged(self, _caller: object, _event: str) -> None:
         self.panel.use(self.logic.settings())
+
+    def onViewChanged(self, _caller: object, _event: str) -> None:
+        self.panel.presenter.follow_views()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeLeaves(self, _caller: object, _event: str, node: object) -> None:
+        if not slicer.mrmlScene.IsClosing():
+            self.panel.presenter.node_leaves(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAdded(self, _caller: object, _event: str, node: object) -> None:

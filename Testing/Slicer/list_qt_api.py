@@ -23,7 +23,7 @@ CLASSES = {
     "QProgressBar QPushButton QScrollArea QSettings QSize QSlider QSpinBox QTableWidget QTableWidgetItem QTabWidget QTextBrowser QTimer QToolButton "
     "QTreeWidget QTreeWidgetItem QUrl QVBoxLayout QWidget",
     ctk: "ctkCollapsibleButton ctkCollapsibleGroupBox ctkDoubleSlider ctkPathLineEdit ctkSliderWidget",
-    slicer: "qMRMLColorTableComboBox qMRMLNodeComboBox qMRMLWidget",
+    slicer: "qMRMLColorTableComboBox qMRMLNodeComboBox qMRMLSortFilterProxyModel qMRMLWidget",
 }
 # Values of these types come back from no method: "return type 'QFontMetrics' is ignored because it is unknown to PythonQt".
 UNKNOWN_TYPES = ("QFontInfo", "QFontMetrics", "QRgba64")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import slicer
-from PySide6 import QtWidgets
+from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
 
@@ -41,6 +43,21 @@ class ctkPathLineEdit(QtWidgets.QLineEdit):  # noqa: N801
     setCurrentPath = QtWidgets.QLineEdit.setText  # noqa: N815
 
 
+class qMRMLSortFilterProxyModel(QtCore.QObject):  # noqa: N801
+    """Keeps nodes out of a list."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._hidden: list[str] = []
+        self._changed = changed
+
+    def _set_hidden(self, node_ids: list[str]) -> None:
+        self._hidden = list(node_ids)
+        self._changed()
+
+    hiddenNodeIDs = Property("QStringList", lambda self: self._hidden, _set_hidden)  # noqa: N815
+
+
 class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
     currentNodeChanged = Signal(object)  # noqa: N815
 
@@ -48,6 +65,7 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
         super().__init__(parent)
         self._types: list[str] = ["vtkMRMLColorNode"]
         self._none, self._scene, self._ids, self._tags = "None", None, [None], []
+        self._filter = qMRMLSortFilterProxyModel(lambda: self._scene and self._list())
         self.addItem(self._none)
         self.currentIndexChanged.connect(lambda _index: self.currentNodeChanged.emit(self.currentNode()))
 
@@ -70,6 +88,9 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
         if scene is not None:
             self._list()
 
+    def sortFilterProxyModel(self) -> qMRMLSortFilterProxyModel:  # noqa: N802
+        return self._filter
+
     def currentNode(self) -> slicer.vtkMRMLNode | None:  # noqa: N802
         node_id = self._ids[self.currentIndex()] if 0 <= self.currentIndex() < len(self._ids) else None
         return None if node_id is None else self._scene.GetNodeByID(node_id)
@@ -83,6 +104,7 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
         blocked = self.blockSignals(True)
         nodes = [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
         nodes = [node for node in nodes if any(node.IsA(kind) for kind in self._types) and not node.GetHideFromEditors()]
+        nodes = [node for node in nodes if node.GetID() not in self._filter.hiddenNodeIDs]
         self._ids = [None, *(node.GetID() for node in nodes)]
         self.clear()
         self.addItems([self._none, *(node.GetName() for node in nodes)])

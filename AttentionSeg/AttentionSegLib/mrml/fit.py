@@ -38,6 +38,23 @@ def fit_hints(card: Card, volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode 
     return hints
 
 
+def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """Why a volume cannot be what a model was trained on, in a few words; empty where it can be.
+
+    Args:
+        modalities: of the model's inputs, such as `("MR",)`.
+        volume_node: the first input.
+    """
+    if volume_node.GetImageData() is None:
+        return ""
+    found, wanted = _modality(volume_node), modalities[0]
+    if found is None and wanted == "CT":
+        return f"for CT, and {volume_node.GetName()} has no air below {AIR_IN_HU} HU"
+    if found is not None and found != wanted and "CT" in (found, wanted):
+        return f"for {wanted}, and {volume_node.GetName()} looks like {found}"
+    return ""
+
+
 def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     """Whether a model that knows only a region is about to be given a volume that is much larger."""
     if not card.needs_region or volume_node.GetImageData() is None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import slicer
+
 from ..models import Card, list_models
 from ..models.card import CARD_NAME, THUMBNAIL_NAME
 from ..models.catalogue import model_folders
+from ..mrml.fit import fit_hints, lacks_region, misfit
 from .translation import tr as _
 
 
@@ -21,7 +25,9 @@ class ModelChoice:
     Attributes:
         id: of the model, or of its folder while cards cannot be read.
         title: one line for the list.
-        text: description, inputs, labels, intended use and license; or why it cannot be used.
+        text: one sentence on what it segments; or why it cannot be used.
+        more: inputs, labels, intended use and license.
+        modalities: of its inputs, such as `("MR",)`; none where they are not known.
         folder: where it lies.
         card: None while `jsonschema` is not installed, and for a model that cannot be used.
         usable: whether it can be chosen to run.
@@ -33,6 +39,8 @@ class ModelChoice:
     folder: Path
     card: Card | None
     usable: bool = True
+    more: str = ""
+    modalities: tuple[str, ...] = ()
 
     @property
     def thumbnail(self) -> Path | None:
@@ -52,7 +60,7 @@ class ModelChoice:
 
     def matches(self, search: str) -> bool:
         """Whether every word of a search is somewhere in what is said about the model."""
-        said = f"{self.id} {self.title} {self.text}".lower()
+        said = f"{self.id} {self.title} {self.text} {self.more}".lower()
         return all(word in said for word in search.lower().split())
 
 
@@ -62,21 +70,48 @@ def model_choices() -> list[ModelChoice]:
         cards = {card.parent.name: card for folder in model_folders() for card in sorted(folder.glob(f"[!.]*/{CARD_NAME}"))}
         return [_unchecked(card) for _name, card in sorted(cards.items())]
     return [
-        ModelChoice(entry.id, entry.card.title, describe(entry.card.raw), entry.folder, entry.card)
+        _choice(entry.id, entry.card.raw, entry.folder, entry.card)
         if entry.card
         else ModelChoice(entry.id, entry.id, str(entry.problem), entry.folder, None, usable=False)
         for entry in list_models()
     ]
 
 
-def describe(document: dict[str, Any]) -> str:
-    """What a model is for, in short paragraphs: what the card says, nothing added."""
+def by_fit(
+    models: Sequence[ModelChoice], volume: slicer.vtkMRMLScalarVolumeNode | None, has_region: bool = False
+) -> tuple[list[ModelChoice], dict[str, str]]:
+    """Models with those first that fit a volume best, and by id of each model that the volume cannot be for, why.
+
+    Those of the same modality come first, then those that need nothing more of the user, such as a region, then those for whose training data the
+    volume is as usual; then by id. Models that cannot be used come last.
+    """
+    misfits = {}
+    if volume is not None:
+        found = ((model.id, misfit(model.modalities, volume)) for model in models if model.modalities)
+        misfits = {model_id: reason for model_id, reason in found if reason}
+
+    def rank(model: ModelChoice) -> tuple:
+        card = model.card if volume is not None and volume.GetImageData() is not None else None
+        lacks = card is not None and not has_region and lacks_region(card, volume)
+        unusual = card is not None and bool(fit_hints(card, [volume]))
+        return not model.usable, model.id in misfits, len(model.modalities) > 1, lacks, unusual, model.id
+
+    return sorted(models, key=rank), misfits
+
+
+def _choice(model_id: str, document: dict[str, Any], folder: Path, card: Card | None) -> ModelChoice:
+    modalities = tuple(channel["modality"] for channel in document["inputs"])
+    return ModelChoice(model_id, document["title"], document["description"], folder, card, more=_more(document), modalities=modalities)
+
+
+def _more(document: dict[str, Any]) -> str:
+    """What a card says of a model beside its description, nothing added."""
     labels = ", ".join(label["name"] for label in document["labels"])
-    modalities = ", ".join(f"{channel['name']} ({channel['modality']})" for channel in document["inputs"])
+    inputs = ", ".join(f"{channel['name']} ({channel['modality']})" for channel in document["inputs"])
     return "\n".join(
         [
-            document["description"],
-            _("Input: {inputs}. Segments: {labels}.").format(inputs=modalities, labels=labels),
+            document["title"],
+            _("Input: {inputs}. Segments: {labels}.").format(inputs=inputs, labels=labels),
             _("Intended use: {use}").format(use=document["intended_use"]),
             _("License of the weights: {license}.").format(license=document["weights"]["license"]),
         ]
@@ -86,8 +121,7 @@ def describe(document: dict[str, Any]) -> str:
 def _unchecked(card: Path) -> ModelChoice:
     """Until `jsonschema` is there to check a card, it is only quoted."""
     try:
-        document = json.loads(card.read_text(encoding="utf-8"))
-        return ModelChoice(card.parent.name, document["title"], describe(document), card.parent, None)
+        return _choice(card.parent.name, json.loads(card.read_text(encoding="utf-8")), card.parent, None)
     except (OSError, ValueError, KeyError, TypeError) as error:
         text = _("The model card {path} cannot be read ({error}).").format(path=card, error=error)
         return ModelChoice(card.parent.name, card.parent.name, text, card.parent, None, usable=False)

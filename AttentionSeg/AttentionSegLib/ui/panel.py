@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import qt
@@ -15,6 +16,10 @@ from .widgets import set_note, show_progress, silent
 SELECTORS = 4
 # Pixels, as the size of icons in AttentionSeg.ui.
 ICON = 32
+# Characters of the panel at its narrowest.
+TWO_LINES = 84
+# A list that is seen at a glance needs no search.
+FEW_MODELS = 8
 
 
 class Panel:
@@ -26,7 +31,8 @@ class Panel:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self._ids: list[str] = []
+        # Id of each model in the list, and why it does not fit.
+        self._models: list[tuple[str, str]] = []
         self._devices = [ui.deviceSelector.itemText(index) for index in range(4)]
 
     def connect(self, presenter: Presenter) -> None:
@@ -34,6 +40,7 @@ class Panel:
         ui = self._ui
         ui.modelSearchEdit.connect("textChanged(QString)", presenter.search)
         ui.modelSelector.connect("currentIndexChanged(int)", lambda index: index < 0 or presenter.choose_model(self._ids[index]))
+        ui.modelMoreButton.connect("toggled(bool)", lambda _checked: presenter.refresh())
         for channel in range(SELECTORS):
             self._selector(channel).connect("currentNodeChanged(vtkMRMLNode*)", lambda node, channel=channel: presenter.choose_input(channel, node))
         ui.regionSelector.connect("currentNodeChanged(vtkMRMLNode*)", presenter.choose_region)
@@ -63,17 +70,20 @@ class Panel:
 
     def _show_models(self, shown: Shown) -> None:
         ui = self._ui
-        ids = [model.id for model in shown.models]
+        models = [(model.id, shown.misfits.get(model.id, "")) for model in shown.models]
         with silent(ui.modelSelector):
-            if ids != self._ids:
-                self._ids = ids
+            if models != self._models:
+                self._models = models
                 ui.modelSelector.clear()
                 for index, model in enumerate(shown.models):
-                    ui.modelSelector.addItem(model.title)
+                    ui.modelSelector.addItem(_title(model, models[index][1]))
                     ui.modelSelector.setItemIcon(index, _icon(model))
-            ui.modelSelector.setCurrentIndex(ids.index(shown.model.id) if shown.model else -1)
-        # The title too: in the list there is room for its beginning only.
-        set_note(ui.modelText, f"{shown.model.title}\n{shown.model.text}" if shown.model and shown.model.usable else "")
+            ui.modelSelector.setCurrentIndex(self._ids.index(shown.model.id) if shown.model else -1)
+        ui.modelSearchEdit.setVisible(len(models) > FEW_MODELS or bool(ui.modelSearchEdit.text))
+        told = shown.model if shown.model and shown.model.usable else None
+        set_note(ui.modelText, _shortened(told.text) if told else "")
+        set_note(ui.modelMoreText, told.more if told and ui.modelMoreButton.checked else "")
+        ui.modelMoreButton.setVisible(told is not None)
 
     def _show_inputs(self, shown: Shown) -> None:
         ui = self._ui
@@ -82,17 +92,20 @@ class Panel:
             used = channel < len(shown.inputs)
             selector.setVisible(used)
             label.setVisible(used)
+            selector.setEnabled(not shown.state.running)
             if used:
                 name, node = shown.inputs[channel]
                 label.setText(f"{name}:")
                 with silent(selector):
+                    if tuple(selector.sortFilterProxyModel().hiddenNodeIDs) != shown.hidden:
+                        selector.sortFilterProxyModel().hiddenNodeIDs = shown.hidden
                     selector.setCurrentNode(node)
         with silent(ui.regionSelector, ui.segmentationSelector):
             ui.regionSelector.setCurrentNode(shown.region)
             ui.segmentationSelector.setCurrentNode(shown.segmentation)
-        ui.placeRegionButton.setEnabled(shown.inputs[0][1] is not None)
+        ui.placeRegionButton.setEnabled(shown.inputs[0][1] is not None and not shown.state.running)
         set_note(ui.hintLabel, "\n".join(shown.hints))
-        for widget in (ui.inputCollapsibleButton, ui.segmentationSelector, ui.advancedCollapsibleButton):
+        for widget in (ui.modelSearchEdit, ui.modelSelector, ui.regionSelector, ui.segmentationSelector, ui.advancedCollapsibleButton):
             widget.setEnabled(not shown.state.running)
 
     def _show_run(self, shown: Shown) -> None:
@@ -123,8 +136,23 @@ class Panel:
         ui.mirroringCheckBox.setEnabled(not shown.mirroring_reason)
         set_note(ui.mirroringReasonLabel, shown.mirroring_reason)
 
+    @property
+    def _ids(self) -> list[str]:
+        return [model_id for model_id, _misfit in self._models]
+
     def _selector(self, channel: int) -> Any:
         return getattr(self._ui, f"inputSelector{channel + 1}")
+
+
+def _title(model: ModelChoice, misfit: str) -> str:
+    if not model.usable:
+        return _("{title} (cannot be used)").format(title=model.title)
+    return f"{model.title} ({misfit})" if misfit else model.title
+
+
+def _shortened(text: str) -> str:
+    """What fits into two lines of a narrow panel."""
+    return textwrap.shorten(text, TWO_LINES, placeholder=" ...")
 
 
 def _icon(model: ModelChoice) -> Any:

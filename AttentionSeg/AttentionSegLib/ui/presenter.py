@@ -10,7 +10,8 @@ import slicer
 
 from ..mrml.fit import fit_hints, lacks_region
 from ..mrml.regions import place_region, region_center
-from .model_list import ModelChoice, model_choices
+from ..mrml.scans import own_maps, shown_scan
+from .model_list import ModelChoice, by_fit, model_choices
 from .run import KeepPolling, Run, RunView
 from .segmenter import Options, Segmenter
 from .settings import Settings
@@ -28,11 +29,13 @@ class Shown:
 
     Attributes:
         state: where the run stands; while it runs the button cancels.
-        models: those that match the search.
+        models: those that match the search, the fitting ones first.
+        misfits: by id of a model, why the first volume cannot be for it.
         model: the chosen one, None while there is none.
         inputs: label and volume of each channel of the model.
         reason: why the button is grey; empty while it can be pressed.
         hints: how the volumes differ from what the model was trained on.
+        hidden: ids of volumes that are maps and no scans, not to choose from.
         message: how the last run ended, in one sentence.
         details: of an error, for whoever has to find its cause.
         memory_limit: memory of a GPU that a run may take, in GB; 0 for no limit.
@@ -42,12 +45,14 @@ class Shown:
 
     state: State
     models: tuple[ModelChoice, ...]
+    misfits: dict[str, str]
     model: ModelChoice | None
     inputs: tuple[tuple[str, slicer.vtkMRMLScalarVolumeNode | None], ...]
     region: slicer.vtkMRMLMarkupsROINode | None
     segmentation: slicer.vtkMRMLSegmentationNode | None
     reason: str
     hints: tuple[str, ...]
+    hidden: tuple[str, ...]
     message: str
     details: str
     device: str
@@ -105,10 +110,23 @@ class Presenter:
     def refresh_models(self) -> None:
         """Models may have come or gone."""
         self._models = model_choices()
-        usable = [model.id for model in self._models if model.usable]
-        if self._settings.model not in usable and usable:
-            self._settings.model = usable[0]
         self.refresh()
+
+    def follow_views(self) -> None:
+        """The slice views may show another volume: choose it, unless the user chose one."""
+        settings = self._settings
+        if not settings.volume_chosen and not self._run.state.running and shown_scan(self._scene) is not settings.input(0):
+            self.refresh()
+
+    def node_leaves(self, node: slicer.vtkMRMLNode) -> None:
+        """A node is about to be removed from the scene: let go of it, and choose another volume for the user if it was the first."""
+        for channel in range(len(self._volumes())):
+            if self._settings.input(channel) is node:
+                self._settings.set_input(channel, None)
+                if channel == 0:
+                    self._settings.volume_chosen = False
+                    self._settings.set_input(0, shown_scan(self._scene, leaving=node))
+                self.refresh()
 
     def search(self, text: str) -> None:
         """Offer only the models in whose description every word of the text is found; the chosen one stays."""
@@ -116,13 +134,15 @@ class Presenter:
         self.refresh()
 
     def choose_model(self, model_id: str) -> None:
+        self._settings.model_chosen = True
         if model_id != self._settings.model:
-            self._settings.model = model_id
-            self._settings.overlap = -1.0
+            self._use_model(model_id)
             self.refresh()
 
     def choose_input(self, channel: int, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         self._settings.set_input(channel, node)
+        if channel == 0:
+            self._settings.volume_chosen = node is not None
         self.refresh()
 
     def choose_region(self, node: slicer.vtkMRMLMarkupsROINode | None) -> None:
@@ -174,6 +194,7 @@ class Presenter:
 
     def refresh(self) -> None:
         """Show what there is now."""
+        misfits = self._choose_for_user()
         model = self._model()
         found = [choice for choice in self._models if choice.matches(self._search) or choice is model]
         settings = self._settings
@@ -181,12 +202,14 @@ class Presenter:
             Shown(
                 state=self._run.state,
                 models=tuple(found),
+                misfits=misfits,
                 model=model,
                 inputs=tuple((name, settings.input(channel)) for channel, name in enumerate(model.channels if model else [_("Volume")])),
                 region=settings.region,
                 segmentation=settings.segmentation,
                 reason=self._reason(),
                 hints=tuple(fit_hints(model.card, self._volumes())) if model and model.card else (),
+                hidden=() if self._scene is None else tuple(node.GetID() for node in own_maps(self._scene)),
                 message=self._run.message,
                 details=self._run.details,
                 device=settings.device,
@@ -198,6 +221,29 @@ class Presenter:
                 keep_probabilities=settings.keep_probabilities,
             )
         )
+
+    @property
+    def _scene(self) -> slicer.vtkMRMLScene:
+        return self._settings.node.GetScene()
+
+    def _choose_for_user(self) -> dict[str, str]:
+        """Choose volume and model by what is shown and what fits, as far as the user has not. Returns the misfits."""
+        settings = self._settings
+        fixed = self._run.state.running or self._scene is None
+        if not fixed and (not settings.volume_chosen or settings.input(0) is None):
+            scan = shown_scan(self._scene)
+            if scan is not settings.input(0):
+                settings.set_input(0, scan)
+        self._models, misfits = by_fit(self._models, settings.input(0), settings.region is not None)
+        best = next((model.id for model in self._models if model.usable), None)
+        kept = settings.model_chosen and self._model() is not None
+        if best is not None and not fixed and not kept and settings.model != best:
+            self._use_model(best)
+        return misfits
+
+    def _use_model(self, model_id: str) -> None:
+        self._settings.model = model_id
+        self._settings.overlap = -1.0
 
     def _model(self) -> ModelChoice | None:
         return next((model for model in self._models if model.id == self._settings.model), None)

@@ -61,13 +61,15 @@ class _Nodes:
 
 
 class Settings:
-    """The panel's settings. `maps` are those of the last result, `train_segmentations` those of the ticked pairs.
+    """The panel's settings. `model_chosen` and `volume_chosen`: whether the user did it; the panel chooses what fits else. `maps` are those of the last result, `train_segmentations` those of the ticked pairs.
 
     Args:
         node: the module's parameter node.
     """
 
     model = _Value("")
+    model_chosen = _Value(False)
+    volume_chosen = _Value(False)
     device = _Value("auto")
     memory_limit = _Value(0.0)
     overlap = _Value(-1.0)

@@ -146,7 +146,10 @@ def test_every_model_has_an_icon_so_that_titles_stand_below_each_other(app):
 def test_the_whole_title_is_told_where_the_list_has_no_room_for_it(app):
     title = "Hippocampus, anterior and posterior (MR T1), guided attention"
     app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText(title))
-    assert app.ui.modelText.text.splitlines()[0] == title
+    assert not app.ui.modelMoreText.isVisible()
+    app.ui.modelMoreButton.click()
+    assert app.ui.modelMoreText.text.splitlines()[0] == title
+    assert app.ui.modelMoreText.isVisible()
 
 
 def test_settings_of_the_section_advanced(app):
