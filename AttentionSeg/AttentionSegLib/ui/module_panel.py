@@ -73,12 +73,13 @@ class ModulePanel:
 
     def leave_scene(self) -> None:
         """The scene is about to go: whatever works on its nodes stops."""
-        self.presenter.cancel()
+        self.presenter.leave_scene()
         self.attention.set_probe(False)
 
     def close(self) -> None:
         """The panel goes: everything that runs stops."""
-        self.leave_scene()
+        self.presenter.cancel()
+        self.attention.set_probe(False)
         self.batch.cancel()
         self.train.cancel()
 

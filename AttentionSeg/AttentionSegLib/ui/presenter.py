@@ -105,7 +105,13 @@ class Presenter:
     def use(self, settings: Settings) -> None:
         """Show other settings: a scene was closed or loaded."""
         self._settings = settings
-        self.refresh()
+        # The settings of a new scene name no model yet.
+        self.refresh_models()
+
+    def leave_scene(self) -> None:
+        """The scene is about to go: a run on it stops, and how the last one ended is of no use any more."""
+        self._run.cancel(_("Stopped, because the scene was closed."))
+        self._run.forget()
 
     def refresh_models(self) -> None:
         """Models may have come or gone."""
@@ -189,7 +195,7 @@ class Presenter:
             self._run.press(self._start, self._finish)
 
     def cancel(self) -> None:
-        """Stop the run, such as when the scene that it works on is about to go."""
+        """Stop the run."""
         self._run.cancel()
 
     def refresh(self) -> None:

@@ -46,7 +46,7 @@ class Run:
     """
 
     def __init__(self, view: RunView, installation: Installation, keep_polling: KeepPolling, refresh: Callable[[], None], cancelled: str) -> None:
-        self._cancelled = cancelled
+        self._cancelled = self._stopped = cancelled
         self._view, self._installation, self._keep_polling, self._refresh = view, installation, keep_polling, refresh
         self._task: Task | None = None
         self.state, self.message, self.details = State.IDLE, "", ""
@@ -68,10 +68,21 @@ class Run:
             self._become(State.INSTALLING)
             self._installation.install(lambda line: self._view.show_progress(None, line), lambda error: self._installed(error, start, describe))
 
-    def cancel(self) -> None:
+    def cancel(self, message: str = "") -> None:
+        """Ask the run to stop.
+
+        Args:
+            message: what to say once it has stopped, unless it is what a user is told who pressed the button.
+        """
         if self._task is not None and self.state.running:
+            self._stopped = message or self._cancelled
             self._task.cancel()
             self._view.show_progress(None, _("Cancelling ..."))
+
+    def forget(self) -> None:
+        """Say no more how the last run ended."""
+        if not self.state.running:
+            self._become(State.IDLE)
 
     def _installed(self, error: Exception | None, start: Start, describe: Callable[[Any], str]) -> None:
         if error is not None:
@@ -81,6 +92,7 @@ class Run:
         self._start(start, describe)
 
     def _start(self, start: Start, describe: Callable[[Any], str]) -> None:
+        self._stopped = self._cancelled
         self._become(State.READING)
         try:
             self._task = start(lambda task: self._on_change(task, describe))
@@ -99,7 +111,7 @@ class Run:
         elif task.state is State.DONE:
             self._become(State.DONE, describe(task.result))
         elif task.state is State.CANCELLED:
-            self._become(State.CANCELLED, self._cancelled)
+            self._become(State.CANCELLED, self._stopped)
         else:
             self._become(task.state)
 

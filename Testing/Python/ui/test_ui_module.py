@@ -182,12 +182,21 @@ class TestWidget:
         widget.ui.segmentButton.click()
         scene.Clear(0)
         let_run(lambda: not widget.panel.presenter.state.running)
-        assert widget.ui.messageLabel.text == "Cancelled; the scene is as it was."
+        assert widget.ui.messageLabel.text == "Stopped, because the scene was closed."
         assert widget.ui.inputSelector1.currentNode() is None
         assert not widget.ui.segmentButton.isEnabled()
         self.choose(widget, scene)
         self.press(widget)
         assert widget.ui.messageLabel.text.startswith("Done in ")
+
+    def test_a_closed_scene_leaves_a_model_chosen_and_no_message(self, widget, scene):
+        self.choose(widget, scene)
+        self.press(widget)
+        scene.Clear(0)
+        assert widget.ui.modelSelector.currentIndex >= 0
+        assert widget.ui.reasonLabel.text.startswith("Choose a volume")
+        assert widget.ui.messageLabel.text == ""
+        assert widget.ui.messageLabel.isHidden()
 
     def test_opened_again_the_panel_can_still_probe(self, widget, scene):
         self.choose(widget, scene)
