@@ -63,8 +63,8 @@ class _Nodes:
 class Settings:
     """The panel's settings.
 
-    `model_chosen` and `volume_chosen` tell whether the user chose; what fits is chosen else. `maps` are those of the last result, `train_segmentations`
-    those of the ticked pairs.
+    `model_chosen` and `volume_chosen` tell whether the user chose; what fits is chosen else. `maps` are those of the last result,
+    `train_segmentations` those of the ticked pairs.
 
     Args:
         node: the module's parameter node.
