@@ -1,6 +1,7 @@
 """One engine for the button, the console, the batch run and the command line: image in, prediction out."""
 
 from .prediction import Prediction
+from .torch_libraries import preload_torch
 
 __all__ = ["Prediction", "Predictor", "available_devices"]
 
@@ -8,10 +9,12 @@ __all__ = ["Prediction", "Predictor", "available_devices"]
 def __getattr__(name: str) -> object:
     # torch and monai take seconds to import; whoever only handles predictions does not need them.
     if name == "Predictor":
+        preload_torch()
         from .predictor import Predictor
 
         return Predictor
     if name == "available_devices":
+        preload_torch()
         from .devices import available_devices
 
         return available_devices

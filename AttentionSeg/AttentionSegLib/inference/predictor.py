@@ -89,6 +89,10 @@ class Predictor:
         strides = self.model.network.attention_strides
         return sorted(strides, key=lambda name: (np.prod(strides[name]), name))
 
+    def prepare(self) -> None:
+        """Make the network ready to run, as the first image does otherwise: with OpenVINO this takes a second, or more where it has to convert."""
+        self._prepared()
+
     def check(self, image: Image, roi: Region | None = None, attention: bool | str | Iterable[str] = True) -> list[str]:
         """The attention maps wanted. Raises InputError if the image, the region or a name cannot be used (see `__call__`)."""
         names = check_attention(attention, self.attention_names, self.model.card)

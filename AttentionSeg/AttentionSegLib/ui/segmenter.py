@@ -69,20 +69,42 @@ class Segmenter:
         self._key: tuple | None = None
         self._predictor: Predictor | None = None
 
-    def predictor(self, options: Options) -> Predictor:
-        """The loaded model, from memory where the last run used the same one. Takes seconds else; any thread."""
-        # First, because it takes seconds to import.
-        from ..inference import Predictor
-        from ..models import find_model
+    def predictor(self, options: Options, cancel: Cancel | None = None) -> Predictor:
+        """The model, ready to run; from memory where `warm` or the last run left the same one. Takes seconds else; any thread.
 
-        folder = Path(find_model(options.model))
-        card = folder / "model.json"
-        key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring, options.memory_limit)
-        with self._lock:
+        Raises:
+            InputError: if the model or an option cannot be used.
+            Cancelled: if `cancel` said so, between two steps of loading.
+        """
+        # Whoever asks while another thread loads waits for it; loading twice at a time would take twice as long.
+        while not self._lock.acquire(timeout=0.05):
+            _check(cancel)
+        try:
+            _check(cancel)
+            # Here, because it takes seconds to import.
+            from ..inference import Predictor
+            from ..models import find_model
+
+            _check(cancel)
+            folder = Path(find_model(options.model))
+            card = folder / "model.json"
+            key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring, options.memory_limit)
             if self._key != key:
                 run = {"mirroring": options.mirroring, "memory_limit_gb": options.memory_limit, "overlap": options.overlap}
                 self._predictor, self._key = Predictor(folder, options.device, **run), key
+            _check(cancel)
+            self._predictor.prepare()
             return self._predictor
+        finally:
+            self._lock.release()
+
+    def warm(self, options: Options) -> Task[None]:
+        """Load in a thread what a run with these options needs: torch, the engine, the model and its compiled network.
+
+        A run that starts meanwhile waits for it and goes on from there. Whoever asked polls the task until it ends, or cancels it: then it ends after
+        the step it is at. What goes wrong becomes the task's error, and a run will say the same.
+        """
+        return Task(lambda _on_progress, cancel: self.predictor(options, cancel), lambda _predictor: None)
 
     def forget(self) -> None:
         """Let go of the loaded model and its memory."""
@@ -119,13 +141,17 @@ class Segmenter:
 
         def work(on_progress: OnProgress, cancel: Cancel) -> tuple:
             on_progress(0.0, "load", None)
-            predictor = self.predictor(options)
-            if cancel():
-                msg = "Cancelled while the model was loaded."
-                raise Cancelled(msg)
+            predictor = self.predictor(options, cancel)
+            _check(cancel)
             return predict(predictor, scan, _maps(options.attention), options.probabilities, on_progress, cancel)
 
         return Task(work, lambda found: publish_scan(scan, *found), on_change)
+
+
+def _check(cancel: Cancel | None) -> None:
+    if cancel is not None and cancel():
+        msg = "Cancelled while the model was loaded."
+        raise Cancelled(msg)
 
 
 def _maps(attention: bool | Iterable[str]) -> bool | list[str]:

@@ -374,8 +374,8 @@ class TestCancel:
     def test_while_the_model_is_loaded(self, app, scene, monkeypatch):
         original = segmenter_module.Segmenter.predictor
 
-        def cancelled_meanwhile(segmenter, options):
-            predictor = original(segmenter, options)
+        def cancelled_meanwhile(segmenter, options, cancel):
+            predictor = original(segmenter, options, cancel)
             app.presenter.cancel()
             return predictor
 
