@@ -87,7 +87,7 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
-        self.panel = ModulePanel(self.ui, self.logic.settings(), self.logic.segmenter, RESOURCES, self.logic.keepPolling)
+        self.panel = ModulePanel(self.ui, self.logic.settings(), self.logic.segmenter, RESOURCES, self.logic.keepPolling, self.logic.whenIdle)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent, slicer.mrmlScene.EndRestoreEvent):
             self.addObserver(slicer.mrmlScene, event, self.onSceneChanged)
@@ -298,16 +298,23 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
     def keepPolling(self, poll) -> None:
         """Call a function from the event loop until it returns False."""
-        from AttentionSegLib.ui.pump import Pump
+        self._timers().keep_polling(poll)
 
-        if self._pump is None:
-            self._pump = Pump()
-        self._pump.keep_polling(poll)
+    def whenIdle(self, function) -> None:
+        """Call a function from the event loop once nothing was asked for during a second."""
+        self._timers().when_idle(function)
 
     def stop(self) -> None:
         """Look after no run any more."""
         if self._pump is not None:
             self._pump.stop()
+
+    def _timers(self) -> object:
+        from AttentionSegLib.ui.pump import Pump
+
+        if self._pump is None:
+            self._pump = Pump()
+        return self._pump
 
     def _options(self, model, device, overlap, attention, probabilities, mirroring, memoryLimit) -> object:
         from AttentionSegLib.ui.segmenter import Options

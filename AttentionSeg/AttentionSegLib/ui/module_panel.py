@@ -12,7 +12,7 @@ from .form_panel import EnvironmentPanel, FormPanel
 from .form_presenter import BatchPresenter
 from .installation import Installation
 from .panel import Panel
-from .presenter import Presenter
+from .presenter import Presenter, WhenIdle
 from .run import KeepPolling
 from .segmenter import Segmenter
 from .settings import Settings
@@ -32,16 +32,17 @@ class ModulePanel:
         segmenter: keeps the model loaded.
         resources: the module's folder `Resources`.
         keep_polling: see `Run`.
+        when_idle: see `Presenter`.
     """
 
-    def __init__(self, ui: Any, settings: Settings, segmenter: Segmenter, resources: Path, keep_polling: KeepPolling) -> None:
+    def __init__(self, ui: Any, settings: Settings, segmenter: Segmenter, resources: Path, keep_polling: KeepPolling, when_idle: WhenIdle) -> None:
         needed, for_batch, for_training = (resources / f"requirements{kind}.txt" for kind in ("", "-batch", "-training"))
         panel, attention_panel, environment_panel = Panel(ui), AttentionPanel(ui), EnvironmentPanel(ui)
         batch_panel = FormPanel(ui, "batch", {"batch_input": ui.batchInputEdit, "batch_output": ui.batchOutputEdit}, {})
         train_panel = TrainPanel(ui)
 
         self.attention = AttentionPresenter(attention_panel, settings)
-        self.presenter = Presenter(panel, settings, segmenter, Installation(needed), keep_polling, self._show_result)
+        self.presenter = Presenter(panel, settings, segmenter, Installation(needed), keep_polling, self._show_result, when_idle)
         self.batch = BatchPresenter(batch_panel, settings, Installation(needed, for_batch), keep_polling)
         self.train = TrainPresenter(train_panel, settings, Installation(needed, for_training), keep_polling)
         self.environment = EnvironmentPresenter(environment_panel, keep_polling, self.presenter.refresh_models)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .installation import Installation
 
 
+WhenIdle = Callable[[Callable[[], None]], None]
+
+
 @dataclass(frozen=True, eq=False)
 class Shown:
     """All that the sections Input, Output and Advanced show.
@@ -80,6 +83,7 @@ class Presenter:
         installation: of the Python packages that a run needs.
         keep_polling: called with a function that looks after the run and returns False when it has ended.
         on_result: called with every result.
+        when_idle: called with a function to call once nothing has changed for a while.
     """
 
     def __init__(
@@ -90,9 +94,12 @@ class Presenter:
         installation: Installation,
         keep_polling: KeepPolling,
         on_result: Callable[[SegmentedVolume], None],
+        when_idle: WhenIdle,
     ) -> None:
         self._view, self._settings = view, settings
         self._segmenter, self._on_result = segmenter, on_result
+        self._installation, self._keep_polling, self._when_idle = installation, keep_polling, when_idle
+        self._warmed: Options | None = None
         self._run = Run(view, installation, keep_polling, self.refresh, _("Cancelled; the scene is as it was."))
         self._search = ""
         self._models: list[ModelChoice] = []
@@ -194,6 +201,13 @@ class Presenter:
         if self._run.state.running or not self._reason():
             self._run.press(self._start, self._finish)
 
+    def warm(self) -> None:
+        """Load what the chosen model needs, so that the first run does not have to; only where the button could be pressed."""
+        options = Options.chosen(self._settings, self._model())
+        if options != self._warmed and not self._run.state.running and not self._reason() and not self._installation.missing():
+            self._warmed = options
+            self._keep_polling(self._segmenter.warm(options).poll)
+
     def cancel(self) -> None:
         """Stop the run."""
         self._run.cancel()
@@ -227,6 +241,7 @@ class Presenter:
                 keep_probabilities=settings.keep_probabilities,
             )
         )
+        self._when_idle(self.warm)
 
     @property
     def _scene(self) -> slicer.vtkMRMLScene:

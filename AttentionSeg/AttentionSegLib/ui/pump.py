@@ -10,6 +10,8 @@ import qt
 # Every 20 ms the main thread sleeps for 10 ms: it keeps the interpreter to itself else, and the thread of a run would stand still.
 INTERVAL_MS = 20
 SLEEP_S = 0.01
+# So long after the last change there is time for work that nobody waits for.
+IDLE_MS = 1000
 
 
 class Pump:
@@ -20,15 +22,29 @@ class Pump:
         self._timer = qt.QTimer()
         self._timer.setInterval(INTERVAL_MS)
         self._timer.connect("timeout()", self._tick)
+        self._idle = qt.QTimer()
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(IDLE_MS)
+        self._idle.connect("timeout()", self._when_idle)
+        self._waiting: Callable[[], None] | None = None
 
     def keep_polling(self, poll: Callable[[], bool]) -> None:
         """Call a function again and again, until it returns False."""
         self._polls.append(poll)
         self._timer.start()
 
+    def when_idle(self, function: Callable[[], None]) -> None:
+        """Call a function once, a second after this was last asked for."""
+        self._waiting = function
+        self._idle.start()
+
     def stop(self) -> None:
         self._polls = []
         self._timer.stop()
+        self._idle.stop()
+
+    def _when_idle(self) -> None:
+        self._waiting()
 
     def _tick(self) -> None:
         time.sleep(SLEEP_S)

@@ -77,7 +77,16 @@ class Application:
         node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "AttentionSeg")
         self.settings = Settings(node)
         self.segmenter = Segmenter()
-        self.presenter = Presenter(self.view, self.settings, self.segmenter, installation or InstallationDouble(), self.keep_polling, self.on_result)
+        self.when_idle = []
+        self.presenter = Presenter(
+            self.view,
+            self.settings,
+            self.segmenter,
+            installation or InstallationDouble(),
+            self.keep_polling,
+            self.on_result,
+            self.when_idle.append,
+        )
 
     def on_result(self, result):
         self.results.append(result)

@@ -158,6 +158,41 @@ class TestChosenForTheUser:
         assert app.view.shown.model.id == "head-neck-ct-attention-unet"
 
 
+class TestWarm:
+    def loads(self, monkeypatch):
+        from AttentionSegLib.models import weights
+
+        loads = []
+        original = weights.load_model
+        monkeypatch.setattr("AttentionSegLib.inference.predictor.load_model", lambda folder: loads.append(folder) or original(folder))
+        return loads
+
+    def test_the_chosen_model_is_loaded_while_nothing_else_goes_on(self, app, monkeypatch):
+        loads = self.loads(monkeypatch)
+        app.choose()
+        app.when_idle[-1]()
+        app.wait()
+        assert [folder.name for folder in loads] == ["tiny-unet"]
+        app.run()
+        app.when_idle[-1]()
+        app.wait()
+        assert len(loads) == 1
+
+    def test_nothing_is_loaded_that_nobody_could_run(self, app, monkeypatch):
+        loads = self.loads(monkeypatch)
+        app.presenter.choose_model("tiny-unet")
+        app.when_idle[-1]()
+        app.wait()
+        assert loads == []
+
+    def test_packages_are_not_installed_for_it(self, scene, monkeypatch):
+        app = Application(scene, InstallationDouble(["monai"]))
+        app.choose()
+        app.when_idle[-1]()
+        assert app.polls == []
+        assert app.view.questions == []
+
+
 class TestRegion:
     MODEL = "hippocampus-mr-attention-unet"
 
