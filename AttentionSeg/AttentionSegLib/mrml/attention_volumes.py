@@ -8,7 +8,9 @@ import numpy as np
 import slicer
 import vtk
 
+from ..map_kinds import TIMES_AVERAGE, map_kind
 from .heat_map import heat_map
+from .node_names import free_name
 from .provenance import provenance
 from .voxels import fill_voxels, matrix_to_vtk
 
@@ -20,23 +22,35 @@ if TYPE_CHECKING:
 MAP_ATTRIBUTE = "AttentionSeg.Map"
 CLEAR_BELOW = 0.01
 BRIGHT_PERCENTILE = 99.5
+# Position attention sinks into single voxels, at hundreds of times the average: the window ends where the last few percent begin, and does not
+# close in on a voxel that looks everywhere alike.
+SINKS_FROM_PERCENTILE = 98
+LEAST_TIMES_AVERAGE = 4.0
 
 
-def publish_map(image: Image, name: str, card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
+def is_own_map(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a volume shows what a network did (attention, uncertainty, probabilities, probe), and so is no scan to segment or to learn from."""
+    return node.GetAttribute(MAP_ATTRIBUTE) is not None
+
+
+def publish_map(
+    image: Image, name: str, card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode, node_name: str | None = None
+) -> slicer.vtkMRMLScalarVolumeNode:
     """Add a map to the scene of its input volume, on the map's own grid and under the input's parent transform.
 
     Args:
         image: values of one channel, [1, I, J, K], nothing to see at 0; the affine leads to the own RAS of the input volume.
-        name: what kind of map: `gate_2`, `uncertainty`. The node is called `<input> <name>`.
+        name: which map: `gate_2`, `uncertainty` (see `map_kind`).
         card: the model's card.
         volume_node: the input, in a scene.
+        node_name: `<input> <name>`, or with a number where another node has that name, when left out.
 
     Returns:
-        A float32 volume with display: heat-map colors from 0 to 1, or to the 99.5th percentile if that is more; clear below 1 % of this window.
+        A float32 volume with display: heat-map colors in the window of `shown_top`; clear below 1 % of it.
     """
     scene = volume_node.GetScene()
     values = np.asarray(image.voxels[0], dtype=np.float32)
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{volume_node.GetName()} {name}")
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", node_name or free_name(scene, f"{volume_node.GetName()} {name}"))
     with slicer.util.NodeModify(node):
         for attribute, value in {**provenance(card), MAP_ATTRIBUTE: name}.items():
             node.SetAttribute(attribute, value)
@@ -44,21 +58,43 @@ def publish_map(image: Image, name: str, card: Card, volume_node: slicer.vtkMRML
         node.SetIJKToRASMatrix(matrix_to_vtk(image.affine))
         # Display first: with voxels in place, Slicer would compute a window of its own from all of them.
         node.CreateDefaultDisplayNodes()
-        _show_as_heat_map(node.GetDisplayNode(), values, heat_map(scene))
+        _show_as_heat_map(node.GetDisplayNode(), values, name, heat_map(scene))
         image_data = vtk.vtkImageData()
         fill_voxels(image_data, values)
         node.SetAndObserveImageData(image_data)
     return node
 
 
-def _show_as_heat_map(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarray, colors: slicer.vtkMRMLColorNode) -> None:
-    brightest = float(values.max())
-    top = max(1.0, float(np.percentile(values, BRIGHT_PERCENTILE))) if brightest > 1 else 1.0
+def shown_top(values: np.ndarray, name: str) -> float:
+    """The value that gets the hottest color; 0 gets the coldest.
+
+    1 for maps of 0..1; for others their 99.5th percentile; for position attention, in times the average, the 98th percentile, and at least 4.
+    """
+    if map_kind(name).unit == TIMES_AVERAGE:
+        return max(LEAST_TIMES_AVERAGE, float(np.percentile(values, SINKS_FROM_PERCENTILE)))
+    return max(1.0, float(np.percentile(values, BRIGHT_PERCENTILE))) if values.max() > 1 else 1.0
+
+
+def set_window(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarray, name: str, clear_below: float) -> None:
+    """Fit window and threshold to the values of a map.
+
+    Args:
+        display: of the map's volume.
+        values: [I, J, K].
+        name: which map.
+        clear_below: share of the window, 0..1.
+    """
+    top = shown_top(values, name)
+    with slicer.util.NodeModify(display):
+        display.SetWindowLevelMinMax(0.0, top)
+        display.SetThreshold(clear_below * top, max(float(values.max()), top))
+
+
+def _show_as_heat_map(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarray, name: str, colors: slicer.vtkMRMLColorNode) -> None:
     with slicer.util.NodeModify(display):
         display.SetAndObserveColorNodeID(colors.GetID())
         display.AutoWindowLevelOff()
-        display.SetWindowLevelMinMax(0.0, top)
         display.AutoThresholdOff()
-        display.SetThreshold(CLEAR_BELOW * top, max(brightest, top))
+        set_window(display, values, name, CLEAR_BELOW)
         display.ApplyThresholdOn()
         display.InterpolateOn()

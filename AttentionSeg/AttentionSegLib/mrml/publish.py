@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,10 +13,15 @@ import vtk
 from ..errors import InputError
 from ..image import Image
 from .attention_volumes import publish_map
+from .node_names import free_name, remove_node
+from .own_results import earlier_result, keep, mark, run_key
 from .segmentations import publish_segmentation
 
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
+    from ..region import Region
+
+FOLDER = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelFolder()
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +47,19 @@ def publish(
     prediction: Prediction,
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
+    region: Region | None = None,
 ) -> PublishedNodes:
     """Add segmentation, attention maps, uncertainty and kept probabilities to the scene of the input, in one folder beside it. Main thread only.
 
     All nodes stand under the input's parent transform. Views refresh once, at the end. A given segmentation that has segments
-    already stays where it is in the subject hierarchy, and keeps its other segments (see `publish_segmentation`).
+    already stays where it is in the subject hierarchy, and keeps its other segments (see `publish_segmentation`). The nodes take the place of
+    those that an earlier run of the same model and region on the volume made, unless one of these was edited or renamed; no two nodes get one name.
 
     Args:
         prediction: what the engine gave back for the volume.
         volume_node: the input (its first channel).
-        segmentation_node: where to put the segments; a new node when left out.
+        segmentation_node: where to put the segments; a new node when left out. It stays in later runs.
+        region: what was segmented; the whole volume when left out.
 
     Raises:
         InputError: if a node was removed from the scene meanwhile, or for the reasons of `publish_segmentation`.
@@ -60,18 +68,32 @@ def publish(
     _check_in_scene(volume_node)
     if segmentation_node is not None:
         _check_in_scene(segmentation_node)
-    with _all_or_nothing(volume_node.GetScene()) as hierarchy:
-        folder = _new_folder(hierarchy, volume_node)
-        maps = {name: publish_map(image, name, prediction.card, volume_node) for name, image in prediction.attention.items()}
-        uncertainty = publish_map(prediction.uncertainty, "uncertainty", prediction.card, volume_node)
-        probabilities = {
-            name: publish_map(image, f"probability {name}", prediction.card, volume_node) for name, image in _probability_images(prediction)
-        }
+    scene, card = volume_node.GetScene(), prediction.card
+    key = run_key(card, region, segmentation_node)
+    with _all_or_nothing(scene) as hierarchy:
+        earlier = earlier_result(volume_node, key)
+        folder = _folder_of(hierarchy, earlier) or _new_folder(hierarchy, volume_node)
+
+        def add(image: Image, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+            return publish_map(image, name, card, volume_node, free_name(scene, f"{volume_node.GetName()} {name}", earlier))
+
+        maps = {name: add(image, name) for name, image in prediction.attention.items()}
+        uncertainty = add(prediction.uncertainty, "uncertainty")
+        probabilities = {name: add(image, f"probability {name}") for name, image in _probability_images(prediction)}
         moves = segmentation_node is None or segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
         # The last step that can fail, so that a given segmentation never has to be repaired.
         segmentation = publish_segmentation(prediction, volume_node, segmentation_node)
-        for node in ([segmentation] if moves else []) + [*maps.values(), uncertainty, *probabilities.values()]:
+        shown = [*maps.values(), uncertainty, *probabilities.values()]
+        if segmentation_node is None:
+            segmentation.SetName(free_name(scene, segmentation.GetName(), [segmentation, *earlier]))
+            mark([segmentation, *shown], volume_node, key)
+        else:
+            keep(segmentation)
+            mark(shown, volume_node, key)
+        for node in ([segmentation] if moves else []) + shown:
             hierarchy.CreateItem(folder, node)
+        for node in earlier:
+            remove_node(node)
     return PublishedNodes(segmentation, maps, uncertainty, probabilities, folder)
 
 
@@ -86,6 +108,12 @@ def _check_in_scene(node: slicer.vtkMRMLNode) -> None:
     if node.GetScene() is None:
         msg = f"{node.GetName()} is no longer in the scene, so there is nothing to add the result to; load it and segment it again."
         raise InputError(msg)
+
+
+def _folder_of(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, nodes: Iterable[slicer.vtkMRMLNode]) -> int:
+    """The folder in which the first of the nodes is that is in one, wherever the user put it; 0 if none is."""
+    parents = (hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes)
+    return next((item for item in parents if hierarchy.GetItemLevel(item) == FOLDER), 0)
 
 
 def _new_folder(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> int:

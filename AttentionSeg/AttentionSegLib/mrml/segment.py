@@ -86,7 +86,7 @@ def predict(
 
 def publish_scan(scan: Scan, prediction: Prediction, statistics: tuple[Measurement, ...]) -> SegmentedVolume:
     """Show a prediction beside the volume that was read. Main thread only; raises as `publish`, and the scene is unchanged then."""
-    return SegmentedVolume(prediction, statistics, scan.volume, publish(prediction, scan.volume, scan.segmentation))
+    return SegmentedVolume(prediction, statistics, scan.volume, publish(prediction, scan.volume, scan.segmentation, scan.region))
 
 
 def segment_volume(

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from AttentionSegLib.image import Image
 from AttentionSegLib.mrml import image_from_volumes
-from AttentionSegLib.mrml.attention_volumes import publish_map
+from AttentionSegLib.mrml.attention_volumes import is_own_map, publish_map
 from scenes import AFFINES, make_prediction, make_volume
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -45,6 +45,17 @@ def test_says_which_model_made_it(volume, card):
     assert node.GetAttribute("AttentionSeg.WeightsSHA256") == "0" * 64
 
 
+def test_maps_are_told_from_scans(scene, volume, card):
+    assert is_own_map(publish_map(a_map(RAMP), "uncertainty", card, volume))
+    assert not is_own_map(volume)
+
+
+def test_two_maps_never_share_a_name(volume, card):
+    names = [publish_map(a_map(RAMP), "gate_2", card, volume).GetName() for _ in range(3)]
+    assert names[0] == "T1 gate_2"
+    assert len(set(names)) == 3
+
+
 class TestDisplay:
     def test_maps_of_0_to_1_share_one_window(self, volume, card):
         for values in (RAMP, RAMP / 10, np.zeros(24)):
@@ -59,6 +70,18 @@ class TestDisplay:
         assert display.GetWindowLevelMin() == 0
         assert display.GetWindowLevelMax() == pytest.approx(3)
         assert display.GetUpperThreshold() >= 1e6
+
+    def test_attention_that_sinks_into_a_few_voxels_leaves_the_rest_to_be_seen(self, volume, card):
+        values = np.full((1, 20, 20, 20), 0.5, np.float32)
+        values[0, 5:11] = 6
+        values[0, :1, :, :5] = 300
+        shown = shown_rgba(publish_map(Image(values, AFFINES["RAS"]), "position_scale1_step1", card, volume)).astype(int).sum(-1)
+        assert shown[0, 0, 0] >= shown[7, 7, 7] > shown[15, 15, 15] + 100
+
+    def test_attention_that_is_everywhere_alike_stays_dark(self, volume, card):
+        values = np.random.default_rng(2).normal(1, 0.05, (1, 9, 9, 9)).astype(np.float32)
+        display = publish_map(Image(values, AFFINES["RAS"]), "position_scale1_step1", card, volume).GetDisplayNode()
+        assert display.GetWindowLevelMax() == 4
 
     def test_zero_is_clear_and_the_largest_value_is_opaque(self, volume, card):
         shown = shown_rgba(publish_map(a_map(RAMP), "gate_2", card, volume))

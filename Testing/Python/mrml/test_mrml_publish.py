@@ -9,6 +9,8 @@ import vtk
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.mrml import image_from_volumes, publish
+from AttentionSegLib.mrml.voxels import view_voxels
+from AttentionSegLib.region import Region
 from scenes import AFFINES, PARENTS, SHAPE, make_labels, make_prediction, make_volume, nodes_of, put_under, voxels_of
 
 
@@ -53,6 +55,16 @@ def make_items_as_the_application_does(scene):
 
     scene.AddObserver(scene.NodeAddedEvent, add)
     scene.AddObserver(scene.NodeAboutToBeRemovedEvent, remove)
+
+
+def names_of(scene):
+    """Names of all volumes and segmentations."""
+    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+    return [node.GetName() for node in nodes if node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLSegmentationNode")]
+
+
+def nodes_in(published):
+    return [published.segmentation, published.uncertainty, *published.attention.values(), *published.probabilities.values()]
 
 
 class TestEverythingTogether:
@@ -120,9 +132,84 @@ class TestTwoRuns:
             inside = [hierarchy_of(scene).GetItemDataNode(item) for item in children(scene, nodes.folder_item)]
             assert inside == [nodes.segmentation, *nodes.attention.values(), nodes.uncertainty]
 
-    def test_folders_of_two_runs_can_be_told_apart(self, scene, volume):
-        items = [publish(predict(volume), volume).folder_item for _ in range(2)]
-        assert len({hierarchy_of(scene).GetItemName(item) for item in items}) == 2
+    @pytest.mark.parametrize("in_application", [False, True])
+    def test_the_second_run_replaces_what_the_first_one_made(self, scene, volume, in_application):
+        if in_application:
+            make_items_as_the_application_does(scene)
+        first = publish(predict(volume), volume)
+        hierarchy, made = hierarchy_of(scene), names_of(scene)
+        elsewhere = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Elsewhere")
+        hierarchy.SetItemParent(first.folder_item, elsewhere)
+        items = len(tree(scene))
+        second = publish(predict(volume, labels=make_labels()[::-1]), volume)
+        assert names_of(scene) == made
+        assert len(tree(scene)) == items
+        assert second.folder_item == first.folder_item
+        for node in (first.segmentation, first.uncertainty, *first.attention.values()):
+            assert node.GetScene() is None
+        assert np.array_equal(voxels_of(second.segmentation, "hippocampus-t1_1"), make_labels()[::-1] == 1)
+
+    @pytest.mark.parametrize("change", ["edited", "renamed", "renamed segment", "renamed map"])
+    def test_a_result_that_the_user_changed_stays(self, scene, volume, change):
+        first = publish(predict(volume), volume)
+        if change == "edited":
+            labelmap = first.segmentation.GetSegmentation().GetSegment("hippocampus-t1_1").GetRepresentation("Binary labelmap")
+            view_voxels(labelmap)[4, 4, 3] += 1
+        elif change == "renamed":
+            first.segmentation.SetName("Final")
+        elif change == "renamed segment":
+            first.segmentation.GetSegmentation().GetNthSegment(0).SetName("Head")
+        else:
+            first.attention["gate_2"].SetName("Figure 3")
+        second = publish(predict(volume), volume)
+        assert first.segmentation.GetScene() is scene
+        assert second.folder_item != first.folder_item
+        for node in (*nodes_in(first), *nodes_in(second)):
+            assert names_of(scene).count(node.GetName()) == 1
+
+    @pytest.mark.parametrize("change", ["model", "region", "volume", "output"])
+    def test_a_run_with_other_choices_gets_names_of_its_own(self, scene, volume, change):
+        first = publish(predict(volume), volume)
+        other = make_volume(scene) if change == "volume" else volume
+        prediction = predict(other, id="another-model") if change == "model" else predict(other)
+        output = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine") if change == "output" else None
+        region = Region((0.0, 0.0, 0.0), (9.0, 9.0, 9.0)) if change == "region" else None
+        second = publish(prediction, other, output, region)
+        for node in (*nodes_in(first), *nodes_in(second)):
+            assert node.GetScene() is scene
+            assert names_of(scene).count(node.GetName()) == 1
+        hierarchy = hierarchy_of(scene)
+        assert hierarchy.GetItemName(first.folder_item) != hierarchy.GetItemName(second.folder_item)
+
+    def test_a_chosen_output_stays_and_its_maps_are_replaced(self, scene, volume):
+        given = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+        first = publish(predict(volume), volume, given)
+        second = publish(predict(volume), volume, given)
+        assert second.segmentation is given
+        assert given.GetScene() is scene
+        assert first.uncertainty.GetScene() is None
+        assert second.uncertainty.GetName() == "T1 uncertainty"
+
+    def test_a_result_chosen_as_output_is_the_users_from_then_on(self, scene, volume):
+        first = publish(predict(volume), volume)
+        publish(predict(volume), volume, first.segmentation)
+        third = publish(predict(volume), volume)
+        assert first.segmentation.GetScene() is scene
+        assert third.segmentation.GetName() != first.segmentation.GetName()
+
+    def test_after_a_failure_the_earlier_result_is_still_there(self, scene, volume):
+        first = publish(predict(volume), volume)
+        with pytest.raises(RuntimeError, match="no voxels"):
+            publish(predict(volume, attention={"gate_3": _Unreadable()}), volume)
+        assert {node.GetScene() for node in nodes_in(first)} == {scene}
+
+    def test_of_a_saved_scene_the_result_is_replaced_too(self, scene, volume, tmp_path):
+        publish(predict(volume), volume)
+        loaded = save_and_load(scene, tmp_path)
+        volume = loaded.GetFirstNode("T1", None, None, True)
+        before = sorted(names_of(loaded))
+        publish(predict(volume), volume)
+        assert sorted(names_of(loaded)) == before
 
 
 class TestGivenSegmentation:

@@ -1,0 +1,84 @@
+"""Earlier results of the module: found again by what their nodes say of themselves, so that they may be replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from zlib import adler32
+
+import numpy as np
+import slicer
+
+from .segmentations import BINARY_LABELMAP
+from .voxels import view_voxels
+
+if TYPE_CHECKING:
+    from ..models import Card
+    from ..region import Region
+
+# The choices that led to a node, and what the node was like when it was made.
+RUN_ATTRIBUTE = "AttentionSeg.Run"
+STATE_ATTRIBUTE = "AttentionSeg.State"
+# The volume that was segmented.
+INPUT_ROLE = "AttentionSeg.Input"
+
+
+def run_key(card: Card, region: Region | None, output: slicer.vtkMRMLSegmentationNode | None) -> str:
+    """What tells runs on one volume apart: the model, the region and the chosen output."""
+    box = None if region is None else [np.round(part, 3).tolist() for part in (region.center, region.size, region.axes)]
+    return json.dumps([card.id, card.weights_sha256, box, None if output is None else output.GetID()])
+
+
+def mark(nodes: Iterable[slicer.vtkMRMLDisplayableNode], volume_node: slicer.vtkMRMLScalarVolumeNode, key: str) -> None:
+    """Say on nodes that a run made them, and how they are now."""
+    for node in nodes:
+        node.SetAttribute(RUN_ATTRIBUTE, key)
+        node.SetNodeReferenceID(INPUT_ROLE, volume_node.GetID())
+        node.SetAttribute(STATE_ATTRIBUTE, _state(node))
+
+
+def keep(node: slicer.vtkMRMLDisplayableNode) -> None:
+    """Let a node be the user's from now on: no later run replaces it."""
+    node.RemoveAttribute(RUN_ATTRIBUTE)
+
+
+def earlier_result(volume_node: slicer.vtkMRMLScalarVolumeNode, key: str) -> list[slicer.vtkMRMLDisplayableNode]:
+    """The nodes that a run on the volume with the same choices made; none if the user has changed or renamed one of them."""
+    scene = volume_node.GetScene()
+    count = scene.GetNumberOfNodesByClass("vtkMRMLDisplayableNode")
+    displayable = (scene.GetNthNodeByClass(index, "vtkMRMLDisplayableNode") for index in range(count))
+    made = [node for node in displayable if node.GetAttribute(RUN_ATTRIBUTE) == key and input_of(node) is volume_node]
+    return made if all(node.GetAttribute(STATE_ATTRIBUTE) == _state(node) for node in made) else []
+
+
+def input_of(node: slicer.vtkMRMLNode) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume that was segmented when a node was made, if it is still there."""
+    return node.GetNodeReference(INPUT_ROLE)
+
+
+def _state(node: slicer.vtkMRMLDisplayableNode) -> str:
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        return node.GetName()
+    segmentation = node.GetSegmentation()
+    segments = [(segment_id, segmentation.GetSegment(segment_id).GetName()) for segment_id in segmentation.GetSegmentIDs()]
+    return json.dumps([node.GetName(), segments, _voxels(segmentation)])
+
+
+def _voxels(segmentation: slicer.vtkSegmentation) -> list[tuple[int, int]]:
+    """A checksum and the size of each labelmap, without the empty voxels around."""
+    labelmaps = {segmentation.GetNthSegment(index).GetRepresentation(BINARY_LABELMAP) for index in range(segmentation.GetNumberOfSegments())}
+    filled = [_trimmed(view_voxels(labelmap)) for labelmap in labelmaps if labelmap is not None and labelmap.GetPointData().GetScalars() is not None]
+    return sorted((adler32(np.asfortranarray(voxels.astype(np.uint8, copy=False)).ravel(order="K")), voxels.size) for voxels in filled)
+
+
+def _trimmed(voxels: np.ndarray) -> np.ndarray:
+    for axis in range(voxels.ndim):
+        moved = np.moveaxis(voxels, axis, 0)
+        first, last = 0, len(moved)
+        while first < last and not moved[first].any():
+            first += 1
+        while last > first and not moved[last - 1].any():
+            last -= 1
+        voxels = np.moveaxis(moved[first:last], 0, axis)
+    return voxels
