@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import qt
@@ -45,6 +46,7 @@ class AttentionSeg(ScriptedLoadableModule):
             "Sinha and Dolz, Multi-scale self-guided attention for medical image segmentation, arXiv:1906.02849 (2020)."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("aboutToQuit()", stopRuns)
 
 
 def registerSampleData() -> None:
@@ -61,6 +63,14 @@ def registerSampleData() -> None:
             checksums=f"SHA256:{checksum}",
             nodeNames=nodeName,
         )
+
+
+def stopRuns() -> None:
+    """End what works in threads while the application is still there to be worked for."""
+    task = sys.modules.get("AttentionSegLib.ui.task")
+    # Where the module was not opened, nothing runs.
+    if task is not None:
+        task.stop_all()
 
 
 class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -21,12 +21,17 @@ from .translation import tr as _
 
 PACKAGES = ("torch", "monai", "numpy", "safetensors", "jsonschema", "SimpleITK", "openvino", "matplotlib", "lightning")
 MINIMUM_SLICER = (5, 6)
+NOT_INSTALLED = _("is not installed")
 
 
-def environment_report() -> str:
-    """One line per fact: versions, GPU and driver, whether a tiny computation runs on each device, free memory and disk. Takes seconds."""
+def environment_report(slicer_version: str) -> str:
+    """One line per fact: versions, GPU and driver, whether a tiny computation runs on each device, free memory and disk. Takes seconds; any thread.
+
+    Args:
+        slicer_version: as of `slicer_version_text`, which the main thread alone may ask for.
+    """
     lines = [
-        f"AttentionSeg {__version__}, Slicer {slicer_version_text()}, Python {platform.python_version()}",
+        f"AttentionSeg {__version__}, Slicer {slicer_version}, Python {platform.python_version()}",
         platform.platform(),
         *(f"{name} {_version(name)}" for name in PACKAGES),
         *_gpus(),
@@ -74,7 +79,7 @@ def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return _("is not installed")
+        return NOT_INSTALLED
 
 
 def _gpus() -> list[str]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import InputError
 from ..models import export_model, import_model
-from .environment import UserModel, delete_model, environment_report, user_models
-from .run import KeepPolling
+from .environment import UserModel, delete_model, environment_report, slicer_version_text, user_models
+from .run import KeepPolling, failure
 from .task import State, Task
 from .translation import tr as _
-
-LOG = logging.getLogger("AttentionSeg")
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,8 @@ class EnvironmentPresenter:
         """Make the report, in a thread: torch takes seconds to import."""
         if _runs(self._task):
             return
-        self._task = Task(lambda _on_progress, _cancel: environment_report(), lambda report: report, self._on_change)
+        version = slicer_version_text()
+        self._task = Task(lambda _on_progress, _cancel: environment_report(version), lambda report: report, self._on_change)
         self._keep_polling(self._task.poll)
         self.refresh()
 
@@ -128,8 +125,7 @@ class EnvironmentPresenter:
             self._message = done.format(path=task.result)
             self._on_models()
         elif task.state is State.FAILED:
-            LOG.error("A model could not be imported or exported.", exc_info=task.error)
-            self._message = str(task.error) if isinstance(task.error, InputError) else _("It failed: {error}").format(error=task.error)
+            self._message = failure(task.error)[0]
         if not task.state.running:
             self.refresh()
 
@@ -137,7 +133,7 @@ class EnvironmentPresenter:
         if task.state is State.DONE:
             self._report = task.result
         elif task.state is State.FAILED:
-            self._report = _("The check failed: {error}").format(error=task.error)
+            self._report = failure(task.error)[0]
         if not task.state.running:
             self.refresh()
 

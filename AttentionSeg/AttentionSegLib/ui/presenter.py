@@ -303,6 +303,7 @@ class Presenter:
 
     def _finish(self, result: SegmentedVolume) -> str:
         self._on_result(result)
-        seconds = sum(result.prediction.seconds.values())
-        done = _("Done in {seconds:.1f} s on {device}.").format(seconds=seconds, device=result.prediction.computed_on)
+        text = _("Done in {seconds:.1f} s, {network:.1f} s of it in the network on {device}.")
+        network = result.prediction.seconds.get("network", 0.0)
+        done = text.format(seconds=self._run.seconds, network=network, device=result.prediction.computed_on)
         return " ".join([done, *result.prediction.notes])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,13 +44,19 @@ class Run:
         state: where the run stands.
         message: how it ended, in one sentence.
         details: of an error, for whoever has to find its cause.
+        seconds: from the press, or from the end of an installation, until now.
     """
 
     def __init__(self, view: RunView, installation: Installation, keep_polling: KeepPolling, refresh: Callable[[], None], cancelled: str) -> None:
         self._cancelled = self._stopped = cancelled
         self._view, self._installation, self._keep_polling, self._refresh = view, installation, keep_polling, refresh
         self._task: Task | None = None
+        self._started = 0.0
         self.state, self.message, self.details = State.IDLE, "", ""
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
 
     def press(self, start: Start, describe: Callable[[Any], str]) -> None:
         """The button: starts, or cancels what runs.
@@ -77,7 +84,7 @@ class Run:
         if self._task is not None and self.state.running:
             self._stopped = message or self._cancelled
             self._task.cancel()
-            self._view.show_progress(None, _("Cancelling ..."))
+            self._view.show_progress(None, _("Stopping ..."))
 
     def forget(self) -> None:
         """Say no more how the last run ended."""
@@ -92,20 +99,22 @@ class Run:
         self._start(start, describe)
 
     def _start(self, start: Start, describe: Callable[[Any], str]) -> None:
-        self._stopped = self._cancelled
+        self._stopped, self._started = self._cancelled, time.monotonic()
         self._become(State.READING)
         try:
             self._task = start(lambda task: self._on_change(task, describe))
         except InputError as error:
             self._fail(error)
             return
-        self._become(State.PREDICTING)
+        self._become(self._task.state)
         self._keep_polling(self._task.poll)
 
     def _on_change(self, task: Task, describe: Callable[[Any], str]) -> None:
         if task.state is State.PREDICTING:
+            self.state = task.state
             fraction, stage, seconds = task.progress
-            self._view.show_progress(fraction or None, progress_text(stage, seconds))
+            text = _("Stopping ...") if task.cancelling else progress_text(stage, seconds)
+            self._view.show_progress(None if task.cancelling else fraction or None, text)
         elif task.state is State.FAILED:
             self._fail(task.error)
         elif task.state is State.DONE:
@@ -116,17 +125,23 @@ class Run:
             self._become(task.state)
 
     def _fail(self, error: Exception) -> None:
-        """The sentence into the panel, the rest into its details and the log."""
-        details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        LOG.error(details)
-        if isinstance(error, InputError):
-            self._become(State.FAILED, str(error))
-        else:
-            self._become(State.FAILED, _("It failed: {error}").format(error=str(error) or type(error).__name__), details)
+        """The sentence into the panel; of what the user cannot mend, the rest into the panel's details."""
+        sentence, details = failure(error)
+        self._become(State.FAILED, sentence, details)
 
     def _become(self, state: State, message: str = "", details: str = "") -> None:
         self.state, self.message, self.details = state, message, details
         self._refresh()
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    """A sentence and the traceback, which is empty for what the user can mend; both go to the log as well, there an error only if it is our own."""
+    if isinstance(error, InputError):
+        LOG.info(str(error))
+        return str(error), ""
+    details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    LOG.error(details)
+    return _("It failed: {error}").format(error=str(error) or type(error).__name__), details
 
 
 def progress_text(stage: str, seconds_left: float | None) -> str:
@@ -138,7 +153,7 @@ def progress_text(stage: str, seconds_left: float | None) -> str:
         "restore": _("Bringing labels back to the scan"),
         "finish": _("Finishing"),
     }
-    text = names.get(stage, stage)
+    text = names.get(stage, stage[:1].upper() + stage[1:])
     if seconds_left is None or seconds_left < 1:
         return text
     left = _("{minutes:.0f} min").format(minutes=seconds_left / 60) if seconds_left > 90 else _("{seconds:.0f} s").format(seconds=seconds_left)

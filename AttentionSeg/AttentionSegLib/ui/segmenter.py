@@ -132,7 +132,7 @@ class Segmenter:
         segmentation: slicer.vtkMRMLSegmentationNode | None = None,
         on_change: Callable[[Task], None] | None = None,
     ) -> Task[SegmentedVolume]:
-        """Read the volumes now and segment them in a thread. Whoever asked polls the task until it ends.
+        """Read the volumes now and segment them in a thread. Whoever asked polls the task until it ends; it fails once a node of it is deleted.
 
         Raises:
             InputError: if a node cannot be used. What goes wrong later becomes the task's error.
@@ -145,7 +145,8 @@ class Segmenter:
             _check(cancel)
             return predict(predictor, scan, _maps(options.attention), options.probabilities, on_progress, cancel)
 
-        return Task(work, lambda found: publish_scan(scan, *found), on_change)
+        nodes = [*volumes] if segmentation is None else [*volumes, segmentation]
+        return Task(work, lambda found: publish_scan(scan, *found), on_change, nodes=nodes)
 
 
 def _check(cancel: Cancel | None) -> None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..errors import Cancelled
+from ..errors import Cancelled, InputError
 from ..inference.progress import Cancel, OnProgress
+from .translation import tr as _
+
+if TYPE_CHECKING:
+    import slicer
 
 Result = TypeVar("Result")
 Work = Callable[[OnProgress, Cancel], Any]
+
+# What a quitting application waits for work that was asked to stop; what takes longer is a package that is being imported or a model converted.
+STOP_SECONDS = 20.0
 
 
 class State(Enum):
@@ -34,7 +44,6 @@ class State(Enum):
 class Task(Generic[Result]):
     """One run: work that touches neither MRML nor Qt in a thread, then the finish in the thread that polls.
 
-        task = Task(lambda on_progress, cancel: predictor(image, on_progress=on_progress, cancel=cancel), publish)
         while task.poll():
             time.sleep(0.01)
 
@@ -42,64 +51,144 @@ class Task(Generic[Result]):
         work: called in the thread with `on_progress` and `cancel`; what it returns is handed to `finish`.
         finish: called by `poll` once the work is done; what it returns is the result.
         on_change: called by `poll` with the task whenever it has something new to show.
+        read: steps to take in the thread that polls before the work begins, one with each poll, so that the application stays alive in between.
+        nodes: without which the result is of no use: once one of them has left its scene, the run ends with an InputError.
+        stage: of the progress until the work tells one.
 
     Attributes:
-        state: PREDICTING, PUBLISHING, and at the end DONE, FAILED or CANCELLED.
+        state: READING, PREDICTING, PUBLISHING, and at the end DONE, FAILED or CANCELLED.
         progress: (fraction 0..1, stage, seconds left or None).
         result: of the finish, once DONE.
         error: what was raised, once FAILED.
+        cancelling: whether it was asked to stop.
     """
 
-    def __init__(self, work: Work, finish: Callable[[Any], Result], on_change: Callable[[Task], None] | None = None) -> None:
-        self.state = State.PREDICTING
-        self.progress: tuple[float, str, float | None] = (0.0, "load", None)
+    def __init__(
+        self,
+        work: Work,
+        finish: Callable[[Any], Result],
+        on_change: Callable[[Task], None] | None = None,
+        *,
+        read: Iterable[object] = (),
+        nodes: Sequence[slicer.vtkMRMLNode] = (),
+        stage: str = "load",
+    ) -> None:
+        self.progress: tuple[float, str, float | None] = (0.0, stage, None)
         self.result: Result | None = None
         self.error: Exception | None = None
-        self._shown: tuple[float, str, float | None] | None = None
-        self._cancelled = False
-        self._finish, self._on_change = finish, on_change
-        self._thread = ThreadPoolExecutor(1, "AttentionSeg")
-        self._future: Future = self._thread.submit(work, self._note, lambda: self._cancelled)
+        self.cancelling = False
+        self._shown: tuple | None = None
+        self._work, self._finish, self._on_change, self._nodes = work, finish, on_change, nodes
+        self._future: Future | None = None
+        self._read = None if read == () else iter(read)
+        self.state = State.PREDICTING if self._read is None else State.READING
+        if self._read is None:
+            self._submit()
 
     def cancel(self) -> None:
         """Ask the run to stop. It does so between two patches, and nothing of it reaches the scene."""
-        self._cancelled = True
+        self.cancelling = True
 
     def poll(self) -> bool:
         """Look after the run; main thread only. True while there is more to wait for."""
         if not self.state.running:
             return False
-        if not self._future.done():
-            if self.progress != self._shown:
-                self._shown = self.progress
-                self._changed()
-            return True
-        self._thread.shutdown(wait=False)
-        self._end()
-        self._changed()
-        return False
+        self._look_for_nodes()
+        if self.state is State.READING:
+            self._take_step()
+        elif self._future.done():
+            self._end()
+        elif (self.progress, self.cancelling) != self._shown:
+            self._shown = self.progress, self.cancelling
+            self._changed()
+        return self.state.running
+
+    def _look_for_nodes(self) -> None:
+        gone = None if self.cancelling else next((node for node in self._nodes if node.GetScene() is None), None)
+        if gone is not None:
+            self.error = InputError(_("Stopped, because {name} was deleted.").format(name=gone.GetName()))
+            self.cancel()
+
+    def _take_step(self) -> None:
+        if self.cancelling:
+            self._become(State.CANCELLED if self.error is None else State.FAILED)
+            return
+        try:
+            next(self._read)
+        except StopIteration:
+            self._submit()
+            self._become(State.PREDICTING)
+        # As below: shown, and raised again by whoever waits.
+        except Exception as error:  # noqa: BLE001
+            self.error = error
+            self._become(State.FAILED)
+
+    def _submit(self) -> None:
+        thread = ThreadPoolExecutor(1, "AttentionSeg")
+        self._future = thread.submit(self._work, self._note, lambda: self.cancelling)
+        _running[self._future] = self
+        self._future.add_done_callback(_running.pop)
+        # It ends by itself once the work has.
+        thread.shutdown(wait=False)
 
     def _end(self) -> None:
         try:
             found = self._future.result()
-            if self._cancelled:
-                self.state = State.CANCELLED
+            if self.cancelling:
+                self._become(State.CANCELLED if self.error is None else State.FAILED)
                 return
-            self.state = State.PUBLISHING
-            self._changed()
+            self._become(State.PUBLISHING)
             self.result = self._finish(found)
         except Cancelled:
-            self.state = State.CANCELLED
+            self._become(State.CANCELLED if self.error is None else State.FAILED)
         # Whatever it was, it is shown in the panel and raised again by whoever waits for the result.
         except Exception as error:  # noqa: BLE001
             self.error = error
-            self.state = State.FAILED
+            self._become(State.FAILED)
         else:
-            self.state = State.DONE
+            self._become(State.DONE)
 
     def _note(self, fraction: float, stage: str, seconds_left: float | None) -> None:
         self.progress = (fraction, stage, seconds_left)
 
+    def _become(self, state: State) -> None:
+        self.state = state
+        self._changed()
+
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change(self)
+
+
+# The work that goes on in threads; also of tasks that nobody looks after any more.
+_running: dict[Future, Task] = {}
+
+
+def stop_all(seconds: float = STOP_SECONDS) -> bool:
+    """End all work in threads before the application goes: ask it to stop, and wait. Main thread only.
+
+    What works in another thread while Python shuts down must not touch what the application has taken down before: its log and its console are out of
+    reach of other threads from here on. Work that has not ended in time then ends without harm: Python waits for its threads.
+
+    Args:
+        seconds: to wait at most.
+
+    Returns:
+        Whether all has ended.
+    """
+    if not _running:
+        return True
+    _keep_others_from_the_application()
+    futures = dict(_running)
+    for task in futures.values():
+        task.cancel()
+    return not wait(futures, seconds).not_done
+
+
+def _keep_others_from_the_application() -> None:
+    own = threading.get_ident()
+    for logger in [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]:
+        for handler in logger.handlers:
+            handler.addFilter(lambda record: record.thread == own)
+    # In Slicer these two are objects of the application.
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__

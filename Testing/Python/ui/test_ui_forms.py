@@ -221,7 +221,7 @@ class TestEnvironment:
 
     def test_a_broken_gpu_is_named_with_what_to_do(self, monkeypatch):
         monkeypatch.setattr("AttentionSegLib.inference.devices.available_devices", lambda: ["meta", "cpu"])
-        report = environment.environment_report()
+        report = environment.environment_report("5.8")
         assert "meta: a tiny computation fails" in report
         assert "cpu: works" in report
 

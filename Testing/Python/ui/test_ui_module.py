@@ -102,6 +102,27 @@ def test_sample_data_is_offered(module, monkeypatch):
         assert source["uris"].rpartition("/")[2] == source["checksums"].partition(":")[2]
 
 
+def test_runs_end_before_the_application_does(module, monkeypatch):
+    from AttentionSegLib.errors import Cancelled
+    from AttentionSegLib.ui.task import Task
+
+    slots = {}
+    monkeypatch.setattr(slicer.app, "connect", slots.__setitem__)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    module.AttentionSeg(SimpleNamespace())
+
+    def work(_on_progress, cancel):
+        while not cancel():
+            time.sleep(0.005)
+        raise Cancelled
+
+    task = Task(work, lambda found: found)
+    slots["aboutToQuit()"]()
+    assert not task.poll()
+    assert task.state.value == "cancelled"
+
+
 class TestLogic:
     def test_models(self, logic):
         assert {"tiny-unet", "tiny-guided", "hippocampus-mr-attention-unet"} <= {model.id for model in logic.models()}

@@ -350,15 +350,20 @@ class TestFailure:
         app.wait()
         self.assert_failed(app, scene, nodes, "The weights are gone.")
 
-    def test_while_predicting(self, app, scene):
+    def test_while_predicting(self, app, scene, caplog):
         app.choose()
         app.presenter.set_attention("gate_9")
         nodes = nodes_of(scene)
-        app.presenter.press()
-        app.wait()
+        with caplog.at_level("INFO", "AttentionSeg"):
+            app.presenter.press()
+            app.wait()
         self.assert_failed(app, scene, nodes, "has no attention map 'gate_9'; it has gate_2, gate_3")
+        # What the user can mend lights no error mark.
+        told = [record for record in caplog.records if "gate_9" in record.getMessage()]
+        assert [record.levelname for record in told] == ["INFO"]
+        assert "Traceback" not in told[0].getMessage()
 
-    def test_while_publishing(self, app, scene, monkeypatch):
+    def test_while_publishing(self, app, scene, monkeypatch, caplog):
         def fail(*_arguments):
             msg = "out of disk"
             raise OSError(msg)
@@ -371,14 +376,21 @@ class TestFailure:
         self.assert_failed(app, scene, nodes, "It failed: out of disk")
         assert "Traceback" in app.view.shown.details
         assert "publish_segmentation" in app.view.shown.details
+        assert [record.levelname for record in caplog.records if "out of disk" in record.getMessage()] == ["ERROR"]
 
-    def test_a_volume_deleted_in_mid_run(self, app, scene):
-        volume = app.choose()
+    def test_a_volume_or_output_deleted_in_mid_run_stops_it(self, app, scene):
+        volume, output = app.choose(), scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+        app.presenter.choose_segmentation(output)
+        app.presenter.press()
+        scene.RemoveNode(output)
+        nodes = nodes_of(scene)
+        app.wait()
+        self.assert_failed(app, scene, nodes, "Stopped, because Mine was deleted.")
         app.presenter.press()
         scene.RemoveNode(volume)
         nodes = nodes_of(scene)
         app.wait()
-        self.assert_failed(app, scene, nodes, "T1 is no longer in the scene")
+        self.assert_failed(app, scene, nodes, "Stopped, because T1 was deleted.")
 
     def test_the_next_run_works(self, app, scene):
         app.choose()
