@@ -78,6 +78,7 @@ class ComparisonPresenter:
         self.refresh()
 
     def choose_reference(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
+        self._run.cancel()
         self._settings.reference = node
         self._forget()
         self.refresh()
@@ -108,7 +109,7 @@ class ComparisonPresenter:
                 state=self._run.state,
                 reason=self._reason(),
                 message=self._run.message,
-                head=(_("Segment"), _("Dice"), _("HD95 (mm)"), _("mL"), _("Reference (mL)")),
+                head=(_("Segment"), _("Dice"), _("mm"), _("mL"), _("Ref. mL")),
                 rows=tuple(_cells(row) for row in self._comparison.rows) if self._comparison else (),
             )
         )
