@@ -242,6 +242,23 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         self.keepPolling(run.poll)
         return run
 
+    def compare(self, resultSegmentation, referenceSegmentation, volume=None) -> object:
+        """Compare a result with a reference: `rows`, each with `name`, `dice`, `hausdorff_95_mm`, `milliliters` and `reference_milliliters`.
+
+        comparison = logic.compare(result.segmentation, getNode("Drawn by hand"))
+        print([(row.name, row.dice) for row in comparison.rows], comparison.only_in_reference)
+
+        Args:
+            resultSegmentation, referenceSegmentation: segments of the same name are compared.
+            volume: on whose voxels; on those of the result when left out.
+
+        Raises:
+            InputError: if one cannot be used, no segment has the same name in both, or they are in different places.
+        """
+        from AttentionSegLib.ui.comparison import compare_segmentations
+
+        return compare_segmentations(resultSegmentation, referenceSegmentation, volume)
+
     def probe(self, result, rasPosition) -> object:
         """The volume that shows what the voxel at a position (world RAS mm) looks at; of guided-attention models alone.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -68,10 +68,11 @@ class AttentionPresenter:
     Args:
         view: the panel, or a double of it.
         settings: in the scene's parameter node; a new scene brings new ones (`use`).
+        more_text: a table that is copied along, or an empty text.
     """
 
-    def __init__(self, view: AttentionView, settings: Settings) -> None:
-        self._view, self._settings = view, settings
+    def __init__(self, view: AttentionView, settings: Settings, more_text: Callable[[], str] = str) -> None:
+        self._view, self._settings, self._more_text = view, settings, more_text
         self._result: SegmentedVolume | None = None
         self._probe: ProbeVolume | None = None
         self._crosshair: tuple[slicer.vtkMRMLCrosshairNode, int] | None = None
@@ -148,10 +149,11 @@ class AttentionPresenter:
         self.refresh()
 
     def table_text(self) -> str:
-        """The table for a spreadsheet: tabs between columns, a line per segment."""
+        """The table for a spreadsheet: tabs between columns, a line per segment; after an empty line the table that goes along."""
         head = "\t".join([_("Segment"), _("Volume (mL)"), _("Mean uncertainty")])
         lines = [f"{row.name}\t{row.milliliters:.3f}\t{'' if row.mean_uncertainty is None else f'{row.mean_uncertainty:.3f}'}" for row in self._rows]
-        return "\n".join([head, *lines])
+        more = self._more_text()
+        return "\n".join([head, *lines, *(["", more] if more else [])])
 
     def refresh(self) -> None:
         """Show what there is now."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .attention_panel import AttentionPanel
 from .attention_presenter import AttentionPresenter
+from .comparison_panel import ComparisonPanel
+from .comparison_presenter import ComparisonPresenter
 from .environment_presenter import EnvironmentPresenter
 from .form_panel import EnvironmentPanel, FormPanel
 from .form_presenter import BatchPresenter
@@ -39,9 +41,10 @@ class ModulePanel:
         needed, for_batch, for_training = (resources / f"requirements{kind}.txt" for kind in ("", "-batch", "-training"))
         panel, attention_panel, environment_panel = Panel(ui), AttentionPanel(ui), EnvironmentPanel(ui)
         batch_panel = FormPanel(ui, "batch", {"batch_input": ui.batchInputEdit, "batch_output": ui.batchOutputEdit}, {})
-        train_panel = TrainPanel(ui)
+        train_panel, comparison_panel = TrainPanel(ui), ComparisonPanel(ui)
 
-        self.attention = AttentionPresenter(attention_panel, settings)
+        self.comparison = ComparisonPresenter(comparison_panel, settings, Installation(needed), keep_polling)
+        self.attention = AttentionPresenter(attention_panel, settings, self.comparison.table_text)
         self.presenter = Presenter(panel, settings, segmenter, Installation(needed), keep_polling, self._show_result, when_idle)
         self.batch = BatchPresenter(batch_panel, settings, Installation(needed, for_batch), keep_polling)
         self.train = TrainPresenter(train_panel, settings, Installation(needed, for_training), keep_polling)
@@ -49,6 +52,7 @@ class ModulePanel:
         for view, presenter in (
             (panel, self.presenter),
             (attention_panel, self.attention),
+            (comparison_panel, self.comparison),
             (batch_panel, self.batch),
             (train_panel, self.train),
             (environment_panel, self.environment),
@@ -57,7 +61,7 @@ class ModulePanel:
 
     def use(self, settings: Settings) -> None:
         """Show the settings of another parameter node: a scene was closed or loaded."""
-        for part in (self.presenter, self.attention, self.batch, self.train):
+        for part in (self.presenter, self.attention, self.comparison, self.batch, self.train):
             part.use(settings)
 
     def refresh(self) -> None:
@@ -70,19 +74,23 @@ class ModulePanel:
         """Volumes or segmentations have come or gone."""
         self.presenter.refresh()
         self.attention.refresh()
+        self.comparison.refresh()
         self.train.refresh()
 
     def leave_scene(self) -> None:
         """The scene is about to go: whatever works on its nodes stops."""
         self.presenter.leave_scene()
+        self.comparison.cancel()
         self.attention.set_probe(False)
 
     def close(self) -> None:
         """The panel goes: everything that runs stops."""
         self.presenter.cancel()
+        self.comparison.cancel()
         self.attention.set_probe(False)
         self.batch.cancel()
         self.train.cancel()
 
     def _show_result(self, result: SegmentedVolume) -> None:
         self.attention.set_result(result)
+        self.comparison.set_result()

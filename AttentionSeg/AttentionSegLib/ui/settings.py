@@ -64,7 +64,7 @@ class Settings:
     """The panel's settings.
 
     `model_chosen` and `volume_chosen` tell whether the user chose; what fits is chosen else. `maps` are those of the last result,
-    `train_segmentations` those of the ticked pairs.
+    `reference` is what it is compared with, `train_segmentations` are those of the ticked pairs.
 
     Args:
         node: the module's parameter node.
@@ -93,6 +93,7 @@ class Settings:
     colors = _Node()
     result_segmentation = _Node()
     result_volume = _Node()
+    reference = _Node()
     maps = _Nodes("map")
     train_segmentations = _Nodes("trainSegmentation")
 

@@ -167,6 +167,16 @@ class TestLogic:
         assert run.state.value == "cancelled"
         assert nodes_of(scene) == nodes
 
+    def test_compare(self, logic, scene):
+        volume = make_scan(scene)
+        result = logic.segmentVolume(volume, "tiny-unet", attention=False)
+        reference = logic.segmentVolume(volume, "tiny-mirrored", attention=False).segmentation
+        for given in (None, volume):
+            rows = logic.compare(result.segmentation, reference, given).rows
+            assert [row.name for row in rows] == [measured.name for measured in result.statistics]
+            assert [row.milliliters for row in rows] == pytest.approx([measured.milliliters for measured in result.statistics])
+            assert [row.dice for row in rows] == [1, 1]
+
     def test_probe(self, logic, scene):
         volume = make_scan(scene)
         result = logic.segmentVolume(volume, "tiny-guided")
@@ -197,6 +207,29 @@ class TestWidget:
         assert widget.ui.messageLabel.text.startswith("Done in "), widget.ui.messageLabel.text
         view = scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
         assert scene.GetNodeByID(view.GetForegroundVolumeID()).GetName() == "T1 gate_2"
+
+    def test_a_result_is_compared_with_a_reference(self, widget, scene):
+        ui = widget.ui
+        assert ui.comparisonWidget.isHidden()
+        volume = self.choose(widget, scene)
+        reference = widget.logic.segmentVolume(volume, "tiny-unet", attention=False).segmentation
+        self.press(widget)
+        assert not ui.comparisonWidget.isHidden()
+        assert ui.comparisonTable.isHidden()
+        assert not ui.compareButton.isEnabled()
+        ui.referenceSelector.setCurrentNode(reference)
+        ui.compareButton.click()
+        assert ui.compareButton.text == "Cancel"
+        let_run(lambda: not widget.panel.comparison.state.running)
+        assert [ui.comparisonTable.item(row, 1).text() for row in range(2)] == ["1.000", "1.000"]
+        ui.copyTableButton.click()
+        lines = APPLICATION.clipboard().text().splitlines()
+        assert len(lines) == 7
+        assert lines[4].split("\t")[:2] == ["Segment", "Dice"]
+        scene.RemoveNode(reference)
+        assert ui.comparisonTable.isHidden()
+        scene.Clear(0)
+        assert ui.comparisonWidget.isHidden()
 
     def test_a_scene_closed_in_mid_run(self, widget, scene):
         self.choose(widget, scene)

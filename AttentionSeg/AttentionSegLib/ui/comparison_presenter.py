@@ -1,0 +1,163 @@
+"""The last result beside a reference segmentation: chosen, measured, listed. Without Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from .comparison import ComparedSegment, Comparison, start_comparison
+from .run import KeepPolling, Run, RunView
+from .settings import Settings
+from .task import State, Task
+from .translation import tr as _
+
+if TYPE_CHECKING:
+    import slicer
+
+    from .installation import Installation
+
+# Names of segments without a partner that are worth listing.
+MOST_NAMES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class ShownComparison:
+    """All that the comparison shows.
+
+    Attributes:
+        there_is_a_result: whether there is something to compare.
+        reference: the chosen segmentation.
+        state: where the measurement stands; while it runs the button cancels.
+        reason: why the button is grey; empty while it can be pressed.
+        message: what could not be compared, or what went wrong.
+        head: names of the columns.
+        rows: a cell per column for each segment; none before a comparison, or once result or reference is another.
+    """
+
+    there_is_a_result: bool
+    reference: slicer.vtkMRMLSegmentationNode | None
+    state: State
+    reason: str
+    message: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class ComparisonView(RunView, Protocol):
+    """What the presenter needs of a panel."""
+
+    def show(self, shown: ShownComparison) -> None: ...
+
+
+class ComparisonPresenter:
+    """Compares the last result with a reference. Main thread only.
+
+    Args:
+        view: the panel, or a double of it.
+        settings: in the scene's parameter node; a new scene brings new ones (`use`).
+        installation: of the Python packages that a comparison needs.
+        keep_polling: see `Run`.
+    """
+
+    def __init__(self, view: ComparisonView, settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
+        self._view, self._settings = view, settings
+        self._run = Run(view, installation, keep_polling, self.refresh, _("The comparison was cancelled."))
+        self._comparison: Comparison | None = None
+        self._compared: tuple | None = None
+        self.refresh()
+
+    @property
+    def state(self) -> State:
+        return self._run.state
+
+    def use(self, settings: Settings) -> None:
+        """Show other settings: a scene was closed or loaded."""
+        self._settings = settings
+        self.refresh()
+
+    def choose_reference(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
+        self._run.cancel()
+        self._settings.reference = node
+        self._forget()
+        self.refresh()
+
+    def press(self) -> None:
+        """The button: compares, or cancels."""
+        if self._run.state.running or not self._reason():
+            self._run.press(self._start, self._finish)
+
+    def cancel(self) -> None:
+        self._run.cancel()
+
+    def set_result(self) -> None:
+        """There is a new result: what was measured of the last one does not tell about it."""
+        self._run.cancel()
+        self._forget()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what there is now."""
+        settings = self._settings
+        if self._compared is not None and self._compared != (settings.result_segmentation, settings.reference):
+            self._forget()
+        self._view.show(
+            ShownComparison(
+                there_is_a_result=settings.result_segmentation is not None,
+                reference=settings.reference,
+                state=self._run.state,
+                reason=self._reason(),
+                message=self._run.message,
+                head=(_("Segment"), _("Dice"), _("mm"), _("mL"), _("Ref. mL")),
+                rows=tuple(_cells(row) for row in self._comparison.rows) if self._comparison else (),
+            )
+        )
+
+    def table_text(self) -> str:
+        """The table for a spreadsheet: tabs between columns, a line per segment. Empty before a comparison."""
+        if self._comparison is None:
+            return ""
+        head = [_("Segment"), _("Dice"), _("Hausdorff distance, 95 % (mm)"), _("Volume (mL)"), _("Volume in the reference (mL)")]
+        return "\n".join("\t".join(line) for line in (head, *(_cells(row) for row in self._comparison.rows)))
+
+    def _reason(self) -> str:
+        result, reference = self._settings.result_segmentation, self._settings.reference
+        if result is None:
+            return _("Segment a volume first.")
+        if reference is None:
+            return _("Choose a segmentation to compare the result with.")
+        if reference is result:
+            return _("This is the result itself: choose another segmentation.")
+        return ""
+
+    def _start(self, on_change: Callable[[Task], None]) -> Task:
+        settings = self._settings
+        self._forget()
+        self._compared = settings.result_segmentation, settings.reference
+        return start_comparison(*self._compared, on_change)
+
+    def _finish(self, comparison: Comparison) -> str:
+        if self._compared is not None:
+            self._comparison = comparison
+        alone = (
+            (comparison.only_in_result, _("Only in the result: {names}.")),
+            (comparison.only_in_reference, _("Only in the reference: {names}.")),
+        )
+        return " ".join(text.format(names=_listed(names)) for names, text in alone if names)
+
+    def _forget(self) -> None:
+        self._comparison = self._compared = None
+        if not self._run.state.running:
+            self._run.message = ""
+
+
+def _cells(row: ComparedSegment) -> tuple[str, ...]:
+    # It has no value where one of the two is empty.
+    distance = "" if math.isnan(row.hausdorff_95_mm) else f"{row.hausdorff_95_mm:.2f}"
+    return row.name, f"{row.dice:.3f}", distance, f"{row.milliliters:.3f}", f"{row.reference_milliliters:.3f}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (_(" and {count} more").format(count=more) if more > 0 else "")
