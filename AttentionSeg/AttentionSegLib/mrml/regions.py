@@ -9,7 +9,7 @@ import slicer
 
 from ..errors import InputError
 from ..region import Region
-from .transforms import linear_between
+from .transforms import linear_between, transform_between
 from .voxels import matrix_from_vtk, matrix_to_vtk
 
 
@@ -67,16 +67,35 @@ def place_region(
     return roi
 
 
-def region_center(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Where a region would be placed, world RAS mm: at the crosshair if it is in the volume, else in its middle; and half the volume's size in mm."""
+def placed_regions(
+    volume_node: slicer.vtkMRMLScalarVolumeNode, regions: dict[str, Region], name: str
+) -> dict[str, slicer.vtkMRMLMarkupsROINode]:
+    """Add an ROI for each region of the own RAS of a volume, called after the name that it has; see `place_region`."""
+    to_world = transform_between(volume_node, None)
+    return {
+        side: place_region(volume_node, to_world.TransformPoint(*region.center), region.size, f"{name} {side}") for side, region in regions.items()
+    }
+
+
+def crosshair_in(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[float, float, float] | None:
+    """Where the crosshair was put, world RAS mm; None while nobody moved it, or outside the volume."""
+    crosshair = volume_node.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    if crosshair is None:
+        return None
+    low, high = _bounds(volume_node)
+    position = np.array(crosshair.GetCrosshairRAS())
+    # Until it is placed, the crosshair is at the origin.
+    return tuple(position.tolist()) if position.any() and ((position >= low) & (position <= high)).all() else None
+
+
+def middle_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """The middle of a volume, world RAS mm, and half its size in mm."""
+    low, high = _bounds(volume_node)
+    return tuple(((low + high) / 2).tolist()), tuple(((high - low) / 2).tolist())
+
+
+def _bounds(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[np.ndarray, np.ndarray]:
     bounds = [0.0] * 6
     volume_node.GetRASBounds(bounds)
     low, high = np.array(bounds).reshape(3, 2).T
-    half = tuple(((high - low) / 2).tolist())
-    crosshair = volume_node.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
-    if crosshair is not None:
-        position = np.array(crosshair.GetCrosshairRAS())
-        # Until it is placed, the crosshair is at the origin.
-        if position.any() and ((position >= low) & (position <= high)).all():
-            return tuple(position.tolist()), half
-    return tuple(((low + high) / 2).tolist()), half
+    return low, high

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import slicer
 
-from .attention_volumes import MAP_ATTRIBUTE
+from .attention_volumes import is_own_map
 from .overlay import slice_views
 
 FIRST_VIEW = "Red"
@@ -18,13 +18,13 @@ def is_scan(node: slicer.vtkMRMLNode | None) -> bool:
         node is not None
         and node.GetClassName() == "vtkMRMLScalarVolumeNode"
         and not node.GetHideFromEditors()
-        and node.GetAttribute(MAP_ATTRIBUTE) is None
+        and not is_own_map(node)
     )
 
 
 def own_maps(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """Every map in a scene that this extension made."""
-    return [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene) if node.GetAttribute(MAP_ATTRIBUTE) is not None]
+    return [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene) if is_own_map(node)]
 
 
 def shown_scan(scene: slicer.vtkMRMLScene, leaving: slicer.vtkMRMLNode | None = None) -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import slicer
 
 from ..mrml.fit import fit_hints, lacks_region
-from ..mrml.regions import place_region, region_center
+from ..mrml.regions import crosshair_in, middle_of, place_region, placed_regions
 from ..mrml.scans import own_maps, shown_scan
 from .model_list import ModelChoice, by_fit, model_choices
 from .run import KeepPolling, Run, RunView
@@ -19,6 +19,7 @@ from .task import State, Task
 from .translation import tr as _
 
 if TYPE_CHECKING:
+    from ..inference.finding import FoundRegions
     from ..mrml.segment import SegmentedVolume
     from .installation import Installation
 
@@ -167,13 +168,15 @@ class Presenter:
         self.refresh()
 
     def place_region(self) -> None:
-        """Add a region of the model's typical size at the crosshair, or in the middle of the volume while the crosshair is elsewhere."""
+        """Add a region of the model's typical size: at the crosshair if the user moved it, else where the model's structure is found, else in the middle."""
         volume, model = self._settings.input(0), self._model()
-        if volume is None or volume.GetImageData() is None or model is None or model.card is None:
+        if self._run.state.running or volume is None or volume.GetImageData() is None or model is None or model.card is None:
             return
-        center, half = region_center(volume)
-        size = model.card.region_size or half
-        self._settings.region = place_region(volume, center, size, _("Region"))
+        crosshair, (middle, half) = crosshair_in(volume), middle_of(volume)
+        if crosshair is None and model.card.found_by is not None:
+            self._run.press(lambda on_change: self._segmenter.find(model.id, volume, on_change), self._place_found)
+            return
+        self._settings.region = place_region(volume, crosshair or middle, model.card.region_size or half, _("Region"))
         self.refresh()
 
     def set_device(self, device: str) -> None:
@@ -300,6 +303,12 @@ class Presenter:
         self.refresh_models()
         settings = self._settings
         return self._segmenter.start(Options.chosen(settings, self._model()), self._volumes(), settings.region, settings.segmentation, on_change)
+
+    def _place_found(self, found: FoundRegions) -> str:
+        nodes = placed_regions(self._settings.input(0), found.regions, _("Region"))
+        self._settings.region = next(iter(nodes.values()))
+        placed = _("Found and placed: {names}.").format(names=", ".join(node.GetName() for node in nodes.values()))
+        return " ".join([placed, *found.notes])
 
     def _finish(self, result: SegmentedVolume) -> str:
         self._on_result(result)

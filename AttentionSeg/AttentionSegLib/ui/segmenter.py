@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..errors import Cancelled
+from ..mrml import image_from_volumes
 from ..mrml.segment import SegmentedVolume, predict, publish_scan, read_scan, segment_volume
 from .task import Task
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import slicer
 
     from ..inference import Predictor
+    from ..inference.finding import FoundRegions
     from ..inference.progress import Cancel, OnProgress
     from .model_list import ModelChoice
     from .settings import Settings
@@ -97,6 +99,23 @@ class Segmenter:
             return self._predictor
         finally:
             self._lock.release()
+
+    def find(
+        self, model: str | os.PathLike, volume: slicer.vtkMRMLScalarVolumeNode, on_change: Callable[[Task], None] | None = None
+    ) -> Task[FoundRegions]:
+        """Look in a thread for the regions that a model segments (see `find_regions`). Whoever asked polls the task until it ends.
+
+        Raises:
+            InputError: if the volume cannot be used. What goes wrong later becomes the task's error.
+        """
+        image = image_from_volumes([volume])
+
+        def work(on_progress: OnProgress, cancel: Cancel) -> FoundRegions:
+            from ..inference.finding import find_regions
+
+            return find_regions(model, image, on_progress, cancel)
+
+        return Task(work, lambda found: found, on_change)
 
     def warm(self, options: Options) -> Task[None]:
         """Load in a thread what a run with these options needs: torch, the engine, the model and its compiled network.
