@@ -168,7 +168,7 @@ class Presenter:
         self.refresh()
 
     def place_region(self) -> None:
-        """Add a region of the model's typical size: at the crosshair if the user moved it, else where the model's structure is found, else in the middle."""
+        """Add a region of the model's size: at the crosshair if the user moved it, else where the structure is found, else in the middle."""
         volume, model = self._settings.input(0), self._model()
         if self._run.state.running or volume is None or volume.GetImageData() is None or model is None or model.card is None:
             return
