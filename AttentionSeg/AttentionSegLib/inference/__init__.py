@@ -1,8 +1,9 @@
 """One engine for the button, the console, the batch run and the command line: image in, prediction out."""
 
+from .finding import FoundRegions, find_regions
 from .prediction import Prediction
 
-__all__ = ["Prediction", "Predictor", "available_devices"]
+__all__ = ["FoundRegions", "Prediction", "Predictor", "available_devices", "find_regions"]
 
 
 def __getattr__(name: str) -> object:
