@@ -1,7 +1,7 @@
 """Both hippocampi of a head, through MRML nodes: volumes on the terminal, pictures, files and a scene to open in Slicer.
 
-Without SCAN the MNI152 T1 head of the package nilearn is used (nothing is downloaded). In a scan of your own the hippocampi are found by
-registering that head to it, unless you say where they are. For research only; not a medical device.
+Without SCAN the MNI152 T1 head of the package nilearn is used (nothing is downloaded). The model finds the hippocampi, unless you say where they
+are. For research only; not a medical device.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import check_output_folder, read_image, scan_stem, write_map, write_segmentation
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
-from AttentionSegLib.inference.checks import check_input
 from AttentionSegLib.mrml.segment import SegmentedVolume, segment_volume
 from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure, write_overview
 from AttentionSegLib.terminal import ProgressDisplay
-from hippocampus_regions import mni152_head, regions_in, regions_in_template
+from mni152 import mni152_head
 from slicer_scene import new_scene
 
 MODEL = "hippocampus-mr-attention-unet"
@@ -46,7 +45,8 @@ def main() -> int:
 def run(options: argparse.Namespace) -> None:
     image = read_image(options.scan) if options.scan else mni152_head()
     predictor = Predictor(MODEL, options.device)
-    regions = find_regions(image, [Region.parse(text) for text in options.region], bool(options.scan), predictor)
+    # By their names in files; without a region the model finds both sides.
+    regions = {f"_region_{number}": Region.parse(text) for number, text in enumerate(options.region, start=1)} or {"": None}
     for region in regions.values():
         predictor.check(image, region)
     folder = check_output_folder(options.output)
@@ -54,35 +54,18 @@ def run(options: argparse.Namespace) -> None:
     stem = scan_stem(options.scan) if options.scan else "MNI152_T1"
     scene = new_scene()
     volume_node = add_volume(scene, image, stem)
-    for side, region in regions.items():
-        roi_node = None if region is None else add_roi(scene, region, side)
+    for name, region in regions.items():
+        roi_node = None if region is None else add_roi(scene, region, name[1:].replace("_", " "))
         with ProgressDisplay(sys.stderr) as show:
             result = segment_volume(predictor, [volume_node], roi_node, on_progress=show)
-        result.nodes.segmentation.SetName(f"{stem} {side} hippocampus")
-        report(result, image, side, folder, f"{stem}_{side.replace(' ', '_')}")
+        result.nodes.segmentation.SetName(f"{stem}{name.replace('_', ' ')} hippocampus")
+        report(result, image, folder, f"{stem}{name}")
     # Slicer writes bundles to full paths only, and does not raise when it fails.
     scene_path = folder.resolve() / f"{stem}.mrb"
     if not scene.WriteToMRB(str(scene_path)):
         msg = f"The scene {scene_path} cannot be written; check the disk and the permissions, or choose another folder."
         raise InputError(msg)
     print(f"Scene with everything, to open in Slicer: {scene_path}\n{RESEARCH_ONLY}")
-
-
-def find_regions(image: Image, given: list[Region], own_scan: bool, predictor: Predictor) -> dict[str, Region | None]:
-    """A region per side; one for the whole scan (None) where it shows little more than one hippocampus."""
-    card = predictor.model.card
-    if given:
-        return {f"region {number}": region for number, region in enumerate(given, start=1)}
-    if not own_scan:
-        return dict(regions_in_template(card.region_size))
-    try:
-        check_input(image, None, card)
-    except InputError:
-        check_input(image, Region(tuple(image.corners().mean(0)), card.region_size), card)
-    else:
-        return {"whole scan": None}
-    print(f"Looking for the hippocampi in {image.name} (half a minute) ...", flush=True)
-    return dict(regions_in(image, card.region_size))
 
 
 def add_volume(scene: slicer.vtkMRMLScene, image: Image, name: str) -> slicer.vtkMRMLScalarVolumeNode:
@@ -100,13 +83,17 @@ def add_roi(scene: slicer.vtkMRMLScene, region: Region, name: str) -> slicer.vtk
     return node
 
 
-def report(result: SegmentedVolume, image: Image, side: str, folder: Path, stem: str) -> None:
+def report(result: SegmentedVolume, image: Image, folder: Path, stem: str) -> None:
     """Print the volumes, write pictures and files, and say where they are."""
     prediction = result.prediction
     measurements = measure(prediction)
-    print(f"\n{side}: {sum(m.milliliters for m in measurements):.2f} mL in {sum(prediction.seconds.values()):.1f} s on {prediction.device}")
+    for name, region in prediction.regions.items():
+        print(f"\n{name}: {', '.join(f'{c:.0f}' for c in region.center)} mm, by {prediction.found.how}", end="")
+    print(f"\n{stem}: {sum(m.milliliters for m in measurements):.2f} mL in {sum(prediction.seconds.values()):.1f} s on {prediction.device}")
     for measurement in measurements:
-        print(f"    {measurement.name:<26} {measurement.milliliters:6.2f} mL")
+        print(f"    {measurement.name:<30} {measurement.milliliters:6.2f} mL")
+    for note in prediction.notes:
+        print(f"    {note}")
     files = [folder / f"{stem}_overview.png", folder / f"{stem}.seg.nrrd"]
     write_overview(image, prediction, files[0], title=stem)
     write_segmentation(prediction.labels, prediction.card, files[1])

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "AttentionSeg"))
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure
-from hippocampus_regions import mni152_head, regions_in_template
+from mni152 import mni152_head, regions_in_head
 
 SHIFT = 4.0
 
@@ -29,7 +29,7 @@ def main() -> None:
     predictor, image = Predictor(parser.parse_args().model), mni152_head()
     # Along each axis, and along the eight diagonals.
     shifts = [SHIFT * np.array(d) for d in product((-1, 0, 1), repeat=3) if abs(np.array(d)).sum() in (1, 3)]
-    for side, region in regions_in_template(predictor.model.card.region_size).items():
+    for side, region in regions_in_head(predictor.model.card).items():
         reference = volumes(predictor, image, region)
         print(f"{side}: {' + '.join(f'{v:.2f}' for v in reference)} = {reference.sum():.2f} mL")
         for shift in shifts:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .. import RESEARCH_ONLY, __version__
-from ..models import Card
+from ..models import Card, Label, card_of_sides
 from .flags import case_uncertainty, flags_of
 from .found import CASES, Skipped
 from .manifest import DONE, Entry
@@ -37,6 +37,7 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
     failures = [entry for entry in ranked if entry.state != DONE]
     anchors = {entry.case: f"case-{n}" for n, entry in enumerate(ranked)}
     flags = flags_of(done)
+    labels = _labels(card, done)
     pictures = {entry.case: _picture(folder, entry, n) for n, entry in enumerate(done)}
     parts = [f"<h1>{escape(card.title)}: {len(entries)} cases</h1>", f'<p class="research">{RESEARCH_ONLY}</p>']
     parts.append(f'<p class="counts"><b>{len(done)}</b> done <b>{len(failures)}</b> failed <b>{sum(map(bool, flags.values()))}</b> with a flag</p>')
@@ -46,8 +47,8 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
         parts.append(f'<h2>Failed</h2><table id="failures">{rows}</table>')
     if done:
         parts += _queue(done, flags, pictures, anchors)
-        parts += _volumes(card, done, anchors)
-    parts += _table(card, ranked, flags, pictures, anchors)
+        parts += _volumes(labels, done, anchors)
+    parts += _table(labels, ranked, flags, pictures, anchors)
     if skipped:
         rows = "".join(f"<tr><td><code>{escape(one.path)}</code></td><td>{escape(one.reason)}</td></tr>" for one in skipped[:MOST_SKIPPED])
         more = f'<p class="note">and {len(skipped) - MOST_SKIPPED} more</p>' if len(skipped) > MOST_SKIPPED else ""
@@ -56,6 +57,14 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(card.id)}: {len(entries)} cases</title>'
     body = "\n".join(parts)
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n{body}\n<script>{SCRIPT}</script></body></html>\n'
+
+
+def _labels(card: Card, done: Sequence[Entry]) -> list[Label]:
+    """The labels of the model, or, where its regions were found, those of each region; of both where scans of both kinds were done."""
+    if card.found_by is None or not done:
+        return list(card.labels)
+    named = {label["name"] for entry in done for label in entry.labels}
+    return [label for label in (*card.labels, *card_of_sides(card).labels) if label.name in named]
 
 
 def _rank(entry: Entry) -> tuple[bool, float, str]:
@@ -99,24 +108,26 @@ def _queue(done: Sequence[Entry], flags: dict[str, list[str]], pictures: dict[st
     return ["<h2>Look at these first</h2>", f'<p class="note">{note}</p>', f'<div class="queue" id="queue">{"".join(figures)}</div>']
 
 
-def _volumes(card: Card, done: Sequence[Entry], anchors: dict[str, str]) -> list[str]:
+def _volumes(labels: Sequence[Label], done: Sequence[Entry], anchors: dict[str, str]) -> list[str]:
     parts = [
         "<h2>Volumes</h2>",
         '<p class="note">A point is a case (the mouse shows its name, a click its row); the box reaches from quartile to quartile.</p>',
     ]
-    for label in card.labels:
+    for label in labels:
         volumes = {entry.case: one["milliliters"] for entry in done for one in entry.labels if one["name"] == label.name and one["voxels"]}
         parts.append(volume_plot(label.name, label.color, volumes, anchors) if volumes else f"<p>{escape(label.name)}: in no case.</p>")
     return parts
 
 
-def _table(card: Card, ranked: Sequence[Entry], flags: dict[str, list[str]], pictures: dict[str, str], anchors: dict[str, str]) -> list[str]:
-    columns = [("Case", "text"), *((f"{label.name}, mL", "number") for label in card.labels)]
+def _table(
+    labels: Sequence[Label], ranked: Sequence[Entry], flags: dict[str, list[str]], pictures: dict[str, str], anchors: dict[str, str]
+) -> list[str]:
+    columns = [("Case", "text"), *((f"{label.name}, mL", "number") for label in labels)]
     columns += [("Uncertainty", "number"), ("Seconds", "number"), ("Flags", "number"), ("Picture", None)]
     heads = "".join(
         f'<th data-kind="{kind}"><button class="sort">{escape(name)}</button></th>' if kind else f"<th>{escape(name)}</th>" for name, kind in columns
     )
-    rows = "".join(_row(card, entry, flags.get(entry.case, []), pictures.get(entry.case, ""), anchors[entry.case]) for entry in ranked)
+    rows = "".join(_row(labels, entry, flags.get(entry.case, []), pictures.get(entry.case, ""), anchors[entry.case]) for entry in ranked)
     states = "".join(f'<option value="{value}">{name}</option>' for value, name in (("all", "all"), ("failed", "failed"), ("flagged", "with a flag")))
     tools = (
         f'<input type="search" id="search" placeholder="Search cases, flags, reasons"> <select id="state">{states}</select> <span id="shown"></span>'
@@ -125,15 +136,15 @@ def _table(card: Card, ranked: Sequence[Entry], flags: dict[str, list[str]], pic
     return ["<h2>All cases</h2>", f'<div class="tools">{tools}</div>', f'<div class="wide">{table}</div>']
 
 
-def _row(card: Card, entry: Entry, flags: list[str], picture: str, anchor: str) -> str:
+def _row(labels: Sequence[Label], entry: Entry, flags: list[str], picture: str, anchor: str) -> str:
     title = escape(entry.case)
     name = f'<td class="name" data-value="{title}" title="{escape(" ".join(entry.inputs))}">{title}</td>'
     if entry.state != DONE:
-        reason = f'<td class="error" colspan="{len(card.labels) + 4}" data-value="">{escape(entry.error)}</td>'
+        reason = f'<td class="error" colspan="{len(labels) + 4}" data-value="">{escape(entry.error)}</td>'
         return f'<tr id="{anchor}" class="failed" data-flags="0">{name}{reason}</tr>'
     volumes = {label["name"]: label["milliliters"] for label in entry.labels}
     numbers = [
-        *(volumes.get(label.name) for label in card.labels),
+        *(volumes.get(label.name) for label in labels),
         case_uncertainty(entry),
         sum(entry.seconds.values()) - entry.seconds.get("wait", 0),
     ]

@@ -27,7 +27,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     batch.add_argument("input", metavar="INPUT", help="folder of NIfTI, NRRD, MHA or DICOM scans, BIDS tree, or CSV file with a column per input")
     batch.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
     batch.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
-    batch.add_argument("--region", metavar="R,A,S,W,H,D", help="box around the structure, the same for all: center and size in mm, RAS")
+    batch.add_argument(
+        "--region",
+        metavar="R,A,S,W,H,D",
+        help="box around the structure, the same for all: center and size in mm, RAS (default: all, or the regions that the model finds)",
+    )
     batch.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
     batch.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
     batch.add_argument("--dicom", action="store_true", help="write a DICOM segmentation of each DICOM series too (needs highdicom)")

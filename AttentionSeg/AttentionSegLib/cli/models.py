@@ -36,6 +36,8 @@ def _print_models() -> None:
         card = entry.card
         inputs = ", ".join(f"{channel.name} ({channel.modality})" for channel in card.inputs)
         region = f", region of about {' x '.join(f'{s:g}' for s in card.region_size)} mm" if card.region_size else ""
+        if card.found_by is not None:
+            region += f" (found in larger scans: {', '.join(one.name for one in card.found_by.regions)})"
         print(f"{card.id} {card.version}\n    {card.title}\n    needs {inputs}{region}")
         print(f"    labels: {'; '.join(label.name for label in card.labels)}\n    weights: {card.weights_license}\n    {entry.folder}")
     if not entries:

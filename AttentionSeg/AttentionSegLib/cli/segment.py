@@ -19,7 +19,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     segment.add_argument("inputs", nargs="+", metavar="INPUT", help="NIfTI, NRRD, MHA or MHD file, or DICOM folder; one per input of the model")
     segment.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
     segment.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
-    segment.add_argument("--region", metavar="R,A,S,W,H,D", help="box around the structure: center and size in mm, RAS")
+    segment.add_argument(
+        "--region",
+        metavar="R,A,S,W,H,D",
+        help="box around the structure: center and size in mm, RAS (default: all, or the regions that the model finds)",
+    )
     segment.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     segment.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
@@ -55,7 +59,10 @@ def _print_result(result: CaseResult) -> None:
 
     prediction = result.prediction
     for measurement in measure(prediction):
-        print(f"{measurement.name:<28} {measurement.milliliters:9.2f} mL  {measurement.voxels:>9} voxels")
+        print(f"{measurement.name:<30} {measurement.milliliters:9.2f} mL  {measurement.voxels:>9} voxels")
+    if prediction.found is not None:
+        places = "; ".join(f"{name} {','.join(f'{number:.0f}' for number in region.center)}" for name, region in prediction.regions.items())
+        print(f"Regions around {places} (RAS mm), by {prediction.found.how}, correlation {prediction.found.similarity:.2f}.")
     for note in prediction.notes:
         print(f"Note: {note}")
     print(f"{prediction.card.title} {prediction.card.version} on {prediction.computed_on}, {sum(prediction.seconds.values()):.1f} s. {RESEARCH_ONLY}")

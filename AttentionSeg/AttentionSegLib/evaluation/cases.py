@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy as np
 from ..datasets.cases import MOST_NAMED, Case, check_folders, find_cases, pair_scans
 from ..errors import InputError
 from ..image import Image
-from ..inference.checks import check_input
-from ..models import Card
+from ..inference.checks import check_input, larger_than_region
+from ..models import Card, card_of_sides
 
 
 def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | None) -> list[Case]:
@@ -35,17 +36,55 @@ def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | N
 
 
 def check_labelled(image: Image, reference: Image, cards: Sequence[Card]) -> None:
-    """Raise InputError unless the models can segment the scan, and the label map holds only their labels."""
-    _check_values(reference, cards[0])
+    """Raise InputError unless the models can segment the scan, and the label map holds only their labels, or those of the regions that they find."""
     for card in cards:
         check_input(image, None, card)
-
-
-def _check_values(reference: Image, card: Card) -> None:
-    known = [0, *(label.value for label in card.labels)]
-    unknown = np.unique(reference.voxels[~np.isin(reference.voxels, known)])
+    labels = (card_of_sides(cards[0]) if is_searched(image, cards[0]) else cards[0]).labels
+    unknown = np.unique(reference.voxels[~np.isin(reference.voxels, [0, *(label.value for label in labels)])])
     if unknown.size:
         named = ", ".join(f"{value:g}" for value in unknown[:MOST_NAMED]) + (", ..." if unknown.size > MOST_NAMED else "")
-        labels = ", ".join(f"{label.value} {label.name}" for label in card.labels)
-        msg = f"{reference.name} has label values that the model {card.id} does not know ({named}); renumber them to 0 background, {labels}."
+        known = ", ".join(f"{label.value} {label.name}" for label in labels)
+        msg = f"{reference.name} has label values that the model {cards[0].id} does not know ({named}); renumber them to 0 background, {known}."
         raise InputError(msg)
+
+
+def is_searched(image: Image, card: Card) -> bool:
+    """Whether the model finds its regions in the scan, and so tells their sides."""
+    return card.found_by is not None and larger_than_region(image.spacing * image.shape, card)
+
+
+def has_sides(reference: Image, card: Card) -> bool:
+    """Whether a label map tells sides: it has values beyond those of the model."""
+    return bool(reference.voxels.max() > len(card.labels))
+
+
+def judged_cards(cards: Sequence[Card], sided: Sequence[str], searched: Sequence[bool]) -> list[Card]:
+    """The cards whose labels are measured: those of sides if a label map tells them, else those of the models, to which sides are folded.
+
+    Args:
+        cards: of the models.
+        sided: names of the label maps that tell sides.
+        searched: for each scan whether the models find their regions in it.
+
+    Raises:
+        InputError: if some label maps tell sides that not all models or scans have.
+    """
+    if not sided:
+        return list(cards)
+    if not all(searched):
+        msg = f"{sided[0]} has labels of sides, and some scans show a single region, which has none; evaluate the two kinds one after the other."
+        raise InputError(msg)
+    judged = [card_of_sides(card) for card in cards]
+    if any([label.name for label in card.labels] != [label.name for label in judged[0].labels] for card in judged):
+        msg = (
+            f"{sided[0]} has labels of sides, and the models {' and '.join(card.id for card in cards)} name their sides differently; compare others."
+        )
+        raise InputError(msg)
+    return judged
+
+
+def fold_sides(labels: Image, card: Card) -> Image:
+    """Labels of sides as those of the model: value v of the first region, n + v of the second and so on become v."""
+    count = len(card.labels)
+    voxels = labels.voxels
+    return replace(labels, voxels=np.where(voxels > 0, (voxels - 1) % count + 1, 0).astype(voxels.dtype))

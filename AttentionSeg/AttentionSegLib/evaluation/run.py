@@ -14,7 +14,7 @@ from ..datasets.cases import Case, as_text, read_labelled
 from ..errors import InputError
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
-from .cases import check_labelled, labelled_cases
+from .cases import check_labelled, fold_sides, has_sides, is_searched, judged_cards, labelled_cases
 from .definitions import MEAN, METRICS
 from .progress import EvaluationProgress
 from .results import results_folder, write_results
@@ -71,10 +71,11 @@ def evaluate(
     error is -100 % for an empty prediction and undefined for an empty reference.
 
     Args:
-        model: a loaded model, the id of an installed one, or the path of a model folder. A model that needs a region takes scans that
-            are no more than the region.
+        model: a loaded model, the id of an installed one, or the path of a model folder. A model that needs a region takes scans that are no more
+            than the region; one that finds its regions takes larger scans too.
         images: folder of scans, `<id>.nii.gz` or another scan format; of several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
-        labels: folder of label maps of the same names, on the grids of the scans, with the label values of the model.
+        labels: folder of label maps of the same names, on the grids of the scans, with the label values of the model, or of its regions (see
+            `models.card_of_sides`). Where no label map tells sides, those of the predictions are left out of account.
         output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
         split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
         compare: another model of the same labels.
@@ -95,10 +96,8 @@ def evaluate(
 
         predictors = [Predictor(one, device, mirroring=mirroring, overlap=overlap) for one in given]
         progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
-        for case in cases:
-            progress.next_check()
-            check_labelled(*read_labelled(case), cards)
-        scores, pictures = measure_cases(predictors, cases, progress)
+        judged = _check_cases(cases, cards, progress)
+        scores, pictures = measure_cases(predictors, cases, progress, judged=judged)
         named = (None if path is None else as_text(path) for path in (images, labels, split))
         compared = scores[1] if compare is not None else None
         files = write_results(folder, scores[0], compared, pictures, *named, role)
@@ -118,6 +117,19 @@ def _check_cards(cards: Sequence[Card]) -> None:
         raise InputError(msg)
 
 
+def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress) -> list[Card]:
+    """The cards by whose labels the cases are measured. Raises InputError for a case that cannot be."""
+    sided, searched = [], []
+    for case in cases:
+        progress.next_check()
+        image, reference = read_labelled(case)
+        check_labelled(image, reference, cards)
+        searched.append(is_searched(image, cards[0]))
+        if has_sides(reference, cards[0]):
+            sided.append(reference.name)
+    return judged_cards(cards, sided, searched)
+
+
 def check_drawing() -> None:
     """Raise InputError unless the pictures of a report can be drawn."""
     try:
@@ -128,7 +140,11 @@ def check_drawing() -> None:
 
 
 def measure_cases(
-    predictors: Sequence[Predictor], cases: Sequence[Case], progress: EvaluationProgress, ignored: int | None = None
+    predictors: Sequence[Predictor],
+    cases: Sequence[Case],
+    progress: EvaluationProgress,
+    ignored: int | None = None,
+    judged: Sequence[Card] | None = None,
 ) -> tuple[list[Scores], list[Picture]]:
     """Segment cases and measure.
 
@@ -137,34 +153,37 @@ def measure_cases(
         cases: that were checked.
         progress: told before each prediction.
         ignored: value of voxels in the label maps that nobody has judged; they are left out.
+        judged: for each model the card whose labels are measured; its own when left out.
 
     Returns:
         The scores of each model, and pictures of the cases that the first did worst on.
     """
     from .metrics import case_metrics
 
-    cards = [predictor.model.card for predictor in predictors]
+    cards = judged or [predictor.model.card for predictor in predictors]
     numbers = [label.value for label in cards[0].labels]
     values = np.full((len(predictors), len(cases), len(numbers), len(METRICS)), np.nan)
     worst: list[Picture] = []
     for n, case in enumerate(cases):
         image, reference = read_labelled(case)
-        judged = reference.voxels != ignored
-        reference = _where(reference, judged)
+        counted = reference.voxels != ignored
+        reference = _where(reference, counted)
         for m, predictor in enumerate(predictors):
             progress.next_prediction()
             prediction = predictor(image, attention=False, on_progress=progress.within_prediction, cancel=progress.cancel)
-            prediction = replace(prediction, labels=_where(prediction.labels, judged))
+            if len(prediction.card.labels) != len(numbers):
+                prediction = replace(prediction, labels=fold_sides(prediction.labels, cards[m]), card=cards[m])
+            prediction = replace(prediction, labels=_where(prediction.labels, counted))
             values[m, n] = case_metrics(prediction.labels, reference, numbers)
             if m == 0:
                 worst = _with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
     names = tuple(case.id for case in cases)
-    return [Scores(predictor.model.card, names, found, predictor.mirroring) for predictor, found in zip(predictors, values)], worst
+    return [Scores(card, names, found, predictor.mirroring) for card, predictor, found in zip(cards, predictors, values)], worst
 
 
-def _where(labels: Image, judged: np.ndarray) -> Image:
+def _where(labels: Image, counted: np.ndarray) -> Image:
     """Without labels elsewhere."""
-    return labels if judged.all() else replace(labels, voxels=labels.voxels * judged)
+    return labels if counted.all() else replace(labels, voxels=labels.voxels * counted)
 
 
 def _with_case(worst: list[Picture], case: str, dice: np.ndarray, image: Image, prediction: Prediction, reference: Image) -> list[Picture]:

@@ -93,8 +93,9 @@ def _description(number: int, label: Label, card: Card) -> object:
         algorithm_identification=algorithm,
         display_color=highdicom.color.CIELabColor.from_rgb(*label.color),
     )
-    if label.modifier is not None:
-        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [_concept(label.modifier)]
+    modifiers = [_concept(code) for code in (label.laterality, label.modifier) if code is not None]
+    if modifiers:
+        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifiers
     return description
 
 

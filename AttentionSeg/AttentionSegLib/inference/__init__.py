@@ -1,9 +1,10 @@
 """One engine for the button, the console, the batch run and the command line: image in, prediction out."""
 
+from .finding import FoundRegions, find_regions
 from .prediction import Prediction
 from .torch_libraries import preload_torch
 
-__all__ = ["Prediction", "Predictor", "available_devices"]
+__all__ = ["FoundRegions", "Prediction", "Predictor", "available_devices", "find_regions"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def check_input(image: Image, roi: Region | None, card: Card) -> None:
     """Raise InputError unless the model can work on the image.
 
     Checked: number of channels, at least two voxels along each axis, numbers only, more than one intensity, a region that holds
-    voxels, and a region at all where the model needs one.
+    voxels, and a region at all where the model needs one and names nothing that finds it.
     """
     if image.channels != len(card.inputs):
         names = ", ".join(channel.name for channel in card.inputs)
@@ -36,8 +36,15 @@ def check_input(image: Image, roi: Region | None, card: Card) -> None:
     _check_voxels(image, card)
     if roi is not None:
         _check_region(image, roi)
-    elif card.needs_region:
-        _check_small_enough(image, card)
+    elif card.found_by is None and larger_than_region(image.spacing * image.shape, card):
+        size, region = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_size))
+        msg = f"The model {card.id} needs a region of about {region} mm around the structure, and {image.name} is {size} mm large; give a region."
+        raise InputError(msg)
+
+
+def larger_than_region(extent: Sequence[float], card: Card) -> bool:
+    """Whether a scan with these edges, in mm, is much larger than the region that the model knows; never for a model of whole scans."""
+    return card.needs_region and bool((np.sort(extent) > REGION_ITSELF * np.sort(card.region_size)).any())
 
 
 def check_attention(attention: bool | Iterable[str], available: Iterable[str], card: Card) -> list[str]:
@@ -83,12 +90,3 @@ def _check_region(image: Image, roi: Region) -> None:
     center = ", ".join(f"{c:.0f}" for c in roi.center)
     msg = f"The region around ({center}) holds no voxel of {image.name}, which spans {ranges} mm; move the region into the image."
     raise InputError(msg)
-
-
-def _check_small_enough(image: Image, card: Card) -> None:
-    extent = np.sort(image.spacing * image.shape)
-    known = np.sort(card.region_size)
-    if (extent > REGION_ITSELF * known).any():
-        size, region = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_size))
-        msg = f"The model {card.id} needs a region of about {region} mm around the structure, and {image.name} is {size} mm large; give a region."
-        raise InputError(msg)

@@ -10,6 +10,8 @@ from .probe import Probe
 if TYPE_CHECKING:
     from ..image import Image
     from ..models import Card
+    from ..region import Region
+    from .finding import FoundRegions
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +25,14 @@ class Prediction:
         attention: maps by name (`gate_2`, `position_scale1_step2`, ...), each [1, I, J, K] float32 with the grid that it has in the network, or the
             input's on request.
         probabilities: softmax per label, background first, [1 + labels, I, J, K] float16, geometry of the input; None unless asked for.
-        card: the card of the model that was used.
+        card: the card of the model that was used; where its regions were found, with the labels of each region (see `models.card_of_sides`).
         device: where the network ran at the end: `cpu`, `cuda:0` or `mps`.
         backend: what computed it: `torch` or `openvino`.
         mirroring: whether the mirror image was segmented too (see `MirroredNetwork`).
-        seconds: duration of each stage by name.
+        seconds: duration of each stage by name; of all regions together.
         notes: one sentence for everything that was done other than asked, such as falling back to the CPU.
         probe: rows of position attention, `probe.row(ras)`; without names for networks or runs that have no position maps.
+        found: where the model's regions were found, and how; None where a region was given, or the whole scan was segmented.
     """
 
     labels: Image
@@ -43,6 +46,12 @@ class Prediction:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     probe: Probe = field(default_factory=Probe)
+    found: FoundRegions | None = None
+
+    @property
+    def regions(self) -> dict[str, Region]:
+        """The regions that were found, by name, such as `right` and `left`; none where a region was given, or the whole scan was segmented."""
+        return {} if self.found is None else self.found.regions
 
     @property
     def computed_on(self) -> str:

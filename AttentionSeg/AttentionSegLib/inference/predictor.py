@@ -12,20 +12,23 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..image import Image
-from ..models import Model, find_model, load_model
+from ..models import Model, card_of_sides, find_model, load_model
 from ..region import Region
+from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
-from .checks import check_attention, check_input, check_overlap
+from .checks import check_attention, check_input, check_overlap, larger_than_region
 from .devices import choose_device
+from .finding import FoundRegions, find_by_template
 from .memory import check_memory_limit, limited_memory, ran_out
+from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
-from .parts import affine_from, bounds, held
+from .parts import affine_from, bounds
 from .postprocessing import postprocess
 from .prediction import Prediction
 from .preprocessing import WorkingGrid, prepare, working_grid
+from .probe import ProbeOfRegions
 from .progress import Cancel, OnProgress, Progress
-from .resampling import sample, voxel_map
 from .restore import Restored, restore
 from .slices import with_slices
 from .sliding_window import Placement, VolumeOutput, out_of_memory, placements, run_with_fallback
@@ -39,6 +42,7 @@ class Predictor:
     """A model, loaded once and ready for many images.
 
         predictor = Predictor("hippocampus-mr-attention-unet")
+        prediction = predictor(read_image("T1.nii.gz"))
         prediction = predictor(read_image("T1.nii.gz"), roi=Region((26, -24, -13), (36, 52, 36)))
 
     Args:
@@ -113,29 +117,71 @@ class Predictor:
 
         Args:
             image: one channel per input of the card.
-            roi: box in RAS mm; what lies outside it stays background.
+            roi: box in RAS mm; what lies outside it stays background. Without it a model that knows a region alone segments a scan of about that size
+                as a whole; in a larger one its regions are found first, and each has labels of its own (see `models.card_of_sides`).
             attention: all maps, none, or those named.
             probabilities: whether to return them; they take 2 bytes per voxel and label.
             attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region.
-            on_progress: called with (fraction 0..1, stage, seconds left or None) between patches.
-            cancel: asked between patches; the run ends when it returns True.
+            on_progress: called with (fraction 0..1, stage, seconds left or None) between patches, and between the steps of finding.
+            cancel: asked as often; the run ends when it returns True.
 
         Raises:
-            InputError: before any work, if image, region or a name cannot be used; later, if the region shows a single intensity or the network
-                gives numbers that are not finite.
+            InputError: before any work, if image, region or a name cannot be used; later, if no region is found (see `find_regions`), one shows a
+                single intensity, or the network gives numbers that are not finite.
             Cancelled: if `cancel` said so.
         """
         if attention_grid not in ATTENTION_GRIDS:
             msg = f"There is no attention grid '{attention_grid}'; choose one of {', '.join(ATTENTION_GRIDS)}."
             raise InputError(msg)
         names = self.check(image, roi, attention)
-        card = self.model.card
         progress = Progress(on_progress, cancel)
+        found = self._find(image, progress) if roi is None else None
+        card = self.model.card if found is None else card_of_sides(self.model.card)
+        regions = [roi] if found is None else list(found.regions.values())
+        parts: list[Part] = []
+        for region in regions:
+            parts.append(self._segment(image, region, names, probabilities, progress, parts[0].grid if parts else None))
+
+        progress.stage("finish")
+        merged = merge_restored(parts, self._offsets(found), len(card.labels) + 1, image)
+        postprocess(merged.labels, card)
+        return Prediction(
+            labels=Image(merged.labels[None], image.affine, "labels"),
+            uncertainty=Image(merged.uncertainty[None], image.affine, "uncertainty"),
+            attention={name: self._attention(name, parts, image if attention_grid == "input" else None) for name in names},
+            probabilities=None if merged.probabilities is None else Image(merged.probabilities, image.affine, "probabilities"),
+            probe=parts[0].probe if found is None else ProbeOfRegions([part.probe for part in parts], [region.center for region in regions]),
+            card=card,
+            device=parts[-1].device,
+            backend=self._backend.name,
+            mirroring=self.mirroring,
+            seconds=progress.finish(),
+            notes=tuple(dict.fromkeys([*(found.notes if found else ()), *(note for part in parts for note in part.notes)])),
+            found=found,
+        )
+
+    def _find(self, image: Image, progress: Progress) -> FoundRegions | None:
+        """The regions of a scan that is larger than one, by what the card names; None where there is nothing to find."""
+        card = self.model.card
+        if card.found_by is None or not larger_than_region(image.spacing * image.shape, card):
+            return None
+        progress.stage("find")
+        found = find_by_template(card, self.model.folder, image, progress.step)
+        progress.repeat(len(found.regions))
+        return found
+
+    def _offsets(self, found: FoundRegions | None) -> list[int]:
+        """What is added to the label values of each region, so that those of a left-out region stay free."""
+        if found is None:
+            return [0]
+        return [len(self.model.card.labels) * n for n, region in enumerate(self.model.card.found_by.regions) if region.name in found.regions]
+
+    def _segment(self, image: Image, roi: Region | None, names: list[str], probabilities: bool, progress: Progress, like: WorkingGrid | None) -> Part:
+        card = self.model.card
         progress.stage("prepare")
         network = self._prepared().network
-        grid = working_grid(image, roi, card, self._patch, network.total_stride)
+        grid = working_grid(image, roi, card, self._patch, network.total_stride, like)
         volume = prepare(image, roi, grid, card)
-
         with limited_memory(self.device, self._memory_limit_gb):
             progress.stage("network")
             output, placement = self._run(volume, names, progress)
@@ -146,29 +192,23 @@ class Predictor:
                 raise InputError(msg)
 
             progress.stage("restore")
-            restored, notes = self._restore(output, grid, image, roi, probabilities, progress)
-
-        progress.stage("finish")
-        postprocess(restored.labels, card)
+            first, last = bounds(image, roi)
+            window = tuple(slice(a, b) for a, b in zip(first, last))
+            seen = Image(image.voxels[(slice(None), *window)], affine_from(image.affine, first), image.name)
+            restored, notes = self._restore(output, grid, seen, roi, probabilities, progress)
         strides = network.attention_strides
         attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in names}
-        attended.update({name: share_of_largest(attended[name]) for name in names if name in network.maps_scaled_per_volume})
-        if attention_grid == "input":
-            attended = {name: on_grid_of(attended[name], image, roi) for name in names}
-        kept = restored.probabilities
-        return Prediction(
-            labels=Image(restored.labels[None], image.affine, "labels"),
-            uncertainty=Image(restored.uncertainty[None], image.affine, "uncertainty"),
-            attention=attended,
-            probabilities=None if kept is None else Image(kept, image.affine, "probabilities"),
-            probe=output.probe,
-            card=card,
-            device=str(placement.device),
-            backend=self._backend.name,
-            mirroring=self.mirroring,
-            seconds=progress.finish(),
-            notes=tuple(note for note in (self._backend.note, placement.note, *notes) if note),
-        )
+        notes = tuple(note for note in (self._backend.note, placement.note, *notes) if note)
+        return Part(roi, grid, restored, attended, output.probe, str(placement.device), notes)
+
+    def _attention(self, name: str, parts: list[Part], on: Image | None) -> Image:
+        """A map of all parts, on the grid that it has in the network or on that of an image."""
+        maps, regions = [part.attention[name] for part in parts], [part.region for part in parts]
+        if name in self._prepared().network.maps_scaled_per_volume:
+            maps = shares_of_largest(maps)
+        if on is None:
+            return merge_maps(maps, regions)
+        return merge_on_input([on_grid_of(part, on, region) for part, region in zip(maps, regions)], regions, on)
 
     @property
     def _patch(self) -> list[int]:
@@ -207,36 +247,3 @@ class Predictor:
                 notes.append(f"{ran_out(device, self._memory_limit_gb)} while labels were brought back to the scan; the CPU did this instead.")
         tensors = (values if values is None else values.cpu() for values in tensors)
         return restore(*tensors, grid.affine, image, roi, probabilities, progress), notes
-
-
-def attention_image(values: Tensor, stride: tuple[int, ...], grid: WorkingGrid, name: str) -> Image:
-    """A map with its place: voxel i covers voxels i*s to i*s + s - 1 of the working grid. What only filled a patch is cut off.
-
-    Args:
-        values: [1, I/s, J/s, K/s] over the whole working grid.
-        stride: working voxels per voxel of the map, along each axis.
-        grid: the working grid.
-    """
-    first = [low // s for (low, _), s in zip(grid.field, stride)]
-    last = [-(-high // s) for (_, high), s in zip(grid.field, stride)]
-    affine = grid.affine @ np.diag([*stride, 1.0])
-    affine[:3, 3] = grid.affine[:3, :3] @ (np.multiply(first, stride) + (np.array(stride) - 1) / 2) + grid.affine[:3, 3]
-    part = values[(slice(None), *(slice(a, b) for a, b in zip(first, last)))]
-    return Image(np.ascontiguousarray(part.numpy(), dtype=np.float32), affine, name)
-
-
-def share_of_largest(attention: Image) -> Image:
-    """A map of values from 0 on as shares of its largest, 0..1."""
-    largest = attention.voxels.max()
-    return replace(attention, voxels=attention.voxels / largest) if largest > 0 else attention
-
-
-def on_grid_of(attention: Image, image: Image, roi: Region | None) -> Image:
-    """An attention map interpolated at the voxels of the input; 0 outside the region."""
-    values = np.zeros((1, *image.shape), np.float32)
-    first, last = bounds(image, roi)
-    part = values[(slice(None), *(slice(a, b) for a, b in zip(first, last)))]
-    part[:] = sample(torch.from_numpy(attention.voxels), voxel_map(affine_from(image.affine, first), attention.affine), last - first).numpy()
-    if roi is not None:
-        part[:, ~held(image.affine, first, last, roi)] = 0
-    return Image(values, image.affine, attention.name)

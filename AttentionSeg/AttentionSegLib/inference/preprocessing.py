@@ -37,11 +37,14 @@ class WorkingGrid:
     field: tuple[tuple[int, int], ...]
 
 
-def working_grid(image: Image, roi: Region | None, card: Card, patch: Sequence[int], multiple: Sequence[int]) -> WorkingGrid:
+def working_grid(
+    image: Image, roi: Region | None, card: Card, patch: Sequence[int], multiple: Sequence[int], like: WorkingGrid | None = None
+) -> WorkingGrid:
     """The smallest grid over the image, or over the region's part of it, grown to at least a patch and to a multiple of `multiple` voxels.
 
     The voxels of the grid lie symmetrically about the center of the image. So the grid does not depend on how the image is stored,
     regions at different places share one lattice, and an image that already has the card's spacing and orientation is not interpolated.
+    A grid `like` that of another region begins a multiple of `multiple` voxels from it, so that the coarser maps of both share a lattice too.
     """
     spacing = np.array(card.spacing)
     directions = np.zeros((3, 3))
@@ -61,12 +64,17 @@ def working_grid(image: Image, roi: Region | None, card: Card, patch: Sequence[i
         stop = np.clip(np.floor(box.max(0) - first_center + SAME) + 1, start + 1, count)
 
     wanted = (stop - start).astype(int)
-    grown = [int(max(-(-n // m) * m, patch)) for n, m, patch in zip(wanted, multiple, patch)]
-    before = (np.array(grown) - wanted) // 2
+    grown = np.array([max(-(-n // m) * m, patch) for n, m, patch in zip(wanted, multiple, patch)])
+    before = (grown - wanted) // 2
+    if like is not None:
+        begin = directions.T @ like.affine[:3, 3] / spacing - first_center
+        before += np.rint(start - before - begin).astype(int) % multiple
+        before -= np.where(before >= multiple, multiple, 0)
+        grown += np.where(before + wanted > grown, multiple, 0)
     affine = np.eye(4)
     affine[:3, :3] = directions * spacing
     affine[:3, 3] = directions @ ((first_center + start - before) * spacing)
-    return WorkingGrid(affine, tuple(grown), tuple((int(b), int(b + n)) for b, n in zip(before, wanted)))
+    return WorkingGrid(affine, tuple(int(n) for n in grown), tuple((int(b), int(b + n)) for b, n in zip(before, wanted)))
 
 
 def prepare(image: Image, roi: Region | None, grid: WorkingGrid, card: Card) -> Tensor:

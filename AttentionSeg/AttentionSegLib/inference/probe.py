@@ -70,6 +70,12 @@ class Probe:
         """Say where the working grid lies, voxel indices to RAS mm, and along each axis from which voxel to before which it is not just filling."""
         self._affine, self._field = affine, np.array(field)
 
+    def covers(self, ras: Sequence[float]) -> bool:
+        """Whether a place, RAS mm, is in what was segmented."""
+        low, high = self._field.T - 0.5
+        voxel = self._voxel(ras)
+        return bool(((voxel >= low - BEYOND) & (voxel <= high + BEYOND)).all())
+
     def row(self, ras: Sequence[float], name: str | None = None) -> Image:
         """What the voxel at a place looked at.
 
@@ -84,17 +90,19 @@ class Probe:
             InputError: if the prediction has no such position map, or the place is outside what was segmented.
         """
         name = self._known(name)
-        voxel = np.linalg.solve(self._affine, [*ras, 1.0])[:3]
-        low, high = self._field.T - 0.5
-        if not ((voxel >= low - BEYOND) & (voxel <= high + BEYOND)).all():
+        if not self.covers(ras):
             msg = f"The place ({', '.join(f'{c:.0f}' for c in ras)}) is outside what was segmented; choose one inside."
             raise InputError(msg)
+        voxel = self._voxel(ras)
         patch = min(self._patches, key=lambda patch: np.linalg.norm(voxel - patch.first - (patch.size - 1) / 2))
         stride = np.array(self._strides[name])
         position = np.clip((voxel - patch.first + 0.5) // stride, 0, patch.size // stride - 1).astype(int)
         values = patch.features[name].row(position)
         affine = affine_from(self._affine, patch.first + (stride - 1) / 2) @ np.diag([*stride, 1.0])
         return Image(values.numpy()[None], affine, f"{name} probe")
+
+    def _voxel(self, ras: Sequence[float]) -> np.ndarray:
+        return np.linalg.solve(self._affine, [*ras, 1.0])[:3]
 
     def _known(self, name: str | None) -> str:
         if name is None and self.names:
@@ -103,6 +111,31 @@ class Probe:
             msg = f"The prediction keeps no rows of '{name}'; choose {', '.join(self.names)}." if self.names else _NONE
             raise InputError(msg)
         return name
+
+
+class ProbeOfRegions(Probe):
+    """The probes of several regions as one: a place is looked up in the region that holds it, in the one with the nearer center where two do.
+
+    Args:
+        probes: of the regions.
+        centers: of the regions, RAS mm.
+    """
+
+    def __init__(self, probes: Sequence[Probe], centers: Sequence[Sequence[float]]) -> None:
+        super().__init__()
+        self._probes, self._centers = list(probes), np.array(centers, dtype=float)
+
+    @property
+    def names(self) -> list[str]:
+        return self._probes[0].names
+
+    def covers(self, ras: Sequence[float]) -> bool:
+        return any(probe.covers(ras) for probe in self._probes)
+
+    def row(self, ras: Sequence[float], name: str | None = None) -> Image:
+        by_distance = np.argsort(np.linalg.norm(self._centers - np.asarray(ras, dtype=float), axis=1), kind="stable")
+        nearest = next((self._probes[number] for number in by_distance if self._probes[number].covers(ras)), self._probes[by_distance[0]])
+        return nearest.row(ras, name)
 
 
 def _last_steps(names: Iterable[str]) -> list[str]:

@@ -15,16 +15,22 @@ Cancel = Callable[[], bool]
 
 # Share of the whole run that each stage takes, roughly; the network's patches dominate.
 STAGES = {"prepare": 0.05, "network": 0.80, "restore": 0.12, "finish": 0.03}
+# Share of a run that begins by looking for its regions.
+FIND = 0.5
 
 
 class Progress:
-    """Turns steps within stages into one fraction, times the stages, and raises `Cancelled` between steps when asked to."""
+    """Turns steps within stages into one fraction, times the stages, and raises `Cancelled` between steps when asked to.
+
+    A run has the stages of STAGES once, or `find`, then for each region all but the last of them again, and then the last.
+    """
 
     def __init__(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> None:
         self._report, self._cancel = on_progress, cancel
         self._start = self._stage_start = time.monotonic()
         self._stage: str | None = None
         self._done = 0.0
+        self._shares = {"find": FIND, **STAGES}
         self.seconds: dict[str, float] = {}
 
     def stage(self, name: str) -> None:
@@ -33,21 +39,27 @@ class Progress:
         self._stage, self._stage_start = name, time.monotonic()
         self.step(0.0)
 
+    def repeat(self, times: int) -> None:
+        """Say, after `find`, that the stages up to the last come so many times."""
+        self.close()
+        left = 1 - self._done
+        self._shares = {name: left * share / (1 if name == "finish" else times) for name, share in STAGES.items()}
+
     def step(self, fraction: float) -> None:
         """Say how much of the current stage is done, 0..1. Raises Cancelled when the user wants to stop."""
         if self._cancel is not None and self._cancel():
             msg = f"Cancelled during '{self._stage}'."
             raise Cancelled(msg)
         if self._report is not None:
-            done = float(self._done + STAGES[self._stage] * fraction)
+            done = float(self._done + self._shares[self._stage] * fraction)
             elapsed = time.monotonic() - self._start
             self._report(done, self._stage, elapsed / done * (1 - done) if done > 0.1 else None)
 
     def close(self) -> None:
         """End the last stage."""
         if self._stage is not None:
-            self.seconds[self._stage] = time.monotonic() - self._stage_start
-            self._done += STAGES[self._stage]
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + time.monotonic() - self._stage_start
+            self._done += self._shares[self._stage]
             self._stage = None
 
     def finish(self) -> dict[str, float]:

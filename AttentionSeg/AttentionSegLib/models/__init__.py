@@ -1,8 +1,10 @@
 """Trained models on disk: cards, weights and the catalogue that finds them."""
 
 from .archive import export_model, import_model
-from .card import Card, Channel, Code, Label
+from .card import Card, Channel
 from .catalogue import Entry, find_model, list_models, user_folder
+from .sides import card_of_sides
+from .terms import Code, Label
 
 __all__ = [
     "Card",
@@ -11,6 +13,7 @@ __all__ = [
     "Entry",
     "Label",
     "Model",
+    "card_of_sides",
     "export_model",
     "find_model",
     "import_model",

@@ -23,11 +23,13 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 from ..errors import InputError
 from .card import CARD_NAME, THUMBNAIL_NAME, WEIGHTS_NAME, Card
 from .catalogue import find_model, list_models, user_folder
+from .found_by import LARGEST_TEMPLATE, check_template
 
+TEMPLATE_ENDING = ".nii.gz"
 TEXT_NAME = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|README|CITATION|CHANGELOG)(\.(txt|md|rst|cff))?", re.IGNORECASE)
-PARTS = f"{CARD_NAME}, {WEIGHTS_NAME}, {THUMBNAIL_NAME} and texts such as LICENSE or README.md"
-# Bytes; a text or a card has no use for more.
-LARGEST_WEIGHTS, LARGEST_OTHER = 4_000_000_000, 1_000_000
+PARTS = f"{CARD_NAME}, {WEIGHTS_NAME}, {THUMBNAIL_NAME}, the template that its card names, and texts such as LICENSE or README.md"
+# Bytes; a text, a card or a template has no use for more.
+LARGEST_WEIGHTS, LARGEST_OTHER = 4_000_000_000, LARGEST_TEMPLATE
 MOST_ENTRIES = 50
 # Trained weights hardly get smaller by packing; what grows more than so many times is made to fill a disk.
 MOST_PACKED = 50
@@ -98,7 +100,10 @@ def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
     """
     folder, path = find_model(name), Path(path)
     path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
-    files = {part.name: _file(part) for part in sorted(folder.iterdir()) if _is_part(part.name) and part.is_file()}
+    template = Card.load(folder / CARD_NAME).found_by
+    wanted = [part for part in sorted(folder.iterdir()) if _is_part(part.name) and part.is_file()]
+    # A model folder may hold other images, which are nobody's business.
+    files = {part.name: _file(part) for part in wanted if not part.name.endswith(TEMPLATE_ENDING) or (template and part.name == template.file)}
     card = _check(files, folder)
     temporary = path.with_name(f".{uuid.uuid4().hex}.zip")
     try:
@@ -186,7 +191,7 @@ def _files_of_zip(archive: ZipFile, path: Path) -> dict[str, _File]:
 
 
 def _is_part(name: str) -> bool:
-    return name in (CARD_NAME, WEIGHTS_NAME, THUMBNAIL_NAME) or TEXT_NAME.fullmatch(name) is not None
+    return name in (CARD_NAME, WEIGHTS_NAME, THUMBNAIL_NAME) or name.endswith(TEMPLATE_ENDING) or TEXT_NAME.fullmatch(name) is not None
 
 
 def _is_clutter(name: str) -> bool:
@@ -220,7 +225,22 @@ def _check(files: dict[str, _File], source: Path) -> Card:
         if wrong:
             msg = f"'{name}' of {source} {wrong}; get the model anew."
             raise InputError(msg)
+    _check_templates(files, card, source)
     return card
+
+
+def _check_templates(files: dict[str, _File], card: Card, source: Path) -> None:
+    """Raise InputError unless the template of the card is there, and no other image."""
+    known = {card.found_by.file} if card.found_by else set()
+    found = {name for name in files if name.endswith(TEMPLATE_ENDING)}
+    if found - known:
+        msg = f"{source} holds '{min(found - known)}', which its card does not name; remove it, a model has {PARTS}."
+        raise InputError(msg)
+    if known - found:
+        msg = f"{source} holds no {card.found_by.file}, which its card names as its template; get the model anew."
+        raise InputError(msg)
+    for name in known:
+        check_template(files[name].content(), card.found_by, str(source))
 
 
 def _card(file: _File, source: Path) -> Card:

@@ -10,46 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .found_by import Template, parse_found_by
+from .terms import Code, Label
 
 CARD_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 THUMBNAIL_NAME = "thumbnail.png"
-TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
-ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
-
-
-@dataclass(frozen=True)
-class Code:
-    """One coded term, such as SCT 5366008 Hippocampus."""
-
-    scheme: str
-    value: str
-    meaning: str
-
-    def __str__(self) -> str:
-        return f"{self.scheme}^{self.value}^{self.meaning}"
-
-
-@dataclass(frozen=True)
-class Label:
-    """One structure that a model segments.
-
-    `color` is RGB, each 0..255. `segment_id` names its segment in a segmentation: the same at every run, and no other model's.
-    """
-
-    value: int
-    name: str
-    color: tuple[int, int, int]
-    segment_id: str
-    category: Code
-    type: Code
-    modifier: Code | None = None
-
-    @property
-    def terminology_entry(self) -> str:
-        """The term as Slicer serializes it in the tag `TerminologyEntry` of a segment."""
-        modifier = str(self.modifier) if self.modifier else "^^"
-        return f"{TERMINOLOGY_CONTEXT}~{self.category}~{self.type}~{modifier}~{ANATOMIC_CONTEXT}~^^~^^"
 
 
 @dataclass(frozen=True)
@@ -83,6 +49,7 @@ class Card:
     labels: tuple[Label, ...]
     field_of_view: str
     region_size: tuple[float, float, float] | None
+    found_by: Template | None
     largest_component: frozenset[int]
     fill_holes: frozenset[int]
     weights_sha256: str
@@ -158,6 +125,7 @@ class Card:
             labels=labels,
             field_of_view=document["field_of_view"]["kind"],
             region_size=tuple(region) if region else None,
+            found_by=parse_found_by(document["found_by"]) if "found_by" in document else None,
             largest_component=frozenset(post.get("largest_component", ())),
             fill_holes=frozenset(post.get("fill_holes", ())),
             weights_sha256=document["weights"]["sha256"],
@@ -189,6 +157,10 @@ class Card:
             wrong = f"patches of {self.patch_size} voxels for {self.slices} slices; across the slices it must be 1"
         elif self.needs_region and self.region_size is None:
             wrong = "field of view 'region' without size_mm"
+        elif self.found_by is not None and not self.needs_region:
+            wrong = "found_by for a model of whole scans; leave it out, or make the field of view a region"
+        elif self.found_by is not None and len({region.name for region in self.found_by.regions}) < len(self.found_by.regions):
+            wrong = "two regions of the same name in found_by; every region needs a name of its own"
         else:
             wrong = next(filter(None, (_wrong_range(channel) for channel in self.inputs)), None)
         if wrong:

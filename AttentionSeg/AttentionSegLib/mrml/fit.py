@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
+from ..inference.checks import larger_than_region
 from .transforms import local_affine
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 # Slices so many times thicker than those of the training data are worth a word.
 THICK = 2.5
 AIR_IN_HU = -500
-LARGER_THAN_REGION = 2.0
 SMALLER_THAN_REGION = 0.7
 
 
@@ -56,10 +56,10 @@ def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNod
 
 
 def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether a model that knows only a region is about to be given a volume that is much larger."""
-    if not card.needs_region or volume_node.GetImageData() is None:
+    """Whether a model that knows only a region, and names nothing that finds it, is about to be given a volume that is much larger."""
+    if card.found_by is not None or volume_node.GetImageData() is None:
         return False
-    return bool((_extent(volume_node) > LARGER_THAN_REGION * np.sort(card.region_size)).any())
+    return larger_than_region(_extent(volume_node), card)
 
 
 def _extent(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:

@@ -43,8 +43,9 @@ class FieldOfView:
 def field_of_view(image: Image, prediction: Prediction, measurements: list[Measurement]) -> FieldOfView:
     """The segmentation's box with a margin, cut at the image's edges; the planes go through its middle.
 
-    The middle is the labeled voxel nearest to the centroid, so that a ring or a pair of organs is cut too. Without a
-    label, the place that was looked at takes the segmentation's place: where the uncertainty is above 0, or the image.
+    The middle is the labeled voxel nearest to the centroid, so that a ring or a pair of organs is cut too. Of regions that were found apart from
+    each other the first is cut where a plane through the middle would pass between them. Without a label, the place that was looked at takes the
+    segmentation's place: where the uncertainty is above 0, or the image.
     """
     labels = prediction.labels
     image_low, image_high = _ends(image.corners())
@@ -54,13 +55,24 @@ def field_of_view(image: Image, prediction: Prediction, measurements: list[Measu
         low, high = _ends(_box_in_ras(prediction.uncertainty, searched)) if searched else (image_low, image_high)
         return FieldOfView((low + high) / 2, low, high)
     low, high = _ends(_box_in_ras(labels, box))
-    return FieldOfView(_focus(labels, measurements), np.maximum(low - MARGIN_MM, image_low), np.minimum(high + MARGIN_MM, image_high))
+    return FieldOfView(_focus(prediction, measurements), np.maximum(low - MARGIN_MM, image_low), np.minimum(high + MARGIN_MM, image_high))
 
 
-def _focus(labels: Image, measurements: list[Measurement]) -> np.ndarray:
+def _focus(prediction: Prediction, measurements: list[Measurement]) -> np.ndarray:
+    labels = prediction.labels
     found = [measurement for measurement in measurements if measurement.voxels]
-    centroid = np.average([m.center for m in found], axis=0, weights=[m.voxels for m in found])
+    centroid = _centroid(found)
+    if len(prediction.regions) > 1:
+        regions = list(prediction.regions.values())
+        first = next(region for region in regions if any(region.contains(one.center) for one in found))
+        own = _centroid([one for one in found if first.contains(one.center)])
+        low, high = (np.array([end(region.corners(), axis=0) for region in regions]) for end in (np.min, np.max))
+        return np.where(((low < centroid) & (centroid < high)).all(axis=0), centroid, own)
     return labels.to_ras(nearest_voxel(labels.voxels[0] != 0, labels.to_ijk(centroid), labels.spacing))
+
+
+def _centroid(measurements: list[Measurement]) -> np.ndarray:
+    return np.average([one.center for one in measurements], axis=0, weights=[one.voxels for one in measurements])
 
 
 def _box_in_ras(image: Image, box: tuple[slice, slice, slice]) -> np.ndarray:

@@ -20,7 +20,6 @@ from .sheet import Color, Sheet, outlines
 if TYPE_CHECKING:
     from ..image import Image
     from ..inference.prediction import Prediction
-    from ..models import Card
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -44,7 +43,7 @@ def draw_overview(image: Image, prediction: Prediction, title: str | None) -> Sh
     large = _cut(image, prediction, view, LARGE)
     behind = large if layout.maps[0].size == LARGE else _cut(image, prediction, view, layout.maps[0].size)
 
-    _draw_head(sheet, layout.head, image, prediction.card, title)
+    _draw_head(sheet, layout.head, image, prediction, title)
     _draw_anatomy(sheet, layout.anatomy, large, {m.value: _fractions(m.color) for m in measurements})
     _draw_legend(sheet, layout.anatomy, measurements)
     for strip, (name, heat) in zip(layout.maps, maps):
@@ -65,12 +64,15 @@ def _cut(image: Image, prediction: Prediction, view: FieldOfView, pixels: int) -
     return cuts
 
 
-def _draw_head(sheet: Sheet, place: tuple[int, int], image: Image, card: Card, title: str | None) -> None:
+def _draw_head(sheet: Sheet, place: tuple[int, int], image: Image, prediction: Prediction, title: str | None) -> None:
     left, top = place
     sheet.text(left, top, _fitting(title or image.name, 100), size=16, bold=True)
     facts = [f"{_times(image.shape)} voxels of {_times(image.spacing)} mm"]
     if image.channels > 1:
-        facts.append(f"shown: {_fitting(card.inputs[0].name, 40)}, the first of {image.channels} channels")
+        facts.append(f"shown: {_fitting(prediction.card.inputs[0].name, 40)}, the first of {image.channels} channels")
+    if prediction.found is not None:
+        places = ", ".join(f"{name} ({', '.join(f'{c:.0f}' for c in region.center)})" for name, region in prediction.regions.items())
+        facts.append(_fitting(f"regions around {places} mm RAS, found by {prediction.found.how}", 150))
     sheet.text(left, top + 30, "   |   ".join(facts), size=10, ink="faint")
 
 

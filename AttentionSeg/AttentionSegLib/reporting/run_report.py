@@ -19,6 +19,7 @@ from .measurements import Measurement, measure
 
 if TYPE_CHECKING:
     from ..image import Image
+    from ..inference.finding import FoundRegions
     from ..inference.prediction import Prediction
     from ..models import Card
     from ..region import Region
@@ -32,7 +33,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
     Args:
         prediction: what came out.
         inputs: the scans, one per channel, as the user named them.
-        region: the box that was segmented; None for the whole scan.
+        region: the box that was given; None for the whole scan, or where regions were found.
         outputs: the files that were written, as the user will find them.
 
     Returns:
@@ -45,6 +46,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
         "inputs": [str(name) for name in inputs],
         "geometry": {"shape": list(prediction.labels.shape), "spacing_mm": _numbers(prediction.labels.spacing)},
         "region": _region(region),
+        "found": _found(prediction.found),
         "labels": [_label(measurement) for measurement in measure(prediction)],
         "attention": [_attention_map(name, image) for name, image in prediction.attention.items()],
         "outputs": [str(name) for name in outputs],
@@ -72,6 +74,13 @@ def _region(region: Region | None) -> dict[str, Any] | None:
         return None
     directions = [_numbers(direction) for direction in np.asarray(region.axes).T]
     return {"center_ras_mm": _numbers(region.center), "size_mm": _numbers(region.size), "edge_directions_ras": directions}
+
+
+def _found(found: FoundRegions | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    regions = [{"name": name, **_region(region)} for name, region in found.regions.items()]
+    return {"by": found.how, "similarity": _number(found.similarity), "regions": regions}
 
 
 def _label(measurement: Measurement) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import heads
 import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import archive, export_model, find_model, import_model, list_models, load_model, user_folder
@@ -99,7 +100,31 @@ class TestRoundTrip:
 
     def test_a_shipped_model_goes_out_by_its_id(self, tmp_path):
         names = entries(export_model("hippocampus-mr-attention-unet", tmp_path / "shipped.zip"))
-        assert {name.rpartition("/")[2] for name in names} == {CARD, "thumbnail.png", WEIGHTS}
+        assert {name.rpartition("/")[2] for name in names} == {CARD, "thumbnail.png", WEIGHTS, "mni152_t1_2mm.nii.gz", "NOTICE.txt"}
+
+
+class TestTemplate:
+    @pytest.fixture
+    def packed(self, tmp_path) -> Path:
+        folder = heads.save_finder(tmp_path / "finder", id="model-f")
+        (folder / "scan of mine.nii.gz").write_bytes(b"private")
+        return export_model(folder, tmp_path / "finder.zip")
+
+    def test_it_goes_out_and_comes_in_with_the_model(self, packed, tmp_path):
+        imported = import_model(packed)
+        expected = contents(tmp_path / "finder")
+        del expected["scan of mine.nii.gz"]
+        assert contents(imported) == expected
+
+    def test_it_must_be_there(self, packed):
+        files = {name: content for name, content in entries(packed).items() if not name.endswith(".nii.gz")}
+        assert "holds no head.nii.gz, which its card names as its template" in refused(repack(packed, files))
+
+    def test_it_must_be_that_of_the_card(self, packed):
+        assert "its SHA-256 differs" in refused(with_file(packed, "model-f/head.nii.gz", b"another"))
+
+    def test_no_other_image_is_taken(self, packed):
+        assert "holds 'more.nii.gz', which its card does not name" in refused(with_file(packed, "model-f/more.nii.gz"))
 
 
 class TestExport:

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from AttentionSegLib.files import read_image
 from AttentionSegLib.models import Card, find_model, load_model
+from AttentionSegLib.models.found_by import checked_template
 from PIL import Image as Picture
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -31,12 +33,38 @@ def test_it_loads_with_a_valid_card_and_the_right_check_sum(folder):
     assert all(value.isfinite().all() for value in model.network.state_dict().values())
 
 
-def test_its_folder_has_its_id_and_nothing_but_card_weights_and_picture(folder, monkeypatch, tmp_path):
+def test_its_folder_has_its_id_and_nothing_but_the_parts_of_a_model(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("ATTENTIONSEG_MODELS", raising=False)
     assert Card.load(folder / CARD).id == folder.name
     assert find_model(folder.name) == folder
-    assert sorted(path.name for path in folder.iterdir()) == [CARD, THUMBNAIL, WEIGHTS]
+    template = Card.load(folder / CARD).found_by
+    brought = [] if template is None else [template.file, "NOTICE.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([CARD, THUMBNAIL, WEIGHTS, *brought])
+
+
+@pytest.mark.parametrize("model", ["hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"])
+def test_the_hippocampi_of_a_head_are_found_by_a_small_template_with_its_license(model):
+    template = Card.load(SHIPPED / model / CARD).found_by
+    assert [region.name for region in template.regions] == ["right", "left"]
+    image = read_image(checked_template(SHIPPED / model, template))
+    assert image.voxels.dtype == np.uint8
+    assert image.spacing.tolist() == [2, 2, 2]
+    assert (SHIPPED / model / template.file).stat().st_size == template.bytes < 1_000_000
+    notice = (SHIPPED / model / "NOTICE.txt").read_text(encoding="utf-8")
+    assert template.file in notice
+    assert template.license.partition(": ")[2] in " ".join(notice.split())
+
+
+def test_the_template_is_made_by_its_script(tmp_path):
+    pytest.importorskip("nilearn", reason="nilearn, which carries the MNI152 head, is not installed")
+    from mni152 import write_template
+
+    write_template(tmp_path / "made.nii.gz")
+    made, shipped = read_image(tmp_path / "made.nii.gz"), read_image(SHIPPED / "hippocampus-mr-attention-unet" / "mni152_t1_2mm.nii.gz")
+    np.testing.assert_array_equal(made.affine, shipped.affine)
+    # Releases of nilearn may differ in the last digit.
+    assert np.abs(made.voxels.astype(int) - shipped.voxels).max() <= 1
 
 
 def test_its_picture_is_in_the_colors_of_its_labels(folder):

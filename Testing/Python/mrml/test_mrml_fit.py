@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heads
 import numpy as np
 import pytest
 import slicer
@@ -50,6 +51,11 @@ def test_only_a_model_of_a_region_lacks_one(scene, card):
     assert lacks_region(region, large)
     assert not lacks_region(region, small)
     assert not lacks_region(card, large)
+
+
+def test_a_model_that_finds_its_regions_lacks_none(scene, tmp_path):
+    finder = Card.from_document(make_card_document(**heads.entries(tmp_path)))
+    assert not lacks_region(finder, volume_of(scene, shape=(200, 200, 200)))
 
 
 def test_a_scan_of_a_part_of_the_region(scene):

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from AttentionSegLib.image import Image
+from AttentionSegLib.inference import FoundRegions
+from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure
 from AttentionSegLib.reporting.field_of_view import MARGIN_MM, FieldOfView, field_of_view
 from AttentionSegLib.reporting.placement import nearest_voxel
@@ -49,6 +51,19 @@ class TestFieldOfView:
         affine = affine_around((0, 0, 0), labels.shape, AXES["oblique"], (1.0, 1.0, 2.0))
         voxel = np.round(Image(labels[None], affine).to_ijk(view_of(labels, affine).focus)).astype(int)
         assert labels[tuple(voxel)] == 1
+
+    def test_of_two_sides_the_first_is_cut_lengthwise_and_both_are_cut_across(self):
+        labels = np.zeros((80, 60, 40), np.uint8)
+        labels[55:65, 20:40, 10:20] = 1
+        labels[15:25, 22:42, 12:22] = 2
+        regions = {"right": Region((60, 30, 15), (30, 40, 30)), "left": Region((20, 32, 17), (30, 40, 30))}
+        prediction = replace(make_prediction(labels, np.eye(4)), found=FoundRegions(regions, "hand", 1.0))
+        view = field_of_view(prediction.labels, prediction, measure(prediction))
+        assert view.focus == pytest.approx([59.5, 30.5, 15.5])
+        # The first side may be empty.
+        labels[labels == 1] = 0
+        prediction = replace(make_prediction(labels, np.eye(4)), found=FoundRegions(regions, "hand", 1.0))
+        assert field_of_view(prediction.labels, prediction, measure(prediction)).focus == pytest.approx([19.5, 31.5, 16.5])
 
     def test_without_a_label_it_shows_where_the_network_looked(self):
         prediction = make_prediction(np.zeros((30, 30, 30)), np.eye(4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -16,7 +17,7 @@ from AttentionSegLib.inference import Predictor
 from AttentionSegLib.models import find_model
 from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure
-from hippocampus_regions import mni152_head, regions_in_template
+from mni152 import mni152_head, regions_in_head
 
 MODEL = "hippocampus-mr-attention-unet"
 
@@ -33,7 +34,7 @@ def head():
 
 @pytest.fixture(scope="module")
 def both_sides(predictor, head):
-    return {side: measure(predictor(head, region)) for side, region in regions_in_template(predictor.model.card.region_size).items()}
+    return {side: measure(predictor(head, region)) for side, region in regions_in_head(predictor.model.card).items()}
 
 
 def total(measurements) -> float:
@@ -53,7 +54,7 @@ class TestPublicHead:
 
     @pytest.mark.parametrize("shift", [(4, 0, 0), (-4, 0, 0), (0, 4, 0), (0, -4, 0), (0, 0, 4), (0, 0, -4)])
     def test_volume_hardly_depends_on_where_the_region_is(self, predictor, head, both_sides, side, shift):
-        region = regions_in_template(predictor.model.card.region_size)[side]
+        region = regions_in_head(predictor.model.card)[side]
         moved = Region(tuple(np.add(region.center, shift)), region.size)
         assert total(measure(predictor(head, moved, attention=False))) == pytest.approx(total(both_sides[side]), rel=0.1)
 
@@ -85,7 +86,11 @@ def test_the_demo_writes_pictures_files_and_a_scene(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", ["demo", "--output", tmp_path.name, "--device", "cpu"])
     assert demo.main() == 0
     written = {path.name for path in tmp_path.iterdir()}
-    for side in ("right", "left"):
-        assert {f"MNI152_T1_{side}{ending}" for ending in ("_overview.png", ".seg.nrrd", "_gate_2.nrrd", "_gate_3.nrrd")} <= written
+    assert {f"MNI152_T1{ending}" for ending in ("_overview.png", ".seg.nrrd", "_gate_2.nrrd", "_gate_3.nrrd")} <= written
     assert "MNI152_T1.mrb" in written
-    assert str(tmp_path / "MNI152_T1.mrb") in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert str(tmp_path / "MNI152_T1.mrb") in printed
+    # The head is the template at another resolution: the regions are found where the card has them.
+    for side, place in (("right", "26|25"), ("left", "-26|-25")):
+        assert re.search(rf"^{side}: ({place}), -2[345], -(9|10|11) mm, by registration of the MNI152", printed, re.MULTILINE)
+        assert re.search(rf"^    Hippocampus, anterior, {side} +[12]\.\d\d mL$", printed, re.MULTILINE)

@@ -1,0 +1,172 @@
+"""Where the regions are in a scan, for a model whose card names what finds them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import read_image
+from ..image import Image
+from ..models import Card, find_model
+from ..models.card import CARD_NAME
+from ..models.found_by import Template, TemplateRegion, checked_template
+from ..region import Region
+from .checks import check_input
+from .progress import Cancel, OnProgress, Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .registration import Alignment, OnStep
+
+# What is asked of a registration before anything is placed by it. Correlations of template and scan: of the tissue with a rim around it, within the
+# tissue, and around the regions.
+LEAST_WHOLE, LEAST_TISSUE, LEAST_AROUND = 0.55, 0.15, 0.48
+# How many times as large as the template the scan's tissue may be along any direction, and how much more along one than along another.
+SIZES, MOST_STRETCHED = (0.6, 1.4), 1.6
+# In mm: the fit to what is around the regions moves them no farther than this from where the fit to all has them.
+MOST_MOVED = 8.0
+# Share of a region's box that the scan has to hold.
+LEAST_OF_BOX = 0.75
+# Points along each edge of a box that are looked at for it.
+ALONG_EDGE = 13
+
+
+class ModelOnDisk(Protocol):
+    """A loaded `Model`, or an `Entry` of the list of models."""
+
+    card: Card
+    folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class FoundRegions:
+    """The regions of a scan.
+
+    Attributes:
+        regions: by name, such as `right` and `left`, in the order of the card; those of the scan alone.
+        how: what found them, in words.
+        similarity: how much scan and template look alike around them, 0..1: the correlation that was reached.
+        notes: one sentence for each region that was left out.
+    """
+
+    regions: dict[str, Region]
+    how: str
+    similarity: float
+    notes: tuple[str, ...] = ()
+
+
+def find_regions(
+    model: ModelOnDisk | str | os.PathLike, image: Image, on_progress: OnProgress | None = None, cancel: Cancel | None = None
+) -> FoundRegions:
+    """Find the regions of a scan; nothing is segmented, and torch is not loaded.
+
+    Args:
+        model: a loaded model, an entry of the list of models, an id, or the path of a model folder.
+        image: the scan, larger than a region or not; of several channels the first is looked at.
+        on_progress, cancel: as of `Predictor`.
+
+    Raises:
+        InputError: if the model names nothing that finds its regions, the scan cannot be used, does not look like what finds them expects, or shows
+            none of them.
+        Cancelled: if `cancel` said so.
+    """
+    if isinstance(model, (str, os.PathLike)):
+        folder = find_model(model)
+        card = Card.load(folder / CARD_NAME)
+    else:
+        card, folder = model.card, model.folder
+    if card.found_by is None:
+        msg = f"The model {card.id} names nothing that finds its regions; place a region by hand."
+        raise InputError(msg)
+    check_input(image, None, card)
+    progress = Progress(on_progress, cancel)
+    progress.stage("find")
+    found = find_by_template(card, folder, image, progress.step)
+    progress.finish()
+    return found
+
+
+def find_by_template(card: Card, folder: Path, image: Image, on_step: OnStep) -> FoundRegions:
+    """Find regions by registration of the card's template (see `find_regions`); `on_step` is told how much is done, 0..1."""
+    from .registration import align
+
+    source = card.found_by
+    template = read_image(checked_template(folder, source))
+    size = np.array(card.region_size)
+    radius = float(np.linalg.norm(size / 2))
+    alignment = align(template, image, [region.center for region in source.regions], radius, on_step)
+    if alignment is None:
+        raise _unlike(card, image, "it shows too little")
+    _check_shape(alignment, card, image)
+    placed = {region.name: Region(_moved(alignment.matrix, region), card.region_size) for region in source.regions}
+    shares = {name: _share_inside(region, image) for name, region in placed.items()}
+    inside = [region for region in source.regions if shares[region.name] >= LEAST_OF_BOX]
+    similarity = _check_likeness(alignment, template, card, image, inside, radius)
+    if not inside:
+        named = ", ".join(placed)
+        msg = f"{image.name} shows none of the regions of the model {card.id} ({named}), which lie beyond its edges; choose a scan that does."
+        raise InputError(msg)
+    notes = tuple(
+        f"The region '{name}' was left out: {image.name} holds {100 * share:.0f} % of it." for name, share in shares.items() if share < LEAST_OF_BOX
+    )
+    return FoundRegions({region.name: placed[region.name] for region in inside}, f"registration of {source.source}", similarity, notes)
+
+
+def _check_shape(alignment: Alignment, card: Card, image: Image) -> None:
+    for matrix in (alignment.whole, alignment.matrix):
+        sizes = np.linalg.svd(matrix[:3, :3], compute_uv=False)
+        if np.linalg.det(matrix[:3, :3]) <= 0 or sizes.min() < SIZES[0] or sizes.max() > SIZES[1] or sizes.max() > MOST_STRETCHED * sizes.min():
+            raise _unlike(card, image, f"it would have to be {' x '.join(f'{size:.2f}' for size in sizes)} times as large")
+    moved = max(np.linalg.norm(np.subtract(_moved(alignment.matrix, one), _moved(alignment.whole, one))) for one in card.found_by.regions)
+    if moved > MOST_MOVED:
+        raise _unlike(card, image, f"what is around the regions would have to lie {moved:.0f} mm off")
+
+
+def _check_likeness(alignment: Alignment, template: Image, card: Card, image: Image, regions: list[TemplateRegion], radius: float) -> float:
+    """The correlation around the regions that are in the scan. Raises InputError where scan and template do not look alike."""
+    reference = template.voxels[0]
+    asked = [(alignment.surrounded, LEAST_WHOLE), (alignment.tissue, LEAST_TISSUE)]
+    if regions:
+        index = np.argwhere(alignment.surrounded)
+        distances = np.linalg.norm(template.to_ras(index)[:, None] - np.array([region.center for region in regions]), axis=-1)
+        around = np.zeros(template.shape, bool)
+        around[tuple(index[(distances <= radius).any(1)].T)] = True
+        asked.append((around, LEAST_AROUND))
+    similarities = [_correlation(alignment.values[mask], reference[mask]) for mask, _ in asked]
+    for similarity, (_, least) in zip(similarities, asked):
+        if similarity < least:
+            raise _unlike(card, image, f"the correlation is {similarity:.2f}, at least {least:g} is needed")
+    return similarities[-1]
+
+
+def _correlation(values: np.ndarray, reference: np.ndarray) -> float:
+    there = np.isfinite(values)
+    values, reference = values[there].astype(float), reference[there].astype(float)
+    if values.size < 2 or values.std() == 0 or reference.std() == 0:
+        return 0.0
+    return float(np.corrcoef(values, reference)[0, 1])
+
+
+def _moved(matrix: np.ndarray, region: TemplateRegion) -> tuple[float, float, float]:
+    return tuple((matrix[:3, :3] @ np.array(region.center) + matrix[:3, 3]).tolist())
+
+
+def _share_inside(region: Region, image: Image) -> float:
+    """The share of a region's box that lies within the edges of an image."""
+    along = (np.arange(ALONG_EDGE) + 0.5) / ALONG_EDGE - 0.5
+    points = np.stack(np.meshgrid(*(along * size for size in region.size), indexing="ij"), -1).reshape(-1, 3)
+    index = image.to_ijk(points @ np.asarray(region.axes).T + np.array(region.center))
+    return float(((index >= -0.5) & (index <= np.array(image.shape) - 0.5)).all(1).mean())
+
+
+def _unlike(card: Card, image: Image, why: str) -> InputError:
+    source: Template = card.found_by
+    return InputError(
+        f"The regions of the model {card.id} were not found in {image.name}, which does not look like {source.source} ({why}); "
+        "choose another scan, or give a region around the structure."
+    )

@@ -1,0 +1,90 @@
+"""What finds the regions of a model that knows a region alone: the block `found_by` of a card."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .terms import Code
+
+# Bytes: of the file, as the schema has it, and of what is packed in it, which a file of a few kB could make as large as a disk.
+LARGEST_TEMPLATE, LARGEST_UNPACKED = 1_000_000, 32_000_000
+NIFTI_HEADER, NIFTI_UINT8 = 352, 2
+
+
+@dataclass(frozen=True)
+class TemplateRegion:
+    """Where a region is in a template: its name, its center in RAS mm, and the side of the patient that it is on, if it is on one."""
+
+    name: str
+    center: tuple[float, float, float]
+    laterality: Code | None = None
+
+
+@dataclass(frozen=True)
+class Template:
+    """Regions are found by registration of a template to the scan.
+
+    Attributes:
+        file: name of the template in the model folder.
+        sha256, bytes: of the file.
+        license, source: of the template, in words.
+        regions: the regions in it.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    license: str
+    source: str
+    regions: tuple[TemplateRegion, ...]
+
+
+def parse_found_by(block: dict[str, Any]) -> Template:
+    """The block `found_by` of a document that fits the schema. Its `kind` says what finds; `template` is the one that there is."""
+    regions = tuple(_region(entry) for entry in block["regions"])
+    return Template(block["file"], block["sha256"], block["bytes"], block["license"], block["source"], regions)
+
+
+def check_template(content: bytes, template: Template, source: str) -> None:
+    """Raise InputError unless the content of a template's file is what the card says, and safe to unpack."""
+    wrong = None
+    if hashlib.sha256(content).hexdigest() != template.sha256:
+        wrong = f"is not the template of the card (its SHA-256 differs, {len(content)} of {template.bytes} bytes)"
+    elif not _is_small_nifti(content):
+        wrong = f"is not a NIfTI image of one byte a voxel and at most {LARGEST_UNPACKED / 1e6:.0f} MB unpacked"
+    if wrong:
+        msg = f"'{template.file}' of {source} {wrong}; get the model anew."
+        raise InputError(msg)
+
+
+def checked_template(folder: Path, template: Template) -> Path:
+    """The file of a template in a model folder. Raises InputError if it is missing or not what the card says (see `check_template`)."""
+    path = Path(folder) / template.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        msg = f"The template {path} cannot be read ({error.strerror}); install the model again."
+        raise InputError(msg) from error
+    check_template(content, template, str(folder))
+    return path
+
+
+def _region(entry: dict[str, Any]) -> TemplateRegion:
+    laterality = Code(**entry["laterality"]) if "laterality" in entry else None
+    return TemplateRegion(entry["name"], tuple(entry["center_mm"]), laterality)
+
+
+def _is_small_nifti(content: bytes) -> bool:
+    try:
+        unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        unpacked = unpacker.decompress(content, LARGEST_UNPACKED)
+    except (zlib.error, gzip.BadGzipFile):
+        return False
+    header = unpacked[:NIFTI_HEADER]
+    return unpacker.eof and not unpacker.unused_data and header[344:348] == b"n+1\0" and int.from_bytes(header[70:72], "little") == NIFTI_UINT8

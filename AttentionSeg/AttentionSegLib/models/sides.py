@@ -1,0 +1,39 @@
+"""The card of a result in which every region that was found, such as a side, has labels of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .card import Card
+from .found_by import TemplateRegion
+from .terms import Label
+
+
+def card_of_sides(card: Card) -> Card:
+    """A card on which each label exists once per region of `found_by`, in the scan or not, so that values mean the same in every result.
+
+    With n labels, label v of the first region keeps the value v, of the second it is n + v, and so on. Names end in the region's (`Hippocampus,
+    anterior, right`), colors are those of the structures, terms get the laterality.
+
+    Args:
+        card: of a model with `found_by`.
+    """
+    count = len(card.labels)
+    labels = tuple(_sided(label, region, number * count) for number, region in enumerate(card.found_by.regions) for label in card.labels)
+    offsets = [number * count for number in range(len(card.found_by.regions))]
+    return replace(
+        card,
+        labels=labels,
+        largest_component=frozenset(value + offset for value in card.largest_component for offset in offsets),
+        fill_holes=frozenset(value + offset for value in card.fill_holes for offset in offsets),
+    )
+
+
+def _sided(label: Label, region: TemplateRegion, offset: int) -> Label:
+    return replace(
+        label,
+        value=offset + label.value,
+        name=f"{label.name}, {region.name}",
+        segment_id=f"{label.segment_id}_{region.name.replace(' ', '_')}",
+        laterality=region.laterality,
+    )

@@ -1,0 +1,49 @@
+"""Coded terms, and the labels that they describe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
+
+
+@dataclass(frozen=True)
+class Code:
+    """One coded term, such as SCT 5366008 Hippocampus."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}^{self.value}^{self.meaning}"
+
+
+@dataclass(frozen=True)
+class Label:
+    """One structure that a model segments.
+
+    `color` is RGB, each 0..255. `segment_id` names its segment in a segmentation: the same at every run, and no other model's. `laterality` is the
+    side, where a structure has two.
+    """
+
+    value: int
+    name: str
+    color: tuple[int, int, int]
+    segment_id: str
+    category: Code
+    type: Code
+    modifier: Code | None = None
+    laterality: Code | None = None
+
+    @property
+    def terminology_entry(self) -> str:
+        """The term as Slicer serializes it in the tag `TerminologyEntry` of a segment.
+
+        Slicer takes one modifier for the type, which is the side where there is one; what it displaces modifies the type as the anatomic region.
+        """
+        modifier, region = self.laterality or self.modifier, "^^~^^"
+        if self.laterality and self.modifier:
+            region = f"{self.type}~{self.modifier}"
+        return f"{TERMINOLOGY_CONTEXT}~{self.category}~{self.type}~{modifier or '^^'}~{ANATOMIC_CONTEXT}~{region}"
