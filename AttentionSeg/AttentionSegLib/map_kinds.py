@@ -16,7 +16,7 @@ _KINDS = {
 }
 _ID = re.compile(r"(?P<kind>gate|guided|position|probe_position)(?:_(?P<level>\d+)|_scale(?P<scale>\d+)_step(?P<step>\d+))")
 _PROBABILITY = "probability "
-_CERTAINTY = "Uncertainty and probabilities"
+_CERTAINTY, _OTHER = "Uncertainty and probabilities", "Other maps"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class MapKind:
     title: str
     unit: str
 
+    @property
+    def of_network(self) -> bool:
+        """Whether it has the resolution that it has in the network, and so one worth telling."""
+        return self.group not in (_CERTAINTY, _OTHER)
+
 
 def map_kind(name: str, among: Iterable[str] = ()) -> MapKind:
     """What the map with this id is.
@@ -47,7 +52,7 @@ def map_kind(name: str, among: Iterable[str] = ()) -> MapKind:
         return MapKind(_CERTAINTY, f"Probability of {name[len(_PROBABILITY) :]}", "probability")
     found = _ID.fullmatch(name)
     if found is None:
-        return MapKind("Other maps", name.replace("_", " "), "")
+        return MapKind(_OTHER, name.replace("_", " "), "")
     group, title, unit = _KINDS[found["kind"]]
     if found["level"]:
         return MapKind(group, f"{title}, level {found['level']}", unit)

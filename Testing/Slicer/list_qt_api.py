@@ -19,9 +19,9 @@ import slicer
 API = Path(__file__).resolve().parents[1] / "stand_ins" / "slicer_qt_api.json"
 CLASSES = {
     qt: "QAction QApplication QBrush QCheckBox QClipboard QColor QComboBox QDialog QDoubleSpinBox QFileDialog QFont QFontMetrics QFormLayout QFrame "
-    "QGroupBox QHBoxLayout QHeaderView QIcon QLabel QLineEdit QListWidget QListWidgetItem QMenu QMessageBox QPalette QPixmap QPlainTextEdit "
-    "QProgressBar QPushButton QScrollArea QSettings QSize QSlider QSpinBox QTableWidget QTableWidgetItem QTabWidget QTextBrowser QTimer QToolButton "
-    "QTreeWidget QTreeWidgetItem QUrl QVBoxLayout QWidget",
+    "QGroupBox QHBoxLayout QHeaderView QIcon QImage QKeySequence QLabel QLineEdit QListWidget QListWidgetItem QMenu QMessageBox QPalette "
+    "QPixmap QPlainTextEdit QProgressBar QPushButton QScrollArea QSettings QShortcut QSize QSlider QSpinBox QTableWidget QTableWidgetItem "
+    "QTabWidget QTextBrowser QTimer QToolButton QTreeWidget QTreeWidgetItem QUrl QVBoxLayout QWidget",
     ctk: "ctkCollapsibleButton ctkCollapsibleGroupBox ctkDoubleSlider ctkPathLineEdit ctkSliderWidget",
     slicer: "qMRMLColorTableComboBox qMRMLNodeComboBox qMRMLSortFilterProxyModel qMRMLWidget",
 }
@@ -37,7 +37,7 @@ def main() -> None:
 
 def make(module: Any, name: str) -> Any:
     """An instance: only it has all names."""
-    arguments = {"QAction": (None,), "QFontMetrics": (qt.QFont(),), "QHeaderView": (qt.Qt.Horizontal,)}
+    arguments = {"QAction": (None,), "QFontMetrics": (qt.QFont(),), "QHeaderView": (qt.Qt.Horizontal,), "QShortcut": (qt.QWidget(),)}
     return slicer.app if name == "QApplication" else getattr(module, name)(*arguments.get(name, ()))
 
 

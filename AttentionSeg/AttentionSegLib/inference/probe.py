@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The working grid may end a quarter of a voxel before the scan does; what lies beyond belongs to its last voxel.
 BEYOND = 0.26
+# Patches by which the most telling map is chosen.
+MEASURED_PATCHES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +48,21 @@ class Probe:
         self._strides = strides or {}
         self._patches: list[_Patch] = []
         self._affine, self._field = np.eye(4), np.zeros((3, 2))
+        self._telling: str | None = None
 
     @property
     def names(self) -> list[str]:
         """The position maps that have rows, finest scale first."""
         return sorted(self._patches[0].features) if self._patches else []
+
+    @property
+    def most_telling(self) -> str:
+        """The position map whose rows depend most on the voxel that looks; what every voxel looks at alike tells nothing. Measured once."""
+        if self._telling is None:
+            step = -(-len(self._patches) // MEASURED_PATCHES)
+            measured = {name: sum(patch.features[name].information() for patch in self._patches[::step]) for name in self.names}
+            self._telling = max(measured, key=measured.get)
+        return self._telling
 
     def keep(self, positions: dict[str, PositionFeatures], windows: Sequence[tuple[slice, ...]]) -> None:
         """Keep the features of a batch of patches.
@@ -81,7 +93,7 @@ class Probe:
 
         Args:
             ras: the place in mm, in the RAS of the input.
-            name: the position map; the last one of `names` (the coarsest scale after its last step) when left out.
+            name: the position map; the most telling one when left out.
 
         Returns:
             [1, I, J, K] float32 on the map's grid over one patch, at least 0, with the sum 1.
@@ -106,7 +118,7 @@ class Probe:
 
     def _known(self, name: str | None) -> str:
         if name is None and self.names:
-            return self.names[-1]
+            return self.most_telling
         if name not in self.names:
             msg = f"The prediction keeps no rows of '{name}'; choose {', '.join(self.names)}." if self.names else _NONE
             raise InputError(msg)

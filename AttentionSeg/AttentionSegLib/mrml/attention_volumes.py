@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ..map_kinds import TIMES_AVERAGE, map_kind
+from ..reporting.intensities import map_top
 from .heat_map import heat_map
 from .node_names import free_name
 from .provenance import provenance
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 # What kind of map a volume is, such as `gate_2`.
 MAP_ATTRIBUTE = "AttentionSeg.Map"
 CLEAR_BELOW = 0.01
-BRIGHT_PERCENTILE = 99.5
-# Position attention sinks into single voxels, at hundreds of times the average: the window ends where the last few percent begin, and does not
-# close in on a voxel that looks everywhere alike.
-SINKS_FROM_PERCENTILE = 98
-LEAST_TIMES_AVERAGE = 4.0
 
 
 def is_own_map(node: slicer.vtkMRMLNode) -> bool:
@@ -46,7 +41,7 @@ def publish_map(
         node_name: `<input> <name>`, or with a number where another node has that name, when left out.
 
     Returns:
-        A float32 volume with display: heat-map colors in the window of `shown_top`; clear below 1 % of it.
+        A float32 volume with display: heat-map colors in the window of `map_top`; clear below 1 % of it.
     """
     scene = volume_node.GetScene()
     values = np.asarray(image.voxels[0], dtype=np.float32)
@@ -65,16 +60,6 @@ def publish_map(
     return node
 
 
-def shown_top(values: np.ndarray, name: str) -> float:
-    """The value that gets the hottest color; 0 gets the coldest.
-
-    1 for maps of 0..1; for others their 99.5th percentile; for position attention, in times the average, the 98th percentile, and at least 4.
-    """
-    if map_kind(name).unit == TIMES_AVERAGE:
-        return max(LEAST_TIMES_AVERAGE, float(np.percentile(values, SINKS_FROM_PERCENTILE)))
-    return max(1.0, float(np.percentile(values, BRIGHT_PERCENTILE))) if values.max() > 1 else 1.0
-
-
 def set_window(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarray, name: str, clear_below: float) -> None:
     """Fit window and threshold to the values of a map.
 
@@ -84,7 +69,7 @@ def set_window(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarra
         name: which map.
         clear_below: share of the window, 0..1.
     """
-    top = shown_top(values, name)
+    top = map_top(values, name)
     with slicer.util.NodeModify(display):
         display.SetWindowLevelMinMax(0.0, top)
         display.SetThreshold(clear_below * top, max(float(values.max()), top))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import slicer
 import vtk
 
+from .own_results import input_of
+
 SHADES = 12
 
 
@@ -27,11 +29,15 @@ class Look:
 
 
 def show_overlay(node: slicer.vtkMRMLScalarVolumeNode, look: Look) -> None:
-    """Lay a map over what every slice view of its scene shows."""
+    """Lay a map over what every slice view of its scene shows; views that show no scan get the one that was segmented."""
     apply_look(node, look)
+    scan = input_of(node)
     for view in slice_views(node.GetScene()):
-        view.SetForegroundVolumeID(node.GetID())
-        view.SetForegroundOpacity(look.opacity)
+        with slicer.util.NodeModify(view):
+            if scan is not None and view.GetBackgroundVolumeID() is None:
+                view.SetBackgroundVolumeID(scan.GetID())
+            view.SetForegroundVolumeID(node.GetID())
+            view.SetForegroundOpacity(look.opacity)
 
 
 def hide_overlay(scene: slicer.vtkMRMLScene, nodes: list[slicer.vtkMRMLScalarVolumeNode]) -> None:
@@ -84,6 +90,18 @@ def is_in_3d(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     return any(rendering.GetVisibility() for rendering in _renderings(node))
 
 
+def shades(colors: slicer.vtkMRMLColorNode) -> list[tuple[float, float, float]]:
+    """Colors of a table, low to high in even steps, each RGB 0..1."""
+    table = colors.GetLookupTable()
+    first, last = table.GetRange()
+    found = []
+    for index in range(SHADES):
+        rgb = [0.0] * 3
+        table.GetColor(first + index / (SHADES - 1) * (last - first), rgb)
+        found.append(tuple(rgb))
+    return found
+
+
 def slice_views(scene: slicer.vtkMRMLScene) -> Iterator[slicer.vtkMRMLSliceCompositeNode]:
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
         yield scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
@@ -104,12 +122,7 @@ def _fill_property(property_node: slicer.vtkMRMLVolumePropertyNode, node: slicer
     opacity.AddPoint(low, 0.0)
     opacity.AddPoint(high, 0.5)
     colors = vtk.vtkColorTransferFunction()
-    table = display.GetColorNode().GetLookupTable()
-    for index in range(SHADES):
-        share = index / (SHADES - 1)
-        rgb = [0.0] * 3
-        first, last = table.GetRange()
-        table.GetColor(first + share * (last - first), rgb)
-        colors.AddRGBPoint(share * high, *rgb)
+    for index, rgb in enumerate(shades(display.GetColorNode())):
+        colors.AddRGBPoint(index / (SHADES - 1) * high, *rgb)
     property_node.SetScalarOpacity(opacity)
     property_node.SetColor(colors)

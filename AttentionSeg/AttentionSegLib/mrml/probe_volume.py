@@ -9,7 +9,9 @@ import numpy as np
 import slicer
 
 from ..errors import InputError
-from .attention_volumes import publish_map
+from .attention_volumes import publish_map, set_window
+from .node_names import free_name, remove_node
+from .probe_mark import ProbeMark
 from .transforms import transform_between
 from .voxels import fill_voxels, matrix_to_vtk
 
@@ -19,15 +21,17 @@ if TYPE_CHECKING:
 
 
 class ProbeVolume:
-    """A volume of the scene that shows what a voxel of a result looks at.
+    """A volume of the scene that shows what a voxel of a result looks at, and a mark on that voxel.
 
         probe = ProbeVolume(result)
         probe.move((26, -24, -13))
         probe.remove()
 
+    Its values are in times the average: 1 is what every voxel would get if the voxel looked everywhere alike. Neither volume nor mark is saved.
+
     Args:
         result: with position attention (guided-attention models).
-        name: the position map; the coarsest when left out.
+        name: the position map; the one that tells most when left out (`Probe.most_telling`).
 
     Raises:
         InputError: if the result keeps no rows of position attention.
@@ -37,11 +41,12 @@ class ProbeVolume:
         if not result.prediction.probe.names:
             msg = f"The model {result.prediction.card.id} has no position attention to probe; segment with a guided-attention model."
             raise InputError(msg)
-        self.result, self._name = result, name
+        self.result, self.name = result, name or result.prediction.probe.most_telling
         self.node: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._mark = ProbeMark(result.volume.GetScene())
 
     def move(self, position: Sequence[float]) -> bool:
-        """Show what the voxel at a position looks at, as shares of the largest value.
+        """Show what the voxel at a position looks at, and mark it.
 
         Args:
             position: world RAS mm, as the crosshair has it.
@@ -54,30 +59,33 @@ class ProbeVolume:
             return False
         local = transform_between(None, volume).TransformPoint(*position)
         try:
-            row = self.result.prediction.probe.row(local, self._name)
+            row = self.result.prediction.probe.row(local, self.name)
         except InputError:
             return False
-        shares = row.voxels / max(float(row.voxels.max()), np.finfo(np.float32).tiny)
-        self._show(row, shares.astype(np.float32))
+        self._show(row, (row.voxels * row.voxels.size).astype(np.float32))
+        self._mark.move(position)
         return True
 
     def remove(self) -> None:
-        """Take the volume out of the scene, with its display."""
+        """Take the volume and the mark out of the scene, with what displays them."""
+        self._mark.remove()
         if self.node is not None and self.node.GetScene() is not None:
-            scene, display = self.node.GetScene(), self.node.GetDisplayNode()
-            scene.RemoveNode(self.node)
-            scene.RemoveNode(display)
+            remove_node(self.node)
         self.node = None
 
-    def _show(self, row: Image, shares: np.ndarray) -> None:
+    def _show(self, row: Image, times: np.ndarray) -> None:
+        kind, volume = f"probe_{self.name}", self.result.volume
         if self.node is None or self.node.GetScene() is None:
-            shown = type(row)(shares, row.affine, "probe")
-            self.node = publish_map(shown, "probe", self.result.prediction.card, self.result.volume)
+            name = free_name(volume.GetScene(), f"{volume.GetName()} probe")
+            self.node = publish_map(type(row)(times, row.affine, "probe"), kind, self.result.prediction.card, volume, name)
             # It shows the crosshair of this moment: nothing to keep in a saved scene.
             self.node.SetSaveWithScene(False)
             self.node.GetDisplayNode().SetSaveWithScene(False)
             return
+        display = self.node.GetDisplayNode()
+        clear_below = display.GetLowerThreshold() / display.GetWindowLevelMax()
         with slicer.util.NodeModify(self.node):
             self.node.SetIJKToRASMatrix(matrix_to_vtk(row.affine))
-            fill_voxels(self.node.GetImageData(), shares[0])
+            fill_voxels(self.node.GetImageData(), times[0])
             self.node.GetImageData().Modified()
+            set_window(display, times[0], kind, clear_below)

@@ -16,6 +16,7 @@ from .attention_volumes import publish_map
 from .node_names import free_name, remove_node
 from .own_results import earlier_result, keep, mark, run_key
 from .segmentations import publish_segmentation
+from .surfaces import has_surfaces, show_surfaces
 
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
@@ -54,6 +55,7 @@ def publish(
     All nodes stand under the input's parent transform. Views refresh once, at the end. A given segmentation that has segments
     already stays where it is in the subject hierarchy, and keeps its other segments (see `publish_segmentation`). The nodes take the place of
     those that an earlier run of the same model and region on the volume made, unless one of these was edited or renamed; no two nodes get one name.
+    Segments whose predecessors were shown in 3D are so too.
 
     Args:
         prediction: what the engine gave back for the volume.
@@ -92,6 +94,8 @@ def publish(
             mark(shown, volume_node, key)
         for node in ([segmentation] if moves else []) + shown:
             hierarchy.CreateItem(folder, node)
+        if any(node.IsA("vtkMRMLSegmentationNode") and has_surfaces(node) for node in earlier):
+            show_surfaces(segmentation)
         for node in earlier:
             remove_node(node)
     return PublishedNodes(segmentation, maps, uncertainty, probabilities, folder)

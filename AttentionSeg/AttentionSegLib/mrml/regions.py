@@ -12,6 +12,8 @@ from ..region import Region
 from .transforms import linear_between, transform_between
 from .voxels import matrix_from_vtk, matrix_to_vtk
 
+RETIRED_OPACITY = 0.4
+
 
 def region_from_roi(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> Region:
     """The box that Slicer shows for an ROI, in the own RAS of a volume (its parent transform not applied).
@@ -75,6 +77,30 @@ def placed_regions(
     return {
         side: place_region(volume_node, to_world.TransformPoint(*region.center), region.size, f"{name} {side}") for side, region in regions.items()
     }
+
+
+def retire_region(roi_node: slicer.vtkMRMLMarkupsROINode) -> None:
+    """Show a region as a thin outline that cannot be dragged by accident, as once there is a result in it: no fill, no handles, no label."""
+    display = roi_node.GetDisplayNode()
+    if display is None:
+        return
+    with slicer.util.NodeModify(display):
+        display.SetFillVisibility(False)
+        display.SetOutlineOpacity(RETIRED_OPACITY)
+        display.SetHandlesInteractive(False)
+        display.SetPropertiesLabelVisibility(False)
+
+
+def edit_region(roi_node: slicer.vtkMRMLMarkupsROINode) -> None:
+    """Show a region with what `retire_region` took, to be moved and sized."""
+    display = roi_node.GetDisplayNode()
+    if display is None:
+        return
+    with slicer.util.NodeModify(display):
+        display.SetFillVisibility(True)
+        display.SetOutlineOpacity(1.0)
+        display.SetHandlesInteractive(True)
+        display.SetPropertiesLabelVisibility(True)
 
 
 def crosshair_in(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[float, float, float] | None:

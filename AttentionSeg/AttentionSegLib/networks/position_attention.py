@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import log, prod
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from .streamed_attention import exact, streamed_attention, without_autocast
 
 # Positions compared at a time where a map is made of the rows: 2**22 numbers, 16 MiB.
 COMPARED_AT_A_TIME = 2**22
+# Rows from which the information of a map is estimated.
+COMPARED_ROWS = 256
 QUERY_SHARE = 8
 
 
@@ -52,6 +54,18 @@ class PositionFeatures:
             index = index * n + int(p)
         with without_autocast(self.keys):
             return torch.softmax(exact(self.keys[image]) @ exact(self.queries[image, index]), 0).view(self.size)
+
+    @torch.no_grad()
+    def information(self, image: int = 0) -> float:
+        """How much where a position looks tells of the position: the mutual information of the two in bits, from rows evenly spread over the grid.
+
+        0 where all look at the same, however sharply; so voxels into which the attention of all positions sinks add nothing.
+        """
+        queries, keys = exact(self.queries[image]), exact(self.keys[image])
+        rows = max(2, min(COMPARED_ROWS, COMPARED_AT_A_TIME // len(keys)))
+        with without_autocast(self.keys):
+            shares = torch.softmax(queries[:: -(-len(queries) // rows)] @ keys.T, -1)
+        return float(_bits(shares.mean(0)) - _bits(shares).mean())
 
     # A gradient would need every row of the matrix kept.
     @torch.no_grad()
@@ -108,6 +122,11 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     width = -(-values.shape[-1] // 8) * 8
     queries, keys, padded = (F.pad(t, (0, width - t.shape[-1])).contiguous().unsqueeze(1) for t in (queries, keys, values))
     return F.scaled_dot_product_attention(queries, keys, padded, scale=1.0)[:, 0, :, : values.shape[-1]]
+
+
+def _bits(shares: Tensor) -> Tensor:
+    """Entropy along the last axis."""
+    return -torch.xlogy(shares, shares).sum(-1) / log(2)
 
 
 def _has_kernel(values: Tensor) -> bool:

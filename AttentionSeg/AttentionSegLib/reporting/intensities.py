@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..map_kinds import TIMES_AVERAGE, map_kind
+
 CT_WINDOW = (-160.0, 240.0)
 SHOWN_PERCENTILES = (0.5, 99.5)
+# Position attention sinks into single voxels, at hundreds of times the average: colors end where the last few percent begin, and do not close in on
+# voxels that are looked at all alike.
+SINKS_FROM_PERCENTILE = 98
+LEAST_TIMES_AVERAGE = 4.0
 
 
 def gray_ends(values: np.ndarray, modality: str) -> tuple[float, float]:
@@ -26,6 +32,20 @@ def heat_ends(values: np.ndarray) -> tuple[float, float]:
     if low < 0:
         return low, high
     return (0.0, high) if low < high / 2 else (min(low, 0.8 * high), high)
+
+
+def map_top(values: np.ndarray, name: str) -> float:
+    """The value of a map that gets the hottest color where 0 gets the coldest.
+
+    1 for maps of 0..1; for others their 99.5th percentile; for position attention, in times the average, the 98th percentile, and at least 4.
+
+    Args:
+        values: of the whole map.
+        name: which map, see `map_kind`.
+    """
+    if map_kind(name).unit == TIMES_AVERAGE:
+        return max(LEAST_TIMES_AVERAGE, float(np.percentile(values, SINKS_FROM_PERCENTILE)))
+    return max(1.0, float(np.percentile(values, SHOWN_PERCENTILES[1]))) if values.max() > 1 else 1.0
 
 
 def scaled(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:

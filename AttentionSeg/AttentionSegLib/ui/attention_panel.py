@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import qt
 
-from .attention_presenter import AttentionPresenter, Row, ShownAttention
+from .attention_presenter import AttentionPresenter, ListedMap, Row, ShownAttention
 from .widgets import fit_height, line_height, set_note, silent
 
+TOGGLING_KEYS = ("Space", "Return", "Enter")
 VISIBLE, INVISIBLE = ":/Icons/Small/SlicerVisible.png", ":/Icons/Small/SlicerInvisible.png"
 # Pixels.
 SWATCH, LINE_OF_LIST = 20, 16
+# Of the list of maps, without scrolling.
+LINES = 9
 
 
 class AttentionPanel:
@@ -24,26 +28,41 @@ class AttentionPanel:
     def __init__(self, ui: Any) -> None:
         self._ui = ui
         self._shown: ShownAttention | None = None
+        # What each line of the list stands for; None for a heading.
+        self._lines: list[Any] = []
+        self._shortcuts: list[Any] = []
         ui.resultTable.verticalHeader().setVisible(False)
         header, fit = ui.resultTable.horizontalHeader(), qt.QHeaderView.ResizeToContents
         header.setMinimumSectionSize(SWATCH)
         for column, mode in enumerate((qt.QHeaderView.Fixed, qt.QHeaderView.Stretch, fit, fit)):
             header.setSectionResizeMode(column, mode)
         ui.resultTable.setColumnWidth(0, SWATCH)
+        self._icons = {shown: _icon(path, ui.mapList) for shown, path in ((True, VISIBLE), (False, INVISIBLE))}
 
     def connect(self, presenter: AttentionPresenter) -> None:
         """Tell a presenter what the user does."""
         ui = self._ui
 
         def toggle(item: Any) -> None:
-            node = self._shown.maps[ui.mapList.row(item)][1]
-            presenter.show_map(None if node is self._shown.eye else node)
+            node = self._lines[ui.mapList.row(item)]
+            if node is not None:
+                presenter.show_map(None if node is self._shown.eye else node)
+
+        def toggle_current() -> None:
+            if ui.mapList.currentItem() is not None:
+                toggle(ui.mapList.currentItem())
 
         ui.mapList.connect("itemClicked(QListWidgetItem*)", toggle)
+        for key in TOGGLING_KEYS:
+            shortcut = qt.QShortcut(qt.QKeySequence(key), ui.mapList)
+            shortcut.setContext(qt.Qt.WidgetShortcut)
+            shortcut.connect("activated()", toggle_current)
+            self._shortcuts.append(shortcut)
         ui.opacitySlider.connect("valueChanged(double)", presenter.set_opacity)
         ui.thresholdSlider.connect("valueChanged(double)", presenter.set_threshold)
         ui.colorSelector.connect("currentNodeChanged(vtkMRMLNode*)", presenter.set_colors)
         ui.show3dCheckBox.connect("toggled(bool)", presenter.set_in_3d)
+        ui.showSegments3dButton.connect("toggled(bool)", presenter.set_surfaces)
         ui.probeCheckBox.connect("toggled(bool)", presenter.set_probe)
         ui.copyTableButton.connect("clicked(bool)", lambda _checked: qt.QApplication.clipboard().setText(presenter.table_text()))
 
@@ -52,15 +71,18 @@ class AttentionPanel:
         set_note(ui.attentionReasonLabel, shown.reason)
         set_note(ui.probeReasonLabel, shown.probe_reason)
         self._show_maps(shown)
-        with silent(ui.opacitySlider, ui.thresholdSlider, ui.colorSelector, ui.show3dCheckBox, ui.probeCheckBox):
+        with silent(ui.opacitySlider, ui.thresholdSlider, ui.colorSelector, ui.show3dCheckBox, ui.showSegments3dButton, ui.probeCheckBox):
             ui.opacitySlider.setValue(shown.opacity)
             ui.thresholdSlider.setValue(shown.threshold)
             ui.colorSelector.setCurrentNode(shown.colors)
             ui.show3dCheckBox.setChecked(shown.in_3d)
+            ui.showSegments3dButton.setChecked(bool(shown.surfaces))
             ui.probeCheckBox.setChecked(shown.probe)
         for widget in (ui.opacitySlider, ui.thresholdSlider, ui.colorSelector):
             widget.setEnabled(not shown.reason)
         ui.show3dCheckBox.setEnabled(shown.eye is not None)
+        ui.showSegments3dButton.setEnabled(shown.surfaces is not None)
+        self._show_shades(shown.shades)
         ui.probeCheckBox.setEnabled(not shown.probe_reason)
         if before is None or before.rows != shown.rows:
             self._show_rows(shown.rows)
@@ -68,15 +90,41 @@ class AttentionPanel:
     def _show_maps(self, shown: ShownAttention) -> None:
         ui = self._ui
         ui.mapList.setVisible(bool(shown.maps))
+        row = ui.mapList.currentRow
+        chosen = self._lines[row] if 0 <= row < len(self._lines) else None
         with silent(ui.mapList):
             ui.mapList.clear()
-            for name, node in shown.maps:
-                item = qt.QListWidgetItem(qt.QIcon(VISIBLE if node is shown.eye else INVISIBLE), name)
-                item.setToolTip(node.GetName())
-                ui.mapList.addItem(item)
-                if node is shown.eye:
-                    ui.mapList.setCurrentItem(item)
-        fit_height(ui.mapList, len(shown.maps), max(LINE_OF_LIST, ui.mapList.sizeHintForRow(0)))
+            self._lines = []
+            for group, entries in groupby(shown.maps, key=lambda entry: entry.group):
+                self._add_heading(group)
+                for entry in entries:
+                    self._add_map(entry, is_shown=entry.node is shown.eye)
+            # Taken off by a key, a map stays the current line, so that the next key puts it back.
+            current = shown.eye if shown.eye is not None else chosen
+            if current is not None and current in self._lines:
+                ui.mapList.setCurrentRow(self._lines.index(current))
+        fit_height(ui.mapList, len(self._lines), max(LINE_OF_LIST, ui.mapList.sizeHintForRow(len(self._lines) - 1)), at_most=LINES)
+
+    def _add_map(self, entry: ListedMap, is_shown: bool) -> None:
+        item = qt.QListWidgetItem(self._icons[is_shown], entry.title)
+        item.setToolTip(f"{entry.name}: {entry.node.GetName()}")
+        self._ui.mapList.addItem(item)
+        self._lines.append(entry.node)
+
+    def _add_heading(self, text: str) -> None:
+        item = qt.QListWidgetItem(text)
+        item.setFlags(qt.Qt.NoItemFlags)
+        font = item.font()
+        font.setBold(True)
+        item.setFont(font)
+        self._ui.mapList.addItem(item)
+        self._lines.append(None)
+
+    def _show_shades(self, shades: tuple[tuple[int, int, int], ...]) -> None:
+        swatch = self._ui.colorSwatch
+        swatch.setVisible(bool(shades))
+        stops = [f"stop:{index / (len(shades) - 1):.3f} #{red:02x}{green:02x}{blue:02x}" for index, (red, green, blue) in enumerate(shades)]
+        swatch.setStyleSheet(f"background: qlineargradient(x1:0, y1:0, x2:1, y2:0, {', '.join(stops)});" if shades else "")
 
     def _show_rows(self, rows: tuple[Row, ...]) -> None:
         table = self._ui.resultTable
@@ -96,3 +144,11 @@ class AttentionPanel:
         table.verticalHeader().setDefaultSectionSize(height)
         # One more for the head.
         fit_height(table, len(rows) + 1, height)
+
+
+def _icon(path: str, widget: Any) -> Any:
+    """An icon of Slicer's resources, which are dark, made light where the widget is dark."""
+    image = qt.QPixmap(path).toImage()
+    if widget.palette.base().color().lightness() < 128:
+        image.invertPixels()
+    return qt.QIcon(qt.QPixmap.fromImage(image))

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import slicer
 
+from ..map_kinds import in_millimeters, map_kind
 from ..mrml.attention_volumes import MAP_ATTRIBUTE
 from ..mrml.heat_map import heat_map
-from ..mrml.overlay import Look, apply_look, hide_in_3d, hide_overlay, is_in_3d, show_in_3d, show_overlay, shown_overlay
+from ..mrml.legend import hide_legend, show_legend
+from ..mrml.outlines import fill_segments, outline_segments
+from ..mrml.overlay import Look, apply_look, hide_in_3d, hide_overlay, is_in_3d, shades, show_in_3d, show_overlay, shown_overlay
 from ..mrml.probe_volume import ProbeVolume
+from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
+from ..reporting.telling_map import most_telling_map
 from .settings import Settings
 from .translation import tr as _
 
@@ -30,26 +35,40 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
+class ListedMap:
+    """A map in the list: its id (`gate_2`), the heading it stands under, what it is in words, and its volume."""
+
+    name: str
+    group: str
+    title: str
+    node: slicer.vtkMRMLScalarVolumeNode
+
+
+@dataclass(frozen=True, eq=False)
 class ShownAttention:
     """All that the section Attention shows.
 
     Attributes:
-        maps: name and volume of each map of the last result that is still there.
+        maps: of the last result those that are still there, group by group.
         eye: the volume that lies over the slices, if any.
         in_3d: whether that volume is rendered.
+        surfaces: whether the segments are shown in 3D; None without segments.
         opacity, threshold, colors: how maps are shown.
+        shades: of the colors, low to high, RGB 0..255; none without a map.
         reason: why there is no map to show; empty where there is.
         probe: whether the crosshair is followed.
         probe_reason: why it cannot be; empty where it can.
         rows: the table.
     """
 
-    maps: tuple[tuple[str, slicer.vtkMRMLScalarVolumeNode], ...]
+    maps: tuple[ListedMap, ...]
     eye: slicer.vtkMRMLScalarVolumeNode | None
     in_3d: bool
+    surfaces: bool | None
     opacity: float
     threshold: float
     colors: slicer.vtkMRMLColorNode | None
+    shades: tuple[tuple[int, int, int], ...]
     reason: str
     probe: bool
     probe_reason: str
@@ -88,16 +107,17 @@ class AttentionPresenter:
         self.refresh()
 
     def set_result(self, result: SegmentedVolume) -> None:
-        """Show a new result, its first map over the slices."""
+        """Show a new result, with the map over the slices that tells most."""
         self.set_probe(False)
         settings, nodes = self._settings, result.nodes
         for node in settings.maps:
             hide_in_3d(node)
+            hide_legend(node)
         self._result = result
         settings.maps = [*nodes.attention.values(), nodes.uncertainty, *nodes.probabilities.values()]
         settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
         settings.statistics = [asdict(Row(m.name, m.color, m.milliliters, m.mean_uncertainty)) for m in result.statistics]
-        self.show_map(settings.maps[0])
+        self.show_map(nodes.attention.get(most_telling_map(result.prediction), nodes.uncertainty))
 
     def show_map(self, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         """Lay a map over the slices, or none."""
@@ -107,7 +127,7 @@ class AttentionPresenter:
         if node is None:
             hide_overlay(scene, self._settings.maps)
         else:
-            show_overlay(node, self._look)
+            self._lay_over(node)
             if was_in_3d:
                 self._render(node)
         self.refresh()
@@ -132,6 +152,13 @@ class AttentionPresenter:
                 hide_in_3d(self._eye)
         self.refresh()
 
+    def set_surfaces(self, wanted: bool) -> None:
+        """Show the segments of the result in 3D, or take them away."""
+        segmentation = self._settings.result_segmentation
+        if segmentation is not None:
+            (show_surfaces if wanted else hide_surfaces)(segmentation)
+        self.refresh()
+
     def set_probe(self, wanted: bool) -> None:
         """Follow the crosshair with what the voxel under it looks at, or stop to."""
         if wanted and self._probe is None and not self._probe_reason:
@@ -144,7 +171,7 @@ class AttentionPresenter:
             hide_overlay(self._scene, [self._probe.node] if self._probe.node is not None else [])
             self._probe.remove()
             if self._behind is not None and self._behind in self._settings.maps:
-                show_overlay(self._behind, self._look)
+                self._lay_over(self._behind)
             self._probe = self._crosshair = self._behind = None
         self.refresh()
 
@@ -155,17 +182,31 @@ class AttentionPresenter:
         more = self._more_text()
         return "\n".join([head, *lines, *(["", more] if more else [])])
 
+    def leave(self) -> None:
+        """Another module is opened, or the scene is about to go: the probe ends, with its mark and its legend."""
+        self.set_probe(False)
+
+    def close(self) -> None:
+        """The panel goes: nothing stays that only it can take away."""
+        self.set_probe(False)
+        for node in self._settings.maps:
+            hide_legend(node)
+
     def refresh(self) -> None:
         """Show what there is now."""
         eye, settings = self._eye, self._settings
+        self._make_room()
+        segmentation = settings.result_segmentation
         self._view.show(
             ShownAttention(
-                maps=tuple((node.GetAttribute(MAP_ATTRIBUTE) or node.GetName(), node) for node in settings.maps),
+                maps=self._listed,
                 eye=eye,
                 in_3d=eye is not None and is_in_3d(eye),
+                surfaces=None if segmentation is None else has_surfaces(segmentation),
                 opacity=settings.opacity,
                 threshold=settings.threshold,
                 colors=settings.colors,
+                shades=self._shades,
                 reason="" if settings.maps else _("Segment a volume to see where the network looked."),
                 probe=self._probe is not None,
                 probe_reason=self._probe_reason,
@@ -182,8 +223,29 @@ class AttentionPresenter:
         return shown_overlay(self._scene, self._settings.maps) if self._scene is not None else None
 
     @property
+    def _listed(self) -> tuple[ListedMap, ...]:
+        nodes = self._settings.maps
+        names = [_name(node) for node in nodes]
+        kinds = [map_kind(name, names) for name in names]
+        groups = list(dict.fromkeys(kind.group for kind in kinds))
+        listed = [
+            ListedMap(name, kind.group, f"{kind.title} ({in_millimeters(node.GetSpacing())})" if kind.of_network else kind.title, node)
+            for name, kind, node in zip(names, kinds, nodes)
+        ]
+        return tuple(sorted(listed, key=lambda entry: groups.index(entry.group)))
+
+    @property
     def _look(self) -> Look:
         return Look(self._settings.opacity, self._settings.threshold, self._settings.colors or heat_map(self._scene))
+
+    @property
+    def _shades(self) -> tuple[tuple[int, int, int], ...]:
+        found = shades(self._look.colors) if self._settings.maps else []
+        return tuple(tuple(round(255 * part) for part in rgb) for rgb in found)
+
+    @property
+    def _shown_probe(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        return None if self._probe is None else self._probe.node
 
     @property
     def _rows(self) -> tuple[Row, ...]:
@@ -200,12 +262,30 @@ class AttentionPresenter:
         return ""
 
     def _restyle(self) -> None:
-        eye = self._eye
-        if eye is not None:
-            show_overlay(eye, self._look)
-        if self._probe is not None and self._probe.node is not None:
-            show_overlay(self._probe.node, self._look)
+        for node in (self._eye, self._shown_probe):
+            if node is not None:
+                self._lay_over(node)
         self.refresh()
+
+    def _lay_over(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Show a map over the slices, with its color bar."""
+        show_overlay(node, self._look)
+        name = _name(node)
+        kind = map_kind(name, [_name(other) for other in self._settings.maps])
+        show_legend(node, kind.title, kind.unit)
+
+    def _make_room(self) -> None:
+        """Color bars of shown maps alone; segments as outlines where they would cover a map."""
+        scene, eye, settings = self._scene, self._eye, self._settings
+        if scene is None:
+            return
+        for node in settings.maps:
+            if node is not eye:
+                hide_legend(node)
+        if eye is None and self._shown_probe is None:
+            fill_segments(scene)
+        elif settings.result_segmentation is not None:
+            outline_segments(settings.result_segmentation)
 
     def _render(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
         apply_look(node, self._look)
@@ -223,5 +303,10 @@ class AttentionPresenter:
             return
         before = self._probe.node
         if self._probe.move(position) and self._probe.node is not before:
-            show_overlay(self._probe.node, self._look)
+            self._lay_over(self._probe.node)
             self.refresh()
+
+
+def _name(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The id of a map."""
+    return node.GetAttribute(MAP_ATTRIBUTE) or node.GetName()

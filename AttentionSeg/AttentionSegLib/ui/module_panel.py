@@ -81,13 +81,13 @@ class ModulePanel:
         """The scene is about to go: whatever works on its nodes stops."""
         self.presenter.leave_scene()
         self.comparison.cancel()
-        self.attention.set_probe(False)
+        self.attention.leave()
 
     def close(self) -> None:
         """The panel goes: everything that runs stops."""
         self.presenter.cancel()
         self.comparison.cancel()
-        self.attention.set_probe(False)
+        self.attention.close()
         self.batch.cancel()
         self.train.cancel()
 

@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 import slicer
 
+from ..mrml.legend import has_legend
+from ..mrml.overlay import is_in_3d
+from ..mrml.surfaces import has_surfaces
+
 LOG = logging.getLogger("AttentionSeg")
 SECONDS = 300
 UNET, GUIDED = "hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"
@@ -60,17 +64,20 @@ def _one_click() -> None:
 
 
 def _attention() -> None:
-    """The first map lies over the slices; another one takes its place, also in 3D."""
+    """A map lies over the slices; another one takes its place, also in 3D; and the segments in 3D."""
     ui = _ui()
     view = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     first = slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID())
-    _check(first is not None and first.GetName() == "T1 gate_2", "the first map is shown")
-    _check(ui.mapList.count == 3, "three maps are listed")
+    _check(first is not None and first.GetName().startswith("T1 gate_"), "a map is shown")
+    _check(has_legend(first), "it has a color bar")
+    _check(ui.mapList.count == 5, "three maps are listed, under two headings")
     ui.opacitySlider.value = 0.8
     _check(view.GetForegroundOpacity() == 0.8, "the opacity reaches the views")
     ui.show3dCheckBox.click()
-    _check(first.GetNumberOfDisplayNodes() == 2 and first.GetNthDisplayNode(1).GetVisibility() == 1, "the map is rendered")
-    ui.mapList.itemClicked(ui.mapList.item(2))
+    _check(is_in_3d(first), "the map is rendered")
+    ui.showSegments3dButton.click()
+    _check(has_surfaces(slicer.util.getNode("T1 segmentation")), "the segments are shown in 3D")
+    ui.mapList.itemClicked(ui.mapList.item(4))
     _check(slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID()).GetName() == "T1 uncertainty", "another map is shown")
     ui.copyTableButton.click()
     _check(len(slicer.app.clipboard().text().splitlines()) == 3, "the table is in the clipboard")

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import slicer
 from AttentionSegLib.errors import InputError
+from AttentionSegLib.mrml.legend import has_legend
+from AttentionSegLib.mrml.overlay import is_in_3d
 from AttentionSegLib.mrml.probe_volume import ProbeVolume
+from AttentionSegLib.reporting.telling_map import most_telling_map
 from AttentionSegLib.ui.attention_presenter import AttentionPresenter
 from doubles import Application, make_scan
 from scenes import linear_transform, nodes_of, put_under, rigid
@@ -48,11 +51,11 @@ class TestMaps:
         assert app.panel.shown.maps == ()
         assert app.panel.shown.reason == "Segment a volume to see where the network looked."
 
-    def test_the_first_map_lies_over_the_slices(self, app):
+    def test_a_map_lies_over_the_slices(self, app):
         result = segmented(app)
-        assert [name for name, _node in app.panel.shown.maps] == ["gate_2", "gate_3", "uncertainty"]
-        assert foreground(app) is result.attention["gate_2"]
-        assert app.panel.shown.eye is result.attention["gate_2"]
+        assert [entry.name for entry in app.panel.shown.maps] == ["gate_2", "gate_3", "uncertainty"]
+        assert foreground(app) is result.attention[most_telling_map(result.prediction)]
+        assert app.panel.shown.eye is foreground(app)
         assert app.panel.shown.reason == ""
 
     def test_another_map_takes_its_look_and_its_place_in_3d(self, app):
@@ -63,7 +66,7 @@ class TestMaps:
         app.attention.show_map(result.uncertainty)
         assert result.uncertainty.GetDisplayNode().GetLowerThreshold() == pytest.approx(0.4)
         assert app.panel.shown.in_3d
-        assert not result.attention["gate_2"].GetNthDisplayNode(1).GetVisibility()
+        assert not any(is_in_3d(node) for node in result.attention.values())
 
     def test_hidden_again(self, app):
         segmented(app)
@@ -75,7 +78,87 @@ class TestMaps:
         result = segmented(app)
         app.scene.RemoveNode(result.attention["gate_2"])
         app.attention.refresh()
-        assert [name for name, _node in app.panel.shown.maps] == ["gate_3", "uncertainty"]
+        assert [entry.name for entry in app.panel.shown.maps] == ["gate_3", "uncertainty"]
+
+    def test_the_list_says_what_they_are(self, app):
+        segmented(app)
+        assert [(entry.group, entry.title) for entry in app.panel.shown.maps] == [
+            ("Attention gates", "Attention gate, level 2 (3 x 1.5 x 4.5 mm)"),
+            ("Attention gates", "Attention gate, level 3 (6 x 3 x 9 mm)"),
+            ("Uncertainty and probabilities", "Uncertainty"),
+        ]
+
+    def test_the_shown_one_alone_has_a_color_bar(self, app):
+        result = segmented(app)
+        maps = [*result.attention.values(), result.uncertainty]
+        for shown in (*maps, None):
+            app.attention.show_map(shown)
+            assert [node for node in maps if has_legend(node)] == ([] if shown is None else [shown])
+        app.attention.show_map(result.uncertainty)
+        nodes = len(nodes_of(app.scene))
+        app.attention.close()
+        assert not has_legend(result.uncertainty)
+        assert len(nodes_of(app.scene)) == nodes - 1
+
+    def test_a_map_taken_off_by_hand_loses_its_color_bar(self, app):
+        segmented(app)
+        shown = foreground(app)
+        app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode").SetForegroundVolumeID(None)
+        app.attention.refresh()
+        assert not has_legend(shown)
+
+    def test_a_second_run_leaves_no_color_bar_behind(self, app):
+        segmented(app)
+        count = len(nodes_of(app.scene))
+        result = app.run()
+        app.attention.set_result(result)
+        assert len(nodes_of(app.scene)) == count
+
+    def test_views_without_a_scan_get_the_segmented_one(self, app):
+        other = make_scan(app.scene, "Other")
+        view = app.scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+        view.SetBackgroundVolumeID(other.GetID())
+        result = segmented(app)
+        assert app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode").GetBackgroundVolumeID() == result.volume.GetID()
+        assert view.GetBackgroundVolumeID() == other.GetID()
+
+
+class TestSegments:
+    def fill(self, result):
+        display = result.segmentation.GetDisplayNode()
+        return bool(display.GetVisibility2DFill()), bool(display.GetVisibility2DOutline())
+
+    def test_are_outlines_while_a_map_is_shown(self, app):
+        result = segmented(app)
+        assert self.fill(result) == (False, True)
+        app.attention.show_map(result.uncertainty)
+        assert self.fill(result) == (False, True)
+        app.attention.show_map(None)
+        assert self.fill(result) == (True, True)
+
+    def test_filled_by_hand_they_stay_filled(self, app):
+        result = segmented(app)
+        result.segmentation.GetDisplayNode().SetVisibility2DFill(True)
+        app.attention.show_map(result.uncertainty)
+        assert self.fill(result) == (True, True)
+
+    def test_a_fill_that_was_off_before_stays_off(self, app):
+        result = segmented(app)
+        app.attention.show_map(None)
+        result.segmentation.GetDisplayNode().SetVisibility2DFill(False)
+        app.attention.show_map(result.uncertainty)
+        app.attention.show_map(None)
+        assert self.fill(result) == (False, True)
+
+    def test_in_3d_and_back(self, app):
+        assert app.panel.shown.surfaces is None
+        result = segmented(app)
+        assert app.panel.shown.surfaces is False
+        app.attention.set_surfaces(True)
+        assert app.panel.shown.surfaces is True
+        assert result.segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
+        app.attention.set_surfaces(False)
+        assert app.panel.shown.surfaces is False
 
 
 class TestTable:
@@ -125,25 +208,57 @@ class TestProbe:
         first = slicer.util.arrayFromVolume(node).copy()
         matrix = slicer.util.arrayFromVTKMatrix(ijk_to_ras(guided.volume))
         expected = guided.prediction.probe.row((matrix @ [5, 6, 7, 1])[:3]).voxels[0]
-        np.testing.assert_allclose(first.transpose(2, 1, 0), expected / expected.max(), rtol=1e-4)
+        np.testing.assert_allclose(first.transpose(2, 1, 0), expected * expected.size, rtol=1e-4)
         crosshair.SetCursorPositionRAS(self.world(guided.volume, (12, 3, 2)))
         assert foreground(app) is node
         assert not np.array_equal(slicer.util.arrayFromVolume(node), first)
 
+    def test_says_in_times_the_average_what_is_seen_and_marks_the_voxel(self, app, guided):
+        app.attention.set_probe(True)
+        app.attention.look_from(self.world(guided.volume))
+        node, mark = foreground(app), app.scene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode")
+        assert slicer.util.arrayFromVolume(node).mean() == pytest.approx(1, abs=1e-3)
+        legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
+        assert legend.GetTitleText().splitlines()[0] == "Position attention of the marked voxel"
+        assert legend.GetTitleText().splitlines()[-1] == "times the average"
+        assert not has_legend(guided.uncertainty)
+        position = [0.0] * 3
+        mark.GetNthControlPointPositionWorld(0, position)
+        np.testing.assert_allclose(position, self.world(guided.volume), atol=1e-6)
+        app.attention.look_from(self.world(guided.volume, (3, 3, 3)))
+        mark.GetNthControlPointPositionWorld(0, position)
+        np.testing.assert_allclose(position, self.world(guided.volume, (3, 3, 3)), atol=1e-6)
+        assert mark.GetNumberOfControlPoints() == 1
+        assert mark.GetHideFromEditors()
+        assert not any(shown.GetSaveWithScene() for shown in (node, mark, legend, node.GetDisplayNode(), mark.GetDisplayNode()))
+
+    def test_keeps_its_threshold_as_it_moves(self, app, guided):
+        app.attention.set_threshold(0.3)
+        app.attention.set_probe(True)
+        for index in ((5, 6, 7), (12, 3, 2)):
+            app.attention.look_from(self.world(guided.volume, index))
+            display = foreground(app).GetDisplayNode()
+            assert display.GetLowerThreshold() == pytest.approx(0.3 * display.GetWindowLevelMax())
+
     def test_outside_the_scan_it_stays(self, app, guided):
         app.attention.set_probe(True)
         app.attention.look_from((900, 0, 0))
-        assert foreground(app) is guided.attention[next(iter(guided.attention))]
+        assert foreground(app) is guided.attention[most_telling_map(guided.prediction)]
 
     def test_off_it_leaves_nothing_behind(self, app, guided):
-        nodes, shown = nodes_of(app.scene), foreground(app)
+        def nodes():
+            """But for the color bar of the map, which goes and comes again."""
+            return [node_id for node_id in nodes_of(app.scene) if "ColorLegend" not in node_id]
+
+        before, shown = nodes(), foreground(app)
         app.attention.set_probe(True)
         app.attention.look_from(self.world(guided.volume))
-        app.attention.set_probe(False)
-        assert nodes_of(app.scene) == nodes
+        app.attention.leave()
+        assert nodes() == before
         assert foreground(app) is shown
+        assert has_legend(shown)
         app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode").SetCursorPositionRAS(self.world(guided.volume))
-        assert nodes_of(app.scene) == nodes
+        assert nodes() == before
 
     def test_a_removed_volume_stops_nothing(self, app, guided):
         app.attention.set_probe(True)

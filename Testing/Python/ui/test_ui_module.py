@@ -184,7 +184,7 @@ class TestLogic:
         volume.GetRASBounds(bounds)
         middle = [(bounds[axis] + bounds[axis + 1]) / 2 for axis in (0, 2, 4)]
         node = logic.probe(result, middle)
-        assert slicer.util.arrayFromVolume(node).max() == pytest.approx(1)
+        assert slicer.util.arrayFromVolume(node).mean() == pytest.approx(1, abs=1e-3)
         assert logic.probe(result, np.add(middle, 1)) is node
         with pytest.raises(InputError, match="outside what was segmented"):
             logic.probe(result, (900, 0, 0))
@@ -206,7 +206,7 @@ class TestWidget:
         self.press(widget)
         assert widget.ui.messageLabel.text.startswith("Done in "), widget.ui.messageLabel.text
         view = scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
-        assert scene.GetNodeByID(view.GetForegroundVolumeID()).GetName() == "T1 gate_2"
+        assert scene.GetNodeByID(view.GetForegroundVolumeID()).GetName().startswith("T1 gate_")
 
     def test_a_result_is_compared_with_a_reference(self, widget, scene):
         ui = widget.ui
@@ -381,7 +381,7 @@ class TestWidget:
         again = module.AttentionSegWidget()
         again.setup()
         assert again.ui.inputSelector1.currentNode() is volume
-        assert again.ui.mapList.count == 3
+        assert again.ui.mapList.count == 5
         again.cleanup()
         first_widget(again).setMRMLScene(None)
 

@@ -12,6 +12,8 @@ from scenes import nodes_of
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
 import stand_ins
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
 APPLICATION = stand_ins.install()
 UI = Path(__file__).resolve().parents[3] / "AttentionSeg" / "Resources" / "UI" / "AttentionSeg.ui"
@@ -90,7 +92,14 @@ def test_two_choices_and_one_click(app):
     assert app.ui.segmentButton.text == "Segment"
     assert not app.ui.progressBar.isVisible()
     assert app.ui.messageLabel.text.startswith("Done in ")
-    assert [app.ui.mapList.item(row).text() for row in range(app.ui.mapList.count)] == ["gate_2", "gate_3", "uncertainty"]
+    assert [app.ui.mapList.item(row).text() for row in range(app.ui.mapList.count)] == [
+        "Attention gates",
+        "Attention gate, level 2 (3 x 1.5 x 4.5 mm)",
+        "Attention gate, level 3 (6 x 3 x 9 mm)",
+        "Uncertainty and probabilities",
+        "Uncertainty",
+    ]
+    assert app.ui.mapList.item(1).toolTip() == "gate_2: T1 gate_2"
     assert [app.ui.resultTable.item(row, 1).text() for row in range(2)] == ["Hippocampus anterior", "Hippocampus posterior"]
 
 
@@ -196,15 +205,44 @@ def test_the_eye_of_a_map(app):
     app.wait()
     view = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     nodes = app.results[-1].nodes
-    assert view.GetForegroundVolumeID() == nodes.attention["gate_2"].GetID()
-    app.ui.mapList.itemClicked(app.ui.mapList.item(2))
+    app.ui.mapList.itemClicked(app.ui.mapList.item(0))
+    assert view.GetForegroundVolumeID() in {node.GetID() for node in nodes.attention.values()}
+    app.ui.mapList.itemClicked(app.ui.mapList.item(4))
     assert view.GetForegroundVolumeID() == nodes.uncertainty.GetID()
     app.ui.opacitySlider.setValue(0.8)
     assert view.GetForegroundOpacity() == 0.8
     app.ui.thresholdSlider.setValue(0.4)
     assert nodes.uncertainty.GetDisplayNode().GetLowerThreshold() == pytest.approx(0.4)
-    app.ui.mapList.itemClicked(app.ui.mapList.item(2))
+    app.ui.mapList.itemClicked(app.ui.mapList.item(4))
     assert view.GetForegroundVolumeID() is None
+
+
+@pytest.mark.parametrize("key", [Qt.Key_Space, Qt.Key_Return, Qt.Key_Enter])
+def test_a_key_toggles_the_map_of_the_current_line(app, key):
+    choose(app)
+    app.ui.segmentButton.click()
+    app.wait()
+    app.top.target.activateWindow()
+    app.ui.mapList.target.setFocus()
+    APPLICATION.processEvents()
+    view = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    app.ui.mapList.setCurrentRow(4)
+    for shown in (app.results[-1].uncertainty.GetID(), None, app.results[-1].uncertainty.GetID()):
+        QTest.keyClick(app.ui.mapList.target, key)
+        assert view.GetForegroundVolumeID() == shown
+        assert app.ui.mapList.currentRow == 4
+
+
+def test_segments_are_shown_in_3d(app):
+    assert not app.ui.showSegments3dButton.isEnabled()
+    choose(app)
+    app.ui.segmentButton.click()
+    app.wait()
+    app.ui.showSegments3dButton.click()
+    assert app.results[-1].segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert app.ui.showSegments3dButton.checked
+    app.ui.showSegments3dButton.click()
+    assert not app.ui.showSegments3dButton.checked
 
 
 def test_the_table_goes_to_the_clipboard(app):

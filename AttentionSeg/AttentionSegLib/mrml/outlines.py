@@ -1,0 +1,34 @@
+"""Segments as outlines while a map lies over the slices, so that they do not cover it."""
+
+from __future__ import annotations
+
+import slicer
+
+# On the display node, so that a scene that was saved meanwhile gets its fill back as well.
+HIDDEN_ATTRIBUTE = "AttentionSeg.FillHidden"
+
+
+def outline_segments(segmentation: slicer.vtkMRMLSegmentationNode) -> None:
+    """Show the segments of a segmentation as outlines in slice views. Done once: what the user fills again afterwards stays filled."""
+    display = segmentation.GetDisplayNode()
+    if display is None or display.GetAttribute(HIDDEN_ATTRIBUTE) is not None or not display.GetVisibility2DFill():
+        return
+    with slicer.util.NodeModify(display):
+        display.SetAttribute(HIDDEN_ATTRIBUTE, "fill" if display.GetVisibility2DOutline() else "fill for outline")
+        display.SetVisibility2DFill(False)
+        display.SetVisibility2DOutline(True)
+
+
+def fill_segments(scene: slicer.vtkMRMLScene) -> None:
+    """Give every segmentation back what `outline_segments` took; what the user set by hand meanwhile stays."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode")):
+        display = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationDisplayNode")
+        taken = display.GetAttribute(HIDDEN_ATTRIBUTE)
+        if taken is None:
+            continue
+        with slicer.util.NodeModify(display):
+            display.RemoveAttribute(HIDDEN_ATTRIBUTE)
+            if not display.GetVisibility2DFill():
+                display.SetVisibility2DFill(True)
+                if taken == "fill for outline":
+                    display.SetVisibility2DOutline(False)

@@ -1,0 +1,54 @@
+"""A mark on the voxel that is probed: seen in every view, in no list, never saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import slicer
+import vtk
+
+# Cyan is in none of the heat colors. The size is in percent of the view.
+COLOR, SIZE = (0.0, 1.0, 1.0), 2.5
+
+
+class ProbeMark:
+    """A cross at one position of a scene; it comes with the first `move`."""
+
+    def __init__(self, scene: slicer.vtkMRMLScene) -> None:
+        self._scene = scene
+        self.node: slicer.vtkMRMLMarkupsFiducialNode | None = None
+
+    def move(self, position: Sequence[float]) -> None:
+        """Put the mark at a position, world RAS mm."""
+        if self.node is None or self.node.GetScene() is None:
+            self.node = self._make()
+            self.node.AddControlPointWorld(vtk.vtkVector3d(*position))
+        else:
+            self.node.SetNthControlPointPositionWorld(0, *position)
+
+    def remove(self) -> None:
+        if self.node is not None and self.node.GetScene() is not None:
+            display = self.node.GetDisplayNode()
+            self._scene.RemoveNode(self.node)
+            self._scene.RemoveNode(display)
+        self.node = None
+
+    def _make(self) -> slicer.vtkMRMLMarkupsFiducialNode:
+        node = slicer.vtkMRMLMarkupsFiducialNode()
+        node.SetName("Probed voxel")
+        # Before it comes into the scene, so that no list and no module takes it up.
+        node.SetHideFromEditors(True)
+        node.SetSaveWithScene(False)
+        self._scene.AddNode(node)
+        node.CreateDefaultDisplayNodes()
+        node.SetLocked(True)
+        display = node.GetDisplayNode()
+        with slicer.util.NodeModify(display):
+            display.SetSaveWithScene(False)
+            display.SetGlyphTypeFromString("Cross2D")
+            display.SetGlyphScale(SIZE)
+            display.SetColor(*COLOR)
+            display.SetSelectedColor(*COLOR)
+            display.SetPointLabelsVisibility(False)
+            display.SetPropertiesLabelVisibility(False)
+        return node
