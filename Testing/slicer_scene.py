@@ -28,10 +28,11 @@ def new_scene() -> slicer.vtkMRMLScene:
         "subjecthierarchy": register("SubjectHierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic()),
         "volumes": register("Volumes", slicer.vtkSlicerVolumesLogic()),
         "segmentations": register("Segmentations", slicer.vtkSlicerSegmentationsModuleLogic()),
+        "sequences": register("Sequences", slicer.vtkSlicerSequencesLogic()),
     }
     application.SetColorLogic(logics["colors"])
     logics["colors"].AddDefaultColorNodes()
-    # Also keeps the logics alive: the nodes they made go when they go.
-    slicer.modules = SimpleNamespace(**{name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()})
+    # Also keeps the logics alive, and the application's, to which they point: the nodes they made go when they go.
+    slicer.modules = SimpleNamespace(**{name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}, kept=application)
     vtk.vtkObject.GlobalWarningDisplayOn()
     return scene

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import permutations
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from .parts import bounds, held, slabs
 LARGEST = 1e15
 LARGEST_OVERLAP = 0.9
 VOXELS_AT_A_TIME = 1_000_000
+# Shares of the size that a model knows, along one edge; see Testing/benchmarks/region_size.py.
+SMALLEST_REGION, LARGEST_REGION = 0.7, 1.5
 # A scan up to so many times the size of the region that a model knows is taken for the region itself.
 REGION_ITSELF = 2.0
 
@@ -83,8 +86,31 @@ def _check_voxels(image: Image, card: Card) -> None:
             raise InputError(msg)
 
 
+def holds_voxels(image: Image, roi: Region) -> bool:
+    """Whether the center of a voxel lies in the region."""
+    return any(held(image.affine, first, last, roi).any() for first, last in slabs(*bounds(image, roi), VOXELS_AT_A_TIME))
+
+
+def region_note(roi: Region | None, card: Card) -> str:
+    """One sentence about a region much smaller or larger than those that the model knows; empty for any other. The run may go on all the same."""
+    if roi is None or card.region_size is None:
+        return ""
+    # Which edge of a turned box is the one along right, anterior, superior.
+    along = max(permutations(range(3)), key=lambda order: np.abs(roi.axes[range(3), order]).sum())
+    edges = np.asarray(roi.size)[list(along)]
+    known = np.array(card.region_size)
+    too_small, too_large = (edges < SMALLEST_REGION * known).any(), (edges > LARGEST_REGION * known).any()
+    if not (too_small or too_large):
+        return ""
+    size, wanted = (" x ".join(f"{length:.0f}" for length in lengths) for lengths in (edges, known))
+    wrong = "too small and too large" if too_small and too_large else "too small" if too_small else "too large"
+    return (
+        f"The region of {size} mm is {wrong} for this model, which knows about {wanted} mm, so its volumes may be wrong; give one of about that size."
+    )
+
+
 def _check_region(image: Image, roi: Region) -> None:
-    if any(held(image.affine, first, last, roi).any() for first, last in slabs(*bounds(image, roi), VOXELS_AT_A_TIME)):
+    if holds_voxels(image, roi):
         return
     ranges = ", ".join(f"{axis} {a:.0f}..{b:.0f}" for axis, a, b in zip("RAS", image.corners().min(0), image.corners().max(0)))
     center = ", ".join(f"{c:.0f}" for c in roi.center)

@@ -16,7 +16,7 @@ from ..models import Model, card_of_sides, find_model, load_model
 from ..region import Region
 from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
-from .checks import check_attention, check_input, check_overlap, larger_than_region
+from .checks import check_attention, check_input, check_overlap, larger_than_region, region_note
 from .devices import choose_device
 from .finding import FoundRegions, find_by_template
 from .memory import check_memory_limit, limited_memory, ran_out
@@ -145,6 +145,7 @@ class Predictor:
         progress.stage("finish")
         merged = merge_restored(parts, self._offsets(found), len(card.labels) + 1, image)
         postprocess(merged.labels, card)
+        noted = [*(found.notes if found else ()), *(note for part in parts for note in part.notes)]
         return Prediction(
             labels=Image(merged.labels[None], image.affine, "labels"),
             uncertainty=Image(merged.uncertainty[None], image.affine, "uncertainty"),
@@ -156,7 +157,7 @@ class Predictor:
             backend=self._backend.name,
             mirroring=self.mirroring,
             seconds=progress.finish(),
-            notes=tuple(dict.fromkeys([*(found.notes if found else ()), *(note for part in parts for note in part.notes)])),
+            notes=tuple(dict.fromkeys(note for note in [region_note(roi, self.model.card), *noted] if note)),
             found=found,
         )
 

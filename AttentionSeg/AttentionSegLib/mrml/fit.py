@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
-from ..inference.checks import larger_than_region
+from ..errors import InputError
+from ..inference.checks import larger_than_region, region_note
+from .regions import region_from_roi
 from .transforms import local_affine
 
 if TYPE_CHECKING:
@@ -20,8 +22,12 @@ AIR_IN_HU = -500
 SMALLER_THAN_REGION = 0.7
 
 
-def fit_hints(card: Card, volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode | None]) -> list[str]:
-    """One sentence for each way in which volumes differ from what the model was trained on. Hints, not errors: the run may go on."""
+def fit_hints(
+    card: Card,
+    volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode | None],
+    roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
+) -> list[str]:
+    """One sentence for each way in which volumes and region differ from what the model was trained on. Hints, not errors: the run may go on."""
     hints = []
     for channel, node in zip(card.inputs, volume_nodes):
         if node is None or node.GetImageData() is None:
@@ -35,7 +41,8 @@ def fit_hints(card: Card, volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode 
         if card.region_size and (_extent(node) < SMALLER_THAN_REGION * np.sort(card.region_size)).any():
             sizes = (" x ".join(f"{length:.0f}" for length in lengths) for lengths in (_extent(node), np.sort(card.region_size)))
             hints.append("{} covers {} mm; the model was trained on about {} mm.".format(node.GetName(), *sizes))
-    return hints
+    hint = _region_hint(card, volume_nodes[0], roi_node) if volume_nodes else ""
+    return [*hints, hint] if hint else hints
 
 
 def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
@@ -60,6 +67,16 @@ def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> boo
     if card.found_by is not None or volume_node.GetImageData() is None:
         return False
     return larger_than_region(_extent(volume_node), card)
+
+
+def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None, roi_node: slicer.vtkMRMLMarkupsROINode | None) -> str:
+    if roi_node is None or volume_node is None:
+        return ""
+    try:
+        return region_note(region_from_roi(roi_node, volume_node), card)
+    except InputError as error:
+        # A run would be refused with this sentence.
+        return str(error)
 
 
 def _extent(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:

@@ -8,6 +8,8 @@ import numpy as np
 import slicer
 
 from ..errors import InputError
+from ..image import Image
+from ..inference.checks import holds_voxels
 from ..region import Region
 from .transforms import linear_between, transform_between
 from .voxels import matrix_from_vtk, matrix_to_vtk
@@ -42,6 +44,26 @@ def region_from_roi(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.
         msg = f"The transform of {volume_node.GetName()} shears the region {name}; harden the transform of the volume first."
         raise InputError(msg)
     return Region(tuple(box[:3, 3].tolist()), tuple((size * scale).tolist()), axes)
+
+
+def check_region(region: Region, image: Image, roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Raise InputError, in the world coordinates that Slicer shows, if a region holds no voxel of its volume.
+
+    Args:
+        region, image: what was read of the two nodes.
+        roi_node, volume_node: the nodes.
+    """
+    if holds_voxels(image, region):
+        return
+    center, bounds = np.array(roi_node.GetCenterWorld()), [0.0] * 6
+    volume_node.GetRASBounds(bounds)
+    spans = ", ".join(f"{axis} {low:.0f}..{high:.0f}" for axis, low, high in zip("RAS", bounds[::2], bounds[1::2]))
+    where = ", ".join(f"{coordinate:.0f}" for coordinate in center)
+    msg = (
+        f"The region {roi_node.GetName()} around ({where}) holds no voxel of {volume_node.GetName()}, which spans {spans} mm; "
+        "move the region into the volume."
+    )
+    raise InputError(msg)
 
 
 def place_region(

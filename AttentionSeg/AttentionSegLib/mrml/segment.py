@@ -11,7 +11,8 @@ import slicer
 from ..image import Image
 from ..reporting import Measurement, measure
 from .publish import PublishedNodes, publish
-from .regions import region_from_roi
+from .regions import check_region, region_from_roi
+from .sequences import FRAME_ATTRIBUTE, ShownFrame, shown_frame
 from .volumes import image_from_volumes
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Scan:
     region: Region | None
     volume: slicer.vtkMRMLScalarVolumeNode
     segmentation: slicer.vtkMRMLSegmentationNode | None
+    frame: ShownFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,9 @@ def read_scan(
     """Copy out of the scene what a run needs. Main thread only; the arguments are those of `segment_volume`. Raises InputError."""
     image = image_from_volumes(volume_nodes)
     region = None if roi_node is None else region_from_roi(roi_node, volume_nodes[0])
-    return Scan(image, region, volume_nodes[0], segmentation_node)
+    if region is not None:
+        check_region(region, image, roi_node, volume_nodes[0])
+    return Scan(image, region, volume_nodes[0], segmentation_node, shown_frame(volume_nodes[0]))
 
 
 def predict(
@@ -86,7 +90,9 @@ def predict(
 
 def publish_scan(scan: Scan, prediction: Prediction, statistics: tuple[Measurement, ...]) -> SegmentedVolume:
     """Show a prediction beside the volume that was read. Main thread only; raises as `publish`, and the scene is unchanged then."""
-    return SegmentedVolume(prediction, statistics, scan.volume, publish(prediction, scan.volume, scan.segmentation, scan.region))
+    nodes = publish(prediction, scan.volume, scan.segmentation, scan.region)
+    nodes.segmentation.SetAttribute(FRAME_ATTRIBUTE, None if scan.frame is None else scan.frame.value)
+    return SegmentedVolume(prediction, statistics, scan.volume, nodes)
 
 
 def segment_volume(

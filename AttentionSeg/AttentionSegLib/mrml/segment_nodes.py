@@ -11,7 +11,7 @@ import slicer
 
 from ..errors import InputError
 from .publish import PublishedNodes, publish
-from .segmentations import publish_segmentation
+from .sequences import FrameSegmentations, frame_image
 from .volumes import image_from_volumes
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class SegmentedNodes:
 
     Attributes:
         volumes: what was put into the scene beside each volume.
-        sequences: for each sequence of volumes one of segmentations, with the same index values.
+        sequences: for each sequence of volumes one of segmentations, with the same index values. Each browser of the volumes shows the frames of
+            both together; the segmentation that does so is called `<sequence> segmentation`.
         failed: why a node could not be segmented; for it, nothing was added.
     """
 
@@ -70,49 +71,11 @@ def segment_nodes(
 def _segment_sequence(
     predictor: Predictor, volumes: slicer.vtkMRMLSequenceNode, on_progress: OnProgress, cancel: Cancel | None
 ) -> slicer.vtkMRMLSequenceNode:
-    scene, frames = volumes.GetScene(), volumes.GetNumberOfDataNodes()
-    if frames == 0 or not volumes.GetNthDataNode(0).IsA("vtkMRMLScalarVolumeNode"):
-        msg = f"{volumes.GetName()} is not a sequence of scalar volumes; choose one that is."
-        raise InputError(msg)
-    segmentations = scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{volumes.GetName()} segmentation")
-    segmentations.SetIndexName(volumes.GetIndexName())
-    segmentations.SetIndexUnit(volumes.GetIndexUnit())
-    segmentations.SetIndexType(volumes.GetIndexType())
-    try:
-        for frame in range(frames):
-            told = partial(_tell_frame, on_progress, frame, frames)
-            _segment_frame(predictor, volumes, segmentations, frame, told, cancel)
-    except BaseException:
-        scene.RemoveNode(segmentations)
-        raise
-    for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", scene):
-        if browser.IsSynchronizedSequenceNode(volumes, True):
-            browser.AddSynchronizedSequenceNode(segmentations)
-    return segmentations
-
-
-def _segment_frame(
-    predictor: Predictor,
-    volumes: slicer.vtkMRMLSequenceNode,
-    segmentations: slicer.vtkMRMLSequenceNode,
-    frame: int,
-    on_progress: OnProgress,
-    cancel: Cancel | None,
-) -> None:
-    """One frame by way of a volume and a segmentation that stand in the scene for its time."""
-    scene, nodes = volumes.GetScene(), []
-    try:
-        volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{volumes.GetName()} frame {frame + 1}")
-        nodes.append(volume)
-        volume.CopyContent(volumes.GetNthDataNode(frame))
-        prediction = predictor(image_from_volumes([volume]), attention=False, on_progress=on_progress, cancel=cancel)
-        nodes.append(publish_segmentation(prediction, volume, None))
-        segmentations.SetDataNodeAtValue(nodes[-1], volumes.GetNthIndexValue(frame))
-    finally:
-        for node in reversed(nodes):
-            for display in [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]:
-                scene.RemoveNode(display)
-            scene.RemoveNode(node)
+    found, frames = FrameSegmentations(volumes), volumes.GetNumberOfDataNodes()
+    for frame in range(frames):
+        told = partial(_tell_frame, on_progress, frame, frames)
+        found.add(predictor(frame_image(volumes, frame), attention=False, on_progress=told, cancel=cancel), frame)
+    return found.publish()
 
 
 def _tell(on_progress: OnProgress | None, number: int, nodes: int, name: str, fraction: float, _stage: str, _seconds_left: float | None) -> None:

@@ -31,7 +31,7 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
         Voxels [C, I, J, K] in the smallest type that holds every channel.
 
     Raises:
-        InputError: if there is no volume, one has no voxels or several values per voxel, the geometry of one is not regular
+        InputError: if there is no volume, one is a label map, has no voxels or several values per voxel, the geometry of one is not regular
             (see `Image`), or one covers less than 90 % of the first one's voxels.
     """
     nodes = list(volume_nodes)
@@ -62,6 +62,9 @@ def _view(node: slicer.vtkMRMLScalarVolumeNode, number: int) -> Image:
         msg = f"Input {number} is not a scalar volume; choose a volume for it."
         raise InputError(msg)
     name = node.GetName() or f"Input {number}"
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        msg = f"{name} is a label map, which holds numbers of structures and no intensities; choose the scan that it was drawn on."
+        raise InputError(msg)
     image_data = node.GetImageData()
     if image_data is None or image_data.GetPointData().GetScalars() is None or image_data.GetNumberOfPoints() == 0:
         msg = f"{name} has no voxels; load its image or choose another volume."

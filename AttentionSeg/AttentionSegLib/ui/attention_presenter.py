@@ -15,6 +15,7 @@ from ..mrml.legend import hide_legend, show_legend
 from ..mrml.outlines import fill_segments, outline_segments
 from ..mrml.overlay import Look, apply_look, hide_in_3d, hide_overlay, is_in_3d, shades, show_in_3d, show_overlay, shown_overlay
 from ..mrml.probe_volume import ProbeVolume
+from ..mrml.sequences import shown_frame
 from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
 from ..reporting.telling_map import most_telling_map
 from .settings import Settings
@@ -22,6 +23,7 @@ from .translation import tr as _
 
 if TYPE_CHECKING:
     from ..mrml.segment import SegmentedVolume
+    from .sequence_run import SegmentedSequence
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,19 @@ class AttentionPresenter:
         settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
         settings.statistics = [asdict(Row(m.name, m.color, m.milliliters, m.mean_uncertainty)) for m in result.statistics]
         self.show_map(nodes.attention.get(most_telling_map(result.prediction), nodes.uncertainty))
+
+    def set_sequence(self, result: SegmentedSequence) -> None:
+        """Show the numbers of the frame that a sequence shows; its frames have no maps."""
+        self.set_probe(False)
+        settings, shown = self._settings, shown_frame(result.volume)
+        for node in settings.maps:
+            hide_in_3d(node)
+        hide_overlay(self._scene, settings.maps)
+        self._result, settings.maps = None, []
+        settings.result_segmentation, settings.result_volume = result.segmentation, result.volume
+        measured = result.statistics[0 if shown is None else shown.number]
+        settings.statistics = [asdict(Row(m.name, m.color, m.milliliters, m.mean_uncertainty)) for m in measured]
+        self.refresh()
 
     def show_map(self, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         """Lay a map over the slices, or none."""

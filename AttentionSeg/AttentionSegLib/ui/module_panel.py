@@ -17,6 +17,7 @@ from .panel import Panel
 from .presenter import Presenter, WhenIdle
 from .run import KeepPolling
 from .segmenter import Segmenter
+from .sequence_run import SegmentedSequence
 from .settings import Settings
 from .train_panel import TrainPanel
 from .train_presenter import TrainPresenter
@@ -86,11 +87,15 @@ class ModulePanel:
     def close(self) -> None:
         """The panel goes: everything that runs stops."""
         self.presenter.cancel()
+        self.presenter.unfollow()
         self.comparison.cancel()
         self.attention.close()
         self.batch.cancel()
         self.train.cancel()
 
-    def _show_result(self, result: SegmentedVolume) -> None:
-        self.attention.set_result(result)
+    def _show_result(self, result: SegmentedVolume | SegmentedSequence) -> None:
+        if isinstance(result, SegmentedSequence):
+            self.attention.set_sequence(result)
+        else:
+            self.attention.set_result(result)
         self.comparison.set_result()

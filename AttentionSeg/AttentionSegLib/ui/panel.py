@@ -52,6 +52,7 @@ class Panel:
         ui.memoryLimitSpinBox.connect("valueChanged(double)", presenter.set_memory_limit)
         ui.overlapSlider.connect("valueChanged(double)", presenter.set_overlap)
         ui.attentionEdit.connect("textChanged(QString)", presenter.set_attention)
+        ui.allFramesCheckBox.connect("toggled(bool)", presenter.set_all_frames)
         ui.mirroringCheckBox.connect("toggled(bool)", presenter.set_mirroring)
         ui.probabilitiesCheckBox.connect("toggled(bool)", presenter.set_keep_probabilities)
 
@@ -104,6 +105,10 @@ class Panel:
             ui.regionSelector.setCurrentNode(shown.region)
             ui.segmentationSelector.setCurrentNode(shown.segmentation)
         ui.placeRegionButton.setEnabled(shown.inputs[0][1] is not None and not shown.state.running)
+        with silent(ui.allFramesCheckBox):
+            ui.allFramesCheckBox.setVisible(shown.frames > 0)
+            ui.allFramesCheckBox.setText(_("All {count} frames of the sequence").format(count=shown.frames))
+            ui.allFramesCheckBox.setChecked(shown.all_frames)
         set_note(ui.hintLabel, "\n".join(shown.hints))
         for widget in (ui.modelSearchEdit, ui.modelSelector, ui.regionSelector, ui.segmentationSelector, ui.advancedCollapsibleButton):
             widget.setEnabled(not shown.state.running)

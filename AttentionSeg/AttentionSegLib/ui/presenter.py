@@ -11,9 +11,12 @@ import slicer
 from ..mrml.fit import fit_hints, lacks_region
 from ..mrml.regions import crosshair_in, middle_of, place_region, placed_regions
 from ..mrml.scans import own_maps, shown_scan
+from ..mrml.sequences import frame_hint, shown_frame
+from .following import Following
 from .model_list import ModelChoice, by_fit, model_choices
 from .run import KeepPolling, Run, RunView
 from .segmenter import Options, Segmenter
+from .sequence_run import SegmentedSequence, start_sequence
 from .settings import Settings
 from .task import State, Task
 from .translation import tr as _
@@ -38,7 +41,9 @@ class Shown:
         model: the chosen one, None while there is none.
         inputs: label and volume of each channel of the model.
         reason: why the button is grey; empty while it can be pressed.
-        hints: how the volumes differ from what the model was trained on.
+        hints: how volumes and region differ from what the model was trained on, and whether another frame is shown than the result is of.
+        frames: of the sequence of which the volume shows one; 0 where there is none to segment as a whole.
+        all_frames: whether all of them are wanted.
         hidden: ids of volumes that are maps and no scans, not to choose from.
         message: how the last run ended, in one sentence.
         details: of an error, for whoever has to find its cause.
@@ -56,6 +61,8 @@ class Shown:
     segmentation: slicer.vtkMRMLSegmentationNode | None
     reason: str
     hints: tuple[str, ...]
+    frames: int
+    all_frames: bool
     hidden: tuple[str, ...]
     message: str
     details: str
@@ -94,7 +101,7 @@ class Presenter:
         segmenter: Segmenter,
         installation: Installation,
         keep_polling: KeepPolling,
-        on_result: Callable[[SegmentedVolume], None],
+        on_result: Callable[[SegmentedVolume | SegmentedSequence], None],
         when_idle: WhenIdle,
     ) -> None:
         self._view, self._settings = view, settings
@@ -104,6 +111,7 @@ class Presenter:
         self._run = Run(view, installation, keep_polling, self.refresh, _("Cancelled; the scene is as it was."))
         self._search = ""
         self._models: list[ModelChoice] = []
+        self._following, self._hints_shown = Following(self._look_again), ()
         self.refresh_models()
 
     @property
@@ -193,6 +201,9 @@ class Presenter:
     def set_attention(self, text: str) -> None:
         self._settings.attention = text.strip() or "all"
 
+    def set_all_frames(self, on: bool) -> None:
+        self._settings.all_frames = bool(on)
+
     def set_mirroring(self, on: bool) -> None:
         self._settings.mirroring = bool(on)
 
@@ -221,6 +232,9 @@ class Presenter:
         model = self._model()
         found = [choice for choice in self._models if choice.matches(self._search) or choice is model]
         settings = self._settings
+        self._hints_shown = self._hints()
+        shown = [shown_frame(node) for node in (settings.input(0), settings.result_volume)]
+        self._following.follow([settings.region, *(frame.browser for frame in shown if frame is not None)])
         self._view.show(
             Shown(
                 state=self._run.state,
@@ -231,7 +245,9 @@ class Presenter:
                 region=settings.region,
                 segmentation=settings.segmentation,
                 reason=self._reason(),
-                hints=tuple(fit_hints(model.card, self._volumes())) if model and model.card else (),
+                hints=self._hints_shown,
+                frames=self._frames,
+                all_frames=settings.all_frames,
                 hidden=() if self._scene is None else tuple(node.GetID() for node in own_maps(self._scene)),
                 message=self._run.message,
                 details=self._run.details,
@@ -245,6 +261,10 @@ class Presenter:
             )
         )
         self._when_idle(self.warm)
+
+    def unfollow(self) -> None:
+        """Look after no node any more."""
+        self._following.follow(())
 
     @property
     def _scene(self) -> slicer.vtkMRMLScene:
@@ -294,6 +314,23 @@ class Presenter:
             return _("This model needs a region of about {size} mm around the structure: place one.").format(size=size)
         return ""
 
+    def _hints(self) -> tuple[str, ...]:
+        settings, model = self._settings, self._model()
+        hints = fit_hints(model.card, self._volumes(), settings.region) if model and model.card else []
+        other_frame = frame_hint(settings.result_volume, settings.result_segmentation)
+        return tuple([*hints, other_frame] if other_frame else hints)
+
+    @property
+    def _frames(self) -> int:
+        """Frames of the sequence of which the volume shows one, for a model of one input; 0 where there is no choice."""
+        frame = shown_frame(self._settings.input(0)) if len(self._volumes()) == 1 else None
+        return frame.count if frame is not None and frame.count > 1 else 0
+
+    def _look_again(self) -> None:
+        """A node changed, such as the region that is dragged: most often nothing that is shown is another."""
+        if self._hints() != self._hints_shown:
+            self.refresh()
+
     def _mirroring_reason(self) -> str:
         model = self._model()
         return "" if model is None or model.can_mirror else _("This model was not trained on mirrored scans.")
@@ -302,6 +339,8 @@ class Presenter:
         # What was installed just now may have been what the cards were waiting for.
         self.refresh_models()
         settings = self._settings
+        if settings.all_frames and self._frames:
+            return start_sequence(self._segmenter, Options.chosen(settings, self._model()), settings.input(0), settings.region, on_change)
         return self._segmenter.start(Options.chosen(settings, self._model()), self._volumes(), settings.region, settings.segmentation, on_change)
 
     def _place_found(self, found: FoundRegions) -> str:
@@ -310,8 +349,10 @@ class Presenter:
         placed = _("Found and placed: {names}.").format(names=", ".join(node.GetName() for node in nodes.values()))
         return " ".join([placed, *found.notes])
 
-    def _finish(self, result: SegmentedVolume) -> str:
+    def _finish(self, result: SegmentedVolume | SegmentedSequence) -> str:
         self._on_result(result)
+        if isinstance(result, SegmentedSequence):
+            return result.message(self._run.seconds)
         text = _("Done in {seconds:.1f} s, {network:.1f} s of it in the network on {device}.")
         network = result.prediction.seconds.get("network", 0.0)
         done = text.format(seconds=self._run.seconds, network=network, device=result.prediction.computed_on)

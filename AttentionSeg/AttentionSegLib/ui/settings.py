@@ -76,6 +76,7 @@ class Settings:
     device = _Value("auto")
     memory_limit = _Value(0.0)
     overlap = _Value(-1.0)
+    all_frames = _Value(False)
     mirroring = _Value(False)
     keep_probabilities = _Value(False)
     attention = _Value("all")

@@ -10,7 +10,7 @@ import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
-from AttentionSegLib.inference.checks import check_input
+from AttentionSegLib.inference.checks import LARGEST_REGION, SMALLEST_REGION, check_input, region_note
 from AttentionSegLib.inference.devices import available_devices, choose_device
 from AttentionSegLib.models import Model
 from AttentionSegLib.region import Region
@@ -110,6 +110,43 @@ class TestRegion:
         assert "scan.nii is 17 x 12 x 10 mm large; give a region." in text
         assert Predictor(intensity_model(field_of_view=view), "cpu").check(noise((1, 16, 12, 10)))
         assert Predictor(intensity_model(field_of_view=view), "cpu").check(noise((1, 10, 16, 12)))
+
+
+class TestRegionSize:
+    """A note, not an error: the model knows regions of 20 x 40 x 10 mm."""
+
+    def note(self, size, *axes):
+        return region_note(Region((0, 0, 0), size, *axes), self.card())
+
+    def card(self):
+        return make_card(field_of_view={"kind": "region", "size_mm": [20, 40, 10]})
+
+    @pytest.mark.parametrize("size", [(20, 40, 10), (SMALLEST_REGION * 20, 40, 10), (20, LARGEST_REGION * 40, LARGEST_REGION * 10)])
+    def test_near_that_of_the_card_needs_no_word(self, size):
+        assert self.note(size) == ""
+
+    @pytest.mark.parametrize(
+        ("size", "wrong"),
+        [((3, 3, 3), "too small"), ((140, 140, 100), "too large"), ((40, 20, 10), "too small and too large"), ((20, 40, 25), "too large")],
+    )
+    def test_far_from_it_is_told_with_both_sizes(self, size, wrong):
+        text = self.note(size)
+        assert f"The region of {' x '.join(map(str, size))} mm is {wrong} for this model, which knows about 20 x 40 x 10 mm" in text
+
+    def test_of_a_turned_box_counts_along_the_axes_that_its_edges_are_nearest_to(self):
+        assert self.note((10, 20, 40), OBLIQUE @ np.eye(3)[:, [2, 0, 1]]) == ""
+        assert "region of 40 x 20 x 10 mm" in self.note((10, 40, 20), OBLIQUE @ np.eye(3)[:, [2, 0, 1]])
+
+    def test_is_no_matter_for_models_of_whole_scans(self):
+        assert region_note(Region((0, 0, 0), (1, 1, 1)), make_card()) == ""
+        assert region_note(None, self.card()) == ""
+
+    def test_is_noted_on_the_prediction(self):
+        image = noise((1, 30, 30, 30), np.eye(3))
+        predictor = Predictor(intensity_model(field_of_view={"kind": "region", "size_mm": [20, 20, 20]}), "cpu")
+        large, right = (predictor(image, Region(tuple(image.to_ras((14.5,) * 3)), (size,) * 3), attention=False).notes for size in (200, 20))
+        assert ["too large" in note for note in large] == [True]
+        assert right == ()
 
 
 class TestNames:

@@ -6,8 +6,10 @@ import heads
 import numpy as np
 import pytest
 import slicer
+from AttentionSegLib.inference.checks import region_note
 from AttentionSegLib.models import Card
 from AttentionSegLib.mrml.fit import fit_hints, lacks_region
+from AttentionSegLib.mrml.regions import region_from_roi
 from builders import make_card_document
 from scenes import affine_of, along, make_volume
 
@@ -62,3 +64,29 @@ def test_a_scan_of_a_part_of_the_region(scene):
     region = Card.from_document(make_card_document(field_of_view={"kind": "region", "size_mm": [10, 20, 10]}))
     assert fit_hints(region, [volume_of(scene, shape=(10, 20, 10))]) == []
     assert fit_hints(region, [volume_of(scene, shape=(10, 20, 4))]) == ["T1 covers 4 x 10 x 20 mm; the model was trained on about 10 x 10 x 20 mm."]
+
+
+class TestRegion:
+    @pytest.fixture
+    def region_card(self):
+        return Card.from_document(make_card_document(field_of_view={"kind": "region", "size_mm": [10, 20, 10]}))
+
+    def region_of(self, scene, size):
+        roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+        roi.SetSize(*size)
+        return roi
+
+    def test_of_the_size_that_the_model_knows(self, scene, card, region_card):
+        volume = volume_of(scene, shape=(50, 50, 50))
+        assert fit_hints(region_card, [volume], self.region_of(scene, (10, 20, 10))) == []
+        assert fit_hints(card, [volume], self.region_of(scene, (1, 1, 1))) == []
+        assert fit_hints(region_card, [None], self.region_of(scene, (1, 1, 1))) == []
+
+    def test_too_small_is_told_as_the_prediction_will(self, scene, region_card):
+        volume, roi = volume_of(scene, shape=(50, 50, 50)), self.region_of(scene, (3, 3, 3))
+        assert fit_hints(region_card, [volume], roi) == [region_note(region_from_roi(roi, volume), region_card)]
+        assert "The region of 3 x 3 x 3 mm is too small" in fit_hints(region_card, [volume], roi)[0]
+
+    def test_that_cannot_be_used_is_told(self, scene, region_card):
+        roi = self.region_of(scene, (0, 0, 0))
+        assert fit_hints(region_card, [volume_of(scene, shape=(50, 50, 50))], roi) == ["The region R has no size yet; draw it around the structure."]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import slicer
 from AttentionSegLib.errors import InputError
+from AttentionSegLib.image import Image
 from AttentionSegLib.mrml import region_from_roi
+from AttentionSegLib.mrml.segment import read_scan
 from AttentionSegLib.region import Region
-from scenes import linear_transform, make_volume, put_under, rigid, rotation, thin_plate_transform, to_world
+from scenes import AFFINES, PARENTS, SHAPE, linear_transform, make_volume, put_under, rigid, rotation, thin_plate_transform, to_world
 
 CENTER, SIZE = (4.0, -7.0, 12.0), (30.0, 20.0, 10.0)
 
@@ -108,3 +110,29 @@ class TestUnusable:
         put_under(volume, linear_transform(scene, shear))
         with pytest.raises(InputError, match="transform of T1 shears the region R"):
             region_from_roi(make_roi(scene), volume)
+
+
+class TestOutside:
+    """A region that holds no voxel is refused with the numbers that Slicer shows: of the world, parent transforms applied."""
+
+    def test_in_the_numbers_that_slicer_shows(self, scene):
+        volume = make_volume(scene, AFFINES["RAS"])
+        put_under(volume, linear_transform(scene, rigid(0, 0, 90, (100, 0, 0))))
+        roi = make_roi(scene)
+        put_under(roi, linear_transform(scene, rigid(0, 0, 0, (500, 0, 0))))
+        with pytest.raises(InputError) as caught:
+            read_scan([volume], roi)
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        assert str(caught.value) == (
+            "The region R around (504, -7, 12) holds no voxel of T1, which spans R 81..88, A -32..-16, S 5..21 mm; move the region into the volume."
+        )
+        assert [round(end) for end in bounds] == [81, 88, -32, -16, 5, 21]
+
+    @pytest.mark.parametrize("parent", ["alone", "linear", "nested"])
+    def test_a_region_around_the_volume_is_none(self, scene, parent):
+        volume, roi = make_volume(scene), make_roi(scene)
+        put_under(volume, PARENTS[parent](scene))
+        middle = Image(np.zeros((1, *SHAPE)), AFFINES["oblique"]).corners().mean(0)
+        roi.SetCenterWorld(*to_world(volume, middle))
+        assert read_scan([volume], roi).region is not None

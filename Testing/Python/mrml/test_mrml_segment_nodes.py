@@ -9,7 +9,8 @@ from AttentionSegLib.errors import Cancelled
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.mrml.segment_nodes import segment_nodes
 from AttentionSegLib.mrml.volumes import image_from_volumes
-from scenes import SHAPE, make_volume
+from scenes import SHAPE, linear_transform, make_volume, put_under, rigid
+from sequence_scenes import make_sequence, noise
 from tiny_models import intensity_model
 
 SEGMENT = "hippocampus-t1_2"
@@ -18,24 +19,6 @@ SEGMENT = "hippocampus-t1_2"
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     return Predictor(intensity_model(), "cpu", "torch")
-
-
-def noise(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(0, 150, SHAPE).astype(np.float32)
-
-
-def make_sequence(scene, frames: int):
-    """A sequence whose frames are no nodes of the scene, with a browser."""
-    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Beats")
-    sequence.SetIndexName("time")
-    sequence.SetIndexUnit("s")
-    for frame in range(frames):
-        volume = make_volume(scene, voxels=noise(frame))
-        sequence.SetDataNodeAtValue(volume, f"{frame / 2:g}")
-        scene.RemoveNode(volume)
-    browser = scene.AddNode(slicer.vtkMRMLSequenceBrowserNode())
-    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-    return sequence, browser
 
 
 def node_ids(scene) -> set[str]:
@@ -60,9 +43,13 @@ def test_volumes_get_their_results_and_a_bad_one_its_reason(scene, predictor):
 
 def test_a_sequence_gets_a_segmentation_for_every_frame(scene, predictor):
     sequence, browser = make_sequence(scene, 3)
-    before = node_ids(scene)
-    segmentations = segment_nodes(predictor, [sequence]).sequences[sequence.GetID()]
-    assert node_ids(scene) - before == {segmentations.GetID()}
+    before, added = node_ids(scene), []
+    segmentations = segment_nodes(predictor, [sequence], on_progress=lambda *_: added.extend(node_ids(scene) - before)).sequences[sequence.GetID()]
+    assert not added
+    shown = browser.GetProxyNode(segmentations)
+    new = [scene.GetNodeByID(node_id) for node_id in node_ids(scene) - before]
+    assert {node for node in new if not node.IsA("vtkMRMLDisplayNode") and not node.IsA("vtkMRMLStorageNode")} == {segmentations, shown}
+    assert (segmentations.GetName(), shown.GetName()) == ("Beats segmentation sequence", "Beats segmentation")
     assert (segmentations.GetIndexName(), segmentations.GetIndexUnit()) == ("time", "s")
     assert [segmentations.GetNthIndexValue(n) for n in range(3)] == ["0", "0.5", "1"]
     assert browser.IsSynchronizedSequenceNode(segmentations)
@@ -73,6 +60,33 @@ def test_a_sequence_gets_a_segmentation_for_every_frame(scene, predictor):
         shown.CopyContent(segmentations.GetNthDataNode(frame))
         found = slicer.util.arrayFromSegmentBinaryLabelmap(shown, SEGMENT, volume)
         np.testing.assert_array_equal(found, expected == 2)
+
+
+def test_the_segmentation_that_follows_the_frame_lies_on_the_volume_that_does(scene, predictor):
+    """Under the volume's parent transform, at every frame."""
+    sequence, browser = make_sequence(scene, 2)
+    volume = browser.GetProxyNode(sequence)
+    put_under(volume, linear_transform(scene, rigid(10, 20, 30, (5, -6, 7))))
+    shown = browser.GetProxyNode(segment_nodes(predictor, [sequence]).sequences[sequence.GetID()])
+    for frame in (1, 0):
+        browser.SetSelectedItemNumber(frame)
+        assert shown.GetTransformNodeID() == volume.GetTransformNodeID()
+        found = slicer.util.arrayFromSegmentBinaryLabelmap(shown, SEGMENT, volume)
+        expected = predictor(image_from_volumes([make_volume(scene, voxels=noise(frame))])).labels.voxels[0].transpose(2, 1, 0)
+        np.testing.assert_array_equal(found, expected == 2)
+
+
+def test_a_second_run_has_names_of_its_own(scene, predictor):
+    sequence, browser = make_sequence(scene, 2)
+    found = [segment_nodes(predictor, [sequence]).sequences[sequence.GetID()] for _ in range(2)]
+    names = [node.GetName() for part in found for node in (part, browser.GetProxyNode(part))]
+    assert len(set(names)) == 4
+
+
+def test_a_label_map_is_refused(scene, predictor):
+    labels = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    slicer.util.updateVolumeFromArray(labels, np.ones(SHAPE, np.uint8))
+    assert segment_nodes(predictor, [labels]).failed[labels.GetID()].startswith("Labels is a label map,")
 
 
 def test_cancelled_in_a_sequence_it_leaves_no_part_of_one(scene, predictor):

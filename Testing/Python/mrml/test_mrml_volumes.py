@@ -156,6 +156,12 @@ class TestUnusable:
         with pytest.raises(InputError, match="Input 1 is not a scalar volume"):
             image_from_volumes([scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "S")])
 
+    def test_a_label_map(self, scene):
+        node = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+        slicer.util.updateVolumeFromArray(node, np.ones((4, 4, 4), np.uint8))
+        with pytest.raises(InputError, match="Labels is a label map, which holds numbers of structures and no intensities; choose the scan"):
+            image_from_volumes([node])
+
     @pytest.mark.parametrize("image_data", [None, vtk.vtkImageData()])
     def test_a_volume_without_voxels(self, scene, image_data):
         volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
