@@ -21,7 +21,6 @@ from .memory import check_memory_limit, limited_memory, ran_out
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
 from .parts import affine_from, bounds, held
-from .postprocessing import postprocess
 from .prediction import Prediction
 from .preprocessing import WorkingGrid, prepare, working_grid
 from .progress import Cancel, OnProgress, Progress
@@ -149,6 +148,9 @@ class Predictor:
             restored, notes = self._restore(output, grid, image, roi, probabilities, progress)
 
         progress.stage("finish")
+        # Only here: scipy takes a while to import, and the network need not wait for it.
+        from .postprocessing import postprocess
+
         postprocess(restored.labels, card)
         strides = network.attention_strides
         attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in names}
