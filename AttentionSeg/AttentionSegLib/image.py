@@ -9,6 +9,8 @@ import numpy as np
 from .errors import InputError
 
 SHEAR_TOLERANCE = 1e-3
+# RAS is the space here and in Slicer, LPS that of ITK, DICOM and NRRD.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..datasets.cases import as_text
 from ..errors import InputError
 from ..files import DicomSeries, all_or_none, output_folder, read_images, scan_stem, write_map, write_segmentation
-from ..files.dicom_segmentation import write_dicom_segmentation
+from ..files.names import as_text
 from ..image import Image
 from ..inference.checks import check_input
 from ..models import Card
@@ -122,6 +121,9 @@ def write_files(
     write_map(prediction.uncertainty, folder / f"{stem}_uncertainty{map_ending}")
     write_overview(image, prediction, folder / f"{stem}_overview.png", title=stem)
     if dicom and isinstance(inputs[0], DicomSeries) and prediction.labels.voxels.any():
+        # Only here, because it needs pydicom.
+        from ..files.dicom_segmentation import write_dicom_segmentation
+
         write_dicom_segmentation(prediction.labels, prediction.card, inputs[0].files, folder / f"{stem}_segmentation.dcm")
     names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
     write_report(run_report(prediction, [as_text(path) for path in inputs], region, names), folder / report)

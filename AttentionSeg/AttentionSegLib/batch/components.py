@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 _FULL_CONNECTIVITY = np.ones((3, 3, 3), bool)
 
@@ -14,5 +13,8 @@ def count_components(labels: np.ndarray) -> dict[int, int]:
     Args:
         labels: [I, J, K] integers from 0 on.
     """
+    # Here, because it takes a while to import, and one scan by itself needs no count.
+    from scipy import ndimage
+
     windows = enumerate(ndimage.find_objects(labels), 1)
     return {value: ndimage.label(labels[window] == value, _FULL_CONNECTIVITY)[1] for value, window in windows if window is not None}

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..datasets.cases import as_text
 from ..files import DicomSeries
-from ..files.names import extension
+from ..files.names import as_text, extension
 from ..region import Region
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, InputError
 from ..files import output_folder
-from ..files.dicom_segmentation import check_highdicom
 from ..inference.checks import check_attention
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
@@ -117,6 +116,9 @@ def segment_folder(
         raise InputError(msg)
     check_drawing()
     if dicom:
+        # Only here, because it needs pydicom.
+        from ..files.dicom_segmentation import check_highdicom
+
         check_highdicom()
     folder = find_model(model)
     card = Card.load(folder / CARD_NAME)

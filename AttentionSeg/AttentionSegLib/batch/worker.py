@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from ..datasets.cases import as_text
 from ..errors import Cancelled, InputError
+from ..files.names import as_text
 from ..models import Card
 from ..region import Region
 from ..reporting import measure

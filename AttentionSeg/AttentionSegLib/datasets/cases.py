@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import read_image, read_images
+from ..files.names import as_text
 from ..image import Image, box_corners
 
 SCAN_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
@@ -138,11 +138,6 @@ def named(things: Sequence[str]) -> str:
     """The first few in one line, and how many more there are."""
     more = f" and {len(things) - MOST_NAMED} more" if len(things) > MOST_NAMED else ""
     return ", ".join(things[:MOST_NAMED]) + more
-
-
-def as_text(path: str | os.PathLike) -> str:
-    """A path for a report: a file name need not be valid text, a report must be."""
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _read_split(split: Path) -> list[tuple[str, str]]:

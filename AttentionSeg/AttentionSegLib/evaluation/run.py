@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..datasets.cases import Case, as_text, read_labelled
+from ..datasets.cases import Case, read_labelled
 from ..errors import InputError
+from ..files.names import as_text
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from .cases import check_labelled, fold_sides, has_sides, is_searched, judged_cards, labelled_cases

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK
 
 from ..errors import InputError
 from ..image import Image, box_corners
-from .itk import array, to_itk
 from .scan import read_image
+
+if TYPE_CHECKING:
+    import SimpleITK
 
 SAME_PLACE_MM = 1e-4
 LEAST_COVERAGE = 0.9
@@ -43,6 +45,11 @@ def _on_grid(image: Image, grid: Image) -> np.ndarray:
     """The voxels [1, I, J, K] of `image` on the grid of another."""
     if _same_grid(image, grid):
         return image.voxels
+    # Here, because SimpleITK takes a while to import, and most scans come alone.
+    import SimpleITK
+
+    from .itk import array, to_itk
+
     reference = to_itk(grid)
     moving = to_itk(image)
     coverage = _coverage(moving, reference)
@@ -58,6 +65,8 @@ def _on_grid(image: Image, grid: Image) -> np.ndarray:
 
 def _coverage(moving: SimpleITK.Image, reference: SimpleITK.Image) -> float:
     """Share of the voxels of `reference` that lie in `moving`."""
+    import SimpleITK
+
     ones = SimpleITK.Image(moving.GetSize(), SimpleITK.sitkUInt8) + 1
     ones.CopyInformation(moving)
     inside = SimpleITK.Resample(ones, reference, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0.0)

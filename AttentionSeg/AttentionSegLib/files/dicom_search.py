@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from .dicom_header import read_header
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,9 @@ class DicomSeries(os.PathLike):
 
 def find_series(files: Iterable[Path]) -> tuple[list[DicomSeries], dict[Path, str]]:
     """The series of images among files, by folder and number, and what is wrong with damaged DICOM files. Other files are passed over."""
+    # Here, because it needs pydicom: a series as such does not.
+    from .dicom_header import read_header
+
     headers, damaged = {}, {}
     for path in sorted(files):
         try:

@@ -10,10 +10,9 @@ import numpy as np
 import SimpleITK
 
 from ..errors import InputError
-from ..image import Image, check_affine
+from ..image import LPS_TO_RAS, Image, check_affine
 from .requirements import check_real, check_scalar, check_size
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
 
 

@@ -15,6 +15,11 @@ def extension(path: Path | str) -> str:
     return next((known for known in EXTENSIONS if name.endswith(known)), Path(name).suffix)
 
 
+def as_text(path: str | os.PathLike) -> str:
+    """A path for a report: a file name need not be valid text, a report must be."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def scan_stem(path: Path | str) -> str:
     """What to call the outputs of a scan: its file name without the extension, or the name of its DICOM folder.
 

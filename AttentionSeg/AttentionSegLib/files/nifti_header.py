@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ..errors import InputError
 from ..image import check_affine
@@ -93,6 +92,9 @@ def read_affine(header: np.void, path: Path) -> np.ndarray:
 def make_header(shape: tuple[int, int, int], datatype: int, bits: int, affine: np.ndarray) -> np.ndarray:
     """A header [1] for one volume in mm, with the affine as sform and as qform (code 1, scanner)."""
     header = np.zeros(1, HEADER.newbyteorder("<"))
+    # Here, because it takes longer to import than a scan to read, and most scans are placed without it.
+    from scipy.spatial.transform import Rotation
+
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     directions = affine[:3, :3] / spacing
     handedness = 1.0 if np.linalg.det(directions) > 0 else -1.0
@@ -118,6 +120,8 @@ def _sform(header: np.void) -> np.ndarray:
 
 
 def _qform(header: np.void) -> np.ndarray:
+    from scipy.spatial.transform import Rotation
+
     b, c, d = header["quatern"].astype(np.float64)
     a_squared = 1 - (b * b + c * c + d * d)
     a = np.sqrt(a_squared) if a_squared > HALF_TURN else 0.0

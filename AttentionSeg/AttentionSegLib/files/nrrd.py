@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..image import LPS_TO_RAS
 from .compression import write_compressed
-from .itk import LPS_TO_RAS
 
 TYPES = {"uint8": "unsigned char", "uint16": "unsigned short", "float32": "float"}
 

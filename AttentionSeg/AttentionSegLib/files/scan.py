@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pydicom.misc import is_dicom
-
 from ..errors import InputError
 from ..image import Image
-from .dicom import read_dicom_file, read_dicom_folder, read_dicom_series
 from .dicom_search import DicomSeries
-from .itk import read_itk
 from .names import extension
 from .nifti import read_nifti
 
@@ -32,11 +28,16 @@ def read_image(path: Path | str | DicomSeries) -> Image:
             complex numbers, several volumes or fewer than 2 voxels along an axis; if its geometry is sheared, singular or not finite; or if
             the slices of a DICOM series do not make one regular volume.
     """
+    # Each reader where its files turn up: SimpleITK and pydicom take a while to import, and most runs need neither.
     if isinstance(path, DicomSeries):
+        from .dicom import read_dicom_series
+
         return read_dicom_series(path.files, str(path))
     path = Path(path)
     _check_readable(path)
     if path.is_dir():
+        from .dicom import read_dicom_folder
+
         return read_dicom_folder(path)
     ending = extension(path)
     if ending in (".nii", ".nii.gz"):
@@ -44,8 +45,14 @@ def read_image(path: Path | str | DicomSeries) -> Image:
     if ending in (".mha", ".mhd"):
         _check_meta_image(path)
     if ending in IMAGE_IO:
+        from .itk import read_itk
+
         return read_itk(path, IMAGE_IO[ending])
+    from pydicom.misc import is_dicom
+
     if is_dicom(path):
+        from .dicom import read_dicom_file
+
         return read_dicom_file(path)
     msg = f"{path} is not an image of a known format; give NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM."
     raise InputError(msg)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .itk import LPS_TO_RAS
+from ..image import LPS_TO_RAS
 
 SAME_DIRECTION = 1e-3
 SAME_SPACING_MM = 1e-4

@@ -24,7 +24,6 @@ from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
 from .parts import affine_from, bounds
-from .postprocessing import postprocess
 from .prediction import Prediction
 from .preprocessing import WorkingGrid, prepare, working_grid
 from .probe import ProbeOfRegions
@@ -144,6 +143,9 @@ class Predictor:
 
         progress.stage("finish")
         merged = merge_restored(parts, self._offsets(found), len(card.labels) + 1, image)
+        # Only here: scipy takes a while to import, and the network need not wait for it.
+        from .postprocessing import postprocess
+
         postprocess(merged.labels, card)
         noted = [*(found.notes if found else ()), *(note for part in parts for note in part.notes)]
         return Prediction(

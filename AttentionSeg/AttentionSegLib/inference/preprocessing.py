@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from ..errors import InputError
@@ -159,5 +158,8 @@ def _smooth_for(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> np
     steps = np.linalg.norm(grid.affine[:3, :3].T @ (affine[:3, :3] / spacing), axis=0)
     for axis, factor in enumerate(steps / spacing):
         if factor > 1.01:
+            # Only here, because it takes a while to import.
+            from scipy.ndimage import gaussian_filter1d
+
             voxels = gaussian_filter1d(voxels, (factor - 1) / 2, axis=axis + 1, mode="nearest", truncate=3)
     return voxels

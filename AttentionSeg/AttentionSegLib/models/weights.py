@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
 from ..networks import build_network
@@ -40,7 +42,7 @@ def load_model(folder: Path) -> Model:
     card = Card.load(folder / CARD_NAME)
     state = _read_weights(folder / WEIGHTS_NAME, card)
     # On the meta device nothing is allocated: a card from a stranger may ask for a network of any size.
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutInitialWeights():
         network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
     expected = network.state_dict()
     _check_fit(expected, state, card)
@@ -80,6 +82,19 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumb
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return card
+
+
+class _WithoutInitialWeights(TorchFunctionMode):
+    """Tensors of the meta device stay as they are where a layer fills them with its initial weights.
+
+    They have no memory to fill, and torch loads its compiler to find that out, which takes longer than all else of loading a model.
+    """
+
+    def __torch_function__(self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        tensor = args[0] if args else kwargs.get("tensor")
+        fills = func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", None) == nn.init.__name__
+        return tensor if fills and tensor.is_meta else func(*args, **kwargs)
 
 
 def _halved(value: Tensor, name: str) -> Tensor:
