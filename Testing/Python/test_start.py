@@ -15,8 +15,8 @@ from tiny_models import save_unet
 
 TESTING = Path(__file__).resolve().parents[1]
 MODULE = TESTING.parent / "AttentionSeg"
-# What there is in every fresh interpreter of an engine: these three and whatever they bring.
-ENGINE = "import torch, safetensors.torch, jsonschema, jsonschema.validators"
+# What an engine is made of, with whatever that brings.
+ENGINE = "import torch, monai.inferers, safetensors.torch, jsonschema, jsonschema.validators"
 LISTED = "names = {name for name in sys.modules if name.partition('.')[0] not in sys.stdlib_module_names}"
 TOP_LEVEL = "sorted({name.partition('.')[0] for name in names} | names & {'torch._dynamo', 'torch._inductor'})"
 
