@@ -21,7 +21,7 @@ from AttentionSegLib.inference import Predictor
 from AttentionSegLib.region import Region
 
 HIPPOCAMPI = (17, 53)
-ALL_EDGES = (0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2.0)
+ALL_EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0)
 ONE_EDGE = (0.7, 1.5)
 
 

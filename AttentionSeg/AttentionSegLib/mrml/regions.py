@@ -91,9 +91,7 @@ def place_region(
     return roi
 
 
-def placed_regions(
-    volume_node: slicer.vtkMRMLScalarVolumeNode, regions: dict[str, Region], name: str
-) -> dict[str, slicer.vtkMRMLMarkupsROINode]:
+def placed_regions(volume_node: slicer.vtkMRMLScalarVolumeNode, regions: dict[str, Region], name: str) -> dict[str, slicer.vtkMRMLMarkupsROINode]:
     """Add an ROI for each region of the own RAS of a volume, called after the name that it has; see `place_region`."""
     to_world = transform_between(volume_node, None)
     return {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import slicer
 
 from ..errors import InputError
+from .node_names import free_name
 from .segmentations import publish_segmentation
 from .volumes import image_from_volumes
 
@@ -113,7 +114,7 @@ class FrameSegmentations:
         if scene is None:
             msg = f"{self._volumes.GetName()} is no longer in the scene, so there is nothing to add the result to; load it and segment it again."
             raise InputError(msg)
-        self._segmentations.SetName(scene.GenerateUniqueName(f"{self._volumes.GetName()} segmentation sequence"))
+        self._segmentations.SetName(free_name(scene, f"{self._volumes.GetName()} segmentation sequence"))
         scene.AddNode(self._segmentations)
         for browser in _browsers(scene):
             if browser.IsSynchronizedSequenceNode(self._volumes, True):
@@ -125,7 +126,7 @@ class FrameSegmentations:
         shown, volume = browser.GetProxyNode(self._segmentations), browser.GetProxyNode(self._volumes)
         if shown is not None and volume is not None:
             # Slicer calls it like the sequence, and two nodes of one name are hard to tell apart.
-            shown.SetName(shown.GetScene().GenerateUniqueName(f"{self._volumes.GetName()} segmentation"))
+            shown.SetName(free_name(shown.GetScene(), f"{self._volumes.GetName()} segmentation"))
             shown.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
 
 

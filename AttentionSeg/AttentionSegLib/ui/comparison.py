@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import Cancelled
 from ..mrml.comparison import SegmentPair, SegmentPairs, read_segment_pairs
 from .task import Task
+from .translation import tr as _
 
 if TYPE_CHECKING:
     import slicer
@@ -64,7 +65,7 @@ def start_comparison(
 ) -> Task[Comparison]:
     """Read the segments now and compare them in a thread. Whoever asked polls the task until it ends. Raises as `read_segment_pairs`."""
     pairs = read_segment_pairs(result, reference)
-    return Task(lambda on_progress, cancel: measure_pairs(pairs, on_progress, cancel), lambda comparison: comparison, on_change)
+    return Task(lambda on_progress, cancel: measure_pairs(pairs, on_progress, cancel), lambda comparison: comparison, on_change, stage=_("Comparing"))
 
 
 def measure_pairs(found: SegmentPairs, on_progress: OnProgress, cancel: Cancel) -> Comparison:

@@ -78,12 +78,13 @@ class SequenceTask(Generic[Result]):
         self.result: Result | None = None
         self.error: Exception | None = None
         self._frames, self._start, self._finish, self._on_change = frames, start, finish, on_change
-        self._frame, self._cancelled, self._began = 0, False, time.monotonic()
+        self.cancelling = False
+        self._frame, self._began = 0, time.monotonic()
         self._task = start(0, self._heard)
 
     def cancel(self) -> None:
         """Ask the run to stop. Nothing of it reaches the scene."""
-        self._cancelled = True
+        self.cancelling = True
         self._task.cancel()
 
     def poll(self) -> bool:
@@ -92,11 +93,13 @@ class SequenceTask(Generic[Result]):
             return False
         if self._task.poll():
             return True
-        if self._task.state is State.DONE and not self._cancelled:
-            self._go_on()
+        self.error = self._task.error
+        if self._task.state is not State.DONE:
+            self._become(self._task.state)
+        elif self.cancelling:
+            self._become(State.CANCELLED)
         else:
-            self.error = self._task.error
-            self._become(State.CANCELLED if self._cancelled else self._task.state)
+            self._go_on()
         return self.state.running
 
     def _go_on(self) -> None:
@@ -164,7 +167,7 @@ def start_sequence(
             found.add(prediction, number)
             done.append((statistics, prediction.computed_on, prediction.notes))
 
-        return Task(work, add, on_frame)
+        return Task(work, add, on_frame, nodes=(volume, shown.sequence))
 
     def finish() -> SegmentedSequence:
         sequence = found.publish()

@@ -126,13 +126,15 @@ def test_a_step_to_another_frame_is_told_and_back_again_not(app, beats, volume):
 
 def test_a_region_that_is_drawn_smaller_is_told_at_once(app):
     app.choose("hippocampus-mr-attention-unet", make_scan(app.scene, shape=(150, 150, 150)))
-    app.presenter.place_region()
+    region = app.scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    region.SetSize(36, 52, 36)
+    app.presenter.choose_region(region)
     assert app.view.shown.hints == ()
-    app.view.shown.region.SetSize(3, 3, 3)
+    region.SetSize(3, 3, 3)
     assert "The region of 3 x 3 x 3 mm is too small" in app.view.shown.hints[0]
     shown = len(app.view.all)
-    app.view.shown.region.SetCenterWorld(1, 2, 3)
+    region.SetCenterWorld(1, 2, 3)
     assert len(app.view.all) == shown
     app.presenter.unfollow()
-    app.view.shown.region.SetSize(36, 52, 36)
+    region.SetSize(36, 52, 36)
     assert len(app.view.all) == shown
