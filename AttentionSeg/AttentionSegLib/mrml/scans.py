@@ -14,12 +14,7 @@ FIRST_VIEW = "Red"
 
 def is_scan(node: slicer.vtkMRMLNode | None) -> bool:
     """Whether a node is a volume to segment: scalar, meant to be seen, and no map that this extension made."""
-    return (
-        node is not None
-        and node.GetClassName() == "vtkMRMLScalarVolumeNode"
-        and not node.GetHideFromEditors()
-        and not is_own_map(node)
-    )
+    return node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors() and not is_own_map(node)
 
 
 def own_maps(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLScalarVolumeNode]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
-from scipy.ndimage import affine_transform
 
 from ..image import Image, box_corners
 from ..reporting.placement import bounding_box
@@ -49,6 +48,9 @@ class SegmentVoxels:
         """
         if self.empty:
             return np.zeros(shape, bool)
+        # Only here: scipy takes a while to import, and the panel opens without.
+        from scipy.ndimage import affine_transform
+
         matrix = np.linalg.inv(self.affine) @ grid
         # scipy takes what lies beyond the centers of the outermost voxels for outside.
         padded = np.pad(self.mask, 1).astype(np.uint8)

@@ -134,6 +134,11 @@ class AttentionPresenter:
         settings.statistics = [asdict(Row(m.name, m.color, m.milliliters, m.mean_uncertainty)) for m in measured]
         self.refresh()
 
+    @property
+    def result(self) -> SegmentedVolume | None:
+        """The result that is shown; None where there is none, or the scene was loaded with it."""
+        return self._result
+
     def show_map(self, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         """Lay a map over the slices, or none."""
         scene, was_in_3d = self._scene, self._eye is not None and is_in_3d(self._eye)

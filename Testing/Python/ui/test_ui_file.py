@@ -23,7 +23,7 @@ def property_of(widget, name):
 def used_names():
     """What follows `ui.` in the code, and the names that are put together from parts."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
-    names = set(re.findall(r"\bui\.([a-z]\w+)", text)) - {path.stem for path in SOURCES}
+    names = set(re.findall(r"\b_?ui\.([a-z]\w+)", text)) - {path.stem for path in SOURCES}
     for section in ("batch", "train"):
         names |= {f"{section}{part}" for part in ("Button", "ProgressBar", "ReasonLabel", "MessageLabel")}
     return names | {f"inputSelector{number}{part}" for number in range(1, 5) for part in ("", "Label")}

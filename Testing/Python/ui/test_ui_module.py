@@ -212,7 +212,8 @@ class TestWidget:
         ui = widget.ui
         assert ui.comparisonWidget.isHidden()
         volume = self.choose(widget, scene)
-        reference = widget.logic.segmentVolume(volume, "tiny-unet", attention=False).segmentation
+        mine = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Reference")
+        reference = widget.logic.segmentVolume(volume, "tiny-unet", outputSegmentation=mine, attention=False).segmentation
         self.press(widget)
         assert not ui.comparisonWidget.isHidden()
         assert ui.comparisonTable.isHidden()

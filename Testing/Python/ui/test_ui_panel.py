@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from doubles import Application, InstallationDouble, make_scan
 from scenes import nodes_of
+from tiny_models import save_unet
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
@@ -190,8 +191,11 @@ def test_mirroring_is_grey_with_a_reason_unless_the_model_knows_mirrored_scans(a
     assert app.settings.mirroring
 
 
-def test_region_button(app):
-    choose(app, "Hippocampus, anterior and posterior (MR T1)", make_scan(app.scene, shape=(150, 150, 150)))
+def test_region_button(app, models, tmp_path, monkeypatch):
+    save_unet(tmp_path / "tiny-region", id="tiny-region", title="Tiny region", field_of_view={"kind": "region", "size_mm": [36, 52, 36]})
+    monkeypatch.setenv("ATTENTIONSEG_MODELS", str(tmp_path))
+    app.presenter.refresh_models()
+    choose(app, "Tiny region", make_scan(app.scene, shape=(150, 150, 150)))
     assert "needs a region" in app.ui.reasonLabel.text
     app.picture("region")
     app.ui.placeRegionButton.click()

@@ -234,7 +234,6 @@ class TestRegion:
         app.presenter.place_region()
         assert app.settings.region.GetCenterWorld() == pytest.approx(volume_center(volume))
 
-
     def test_is_placed_where_the_structure_is_found(self, app, scene):
         image, centers = head()
         volume = make_volume(scene, image.affine, image.voxels[0], "Head")
