@@ -59,10 +59,14 @@ class Probe:
     def most_telling(self) -> str:
         """The position map whose rows depend most on the voxel that looks; what every voxel looks at alike tells nothing. Measured once."""
         if self._telling is None:
-            step = -(-len(self._patches) // MEASURED_PATCHES)
-            measured = {name: sum(patch.features[name].information() for patch in self._patches[::step]) for name in self.names}
-            self._telling = max(measured, key=measured.get)
+            told = self.information()
+            self._telling = max(told, key=told.get)
         return self._telling
+
+    def information(self) -> dict[str, float]:
+        """How much the rows of each position map depend on the voxel that looks, over a few patches."""
+        step = max(1, -(-len(self._patches) // MEASURED_PATCHES))
+        return {name: sum(patch.features[name].information() for patch in self._patches[::step]) for name in self.names}
 
     def keep(self, positions: dict[str, PositionFeatures], windows: Sequence[tuple[slice, ...]]) -> None:
         """Keep the features of a batch of patches.
@@ -140,6 +144,10 @@ class ProbeOfRegions(Probe):
     @property
     def names(self) -> list[str]:
         return self._probes[0].names
+
+    def information(self) -> dict[str, float]:
+        told = [probe.information() for probe in self._probes]
+        return {name: sum(one[name] for one in told) for name in self.names}
 
     def covers(self, ras: Sequence[float]) -> bool:
         return any(probe.covers(ras) for probe in self._probes)
