@@ -18,20 +18,15 @@ def postprocess(labels: np.ndarray, card: Card) -> None:
     Args:
         labels: [I, J, K] label values.
     """
-    for value in sorted(card.largest_component):
-        window = _window(labels == value)
-        if window is not None:
-            _keep_largest(labels[window], value)
-    for value in sorted(card.fill_holes):
-        window = _window(labels == value)
-        if window is not None:
-            part = labels[window]
-            part[ndimage.binary_fill_holes(part == value) & (part == 0)] = value
-
-
-def _window(mask: np.ndarray) -> tuple[slice, ...] | None:
-    found = ndimage.find_objects(mask.astype(np.uint8))
-    return found[0] if found else None
+    if not card.largest_component and not card.fill_holes:
+        return
+    # Of the labels before any of this: neither rule makes a label reach further.
+    windows = {value: window for value, window in enumerate(ndimage.find_objects(labels), start=1) if window is not None}
+    for value in sorted(windows.keys() & card.largest_component):
+        _keep_largest(labels[windows[value]], value)
+    for value in sorted(windows.keys() & card.fill_holes):
+        part = labels[windows[value]]
+        part[ndimage.binary_fill_holes(part == value) & (part == 0)] = value
 
 
 def _keep_largest(part: np.ndarray, value: int) -> None:

@@ -43,7 +43,8 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     for node, image in zip(nodes[1:], images[1:]):
         same = _on_same_grid(image, node, images[0], nodes[0])
         channels.append(image.voxels[0] if same else resample_onto(images[0], nodes[0], node))
-    voxels = np.empty((len(channels), *images[0].shape), dtype=np.result_type(*channels))
+    # In memory as VTK has them, I running fastest: a copy into another order takes ten times as long.
+    voxels = np.empty((len(channels), *reversed(images[0].shape)), dtype=np.result_type(*channels)).transpose(0, 3, 2, 1)
     for index, channel in enumerate(channels):
         voxels[index] = channel
     return Image(voxels, images[0].affine, images[0].name)
