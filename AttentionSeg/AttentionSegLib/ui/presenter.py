@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import slicer
 
 from ..mrml.fit import fit_hints, lacks_region
-from ..mrml.regions import crosshair_in, middle_of, place_region, placed_regions
+from ..mrml.regions import crosshair_in, edit_region, middle_of, place_region, placed_regions, retire_region
 from ..mrml.scans import own_maps, shown_scan
 from ..mrml.sequences import frame_hint, shown_frame
 from .following import Following
@@ -169,6 +169,8 @@ class Presenter:
 
     def choose_region(self, node: slicer.vtkMRMLMarkupsROINode | None) -> None:
         self._settings.region = node
+        if node is not None:
+            edit_region(node)
         self.refresh()
 
     def choose_segmentation(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
@@ -351,6 +353,8 @@ class Presenter:
 
     def _finish(self, result: SegmentedVolume | SegmentedSequence) -> str:
         self._on_result(result)
+        if self._settings.region is not None:
+            retire_region(self._settings.region)
         if isinstance(result, SegmentedSequence):
             return result.message(self._run.seconds)
         text = _("Done in {seconds:.1f} s, {network:.1f} s of it in the network on {device}.")

@@ -234,6 +234,17 @@ class TestRegion:
         app.presenter.place_region()
         assert app.settings.region.GetCenterWorld() == pytest.approx(volume_center(volume))
 
+    def test_over_a_result_is_an_outline_that_cannot_be_dragged(self, app, scene):
+        app.choose(self.MODEL, make_scan(scene, shape=(40, 50, 40)))
+        app.presenter.place_region()
+        display = app.settings.region.GetDisplayNode()
+        app.run()
+        assert not display.GetFillVisibility()
+        assert not display.GetHandlesInteractive()
+        app.presenter.choose_region(app.settings.region)
+        assert display.GetFillVisibility()
+        assert display.GetHandlesInteractive()
+
     def test_is_placed_where_the_structure_is_found(self, app, scene):
         image, centers = head()
         volume = make_volume(scene, image.affine, image.voxels[0], "Head")
