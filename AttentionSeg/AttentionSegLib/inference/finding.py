@@ -121,10 +121,10 @@ def _check_shape(alignment: Alignment, card: Card, image: Image) -> None:
     for matrix in (alignment.whole, alignment.matrix):
         sizes = np.linalg.svd(matrix[:3, :3], compute_uv=False)
         if np.linalg.det(matrix[:3, :3]) <= 0 or sizes.min() < SIZES[0] or sizes.max() > SIZES[1] or sizes.max() > MOST_STRETCHED * sizes.min():
-            raise _unlike(card, image, f"it would have to be {' x '.join(f'{size:.2f}' for size in sizes)} times as large")
+            raise _unlike(card, image, f"it fits only if made {' x '.join(f'{size:.2f}' for size in sizes)} times as large")
     moved = max(np.linalg.norm(np.subtract(_moved(alignment.matrix, one), _moved(alignment.whole, one))) for one in card.found_by.regions)
     if moved > MOST_MOVED:
-        raise _unlike(card, image, f"what is around the regions would have to lie {moved:.0f} mm off")
+        raise _unlike(card, image, f"what is around the regions fits only {moved:.0f} mm off")
 
 
 def _check_likeness(alignment: Alignment, template: Image, card: Card, image: Image, regions: list[TemplateRegion], radius: float) -> float:

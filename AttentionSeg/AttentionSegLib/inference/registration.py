@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK
 
+from ..files.itk import quiet
 from ..image import Image, box_corners
 from .pose_search import Lookup, Pose, best_poses
 
@@ -64,7 +65,7 @@ def align(template: Image, scan: Image, points: Sequence[Sequence[float]], radiu
     Returns:
         The best that was found, whatever it is worth; None if the scan nowhere holds enough of the template to compare.
     """
-    fine = _coarser(_windowed(_to_itk(scan)), FINE)
+    fine = _windowed(_coarser(_to_itk(scan), FINE))
     coarse = _coarser(fine, COARSE)
     if min(coarse.GetSize()) < LEAST_VOXELS:
         return None
@@ -132,7 +133,9 @@ def _descend(
     method.SetShrinkFactorsPerLevel([shrink])
     method.SetSmoothingSigmasPerLevel([smoothing])
     method.SetInitialTransform(transform, inPlace=True)
-    method.Execute(fixed, moving)
+    # Where nothing of the mask is in the scan, ITK warns and leaves the transform as it is.
+    with quiet():
+        method.Execute(fixed, moving)
 
 
 def _around(mask: SimpleITK.Image, template: Image, points: Sequence[Sequence[float]], radius: float) -> SimpleITK.Image:

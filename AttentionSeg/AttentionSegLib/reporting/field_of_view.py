@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..image import Image, box_corners
+from ..inference.parts import bounds, held
 from .measurements import Measurement
 from .placement import bounding_box, nearest_voxel
 from .planes import VIEWS, Plane
 
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
+    from ..region import Region
 
 MARGIN_MM = 25.0
 
@@ -61,18 +63,21 @@ def field_of_view(image: Image, prediction: Prediction, measurements: list[Measu
 def _focus(prediction: Prediction, measurements: list[Measurement]) -> np.ndarray:
     labels = prediction.labels
     found = [measurement for measurement in measurements if measurement.voxels]
-    centroid = _centroid(found)
-    if len(prediction.regions) > 1:
-        regions = list(prediction.regions.values())
-        first = next(region for region in regions if any(region.contains(one.center) for one in found))
-        own = _centroid([one for one in found if first.contains(one.center)])
-        low, high = (np.array([end(region.corners(), axis=0) for region in regions]) for end in (np.min, np.max))
-        return np.where(((low < centroid) & (centroid < high)).all(axis=0), centroid, own)
-    return labels.to_ras(nearest_voxel(labels.voxels[0] != 0, labels.to_ijk(centroid), labels.spacing))
+    centroid = np.average([m.center for m in found], axis=0, weights=[m.voxels for m in found])
+    regions = list(prediction.regions.values())
+    first = next((center for region in regions if (center := _centroid(labels, region)) is not None), None)
+    if len(regions) < 2 or first is None:
+        return labels.to_ras(nearest_voxel(labels.voxels[0] != 0, labels.to_ijk(centroid), labels.spacing))
+    low, high = (np.array([end(region.corners(), axis=0) for region in regions]) for end in (np.min, np.max))
+    return np.where(((low < centroid) & (centroid < high)).all(axis=0), centroid, first)
 
 
-def _centroid(measurements: list[Measurement]) -> np.ndarray:
-    return np.average([one.center for one in measurements], axis=0, weights=[one.voxels for one in measurements])
+def _centroid(labels: Image, region: Region) -> np.ndarray | None:
+    """Of the labeled voxels in a region, RAS mm; None if there are none."""
+    first, last = bounds(labels, region)
+    window = tuple(slice(a, b) for a, b in zip(first, last))
+    index = np.argwhere((labels.voxels[0][window] != 0) & held(labels.affine, first, last, region))
+    return labels.to_ras(first + index.mean(axis=0)) if len(index) else None
 
 
 def _box_in_ras(image: Image, box: tuple[slice, slice, slice]) -> np.ndarray:

@@ -12,7 +12,11 @@ import pytest
 from AttentionSegLib.batch import BatchResult, segment_folder
 from AttentionSegLib.cli import main
 from AttentionSegLib.files import read_image, write_map
+from AttentionSegLib.files.dicom_segmentation import write_dicom_segmentation
 from AttentionSegLib.image import Image
+from AttentionSegLib.models import Card, card_of_sides
+from batch_scans import write_dicom
+from builders import make_card_document
 from PIL import Image as Picture
 
 SIDES = ("right", "left")
@@ -99,3 +103,24 @@ class TestBatch:
         again = segment_folder(scans, results.folder, model, device="cpu")
         assert again.segmented == 1
         assert sorted(again.done) == ["crop", "head"]
+
+
+def test_dicom_tells_the_side_beside_the_part(tmp_path):
+    pydicom = pytest.importorskip("pydicom")
+    pytest.importorskip("highdicom")
+    empty = dict.fromkeys(("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "PatientID", "PatientName", "PatientBirthDate", "PatientSex"), "")
+    uid = "1.2.826.0.1.99"
+    shape = write_dicom(tmp_path / "in", 0, Modality="MR", StudyInstanceUID=uid, FrameOfReferenceUID=uid + ".1", SliceThickness=2.5, **empty).shape
+    document = make_card_document(**heads.entries(tmp_path / "model"))
+    document["labels"][0]["terminology"]["modifier"] = {"scheme": "SCT", "value": "255549009", "meaning": "Anterior"}
+    labels = np.zeros((1, *shape), np.uint8)
+    labels[0, 1] = 3
+    image = read_image(tmp_path / "in")
+    slices = sorted((tmp_path / "in").iterdir())
+    write_dicom_segmentation(
+        Image(labels.reshape(1, *image.shape), image.affine), card_of_sides(Card.from_document(document)), slices, tmp_path / "s.dcm"
+    )
+    (segment,) = pydicom.dcmread(tmp_path / "s.dcm").SegmentSequence
+    assert segment.SegmentLabel == "Hippocampus anterior, left"
+    modifiers = segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence
+    assert [code.CodeMeaning for code in modifiers] == ["Left", "Anterior"]

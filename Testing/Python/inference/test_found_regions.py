@@ -73,17 +73,17 @@ class TestLabels:
 
     def test_uncertainty_and_probabilities_are_those_of_each_region(self, prediction, alone):
         right, left = alone
-        np.testing.assert_array_equal(prediction.uncertainty.voxels, np.maximum(right.uncertainty.voxels, left.uncertainty.voxels))
+        np.testing.assert_allclose(prediction.uncertainty.voxels, np.maximum(right.uncertainty.voxels, left.uncertainty.voxels), atol=1e-5)
         assert len(prediction.probabilities.voxels) == 5
-        np.testing.assert_array_equal(prediction.probabilities.voxels[1:3], right.probabilities.voxels[1:])
-        np.testing.assert_array_equal(prediction.probabilities.voxels[3:], left.probabilities.voxels[1:])
+        np.testing.assert_allclose(prediction.probabilities.voxels[1:3], right.probabilities.voxels[1:], atol=1e-3)
+        np.testing.assert_allclose(prediction.probabilities.voxels[3:], left.probabilities.voxels[1:], atol=1e-3)
         background = right.probabilities.voxels[0] + left.probabilities.voxels[0] - 1
         np.testing.assert_allclose(prediction.probabilities.voxels[0], background, atol=1e-3)
 
     def test_a_voxel_of_two_regions_belongs_to_the_nearer(self, engine, placed):
         image = Image(np.full((1, 40, 40, 40), 75, np.float32), np.diag([2.0, 2.0, 2.0, 1.0]))
         image.voxels[0, 0] = 0
-        placed(right=SHARED + [6, 0, 0], left=SHARED - [6, 0, 0])
+        placed(right=tuple(np.add(SHARED, (6, 0, 0))), left=tuple(np.subtract(SHARED, (6, 0, 0))))
         labels = engine(image, attention=False).labels
         along = labels.voxels[0][:, 20, 15]
         r = labels.to_ras(np.argwhere(labels.voxels[0] == 1))[:, 0]

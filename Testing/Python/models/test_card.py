@@ -20,6 +20,15 @@ FULL_CARD = make_card_document(
         {"name": "CT", "modality": "CT", "normalization": WINDOW},
     ],
     field_of_view={"kind": "region", "size_mm": [40, 56, 40]},
+    found_by={
+        "kind": "template",
+        "file": "brain.nii.gz",
+        "sha256": "0" * 64,
+        "bytes": 1000,
+        "license": "CC0-1.0",
+        "source": "a brain",
+        "regions": [{"name": "right", "center_mm": [26, -24, -10], "laterality": {"scheme": "SCT", "value": "24028007", "meaning": "Right"}}],
+    },
     postprocessing={"largest_component": [1, 2], "fill_holes": [2]},
     training={"seed": 1, "command": "python -m AttentionSegLib.training recipe.json"},
     labels=[
