@@ -1,6 +1,6 @@
 """How much the result depends on the size of the region: hippocampi of labelled heads, in regions of other sizes than the model knows.
 
-python Testing/benchmarks/region_size.py HEADS [--count 3] [--model MODEL]
+python Testing/benchmarks/region_size.py HEADS [--count 2] [--edges 0.7 0.8 1.25 1.5] [--one-edge 0.7 1.5] [--model MODEL]
 
 HEADS has the folders images and labels with files of the same names, labels in FreeSurfer's numbers (17 left, 53 right hippocampus).
 """
@@ -21,24 +21,27 @@ from AttentionSegLib.inference import Predictor
 from AttentionSegLib.region import Region
 
 HIPPOCAMPI = (17, 53)
-ALL_EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0)
-ONE_EDGE = (0.7, 1.5)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("heads", type=Path)
-    parser.add_argument("--count", type=int, default=3, help="how many heads, the first by name (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=2, help="how many heads, the first by name (default: %(default)s)")
+    parser.add_argument(
+        "--edges", type=float, nargs="*", default=[0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0], help="of all three edges, times the model's"
+    )
+    parser.add_argument("--one-edge", type=float, nargs="*", default=[0.7, 1.5], help="of one edge alone, each in turn")
     parser.add_argument("--model", default="hippocampus-mr-attention-unet", help="id or folder of a model of the hippocampus (default: %(default)s)")
     arguments = parser.parse_args()
     predictor = Predictor(arguments.model)
-    scales = [(1.0,) * 3, *((f,) * 3 for f in ALL_EDGES), *(tuple(np.where(np.arange(3) == axis, f, 1.0)) for axis in range(3) for f in ONE_EDGE)]
+    one_edge = [tuple(np.where(np.arange(3) == axis, f, 1.0)) for axis in range(3) for f in arguments.one_edge]
+    scales = [(1.0,) * 3, *((f,) * 3 for f in arguments.edges), *one_edge]
     found = []
     for path in sorted((arguments.heads / "images").iterdir())[: arguments.count]:
         image, labels = read_image(path), read_image(arguments.heads / "labels" / path.name)
         for value in HIPPOCAMPI:
             found.append([measured(predictor, image, labels.voxels[0] == value, scale) for scale in scales])
-            print(f"{path.name} {value}: done", file=sys.stderr, flush=True)
+            print(f"{path.name} {value}: {' '.join(f'{dice:.3f}/{voxels}' for dice, voxels in found[-1])}", file=sys.stderr, flush=True)
     table = np.array(found)
     change = 100 * (table[:, :, 1] / table[:, :1, 1] - 1)
     print("edges, times the model's      Dice   volume against that of the model's size: mean (least..most)")

@@ -134,7 +134,8 @@ def _names(segments: dict[str, list[slicer.vtkSegment]], common: Iterable[str]) 
 
 
 def _listed(segments: dict[str, list[slicer.vtkSegment]]) -> str:
-    names = _names(segments, ())
+    # Quoted, because names of structures have commas in them.
+    names = [f"'{name}'" for name in _names(segments, ())]
     return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 

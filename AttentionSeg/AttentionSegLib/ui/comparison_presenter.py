@@ -109,7 +109,7 @@ class ComparisonPresenter:
                 state=self._run.state,
                 reason=self._reason(),
                 message=self._run.message,
-                head=(_("Segment"), _("Dice"), _("mm"), _("mL"), _("Ref. mL")),
+                head=(_("Segment"), _("Dice"), _("HD95"), _("mL"), _("Ref.")),
                 rows=tuple(_cells(row) for row in self._comparison.rows) if self._comparison else (),
             )
         )
@@ -160,4 +160,5 @@ def _cells(row: ComparedSegment) -> tuple[str, ...]:
 
 def _listed(names: tuple[str, ...]) -> str:
     more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (_(" and {count} more").format(count=more) if more > 0 else "")
+    # Names of structures have commas in them.
+    return "; ".join(names[:MOST_NAMES]) + (_(" and {count} more").format(count=more) if more > 0 else "")

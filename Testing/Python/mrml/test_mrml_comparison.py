@@ -159,7 +159,7 @@ class TestUnusable:
 
     def test_no_name_in_both(self, scene, result):
         text = self.refused(result, make_segmentation(scene, {"Stem": blob(), "Cord": blob()}, AFFINES["RAS"]))
-        assert text.startswith("Result has the segments Left, Right, and Reference has Stem, Cord: no name is in both;")
+        assert text.startswith("Result has the segments 'Left', 'Right', and Reference has 'Stem', 'Cord': no name is in both;")
 
     def test_a_name_twice(self, scene, result):
         reference = make_segmentation(scene, {"Left": blob(), " left": blob(1)}, AFFINES["RAS"])
