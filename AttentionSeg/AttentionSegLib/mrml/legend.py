@@ -38,7 +38,9 @@ def hide_legend(node: slicer.vtkMRMLScalarVolumeNode) -> None:
         display = node.GetNthDisplayNode(index)
         if display is not None and display.IsA("vtkMRMLColorLegendDisplayNode"):
             node.RemoveNthDisplayNodeID(index)
-            node.GetScene().RemoveNode(display)
+            # In the application the node may go with its last reference.
+            if display.GetScene() is not None:
+                node.GetScene().RemoveNode(display)
 
 
 def has_legend(node: slicer.vtkMRMLScalarVolumeNode) -> bool:

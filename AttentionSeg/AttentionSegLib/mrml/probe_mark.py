@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import slicer
 import vtk
 
+from .node_names import remove_node
+
 # Cyan is in none of the heat colors. The size is in percent of the view.
 COLOR, SIZE = (0.0, 1.0, 1.0), 2.5
 
@@ -28,9 +30,7 @@ class ProbeMark:
 
     def remove(self) -> None:
         if self.node is not None and self.node.GetScene() is not None:
-            display = self.node.GetDisplayNode()
-            self._scene.RemoveNode(self.node)
-            self._scene.RemoveNode(display)
+            remove_node(self.node)
         self.node = None
 
     def _make(self) -> slicer.vtkMRMLMarkupsFiducialNode:

@@ -136,7 +136,10 @@ def _all_or_nothing(scene: slicer.vtkMRMLScene) -> Iterator[slicer.vtkMRMLSubjec
         yield hierarchy
     except BaseException:
         for node_id in _node_ids(scene) - nodes_before:
-            scene.RemoveNode(scene.GetNodeByID(node_id))
+            node = scene.GetNodeByID(node_id)
+            # Display nodes go with what they display in the application.
+            if node is not None:
+                scene.RemoveNode(node)
         # The application removes the items of nodes by itself, slicer-core does not. Children have the larger numbers.
         for item in sorted(_items(hierarchy) - items_before, reverse=True):
             hierarchy.RemoveItem(item, False, False)

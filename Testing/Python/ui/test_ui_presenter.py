@@ -207,9 +207,9 @@ class TestRegion:
         save_finder(tmp_path / "tiny-finding", id="tiny-finding")
         monkeypatch.setenv("ATTENTIONSEG_MODELS", str(tmp_path))
 
-    def test_may_be_placed_where_the_model_would_find_its_own(self, app, scene):
+    def test_is_asked_for_where_the_model_needs_one(self, app, scene):
         app.choose(self.MODEL, make_scan(scene, shape=(150, 150, 150)))
-        assert app.view.shown.reason == ""
+        assert "needs a region of about 36 x 52 x 36 mm" in app.view.shown.reason
         app.presenter.place_region()
         assert app.view.shown.reason == ""
         assert app.view.shown.region.GetSize() == (36, 52, 36)
