@@ -5,8 +5,8 @@ from __future__ import annotations
 import slicer
 
 LABELS = 5
-# Width and height, as shares of a view; in the upper right, clear of Slicer's own notes at the bottom.
-SIZE, POSITION = (0.12, 0.4), (0.98, 0.9)
+# Width and height, as shares of a view. The title stands above the bar, and Slicer's own notes at the bottom.
+SIZE, POSITION = (0.12, 0.4), (0.98, 0.6)
 TEXT_SIZE = 12
 
 

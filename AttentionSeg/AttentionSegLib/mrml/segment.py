@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import slicer
@@ -14,6 +14,7 @@ from .publish import PublishedNodes, publish
 from .regions import check_region, region_from_roi
 from .sequences import FRAME_ATTRIBUTE, ShownFrame, shown_frame
 from .volumes import image_from_volumes
+from .voxels import in_vtk_order
 
 if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
@@ -85,7 +86,7 @@ def predict(
 ) -> tuple[Prediction, tuple[Measurement, ...]]:
     """Segment what was read, and measure it. Touches no node, so any thread will do. Arguments and exceptions are those of `Predictor`."""
     prediction = predictor(scan.image, scan.region, attention, probabilities, on_progress=on_progress, cancel=cancel)
-    return prediction, tuple(measure(prediction))
+    return _in_vtk_order(prediction), tuple(measure(prediction))
 
 
 def publish_scan(scan: Scan, prediction: Prediction, statistics: tuple[Measurement, ...]) -> SegmentedVolume:
@@ -120,3 +121,18 @@ def segment_volume(
     """
     scan = read_scan(volume_nodes, roi_node, segmentation_node)
     return publish_scan(scan, *predict(predictor, scan, attention, probabilities, on_progress, cancel))
+
+
+def _in_vtk_order(prediction: Prediction) -> Prediction:
+    """The same with every array stored as VTK stores it. To turn them round would take most of the time in which the application stands still."""
+
+    def ordered(image: Image) -> Image:
+        return replace(image, voxels=in_vtk_order(image.voxels))
+
+    return replace(
+        prediction,
+        labels=ordered(prediction.labels),
+        uncertainty=ordered(prediction.uncertainty),
+        attention={name: ordered(image) for name, image in prediction.attention.items()},
+        probabilities=None if prediction.probabilities is None else ordered(prediction.probabilities),
+    )

@@ -13,6 +13,13 @@ def view_voxels(image_data: vtk.vtkImageData) -> np.ndarray:
     return scalars.reshape(image_data.GetDimensions(), order="F")
 
 
+def in_vtk_order(voxels: np.ndarray) -> np.ndarray:
+    """The same voxels [C, I, J, K], each channel stored with I running fastest, so that `fill_voxels` copies them several times as fast."""
+    ordered = np.empty((len(voxels), *voxels.shape[:0:-1]), voxels.dtype).transpose(0, 3, 2, 1)
+    ordered[...] = voxels
+    return ordered
+
+
 def fill_voxels(image_data: vtk.vtkImageData, voxels: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> None:
     """Give a VTK image a copy of the voxels [I, J, K], the first of them at index `start`."""
     extent = [end for first, count in zip(start, voxels.shape) for end in (int(first), int(first) + count - 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import log, prod
+from math import gcd, log, prod
 
 import torch
 import torch.nn.functional as F
@@ -63,8 +63,12 @@ class PositionFeatures:
         """
         queries, keys = exact(self.queries[image]), exact(self.keys[image])
         rows = max(2, min(COMPARED_ROWS, COMPARED_AT_A_TIME // len(keys)))
+        step = -(-len(queries) // rows)
+        # Else all rows would begin in the same few planes of the grid.
+        while gcd(step, prod(self.size)) > 1:
+            step += 1
         with without_autocast(self.keys):
-            shares = torch.softmax(queries[:: -(-len(queries) // rows)] @ keys.T, -1)
+            shares = torch.softmax(queries[::step] @ keys.T, -1)
         return float(_bits(shares.mean(0)) - _bits(shares).mean())
 
     # A gradient would need every row of the matrix kept.

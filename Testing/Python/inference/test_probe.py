@@ -139,13 +139,14 @@ class TestRow:
         # Rows that are nearly the same everywhere would hide that a row is another's.
         assert np.median(sharpness) > 1.3
 
-    def test_names_are_listed_and_the_last_one_is_meant_without_a_name(self, prediction):
+    def test_names_are_listed_and_the_most_telling_one_is_meant_without_a_name(self, prediction):
         assert prediction.probe.names == KEPT
-        unnamed, named = prediction.probe.row(CENTER), prediction.probe.row(tuple(CENTER), LAST)
+        unnamed, named = prediction.probe.row(CENTER), prediction.probe.row(tuple(CENTER), prediction.probe.most_telling)
         np.testing.assert_array_equal(unnamed.voxels, named.voxels)
-        assert unnamed.name == named.name == f"{LAST} probe"
+        assert unnamed.name == named.name == f"{prediction.probe.most_telling} probe"
+        other = next(name for name in KEPT if name != prediction.probe.most_telling)
         assert unnamed.voxels.dtype == np.float32
-        assert not np.array_equal(unnamed.voxels, prediction.probe.row(CENTER, KEPT[0]).voxels)
+        assert not np.array_equal(unnamed.voxels, prediction.probe.row(CENTER, other).voxels)
 
     def test_of_every_voxel_of_a_scan_that_reaches_beyond_the_working_grid(self):
         """2.4 mm of thin slices become two of 1 mm."""

@@ -8,6 +8,7 @@ import slicer
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.mrml import region_from_roi
+from AttentionSegLib.mrml.regions import edit_region, place_region, retire_region
 from AttentionSegLib.mrml.segment import read_scan
 from AttentionSegLib.region import Region
 from scenes import AFFINES, PARENTS, SHAPE, linear_transform, make_volume, put_under, rigid, rotation, thin_plate_transform, to_world
@@ -136,3 +137,23 @@ class TestOutside:
         middle = Image(np.zeros((1, *SHAPE)), AFFINES["oblique"]).corners().mean(0)
         roi.SetCenterWorld(*to_world(volume, middle))
         assert read_scan([volume], roi).region is not None
+
+
+class TestRetired:
+    def test_it_is_an_outline_that_cannot_be_dragged_and_the_same_box(self, scene, volume):
+        roi = place_region(volume, CENTER, SIZE, "R")
+        display = roi.GetDisplayNode()
+        retire_region(roi)
+        assert not display.GetFillVisibility()
+        assert not display.GetHandlesInteractive()
+        assert display.GetOutlineVisibility()
+        np.testing.assert_allclose(region_from_roi(roi, volume).size, SIZE)
+        edit_region(roi)
+        assert display.GetFillVisibility()
+        assert display.GetHandlesInteractive()
+
+    def test_one_that_is_not_displayed_is_no_obstacle(self, scene):
+        roi = make_roi(scene)
+        retire_region(roi)
+        edit_region(roi)
+        assert roi.GetDisplayNode() is None
