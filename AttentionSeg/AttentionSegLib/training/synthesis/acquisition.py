@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,31 +17,28 @@ THINNEST_MM = 1.0
 
 
 class Axis(NamedTuple):
-    """`seen`: [scanned, fine] weights from the body to the scan; `shown`: [working, scanned] from there to the working grid, None where it is that."""
+    """`seen`: [scanned, fine] weights from the body to the scan; `shown`: [working, scanned] from there to the working grid, None if it is that."""
 
     seen: np.ndarray
-    shown: Optional[np.ndarray] = None
+    shown: np.ndarray | None = None
 
 
-def draw_axes(
-    synthesis: Synthesis, fine: Sequence[int], step: Sequence[int], spacing: Sequence[float], rng: np.random.Generator
-) -> tuple[Axis, Axis, Axis]:
+def draw_axes(synthesis: Synthesis, fine: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> tuple[Axis, Axis, Axis]:
     """How a random scanner sees a patch.
 
-    Working voxel i lies at fine voxel i * step. Thin voxels are blurred as inference blurs them for its grid; of thick slices, the thickness lies
-    between 1 mm and their distance.
+    Working voxel i lies at fine voxel i times `synthesis.steps`. Thin voxels are blurred as inference blurs them for its grid; of thick slices, the
+    thickness lies between 1 mm and their distance.
 
     Args:
-        synthesis: ranges.
+        synthesis: ranges, and fine voxels from one working voxel to the next.
         fine: voxels of the patch of the body.
-        step: fine voxels from one working voxel to the next.
         spacing: of the working grid in mm.
         rng: rules it.
     """
     slices = int(rng.integers(3)) if rng.random() < synthesis.slice_share else None
     width = rng.uniform(min(THINNEST_MM, min(spacing)), max(THINNEST_MM, min(spacing)))
     axes = []
-    for axis, (n, by, working) in enumerate(zip(fine, step, spacing)):
+    for axis, (n, by, working) in enumerate(zip(fine, synthesis.steps, spacing)):
         voxel = working / by
         places = np.arange(0, n, by)
         distance = rng.uniform(*synthesis.slice_mm) if axis == slices else width

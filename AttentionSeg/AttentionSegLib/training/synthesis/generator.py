@@ -45,29 +45,40 @@ class Generator:
     spacing: tuple[float, float, float]
     channel: Channel
 
-    def draw(self, labels: np.ndarray, middle: Sequence[float], patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the image of a patch.
+    def draw(self, values: np.ndarray, middle: Sequence[float], patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw what a network sees of a patch: a scan, cut to a field of view and normalized.
 
         Args:
-            labels: [I, J, K] uint8, prepared label map with a margin of 0.
+            values: [I, J, K] uint8, prepared label map with a margin of 0.
             middle: of the patch, voxel of the label map.
             patch: working voxels.
             rng: rules everything.
 
         Returns:
-            The image [*patch] float32, normalized, 0 where the field of view does not reach; and the labels [*patch] uint8, `IGNORED` there.
+            The image [*patch] float32, 0 where the field of view does not reach; and the labels [*patch] uint8, `IGNORED` there.
         """
-        by = self.synthesis
-        fine = [(n - 1) * step + 1 for n, step in zip(patch, self.synthesis.steps)]
-        voxel = np.divide(self.spacing, self.synthesis.steps)
-        warp = draw_warp(by, middle, fine, voxel, rng)
-        axes = draw_axes(by, fine, self.synthesis.steps, self.spacing, rng)
-        body, label = self._scan(warped_rows(labels, warp, fine), fine, axes, rng)
-        image = self._shown(self._exposed(body, rng), axes)
-        self._strip(image, label, rng)
-        return self._finish(image, label, rng)
+        image, label = self.scan(values, middle, patch, rng)
+        seen = self._field_of_view(patch, rng)
+        rule = self.channel.normalization
+        if rule["kind"] == "window":
+            low, high = rule["window"]
+            image = low + (high - low) * image
+        normalized = normalize(torch.from_numpy(image), self.channel, torch.from_numpy(seen), "the drawn image").numpy()
+        normalized[~seen] = 0
+        label[~seen] = IGNORED
+        return normalized, label
 
-    def _scan(self, rows: Iterator[np.ndarray], fine: Sequence[int], axes: Sequence[Axis], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def scan(self, values: np.ndarray, middle: Sequence[float], patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The image [*patch] float32, about 0..1, and the labels [*patch] uint8 of a patch; arguments as of `draw`."""
+        fine = [(n - 1) * step + 1 for n, step in zip(patch, self.synthesis.steps)]
+        warp = draw_warp(self.synthesis, middle, fine, np.divide(self.spacing, self.synthesis.steps), rng)
+        axes = draw_axes(self.synthesis, fine, self.spacing, rng)
+        body, label = self._seen(warped_rows(values, warp, fine), fine, axes, rng)
+        image = _shown(self._exposed(body, rng), axes)
+        self._strip(image, label, rng)
+        return image, label
+
+    def _seen(self, rows: Iterator[np.ndarray], fine: Sequence[int], axes: Sequence[Axis], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Means and deviations of a random contrast, seen by the scanner [scanned], and the labels on the working grid."""
         count = int(self.looks.max()) + 1
         means = rng.uniform(0, 1, count)
@@ -101,13 +112,6 @@ class Generator:
         noise = max(LEAST_NOISE, rng.uniform(0, self.synthesis.noise))
         return body.astype(np.float32) + noise * rng.standard_normal(body.shape, dtype=np.float32)
 
-    @staticmethod
-    def _shown(scan: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:
-        for number, axis in enumerate(axes):
-            if axis.shown is not None:
-                scan = np.moveaxis(np.tensordot(axis.shown, scan, (1, number)), 0, number)
-        return np.ascontiguousarray(scan)
-
     def _strip(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> None:
         """What is not learned goes missing, but for a margin."""
         missing = rng.random() < self.synthesis.stripped_share
@@ -115,24 +119,25 @@ class Generator:
         inside = (label > 0) & (label != IGNORED)
         if not missing or inside.mean() < STRIPPED_LEAST:
             return
-        steps = [int(round(margin / s)) for s in self.spacing]
+        steps = [round(margin / s) for s in self.spacing]
         if any(steps):
             inside = ndimage.maximum_filter(inside, [2 * step + 1 for step in steps])
         image[~inside] = 0
 
-    def _finish(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Cut to a field of view, and normalize what it holds."""
-        seen = np.ones(image.shape, bool)
+    def _field_of_view(self, patch: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+        """Which voxels [*patch] the scan holds, bool."""
+        seen = np.ones(tuple(patch), bool)
         if rng.random() < self.synthesis.cut_share:
-            for axis, n in enumerate(image.shape):
+            for axis, n in enumerate(patch):
                 lost = int(rng.uniform(0, self.synthesis.cut_size) * n) if rng.random() < 0.5 else 0
                 ends = slice(0, lost) if rng.random() < 0.5 else slice(n - lost, n)
                 seen[(slice(None),) * axis + (ends,)] = False
-        rule = self.channel.normalization
-        if rule["kind"] == "window":
-            low, high = rule["window"]
-            image = low + (high - low) * image
-        normalized = normalize(torch.from_numpy(image), self.channel, torch.from_numpy(seen), "the drawn image").numpy()
-        normalized[~seen] = 0
-        label[~seen] = IGNORED
-        return normalized, label
+        return seen
+
+
+def _shown(scan: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:
+    """A scan on the working grid."""
+    for number, axis in enumerate(axes):
+        if axis.shown is not None:
+            scan = np.moveaxis(np.tensordot(axis.shown, scan, (1, number)), 0, number)
+    return np.ascontiguousarray(scan)

@@ -20,8 +20,6 @@ from ..preparation import IGNORED, OnCase, label_voxels_of, on_grid, write_array
 from ..recipe import Recipe
 from .settings import Synthesis
 
-# Voxels of a label map along each axis for one working voxel: more show nothing that a network could see.
-MOST_STEPS = 3
 # Changes with whatever makes prepared files of before unusable.
 FORMAT = 1
 
@@ -105,11 +103,6 @@ class Numbering:
         number = {value: n for n, value in enumerate(self.values)}
         lookup = np.array([number[int(value)] for value in found], np.uint8)
         return Image(lookup[np.searchsorted(found, label.voxels)], label.affine, label.name)
-
-
-def steps_of(spacing: Sequence[float], finest: Sequence[float]) -> tuple[int, int, int]:
-    """Voxels to draw along each axis for one working voxel, of about the size that the label maps have."""
-    return tuple(int(np.clip(round(s / max(f, 1e-6)), 1, MOST_STEPS)) for s, f in zip(spacing, finest))
 
 
 def prepare_maps(cases: Sequence[Case], card: Card, recipe: Recipe, folder: Path, on_case: OnCase = None) -> list[PreparedMap]:
