@@ -177,7 +177,16 @@ def plan_training(
     folder.mkdir(parents=True, exist_ok=True)
     write_survey(survey, folder / "survey.json")
     write_plan(plan, folder / "plan.json")
+    if synthesis is not None:
+        _write_examples(Recipe.load(folder / "plan.json"), cases, folder)
     return folder / "plan.json"
+
+
+def _write_examples(recipe: Recipe, cases: CaseSet, folder: Path) -> None:
+    _import_parts()
+    from .synthesis.examples import write_examples
+
+    write_examples(recipe, cases, folder, folder / "examples.html")
 
 
 def accuracy_entries(scores: Scores, document: dict[str, Any], command: str) -> list[dict[str, Any]]:
