@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import RESEARCH_ONLY
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from ..terminal import ProgressDisplay
 
 if TYPE_CHECKING:
     from ..datasets import CaseSet
-    from ..training import TrainedModel
+    from ..inference.progress import Cancel
+    from ..training import Synthesis, TrainedModel
 
 NETWORKS = ("attention-unet", "guided-attention")
 MODALITIES = ("CT", "MR", "PT", "US", "OT")
 # What goes into the plan, and what an existing plan rules instead.
-PLANNED = ("network", "title", "modality", "field_of_view", "hours", "label_names", "channel_names", "ignored_label")
+PLANNED = ("network", "title", "modality", "field_of_view", "hours", "label_names", "channel_names", "ignored_label", "learn_as")
+PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
 # Options that say where to compute and write, not what is made.
 PLACES = ("output", "work", "device", "only_plan", "run")
 
@@ -40,6 +45,15 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     data.add_argument("--label-names", metavar="NAME,...", help="of the labels 1, 2, ..., such as 'Left kidney,Right kidney'")
     data.add_argument("--channel-names", metavar="NAME,...", help="of the scans of a case, such as T1,FLAIR")
     data.add_argument("--ignored-label", type=int, metavar="VALUE", help="value in the label maps of voxels that nobody has judged")
+    drawn = train.add_argument_group("images drawn from label maps")
+    drawn.add_argument("--synthesize", action="store_true", help="learn from --labels alone: images of any contrast are drawn anew for every step")
+    drawn.add_argument(
+        "--learn-as",
+        metavar="VALUE=LABEL,...",
+        help="values that get an intensity of their own but are learned as another label, or as background, such as 40=0 for skull",
+    )
+    drawn.add_argument("--validation-images", metavar="DIR", help="scans to validate on (default: a scan is drawn of a fifth of the label maps)")
+    drawn.add_argument("--validation-labels", metavar="DIR", help="their label maps, of the same names")
     model = train.add_argument_group("model")
     model.add_argument("--network", choices=NETWORKS, help="which network; needed unless --plan is given")
     model.add_argument("--output", required=True, metavar="MODEL_DIR", help="model folder to write; its name becomes the id of the model")
@@ -69,22 +83,34 @@ def run(options: argparse.Namespace) -> int:
             if options.only_plan:
                 return _only_plan(cases, options, settings, show)
             places = {"work": options.work, "plan": options.plan, "pretrained": options.pretrained, "command": command_of(options)}
-            done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show)
-    except KeyboardInterrupt:
+            with _told_to_end() as cancel:
+                done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show, cancel=cancel)
+    except (KeyboardInterrupt, Cancelled):
         print("attentionseg: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
     _print_trained(done)
     return 0
 
 
+@contextmanager
+def _told_to_end() -> Iterator[Cancel]:
+    """Whether the system has asked the program to end (SIGTERM), which a training does with a checkpoint."""
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def command_of(options: argparse.Namespace) -> str:
     """The command that makes the same model, with the names of files and folders in place of their paths, which are nobody's business."""
     words = ["attentionseg", "train"]
     for name, value in sorted(vars(options).items()):
-        if name in PLACES or value is None:
+        if name in PLACES or value is None or value is False:
             continue
-        is_path = name in ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained")
-        words += [f"--{name.replace('_', '-')}", Path(value).name if is_path else str(value)]
+        is_path = name in PATHS
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [Path(value).name if is_path else str(value)])]
     return shlex.join(words)
 
 
@@ -92,11 +118,17 @@ def _check(options: argparse.Namespace) -> None:
     msg = None
     folders = (options.images, options.labels)
     given = [f"--{name.replace('_', '-')}" for name in PLANNED if getattr(options, name) is not None]
-    if (options.dataset is None) == (folders == (None, None)) or (options.dataset is None and None in folders):
+    if options.synthesize:
+        msg = _wrong_with_synthesis(options)
+    elif options.learn_as or options.validation_images or options.validation_labels:
+        msg = "--learn-as, --validation-images and --validation-labels are for images drawn from label maps; add --synthesize."
+    elif (options.dataset is None) == (folders == (None, None)) or (options.dataset is None and None in folders):
         msg = "Say where the data is: --images DIR and --labels DIR, or --dataset FILE."
     elif options.dataset is not None and (options.label_names or options.channel_names or options.ignored_label is not None):
         msg = f"Names of labels and channels and the label to ignore are in {options.dataset}; leave out the options for them."
-    elif options.plan is None and options.network is None:
+    if msg:
+        raise InputError(msg)
+    if options.plan is None and options.network is None:
         msg = f"Choose a network: --network {' or --network '.join(NETWORKS)}."
     elif options.plan is not None and given:
         msg = f"The plan {options.plan} rules instead of {', '.join(given)}; leave the option(s) out, or change the plan."
@@ -110,8 +142,24 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(msg)
 
 
+def _wrong_with_synthesis(options: argparse.Namespace) -> str | None:
+    if options.labels is None or options.images or options.dataset:
+        return "Images are drawn from label maps alone: give --labels DIR, and neither --images nor --dataset."
+    if options.channel_names:
+        return "Images are drawn for models of a single scan; leave out --channel-names."
+    if (options.validation_images is None) != (options.validation_labels is None):
+        return "Give both --validation-images DIR and --validation-labels DIR, or neither."
+    return None
+
+
 def _cases(options: argparse.Namespace) -> CaseSet:
     split = None if options.split is None else Path(options.split)
+    if options.synthesize:
+        from ..datasets import label_cases
+
+        names = dict(enumerate(_names(options.label_names), start=1))
+        scans = (Path(options.validation_images), Path(options.validation_labels)) if options.validation_images else None
+        return label_cases(Path(options.labels), split, names, options.ignored_label, options.seed, scans)
     if options.dataset is not None:
         from ..datasets import dataset_cases
 
@@ -128,7 +176,19 @@ def _names(text: str | None) -> list[str]:
 
 def _plan_options(options: argparse.Namespace) -> dict[str, Any]:
     region = None if options.field_of_view is None else options.field_of_view == "region"
-    return {"title": options.title, "modality": options.modality, "region": region, "seed": options.seed}
+    planned = {"title": options.title, "modality": options.modality, "region": region, "seed": options.seed}
+    return {**planned, "synthesis": _synthesis(options.learn_as)} if options.synthesize else planned
+
+
+def _synthesis(learn_as: str | None) -> Synthesis:
+    from ..training import Synthesis
+
+    pairs = [part.partition("=") for part in _names(learn_as)]
+    wrong = ["".join(pair) for pair in pairs if not (pair[0].strip().isdecimal() and pair[2].strip().isdecimal() and int(pair[0]))]
+    if wrong:
+        msg = f"--learn-as holds '{wrong[0]}'; give pairs such as 40=0,41=2: a value of the label maps from 1, and the label it is learned as."
+        raise InputError(msg)
+    return Synthesis(learned_as={int(value): int(label) for value, _, label in pairs})
 
 
 def _only_plan(cases: CaseSet, options: argparse.Namespace, settings: dict[str, Any], show: ProgressDisplay) -> int:

@@ -2,5 +2,6 @@
 
 from .case_set import CaseSet, folder_cases
 from .dataset_json import dataset_cases
+from .label_maps import label_cases
 
-__all__ = ["CaseSet", "dataset_cases", "folder_cases"]
+__all__ = ["CaseSet", "dataset_cases", "folder_cases", "label_cases"]

@@ -31,7 +31,7 @@ class Case:
 
     Attributes:
         id: its name, unlike that of any other case.
-        images: one file per channel, in order.
+        images: one file per channel, in order; none where images are drawn from the label map.
         label: the label map.
     """
 
@@ -82,8 +82,8 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
             in their channels.
     """
     check_folders(images, labels)
-    maps = _scans(labels)
-    scans = _by_case(_scans(images), maps)
+    maps = scans_in(labels)
+    scans = _by_case(scans_in(images), maps)
     lonely = [f"no label map of {name}" for name in scans if name not in maps] + [f"no scan of {name}" for name in maps if name not in scans]
     if lonely:
         msg = (
@@ -96,6 +96,25 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
     cases = [Case(name, paths, maps[name]) for name, paths in scans.items()]
     check_channels(cases)
     return cases
+
+
+def scans_in(folder: Path) -> dict[str, Path]:
+    """The scans in a folder by their names. Hidden files, such as those that macOS puts into archives, are none.
+
+    Raises:
+        InputError: if two files are one case by their names.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        stem = _stem(path)
+        if stem is None or path.name.startswith("."):
+            continue
+        name = as_text(stem)
+        if name in found:
+            msg = f"{folder} has both {found[name].name} and {path.name}, which are one case by their names; keep one of them."
+            raise InputError(msg)
+        found[name] = path
+    return found
 
 
 def read_labelled(case: Case) -> tuple[Image, Image]:
@@ -169,21 +188,6 @@ def _by_case(scans: dict[str, Path], maps: dict[str, Path]) -> dict[str, tuple[P
             msg = f"Case {case_id} has no scan {case_id}_{missing:04}, but one of a later channel; number the channels from 0000 without gaps."
             raise InputError(msg)
     return {case_id: tuple(channels[number] for number in sorted(channels)) for case_id, channels in cases.items()}
-
-
-def _scans(folder: Path) -> dict[str, Path]:
-    """The scans in a folder by their names. Hidden files, such as those that macOS puts into archives, are none."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        stem = _stem(path)
-        if stem is None or path.name.startswith("."):
-            continue
-        name = as_text(stem)
-        if name in found:
-            msg = f"{folder} has both {found[name].name} and {path.name}, which are one case by their names; keep one of them."
-            raise InputError(msg)
-        found[name] = path
-    return found
 
 
 def _stem(path: Path) -> str | None:

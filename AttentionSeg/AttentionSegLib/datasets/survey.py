@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from ..image import Image
 from ..inference.checks import LARGEST
 from .case_set import CaseSet
 from .case_statistics import CaseStatistics, foreground_intensities, measure_case
-from .cases import ROLES, named, read_labelled
+from .cases import ROLES, Case, named, read_labelled
 from .survey_notes import odd_things
 
 if TYPE_CHECKING:
@@ -66,13 +66,19 @@ class Survey:
         return [case for case in self.cases if case.role == "train"]
 
 
-def make_survey(case_set: CaseSet, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> Survey:
+def make_survey(
+    case_set: CaseSet,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+    read: Callable[[Case], tuple[Image, Image]] = read_labelled,
+) -> Survey:
     """Read every case to learn from or to validate on.
 
     Args:
         case_set: the cases.
         on_progress: called before each case with the share done, the stage `case 3 of 40` and the seconds left, None while unknown.
         cancel: asked before each case.
+        read: gives scan and label map of a case.
 
     Raises:
         InputError: one for all that cannot be learned from, naming the files: scans and label maps that cannot be read or do not lie on one grid,
@@ -93,7 +99,7 @@ def make_survey(case_set: CaseSet, on_progress: OnProgress | None = None, cancel
         if on_progress is not None:
             on_progress(done / len(cases), stage, (time.monotonic() - start) / done * (len(cases) - done) if done else None)
         try:
-            image, label = read_labelled(case)
+            image, label = read(case)
             _check_voxels(image)
             labels = _label_values(label, case_set.label_names, case_set.ignored_label)
         except InputError as error:

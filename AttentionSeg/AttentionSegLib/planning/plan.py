@@ -24,6 +24,7 @@ from .grid import ORIENTATION, coarser_spacing, field_voxels, larger_than_region
 from .inputs import plan_inputs
 from .labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
 from .network import BATCH, STEPS_WANTED, NetworkPlan, plan_network
+from .synthesis import plan_synthesis
 from .timing import measured_step
 
 LEARNING_RATE = 0.001
@@ -39,6 +40,8 @@ FEW_STEPS = 2000
 # Chance that a random patch holds a given voxel, below which so many patches are taken around labels.
 FOREGROUND_SHARES = ((0.5, 0.33), (0.1, 0.5), (0.0, 0.67))
 UNSTATED = "unstated"
+# Of a model that has seen no real scan.
+ANY_MODALITY = "OT"
 
 
 def make_plan(
@@ -52,6 +55,7 @@ def make_plan(
     region: bool | None = None,
     labels: Sequence[dict[str, Any]] | None = None,
     start_from: Card | None = None,
+    synthesis: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Plan a training.
@@ -66,6 +70,7 @@ def make_plan(
         region: whether the model is for a region around a structure; by the size of the scans when left out.
         labels: entries of the card with names, colors and terms, such as a segmentation in Slicer has; drafted when left out.
         start_from: model whose weights the training starts from; its network, grid and normalization are kept.
+        synthesis: how images are drawn from label maps alone; None where cases have scans.
         seed: of weights, order and augmentation.
 
     Returns:
@@ -77,6 +82,9 @@ def make_plan(
     entries = label_entries(survey.label_names) if labels is None else [dict(entry) for entry in labels]
     _check_labels(entries, survey)
     cases = survey.train
+    if synthesis is not None:
+        # Label maps of a body part are no crops around it because they end where nothing is labelled.
+        modality, region = modality or ANY_MODALITY, bool(region)
     inputs, notes = plan_inputs(survey, modality)
     if start_from is not None:
         check_start(start_from, network, len(inputs))
@@ -97,6 +105,9 @@ def make_plan(
     length = _length(found, survey, field, budget, notes)
     steps = length["epochs"] * (length["steps_per_epoch"] or ceil(len(cases) / _batch(cases)))
     notes += [mirroring, weighting, placing, cleaning]
+    if synthesis is not None:
+        synthesis, drawing = plan_synthesis(synthesis, cases, spacing)
+        notes.append(drawing)
     card = {
         "card_version": 1,
         "id": model_id,
@@ -116,7 +127,7 @@ def make_plan(
         "training_data": [_training_data(survey, len(cases))],
         "accuracy": [],
         "intended_use": "Research. Not a medical device: not for diagnosis or treatment.",
-        "limits": [_limit(survey)],
+        "limits": [_limit(survey, synthesis is not None)],
     }
     notes.append(f"Before the model is given to anybody, replace what is '{UNSTATED}' in the card, such as the license of the weights.")
     training = {
@@ -137,6 +148,7 @@ def make_plan(
         "augmentation": "strong" if len(cases) < FEW_CASES else "light" if steps < FEW_STEPS else "default",
         "patience": None,
         "seed": seed,
+        **({} if synthesis is None else {"synthesis": synthesis}),
     }
     Card.from_document(with_weights(card, "0" * 64, 1), "the card of the plan")
     return {"card": card, "training": training, "notes": [*survey.notes, *notes]}
@@ -246,8 +258,10 @@ def _training_data(survey: Survey, cases: int) -> dict[str, Any]:
     }
 
 
-def _limit(survey: Survey) -> str:
+def _limit(survey: Survey, drawn: bool) -> str:
     spacing = np.array([case.spacing_mm for case in survey.train])
+    if drawn:
+        return f"Trained on images drawn from {len(spacing)} label maps; not checked on scans."
     return f"Trained on {len(spacing)} scans with voxels of {_mm(spacing.min(0))} to {_mm(spacing.max(0))}; not checked on others."
 
 

@@ -52,29 +52,30 @@ class PatchDataset(Dataset):
         rng = np.random.default_rng([self.recipe.seed, number])
         turn, place = divmod(number, len(self.cases))
         case = self.cases[_order(self.recipe.seed, turn, len(self.cases))[place]]
-        patch, scan = self.recipe.patch_size, case.image
-        start = self._start(case, np.array(scan.shape[1:]), rng)
-        deformation = draw_deformation(self.strength, patch, self.spacing, rng)
-        beyond = "reflect" if self.is_region and rng.random() < MIRRORED_SHARE else "constant"
-        image = take_patch(scan, start, patch, deformation, "bilinear", beyond)
-        label = take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
+        image, label = self._patch(case, rng)
         for axis in self.recipe.mirror_axes:
             if rng.random() < 0.5:
                 image, label = image.flip(axis + 1), label.flip(axis + 1)
                 label = self.swapped[label.long()] if axis == self.left_right else label
         return {"image": self._changed(image, int(rng.integers(2**32))), "label": label}
 
-    def _start(self, case: PreparedCase, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _patch(self, case: PreparedCase, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        patch, scan = self.recipe.patch_size, case.image
+        start = self._start(case.label_voxels, np.array(scan.shape[1:]), rng)
+        deformation = draw_deformation(self.strength, patch, self.spacing, rng)
+        beyond = "reflect" if self.is_region and rng.random() < MIRRORED_SHARE else "constant"
+        image = take_patch(scan, start, patch, deformation, "bilinear", beyond)
+        return image, take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
+
+    def _start(self, voxels: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         patch = np.array(self.recipe.patch_size)
         middle = (shape - patch) // 2
         if self.is_region:
             return middle + rng.integers(-REGION_SHIFT, REGION_SHIFT + 1, 3)
         wanted = rng.integers(np.maximum(shape - patch, 0) + 1)
-        if rng.random() < self.recipe.foreground_share:
-            voxels = case.label_voxels
-            if len(voxels):
-                label = rng.choice(np.unique(voxels[:, 0]))
-                wanted = rng.choice(voxels[voxels[:, 0] == label])[1:].astype(int) - patch // 2
+        if rng.random() < self.recipe.foreground_share and len(voxels):
+            label = rng.choice(np.unique(voxels[:, 0]))
+            wanted = rng.choice(voxels[voxels[:, 0] == label])[1:].astype(int) - patch // 2
         return np.where(shape > patch, np.clip(wanted, 0, np.maximum(shape - patch, 0)), middle)
 
     def _changed(self, image: Tensor, seed: int) -> Tensor:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -27,6 +27,8 @@ from ..models import Card
 IGNORED = 255
 # Voxels kept of each label of a scan, evenly spread, to take patches around.
 VOXELS_PER_LABEL = 2000
+# By which the entries of a voxel map may deviate from whole numbers, for the voxels of both grids to lie in the same places.
+SAME_GRID = 1e-5
 # float16 ends at 65504.
 LARGEST = 6e4
 # Changes with whatever makes prepared files of before unusable.
@@ -90,7 +92,9 @@ def prepare_cases(cases: Sequence[Case], card: Card, ignored_label: int | None, 
             on_case(done, len(cases))
         place = folder / _key(case, card, ignored_label)
         if not place.is_dir():
-            _write(place, *prepare_case(case, card, ignored_label))
+            image, label = prepare_case(case, card, ignored_label)
+            image = image.clamp(-LARGEST, LARGEST).half().numpy()
+            write_arrays(place, {"image": image, "label": label.numpy(), "label_voxels": label_voxels_of(label[0].numpy())})
         prepared.append(PreparedCase(case.id, place))
     return prepared
 
@@ -112,12 +116,20 @@ def prepare_case(case: Case, card: Card, ignored_label: int | None = None) -> tu
         msg = f"Case {case.id}: the label map holds {unknown}, which the card does not name; correct the map or the card."
         raise InputError(msg)
     grid = working_grid(image, None, card, (1, 1, 1), (1, 1, 1))
-    return prepare(image, None, grid, card), _on_grid(label, grid.affine, grid.shape, ignored_label)
+    return prepare(image, None, grid, card), on_grid(label, grid.affine, grid.shape, ignored_label)
 
 
-def _on_grid(label: Image, affine: np.ndarray, shape: tuple[int, int, int], ignored_label: int | None) -> Tensor:
-    """The value that has the largest share of each voxel. One value at a time: with many labels, all shares at once would not fit into memory."""
+def on_grid(label: Image, affine: np.ndarray, shape: tuple[int, int, int], ignored_label: int | None) -> Tensor:
+    """The value [1, *shape] uint8 that has the largest share of each voxel of a grid, `IGNORED` for the ignored one.
+
+    One value at a time: with many labels, all shares at once would not fit into memory.
+    """
     matrix = voxel_map(affine, label.affine)
+    if np.abs(matrix - np.rint(matrix)).max() < SAME_GRID:
+        whole = sample(torch.from_numpy(label.voxels.astype(np.float32)), matrix, shape)
+        if ignored_label is not None:
+            whole[whole == ignored_label] = IGNORED
+        return whole.to(torch.uint8)
     largest = torch.zeros((1, *shape))
     result = torch.zeros((1, *shape), dtype=torch.uint8)
     for value in np.unique(label.voxels):
@@ -137,15 +149,14 @@ def _key(case: Case, card: Card, ignored_label: int | None) -> str:
     return hashlib.sha256(json.dumps([FORMAT, files, said]).encode()).hexdigest()[:32]
 
 
-def _write(place: Path, image: Tensor, label: Tensor) -> None:
-    """Write the files of a case: all of them, or nothing."""
+def write_arrays(place: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the files of a case into a folder by their names: all of them, or nothing. InputError if they cannot be written."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
         try:
-            np.save(temporary / "image.npy", image.clamp(-LARGEST, LARGEST).half().numpy())
-            np.save(temporary / "label.npy", label.numpy())
-            np.save(temporary / "label_voxels.npy", _label_voxels(label[0].numpy()))
+            for name, array in arrays.items():
+                np.save(temporary / f"{name}.npy", array)
             temporary.rename(place)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -156,7 +167,8 @@ def _write(place: Path, image: Tensor, label: Tensor) -> None:
             raise InputError(msg) from error
 
 
-def _label_voxels(label: np.ndarray) -> np.ndarray:
+def label_voxels_of(label: np.ndarray) -> np.ndarray:
+    """[N, 4] uint16: label value and voxel, up to `VOXELS_PER_LABEL` of each label of a map [I, J, K], evenly spread."""
     found = [np.empty((0, 4), np.uint16)]
     for value in np.setdiff1d(label, [0, IGNORED]):
         voxels = np.flatnonzero(label == value)

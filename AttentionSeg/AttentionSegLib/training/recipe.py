@@ -12,6 +12,7 @@ from ..datasets.cases import ROLES, Case
 from ..errors import InputError
 from ..models import Card
 from ..models.card import with_weights
+from .synthesis.settings import Synthesis
 
 SCHEDULES = ("cosine", "polynomial")
 AUGMENTATIONS = ("light", "default", "strong")
@@ -42,6 +43,7 @@ class Recipe:
             anywhere. Models for regions take the middle of their scans instead.
         augmentation: how much patches are changed at random: `light`, `default` or `strong`.
         validate_every: epochs from one validation to the next; the last epoch is always validated.
+        synthesis: how images are drawn from label maps alone; cases have images of their own when null. `augmentation` has no effect then.
         patience: epochs without a better validation after which the training ends early; never when null.
         notes: sentences of the plan; not among the settings in the file, but beside them.
 
@@ -69,6 +71,7 @@ class Recipe:
     augmentation: str = "default"
     validate_every: int = 5
     patience: int | None = None
+    synthesis: Synthesis | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -104,6 +107,8 @@ class Recipe:
         try:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
             settings = {name: _tuples(value) for name, value in document["training"].items()}
+            if settings.get("synthesis") is not None:
+                settings["synthesis"] = Synthesis.from_document(settings["synthesis"])
             return cls(card=dict(document["card"]), **settings, notes=tuple(map(str, document.get("notes", ()))))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             msg = f"The recipe {path} cannot be used ({error!r}); start from one of those in {Path(__file__).parent / 'recipes'}."
@@ -115,8 +120,9 @@ class Recipe:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything but the card and the notes."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("card", "notes")}
+        """Everything but the card and the notes, as JSON has it."""
+        settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("card", "notes")}
+        return settings if self.synthesis is None else {**settings, "synthesis": self.synthesis.document}
 
     def finished_card(self, cases: dict[str, list[Case]], command: str) -> dict[str, Any]:
         """The card with how it was trained: command, settings and the ids of the cases. Weights are filled in when it is saved."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..datasets import CaseSet
 from ..datasets.cases import Case, read_labelled
+from ..datasets.label_maps import check_pairs, with_scans
 from ..datasets.survey import make_survey, write_survey
 from ..errors import InputError
 from ..evaluation.definitions import MEAN
@@ -28,6 +29,8 @@ from ..models.card import CARD_NAME
 from ..planning.budget import Budget
 from ..planning.plan import make_plan, write_plan
 from .recipe import Recipe
+from .synthesis.scans import read_or_draw, write_drawn
+from .synthesis.settings import Synthesis
 
 if TYPE_CHECKING:
     from ..evaluation import Scores
@@ -68,6 +71,7 @@ def train_model(
     hours: float = 3.0,
     start_from: str | os.PathLike | None = None,
     pretrained: str | None = None,
+    synthesis: Synthesis | None = None,
     command: str = BY_PYTHON,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
@@ -76,6 +80,7 @@ def train_model(
     """Train a network on labelled scans, and make a model folder of it. Called again after an interruption, it goes on.
 
         train_model(folder_cases("images", "labels"), "attention-unet", "my-model")
+        train_model(label_cases("labels"), "attention-unet", "my-model", synthesis=Synthesis())
 
     Without a plan it looks at all cases and plans by itself; survey, plan, checkpoints, logs and the report go to the work folder.
 
@@ -89,6 +94,8 @@ def train_model(
         hours: that the training may take here, from which sizes and steps are planned.
         start_from: id or folder of a model whose weights the training starts from; what depends on the labels starts anew.
         pretrained: file or URL of weights for the backbone of guided-attention (see `networks.pretrained.load_pretrained`).
+        synthesis: how images are drawn, where the cases to learn from are label maps alone (see `label_cases`); the plan rules once there is one.
+            Cases to validate on that have no scan get a drawn one, in the work folder.
         command: kept in the card, to tell how the model was made.
         on_progress: called with (fraction 0..1, stage, seconds left or None).
         cancel: asked between steps; the training ends when it returns True, and goes on from there another time.
@@ -109,10 +116,13 @@ def train_model(
     path = folder / "plan.json" if plan is None else Path(plan)
     if plan is None and not path.exists():
         stages = {"on_progress": _part(on_progress, 0, SURVEYED), "cancel": cancel}
-        plan_training(cases, network, output, folder, device=device, hours=hours, start_from=start, **stages, **options)
+        planned = {"device": device, "hours": hours, "start_from": start, "synthesis": synthesis}
+        plan_training(cases, network, output, folder, **planned, **stages, **options)
     recipe = Recipe.load(path)
     card = recipe.draft_card()
-    _check_plan(card, path, network, cases)
+    _check_plan(card, path, network, cases, recipe)
+    if recipe.synthesis is not None:
+        cases = with_scans(cases, write_drawn(cases.roles["val"], recipe.synthesis, recipe.seed, folder / "drawn"))
 
     stages = {"on_progress": _part(on_progress, SURVEYED, TRAINED), "cancel": cancel}
     trained = train(recipe, card, cases.roles, folder, device, **stages, start_from=start, pretrained=pretrained)
@@ -145,19 +155,38 @@ def plan_training(
     device: str = "auto",
     hours: float = 3.0,
     start_from: str | os.PathLike | None = None,
+    synthesis: Synthesis | None = None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
     **options: Any,
 ) -> Path:
-    """Look at all cases and write `survey.json` and `plan.json` into a folder; the path of the plan. Arguments and errors as of `train_model`."""
+    """Look at all cases and write `survey.json` and `plan.json` into a folder; the path of the plan. Arguments and errors as of `train_model`.
+
+    Where images are drawn, `examples.html` there shows what the network will see.
+    """
     start = None if start_from is None else Card.load(find_model(start_from) / CARD_NAME)
     model_id = _model_id(Path(output))
-    survey = make_survey(cases, on_progress, cancel)
-    plan = make_plan(survey, network, model_id, Budget.measure(device.split(",")[0], hours), start_from=start, **options)
+    if synthesis is None:
+        survey, drawing = make_survey(cases, on_progress, cancel), None
+    else:
+        survey = make_survey(cases, on_progress, cancel, lambda case: read_or_draw(case, synthesis, options.get("seed", 0)))
+        check_pairs(survey.train, survey.label_names)
+        drawing = synthesis.document
+    budget = Budget.measure(device.split(",")[0], hours)
+    plan = make_plan(survey, network, model_id, budget, start_from=start, synthesis=drawing, **options)
     folder.mkdir(parents=True, exist_ok=True)
     write_survey(survey, folder / "survey.json")
     write_plan(plan, folder / "plan.json")
+    if synthesis is not None:
+        _write_examples(Recipe.load(folder / "plan.json"), cases, folder)
     return folder / "plan.json"
+
+
+def _write_examples(recipe: Recipe, cases: CaseSet, folder: Path) -> None:
+    _import_parts()
+    from .synthesis.examples import write_examples
+
+    write_examples(recipe, cases, folder, folder / "examples.html")
 
 
 def accuracy_entries(scores: Scores, document: dict[str, Any], command: str) -> list[dict[str, Any]]:
@@ -191,11 +220,15 @@ def draw_thumbnail(predictor: Predictor, cases: Sequence[Case], scores: Scores, 
     return None
 
 
-def _check_plan(card: Card, path: Path, network: str | None, cases: CaseSet) -> None:
+def _check_plan(card: Card, path: Path, network: str | None, cases: CaseSet, recipe: Recipe) -> None:
     msg = None
-    channels = len(cases.roles["train"][0].images)
+    channels = max(1, len(cases.roles["train"][0].images))
+    drawn = not cases.roles["train"][0].images
     if network not in (None, card.network):
         msg = f"The plan {path} is for the network '{card.network}', not '{network}'; remove it to plan anew, or choose another work folder."
+    elif drawn != (recipe.synthesis is not None):
+        told = "label maps without scans, and it has no synthesis" if drawn else "scans, and it draws images from label maps alone"
+        msg = f"The plan {path} does not suit the data: the cases to learn from are {told}; choose the plan made for it."
     elif len(card.inputs) != channels:
         msg = f"The plan {path} is for {len(card.inputs)} scan(s) of a case, and the data has {channels}; choose the plan made for it."
     if msg:

@@ -37,6 +37,8 @@ from .initial_weights import initialize
 from .module import SETTINGS, SegmentationModule
 from .preparation import PreparedCase, prepare_cases
 from .recipe import Recipe
+from .synthesis.dataset import DrawnPatches
+from .synthesis.maps import prepare_maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,7 @@ def train(
         callbacks.append(Patience(math.ceil(recipe.patience / recipe.validate_every)))
     if on_progress is not None:
         callbacks.append(Report(on_progress))
-    patches = PatchDataset(prepared["train"], card, recipe)
+    patches = (PatchDataset if recipe.synthesis is None else DrawnPatches)(prepared["train"], card, recipe)
     with _quiet(), _in_words(recipe, work, devices[0]):
         trainer = lightning.Trainer(
             **lightning_arguments(devices),
@@ -169,7 +171,10 @@ def _prepared(
 
     prepared = {}
     for role in ROLES:
-        prepared[role] = prepare_cases(cases[role], card, recipe.ignored_label, folder, on_case)
+        if role == "train" and recipe.synthesis is not None:
+            prepared[role] = prepare_maps(cases[role], card, recipe, folder, on_case)
+        else:
+            prepared[role] = prepare_cases(cases[role], card, recipe.ignored_label, folder, on_case)
         if not any(len(case.label_voxels) for case in prepared[role]):
             msg = f"None of the cases of the role '{role}' has a voxel of a label; give label maps with the values that the card names."
             raise InputError(msg)

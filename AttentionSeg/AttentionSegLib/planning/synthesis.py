@@ -1,0 +1,33 @@
+"""What a plan says of images that are drawn from label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..datasets.case_statistics import CaseStatistics
+from .grid import median_spacing
+
+# Voxels of a label map along each axis for one working voxel: more show nothing that a network could see.
+MOST_STEPS = 3
+
+
+def plan_synthesis(synthesis: dict[str, Any], cases: Sequence[CaseStatistics], spacing: Sequence[float]) -> tuple[dict[str, Any], str]:
+    """The entry `synthesis` of the recipe, which draws at about the spacing of the label maps, and a sentence.
+
+    Args:
+        synthesis: ranges and further values.
+        cases: to learn from.
+        spacing: of the working grid in mm.
+    """
+    steps = np.clip(np.rint(np.divide(spacing, median_spacing(cases))), 1, MOST_STEPS).astype(int).tolist()
+    thin, thick = synthesis["slice_mm"]
+    others = len(synthesis["learned_as"])
+    further = f", {others} further value(s) of the maps with an intensity of their own" if others else ""
+    return {**synthesis, "steps": steps}, (
+        f"Every image is drawn anew from one of {len(cases)} label maps (Billot et al. 2023): random contrast{further}, deformation, bias field, "
+        f"noise, slices of {thin:g} to {thick:g} mm; {100 * synthesis['stripped_share']:.0f} % without what is not learned, "
+        f"{100 * synthesis['cut_share']:.0f} % cut off."
+    )

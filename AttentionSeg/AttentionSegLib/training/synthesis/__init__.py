@@ -1,0 +1,1 @@
+"""Images drawn from label maps alone, so that a network learns to see any contrast (Billot et al. 2023, SynthSeg)."""

@@ -1,0 +1,42 @@
+"""Patches whose images are drawn anew, in the order and with the numbers of any other training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...models import Card
+from ..dataset import PatchDataset
+from ..recipe import Recipe
+from .generator import Generator
+from .maps import Numbering, PreparedMap
+
+
+class DrawnPatches(PatchDataset):
+    """Patches of label maps, each with a contrast, a scanner and a deformation of its own; items as of `PatchDataset`.
+
+    Args:
+        cases: label maps to learn from.
+        card: of the model in the making.
+        recipe: settings, with `synthesis`.
+    """
+
+    def __init__(self, cases: Sequence[PreparedMap], card: Card, recipe: Recipe) -> None:
+        super().__init__(cases, card, recipe)
+        numbering = Numbering.of(len(card.labels), recipe.synthesis, recipe.ignored_label, recipe.mirror_swaps)
+        self.generator = Generator(recipe.synthesis, numbering.learned, numbering.looks, card.spacing, card.inputs[0])
+
+    def _patch(self, case: PreparedMap, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        values, steps = case.values, np.array(self.recipe.synthesis.steps)
+        voxels = case.label_voxels
+        voxels[:, 1:] //= steps.astype(voxels.dtype)
+        start = self._start(voxels, -(-np.array(values.shape) // steps), rng)
+        middle = (start + (np.array(self.recipe.patch_size) - 1) / 2) * steps
+        image, label = self.generator.draw(values, middle, self.recipe.patch_size, rng)
+        return torch.from_numpy(image)[None], torch.from_numpy(label)[None]
+
+    def _changed(self, image: Tensor, _seed: int) -> Tensor:
+        return image

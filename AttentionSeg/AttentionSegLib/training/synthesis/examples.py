@@ -1,0 +1,81 @@
+"""A page of drawn patches: what a network will see, and what it shall find there."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from ...datasets import CaseSet
+from ...evaluation.page import document
+from ...files import write_text
+from ...image import Image
+from ...models import Card
+from ...reporting.intensities import gray_ends, scaled
+from ...reporting.planes import VIEWS, Plane, sample, sample_labels
+from ...reporting.sheet import Sheet, outlines
+from ..preparation import IGNORED
+from ..recipe import Recipe
+from .dataset import DrawnPatches
+from .maps import prepare_maps
+
+COUNT = 12
+PIXELS, MARGIN = 220, 8
+NOTE = (
+    "Each row is a patch in three planes through its middle, with the outlines of the labels; what lies beyond the field of view is without gray. "
+    "The patient's right is on the left."
+)
+
+
+def write_examples(recipe: Recipe, cases: CaseSet, work: Path, path: Path) -> None:
+    """Draw patches as the training will and write the page, completely or not at all.
+
+    Args:
+        recipe: with `synthesis`.
+        cases: whose label maps to learn from.
+        work: folder for the training, where the prepared label maps are left for it.
+        path: of the page.
+
+    Raises:
+        InputError: if a label map cannot be used (see `prepare_maps`), or a file cannot be written.
+    """
+    card = recipe.draft_card()
+    patches = DrawnPatches(prepare_maps(cases.roles["train"][:COUNT], card, recipe, work / "prepared"), card, recipe)
+    sheet = Sheet(3 * (PIXELS + MARGIN) + MARGIN, COUNT * (PIXELS + MARGIN) + MARGIN)
+    for number in range(COUNT):
+        _draw(sheet, MARGIN + number * (PIXELS + MARGIN), patches[number], card)
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "examples.png"
+        sheet.save(picture)
+        source = base64.b64encode(picture.read_bytes()).decode("ascii")
+    text = f'<p class="note">{escape(NOTE)}</p><img alt="{COUNT} drawn patches in three planes" src="data:image/png;base64,{source}">'
+    write_text(path, document(f"{card.title}: drawn images", [text]))
+
+
+def _draw(sheet: Sheet, y: int, patch: dict, card: Card) -> None:
+    voxels, labels = patch["image"].numpy(), patch["label"].numpy()
+    affine = _affine(card, labels.shape[1:])
+    image = Image(np.where(labels == IGNORED, np.nan, voxels), affine)
+    truth = Image(np.where(labels == IGNORED, 0, labels), affine)
+    side = float(max(np.multiply(labels.shape[1:], card.spacing)))
+    ends = gray_ends(image.voxels, "OT")
+    colors = {label.value: tuple(part / 255 for part in label.color) for label in card.labels}
+    for column, view in enumerate(VIEWS):
+        x, plane = MARGIN + column * (PIXELS + MARGIN), Plane(view, (0.0, 0.0, 0.0), side, PIXELS)
+        sheet.picture(x, y, scaled(sample(image, plane), ends))
+        for value, share in sample_labels(truth, plane).items():
+            sheet.lines(x, y, outlines(share), colors[value], width=1.0)
+
+
+def _affine(card: Card, shape: tuple[int, ...]) -> np.ndarray:
+    """Of a patch whose middle is the origin, its axes as the card has them."""
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for axis, letter in enumerate(card.orientation):
+        row, sign = next((row, 1 if letter == ends[0] else -1) for row, ends in enumerate(("RL", "AP", "SI")) if letter in ends)
+        affine[row, axis] = sign * card.spacing[axis]
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return affine

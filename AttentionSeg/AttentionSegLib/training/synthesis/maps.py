@@ -1,0 +1,153 @@
+"""Label maps as images are drawn from them: all values that have an intensity of their own, numbered, at about their own spacing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ...datasets.cases import Case, named
+from ...errors import InputError
+from ...files import read_image
+from ...image import Image
+from ...inference.preprocessing import working_grid
+from ...models import Card
+from ..preparation import IGNORED, OnCase, label_voxels_of, on_grid, write_arrays
+from ..recipe import Recipe
+from .settings import Synthesis
+
+# Changes with whatever makes prepared files of before unusable.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PreparedMap:
+    """A label map in files that all processes share.
+
+    Attributes:
+        id: of the case.
+        folder: where its files are.
+    """
+
+    id: str
+    folder: Path
+
+    @property
+    def values(self) -> np.ndarray:
+        """Numbers of the values [I, J, K] uint8 (see `Numbering`), with a margin of one voxel of 0."""
+        return np.load(self.folder / "values.npy", mmap_mode="r")
+
+    @property
+    def label_voxels(self) -> np.ndarray:
+        """[N, 4] uint16: learned label and voxel of `values`."""
+        return np.load(self.folder / "label_voxels.npy")
+
+    @property
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+
+@dataclass(frozen=True, eq=False)
+class Numbering:
+    """How the values of label maps are numbered to be drawn: 0, the labels of the card, those learned as others, the ignored one.
+
+    Attributes:
+        values: of the label maps, by number.
+        learned: [values] uint8, the label as which each is learned, `IGNORED` for the ignored one.
+        looks: [values] int, by number the one whose intensities it shares: both sides of a pair look alike, and so do the n-th values that are
+            learned as one and the other.
+    """
+
+    values: tuple[int, ...]
+    learned: np.ndarray
+    looks: np.ndarray
+
+    @classmethod
+    def of(cls, labels: int, synthesis: Synthesis, ignored: int | None, swaps: Sequence[tuple[int, int]]) -> Numbering:
+        """Of a card with so many labels and a recipe. Raises InputError where a value has two meanings or is learned as no label."""
+        extra = sorted(synthesis.learned_as)
+        twice = [value for value in extra if value <= labels or value == ignored]
+        astray = [f"{value} as {label}" for value, label in sorted(synthesis.learned_as.items()) if label > labels]
+        msg = None
+        if twice:
+            msg = f"learned_as names {named([str(value) for value in twice])}, which are labels or ignored already; choose other values."
+        elif astray:
+            msg = f"learned_as has {named(astray)}, but the labels are 1..{labels}; name one of them, or 0 for background."
+        elif labels + len(extra) >= IGNORED:
+            msg = f"There are {labels} labels and {len(extra)} further values; label maps to draw from may have up to {IGNORED - 1}."
+        if msg:
+            raise InputError(msg)
+        values = (*range(labels + 1), *extra, *(() if ignored is None else (ignored,)))
+        learned = [*range(labels + 1), *(synthesis.learned_as[value] for value in extra), *(() if ignored is None else (IGNORED,))]
+        looks = np.arange(len(values))
+        for one, other in swaps:
+            both = [[number for number, label in enumerate(learned) if label == side] for side in (one, other)]
+            for number, twin in zip(*both):
+                looks[twin] = number
+        return cls(values, np.array(learned, np.uint8), looks)
+
+    def numbered(self, label: Image, case_id: str) -> Image:
+        """A label map with numbers in place of values. Raises InputError where it holds another one."""
+        found = np.unique(label.voxels)
+        unknown = [f"{value:g}" for value in found.tolist() if value not in self.values]
+        if unknown:
+            msg = (
+                f"The label map {label.name} of case {case_id} holds {named(unknown)}, which is neither a label nor learned as one; "
+                "name these values, or correct the map."
+            )
+            raise InputError(msg)
+        number = {value: n for n, value in enumerate(self.values)}
+        lookup = np.array([number[int(value)] for value in found], np.uint8)
+        return Image(lookup[np.searchsorted(found, label.voxels)], label.affine, label.name)
+
+
+def prepare_maps(cases: Sequence[Case], card: Card, recipe: Recipe, folder: Path, on_case: OnCase = None) -> list[PreparedMap]:
+    """Prepare label maps to draw from, but for those that lie in the folder already, at a byte per voxel.
+
+    Args:
+        cases: with label maps.
+        card: of the model in the making.
+        recipe: with its `synthesis`.
+        folder: where to; it is made if it is not there.
+        on_case: called before each case.
+
+    Raises:
+        InputError: if a label map cannot be read or holds unknown values, the card has several inputs or works on slices, or the folder cannot be
+            written.
+    """
+    if len(card.inputs) != 1 or card.slice_axis is not None:
+        msg = "Images are drawn for models of volumes with a single input; take another card, or train on scans."
+        raise InputError(msg)
+    numbering = Numbering.of(len(card.labels), recipe.synthesis, recipe.ignored_label, recipe.mirror_swaps)
+    fine = _fine_card(card, recipe)
+    prepared = []
+    for done, case in enumerate(cases):
+        if on_case is not None:
+            on_case(done, len(cases))
+        place = folder / _key(case, fine, numbering)
+        if not place.is_dir():
+            label = numbering.numbered(read_image(case.label), case.id)
+            grid = working_grid(label, None, fine, (1, 1, 1), (1, 1, 1))
+            values = np.pad(on_grid(label, grid.affine, grid.shape, None)[0].numpy(), 1)
+            learned = numbering.learned[values]
+            write_arrays(place, {"values": values, "label_voxels": label_voxels_of(learned)})
+        prepared.append(PreparedMap(case.id, place))
+    return prepared
+
+
+def _fine_card(card: Card, recipe: Recipe) -> Card:
+    return replace(card, spacing=tuple(s / step for s, step in zip(card.spacing, recipe.synthesis.steps)))
+
+
+def _key(case: Case, fine: Card, numbering: Numbering) -> str:
+    try:
+        state = case.label.stat()
+    except OSError as error:
+        msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
+        raise InputError(msg) from error
+    said = [str(case.label), state.st_size, state.st_mtime_ns, fine.spacing, fine.orientation, numbering.values, numbering.learned.tolist()]
+    return hashlib.sha256(json.dumps(["maps", FORMAT, *said]).encode()).hexdigest()[:32]

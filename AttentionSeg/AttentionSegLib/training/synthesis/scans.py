@@ -1,0 +1,76 @@
+"""Whole scans drawn from label maps: for the look at the data before a training, and to validate on where there are no others."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...datasets.cases import Case, read_labelled
+from ...errors import InputError
+from ...files import atomic_path, read_image, write_map
+from ...files.nifti import write_nifti
+from ...image import Image
+from ...models import Channel
+from .generator import Generator
+from .settings import Synthesis
+
+RAW = Channel("drawn", "OT", {"kind": "window", "window": [0.0, 1.0], "mean": 0.0, "std": 1.0})
+UNMOVED = {"steps": (1, 1, 1), "rotation_degrees": 0.0, "scaling": (1.0, 1.0), "shear": 0.0, "translation_mm": 0.0, "elastic_mm": 0.0}
+
+
+def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> tuple[Image, Image]:
+    """Scan and label map of a case: read, or drawn on the grid of its label map, without deformation, where it has no scan.
+
+    The label map of a drawn scan holds what is learned. Other values stay, for whoever checks them.
+
+    Raises:
+        InputError: if a file cannot be read, or the label map has so many values that it is none.
+    """
+    if case.images:
+        return read_labelled(case)
+    label = read_image(case.label)
+    found = np.unique(label.voxels)
+    if len(found) > np.iinfo(np.uint8).max:
+        msg = f"{label.name} has {len(found)} different values, too many for a label map; give whole numbers, 0 for background."
+        raise InputError(msg)
+    learned = np.array([synthesis.learned_as.get(value, value) for value in found.tolist()])
+    # The generator wants 0 as what lies beyond the map, whether the map holds it or not.
+    numbers = np.searchsorted(found, label.voxels[0]).astype(np.uint8) + (found[0] != 0)
+    is_learned = np.array([*([0] if found[0] != 0 else []), *(learned != 0)]).astype(np.uint8)
+    generator = Generator(dataclasses.replace(synthesis, **UNMOVED), is_learned, np.arange(len(is_learned)), tuple(label.spacing), RAW)
+    rng = np.random.default_rng([seed, zlib.crc32(case.id.encode())])
+    middle = (np.array(label.shape) + 1) / 2
+    image, _ = generator.scan(np.pad(numbers, 1), middle, label.shape, rng)
+    return Image(image[None], label.affine, f"the drawn scan of {case.id}"), Image(
+        learned[np.searchsorted(found, label.voxels)], label.affine, label.name
+    )
+
+
+def write_drawn(cases: Sequence[Case], synthesis: Synthesis, seed: int, folder: Path) -> dict[str, Case]:
+    """Draw a scan of each case that has none into a folder, but for those that lie there already; the new cases by their ids.
+
+    Raises:
+        InputError: if a label map cannot be read, or a file cannot be written.
+    """
+    drawn = {}
+    for case in cases:
+        if case.images:
+            continue
+        said = [str(case.label), case.label.stat().st_mtime_ns, synthesis.document, seed]
+        place = folder / hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+        scan, label = (place / name / f"{case.id}.nii.gz" for name in ("images", "labels"))
+        if not (scan.is_file() and label.is_file()):
+            image, learned = read_or_draw(case, synthesis, seed)
+            for path in (scan, label):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(label) as temporary:
+                write_nifti(temporary, learned.voxels[0].astype(np.int32), learned.affine)
+            write_map(image, scan)
+        drawn[case.id] = Case(case.id, (scan,), label)
+    return drawn
