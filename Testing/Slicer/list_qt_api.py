@@ -28,6 +28,8 @@ CLASSES = {
 # Values of these types come back from no method: "return type 'QFontMetrics' is ignored because it is unknown to PythonQt".
 UNKNOWN_TYPES = ("QFontInfo", "QFontMetrics", "QRgba64")
 
+KEPT: list[Any] = []
+
 
 def main() -> None:
     classes = {name: describe(make(module, name)) for module, names in CLASSES.items() for name in names.split()}
@@ -37,8 +39,18 @@ def main() -> None:
 
 def make(module: Any, name: str) -> Any:
     """An instance: only it has all names."""
-    arguments = {"QAction": (None,), "QFontMetrics": (qt.QFont(),), "QHeaderView": (qt.Qt.Horizontal,), "QShortcut": (qt.QWidget(),)}
-    return slicer.app if name == "QApplication" else getattr(module, name)(*arguments.get(name, ()))
+    # What belongs to a widget goes with it.
+    KEPT.append(slicer.qMRMLNodeComboBox())
+    made_otherwise = {
+        "QAction": lambda: qt.QAction(None),
+        "QApplication": lambda: slicer.app,
+        "QClipboard": lambda: slicer.app.clipboard(),
+        "QFontMetrics": lambda: qt.QFontMetrics(qt.QFont()),
+        "QHeaderView": lambda: qt.QHeaderView(qt.Qt.Horizontal),
+        "QShortcut": lambda: qt.QShortcut(slicer.util.mainWindow()),
+        "qMRMLSortFilterProxyModel": lambda: KEPT[-1].sortFilterProxyModel(),
+    }
+    return made_otherwise.get(name, getattr(module, name, None))()
 
 
 def describe(instance: Any) -> dict[str, Any]:
@@ -56,7 +68,7 @@ def describe(instance: Any) -> dict[str, Any]:
             found["signals"].append(name)
         elif callable(value):
             returned = re.search(r"-> (\S+)", value.__doc__ or "")
-            found["methods"][name] = returned.group(1) if returned else ""
+            found["methods"][name] = returned.group(1).rpartition(".")[2] if returned else ""
         else:
             found["properties"].append(name)
     return found
