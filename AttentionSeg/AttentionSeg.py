@@ -145,6 +145,8 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNodeAdded(self, _caller: object, _event: str, node: object) -> None:
         if _isShown(node) and not slicer.mrmlScene.IsBatchProcessing():
             self.panel.train.refresh()
+            # Whoever loads it goes on with it: then it has its file.
+            qt.QTimer.singleShot(0, lambda: self.panel.look_at(node))
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: object, _event: str, node: object) -> None:
@@ -238,9 +240,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         `onChange` is called with the run, on the main thread; the other arguments are those of `segmentVolume`.
         """
         options = self._options(model, device, overlap, attention, probabilities, mirroring, memoryLimit)
-        run = self.segmenter.start(options, _listed(volumeNode), region, outputSegmentation, onChange)
-        self.keepPolling(run.poll)
-        return run
+        return self._started(self.segmenter.start(options, _listed(volumeNode), region, outputSegmentation, onChange))
 
     def compare(self, resultSegmentation, referenceSegmentation, volume=None) -> object:
         """Compare a result with a reference: `rows`, each with `name`, `dice`, `hausdorff_95_mm`, `milliliters` and `reference_milliliters`.
@@ -313,9 +313,30 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
             InputError: if a pair cannot be learned from, or the segments of two have not the same names.
         """
         from AttentionSegLib.mrml.training_pairs import read_pairs
-        from AttentionSegLib.ui.train_presenter import train_on_pairs
+        from AttentionSegLib.ui.long_runs import train_on_pairs
 
         return train_on_pairs(read_pairs(pairs), network, outputFolder, on_progress=onProgress, cancel=cancel, **options)
+
+    def startSegmentFolder(self, inputFolder, outputFolder, model, onChange=None, **options) -> object:
+        """`segmentFolder` while the application stays alive. Returns the run, as `startSegmentVolume` does.
+
+        run = logic.startSegmentFolder("scans", "results", "hippocampus-mr-attention-unet", onChange=lambda run: print(run.progress))
+        """
+        from AttentionSegLib.ui.long_runs import folder_task
+
+        return self._started(folder_task(inputFolder, outputFolder, onChange, model=model, **options))
+
+    def startTrainModel(self, imageFolder, labelFolder, network, outputFolder, onChange=None, **options) -> object:
+        """`trainModel` while the application stays alive. Returns the run, as `startSegmentVolume` does."""
+        from AttentionSegLib.ui.long_runs import training_task
+
+        return self._started(training_task(imageFolder, labelFolder, network, outputFolder, onChange, **options))
+
+    def startTrainModelOnNodes(self, pairs, network, outputFolder, onChange=None, **options) -> object:
+        """`trainModelOnNodes` while the application stays alive. Returns the run, as `startSegmentVolume` does."""
+        from AttentionSegLib.ui.long_runs import pairs_task
+
+        return self._started(pairs_task(pairs, network, outputFolder, onChange, **options))
 
     def settings(self) -> object:
         """What the panel remembers, in the parameter node of the scene."""
@@ -342,6 +363,10 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         if self._pump is None:
             self._pump = Pump()
         return self._pump
+
+    def _started(self, run) -> object:
+        self.keepPolling(run.poll)
+        return run
 
     def _options(self, model, device, overlap, attention, probabilities, mirroring, memoryLimit) -> object:
         from AttentionSegLib.ui.segmenter import Options

@@ -61,6 +61,7 @@ def install() -> QtWidgets.QApplication:
         getSaveFileName=lambda *arguments: dialog.getSaveFileName(*map(unwrap, arguments))[0],
         getExistingDirectory=lambda *arguments: dialog.getExistingDirectory(*map(unwrap, arguments)),
     )
+    qt.QDesktopServices = SimpleNamespace(openUrl=lambda url: QtGui.QDesktopServices.openUrl(unwrap(url)))
     qt.Qt = QtCore.Qt
     sys.modules["qt"] = qt
     return application

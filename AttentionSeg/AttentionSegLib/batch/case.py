@@ -117,8 +117,8 @@ def write_files(
     first, report = f"{stem}_segmentation{segmentation_ending}", f"{stem}_report.json"
     write_segmentation(prediction.labels, prediction.card, folder / first)
     for name, attention in prediction.attention.items():
-        write_map(attention, folder / f"{stem}_{name}{map_ending}")
-    write_map(prediction.uncertainty, folder / f"{stem}_uncertainty{map_ending}")
+        write_map(attention, folder / f"{stem}_{name}{map_ending}", name, prediction.card)
+    write_map(prediction.uncertainty, folder / f"{stem}_uncertainty{map_ending}", "uncertainty", prediction.card)
     write_overview(image, prediction, folder / f"{stem}_overview.png", title=stem)
     if dicom and isinstance(inputs[0], DicomSeries) and prediction.labels.voxels.any():
         # Only here, because it needs pydicom.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..errors import Cancelled
 from .cohort import BatchCase
-from .manifest import Entry, Manifest
+from .manifest import DONE, Entry, Manifest
 from .progress import BatchProgress
 from .worker import OutputFailed, Worker
 
@@ -73,7 +73,7 @@ def run_all(pool: Pool, cases: Sequence[BatchCase], manifest: Manifest, progress
         except OSError as error:
             msg = f"{manifest.path} cannot be written ({error.strerror or error})"
             raise OutputFailed(msg) from error
-        progress.end_case()
+        progress.end_case(entry.state == DONE)
 
     try:
         while True:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
-from ..errors import Cancelled
-from ..inference.progress import Cancel, OnProgress
+from ..inference.progress import Cancel, OnProgress, check_cancel
+
+# Share of a case.
+LEAST = 0.1
 
 
 class BatchProgress:
@@ -17,7 +19,7 @@ class BatchProgress:
     """
 
     def __init__(self, cases: int, on_progress: OnProgress | None, cancel: Cancel | None) -> None:
-        self.ended = 0
+        self.ended = self._run = 0
         self._cases, self._report, self._cancel = cases, on_progress, cancel
         self._within = self._shown = 0.0
         self._start = time.monotonic()
@@ -26,21 +28,31 @@ class BatchProgress:
         """The `on_progress` of a prediction; from any thread."""
         self._within = fraction
 
-    def end_case(self) -> None:
-        """A case has ended."""
+    def end_case(self, ran: bool = True) -> None:
+        """A case has ended.
+
+        Args:
+            ran: whether it went through the network. The time left is what the others took of it: one that fails does so at once.
+        """
         self.ended += 1
+        self._run += ran
         self._within = 0.0
 
     def step(self) -> None:
         """Tell how far it is. Raises Cancelled when the user wants to stop."""
         stage = f"case {min(self.ended + 1, self._cases)} of {self._cases}"
-        if self._cancel is not None and self._cancel():
-            msg = f"Cancelled during '{stage}'."
-            raise Cancelled(msg)
+        check_cancel(self._cancel, stage)
         done = (self.ended + min(self._within, 0.99)) / self._cases
         if self._report is not None and done > self._shown:
             self._shown = done
-            self._report(done, stage, (time.monotonic() - self._start) / done * (1 - done))
+            self._report(done, stage, self._seconds_left())
+
+    def _seconds_left(self) -> float | None:
+        """None until a case has come so far that its pace tells something."""
+        run = self._run + min(self._within, 0.99)
+        if run < LEAST:
+            return None
+        return (time.monotonic() - self._start) / run * (self._cases - self.ended - min(self._within, 0.99))
 
     def finish(self) -> None:
         """End the run. It cannot be cancelled any more."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NETWORKS = ("attention-unet", "guided-attention")
 MODALITIES = ("CT", "MR", "PT", "US", "OT")
 # What goes into the plan, and what an existing plan rules instead.
-PLANNED = ("network", "title", "modality", "field_of_view", "hours", "label_names", "channel_names", "ignored_label", "learn_as")
+PLANNED = ("network", "title", "license", "modality", "field_of_view", "hours", "label_names", "channel_names", "ignored_label", "learn_as")
 PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
 # Options that say where to compute and write, not what is made.
 PLACES = ("output", "work", "device", "only_plan", "run")
@@ -57,7 +57,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     model = train.add_argument_group("model")
     model.add_argument("--network", choices=NETWORKS, help="which network; needed unless --plan is given")
     model.add_argument("--output", required=True, metavar="MODEL_DIR", help="model folder to write; its name becomes the id of the model")
-    model.add_argument("--title", help="of the model (default: from its id)")
+    model.add_argument("--title", help="of the model (default: the names of its labels)")
+    model.add_argument(
+        "--license", help="of the weights, such as CC-BY-4.0 (default: unstated, to be filled in before the model is given to anybody)"
+    )
     model.add_argument("--modality", choices=MODALITIES, help="of the scans (default: by their names and intensities)")
     model.add_argument("--field-of-view", choices=("whole", "region"), help="whole scans, or a region around a structure (default: by their size)")
     model.add_argument("--start-from", metavar="ID", help="model to start from; what depends on the labels starts anew")
@@ -176,7 +179,7 @@ def _names(text: str | None) -> list[str]:
 
 def _plan_options(options: argparse.Namespace) -> dict[str, Any]:
     region = None if options.field_of_view is None else options.field_of_view == "region"
-    planned = {"title": options.title, "modality": options.modality, "region": region, "seed": options.seed}
+    planned = {"title": options.title, "license": options.license, "modality": options.modality, "region": region, "seed": options.seed}
     return {**planned, "synthesis": _synthesis(options.learn_as)} if options.synthesize else planned
 
 

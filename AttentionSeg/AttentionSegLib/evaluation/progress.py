@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..errors import Cancelled
-from ..inference.progress import Cancel, OnProgress
+from ..inference.progress import Cancel, OnProgress, check_cancel
 
 # Share of the whole run that reading and checking takes, roughly.
 CHECKS = 0.05
@@ -51,8 +50,6 @@ class EvaluationProgress:
             self._report(1.0, "done", 0.0)
 
     def _say(self, stage: str, fraction: float, seconds_left: float | None) -> None:
-        if self.cancel is not None and self.cancel():
-            msg = f"Cancelled during '{stage}'."
-            raise Cancelled(msg)
+        check_cancel(self.cancel, stage)
         if self._report is not None:
             self._report(fraction, stage, seconds_left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from ..image import LPS_TO_RAS
 from .compression import write_compressed
 
+MAGIC = b"NRRD"
+LONGEST_HEADER = 2**20
 TYPES = {"uint8": "unsigned char", "uint16": "unsigned short", "float32": "float"}
 
 
@@ -38,6 +41,19 @@ def write_nrrd(path: Path, voxels: np.ndarray, affine: np.ndarray, keys: Mapping
     with open(path, "wb") as file:
         file.write(("\n".join(lines) + "\n\n").encode("utf-8"))
         write_compressed(file, voxels)
+
+
+def read_keys(path: Path | str) -> dict[str, str]:
+    """The key and value pairs in the header of a NRRD file; none of a file that is no NRRD or cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(4) != MAGIC:
+                return {}
+            lines = file.read(LONGEST_HEADER).partition(b"\n\n")[0].decode("utf-8", "replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":=") for line in lines if not line.startswith("#"))
+    return {key: re.sub(r"\\(.)", lambda escaped: "\n" if escaped[1] == "n" else escaped[1], value) for key, found, value in pairs if found}
 
 
 def _vector(numbers: np.ndarray) -> str:

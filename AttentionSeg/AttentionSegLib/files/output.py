@@ -17,6 +17,10 @@ from .nrrd import write_nrrd
 if TYPE_CHECKING:
     from ..models import Card, Label
 
+# In a `.nrrd`: which map it is, and the id and version of the model that made it.
+MAP_KEY = "AttentionSeg_Map"
+MODEL_KEY = "AttentionSeg_Model"
+
 
 def write_segmentation(labels: Image, card: Card, path: Path | str, reference_name: str | None = None) -> None:
     """Write a label map, completely or not at all.
@@ -44,12 +48,14 @@ def write_segmentation(labels: Image, card: Card, path: Path | str, reference_na
             write_nrrd(temporary, voxels, labels.affine, _segmentation_keys(card, labels.shape, reference_name))
 
 
-def write_map(image: Image, path: Path | str) -> None:
+def write_map(image: Image, path: Path | str, name: str | None = None, card: Card | None = None) -> None:
     """Write a scalar map [1, I, J, K] as float32, completely or not at all.
 
     Args:
         image: the map. Its affine is exact in `.nrrd`; see write_nifti for its precision in `.nii.gz`.
         path: `.nrrd` or `.nii.gz`.
+        name: which map of a model it is, such as `gate_2`; kept in a `.nrrd`, so that it is known again when it is loaded.
+        card: of that model.
 
     Raises:
         InputError: if the extension is another, there are several channels, or the file cannot be written.
@@ -60,7 +66,8 @@ def write_map(image: Image, path: Path | str) -> None:
         if ending == ".nii.gz":
             write_nifti(temporary, voxels, image.affine)
         else:
-            write_nrrd(temporary, voxels, image.affine, {})
+            keys = {MAP_KEY: name, MODEL_KEY: card and f"{card.id} {card.version}"}
+            write_nrrd(temporary, voxels, image.affine, {key: value for key, value in keys.items() if value})
 
 
 def _segmentation_keys(card: Card, shape: tuple[int, int, int], reference_name: str | None) -> dict[str, str]:
@@ -70,7 +77,7 @@ def _segmentation_keys(card: Card, shape: tuple[int, int, int], reference_name: 
     keys["Segmentation_ContainedRepresentationNames"] = "Binary labelmap|"
     keys["Segmentation_MasterRepresentation"] = "Binary labelmap"
     keys["Segmentation_ReferenceImageExtentOffset"] = "0 0 0"
-    keys["AttentionSeg_Model"] = f"{card.id} {card.version}"
+    keys[MODEL_KEY] = f"{card.id} {card.version}"
     if reference_name:
         keys["AttentionSeg_Scan"] = reference_name
     return keys

@@ -19,6 +19,13 @@ STAGES = {"prepare": 0.05, "network": 0.80, "restore": 0.12, "finish": 0.03}
 FIND = 0.5
 
 
+def check_cancel(cancel: Cancel | None, doing: str) -> None:
+    """Raises Cancelled, which tells what was being done, once the user wants to stop."""
+    if cancel is not None and cancel():
+        msg = f"Cancelled during '{doing}'."
+        raise Cancelled(msg)
+
+
 class Progress:
     """Turns steps within stages into one fraction, times the stages, and raises `Cancelled` between steps when asked to.
 
@@ -47,9 +54,7 @@ class Progress:
 
     def step(self, fraction: float) -> None:
         """Say how much of the current stage is done, 0..1. Raises Cancelled when the user wants to stop."""
-        if self._cancel is not None and self._cancel():
-            msg = f"Cancelled during '{self._stage}'."
-            raise Cancelled(msg)
+        check_cancel(self._cancel, self._stage)
         if self._report is not None:
             done = float(self._done + self._shares[self._stage] * fraction)
             elapsed = time.monotonic() - self._start

@@ -53,7 +53,7 @@ def publish_map(
         node.SetIJKToRASMatrix(matrix_to_vtk(image.affine))
         # Display first: with voxels in place, Slicer would compute a window of its own from all of them.
         node.CreateDefaultDisplayNodes()
-        _show_as_heat_map(node.GetDisplayNode(), values, name, heat_map(scene))
+        show_as_heat_map(node.GetDisplayNode(), values, name, heat_map(scene))
         image_data = vtk.vtkImageData()
         fill_voxels(image_data, values)
         node.SetAndObserveImageData(image_data)
@@ -75,7 +75,8 @@ def set_window(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarra
         display.SetThreshold(clear_below * top, max(float(values.max()), top))
 
 
-def _show_as_heat_map(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarray, name: str, colors: slicer.vtkMRMLColorNode) -> None:
+def show_as_heat_map(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarray, name: str, colors: slicer.vtkMRMLColorNode) -> None:
+    """Color a map, in the window of `shown_top`, and clear below 1 % of it. `values` are [I, J, K] or [K, J, I]."""
     with slicer.util.NodeModify(display):
         display.SetAndObserveColorNodeID(colors.GetID())
         display.AutoWindowLevelOff()

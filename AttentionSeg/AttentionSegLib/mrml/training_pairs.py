@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from ..files import write_map
 from ..files.atomic import atomic_path
 from ..files.nrrd import write_nrrd
 from ..image import Image
+from .attention_volumes import is_own_map
+from .provenance import is_result
 from .resampling import sample_labelmap
 from .segmentations import BINARY_LABELMAP
 from .volumes import image_from_volumes
@@ -46,18 +48,42 @@ class TrainingPairs:
         return {label["value"]: label["name"] for label in self.labels}
 
 
-def scene_pairs(scene: slicer.vtkMRMLScene) -> list[Pair]:
+def scene_pairs(scene: slicer.vtkMRMLScene, results: bool = False) -> list[Pair]:
     """Every segmentation with its volume: the one that its geometry is from, else the one whose name its own name begins with.
 
-    A segmentation of which neither tells a volume is left out.
+    A segmentation of which neither tells a volume is left out. Maps are no volumes to learn from.
+
+    Args:
+        scene: to look in.
+        results: whether segmentations count that models made, all their segments.
     """
-    volumes = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene) if not node.IsA("vtkMRMLLabelMapVolumeNode")]
-    found = ((_volume_of(node, volumes), node) for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene))
+    volumes = [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
+        if not node.IsA("vtkMRMLLabelMapVolumeNode") and not is_own_map(node)
+    ]
+    segmentations = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene) if results or not is_result(node)]
+    found = ((_volume_of(node, volumes), node) for node in segmentations)
     return [(volume, node) for volume, node in found if volume is not None]
 
 
+def segment_names(segmentation: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """The names of the segments, in the order of the labels that they become."""
+    return sorted(_by_name(segmentation))
+
+
 def read_pairs(pairs: Sequence[Pair]) -> TrainingPairs:
-    """Copy out of the scene what a training needs. Main thread only.
+    """Copy out of the scene what a training needs. Main thread only; errors as of `reading_pairs`."""
+    reading = reading_pairs(pairs)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            return end.value
+
+
+def reading_pairs(pairs: Sequence[Pair]) -> Generator[None, None, TrainingPairs]:
+    """Copy out of the scene what a training needs, one pair with each step, so that the application can go on in between. Main thread only.
 
     Labels get the values 1, 2, ... in the order of the segments' names; colors and terms are those of the first segmentation. Segments are sampled at
     the centers of the volume's voxels, through the parent transforms of both nodes.
@@ -79,6 +105,7 @@ def read_pairs(pairs: Sequence[Pair]) -> TrainingPairs:
         image = image_from_volumes([volume])
         case_id = f"{number:0{len(str(len(pairs)))}}_{re.sub(r'[^A-Za-z0-9._-]+', '_', image.name)}"
         scans[case_id] = (image, Image(_labels(image, volume, segmentation, names[0])[np.newaxis], image.affine, segmentation.GetName()))
+        yield
     segments = _by_name(pairs[0][1])
     return TrainingPairs(scans, [_entry(value, segments[name]) for value, name in enumerate(names[0], start=1)])
 

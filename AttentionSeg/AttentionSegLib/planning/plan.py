@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, prod
+from math import ceil, floor, log10, prod
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from ..datasets.cases import named
 from ..datasets.survey import Survey
 from ..errors import InputError
 from ..files import write_text
+from ..inference.progress import Cancel, check_cancel
 from ..models import Card
 from ..models.card import with_weights
+from ..models.titles import title_of
 from .budget import BACKWARD, Budget
 from .fine_tuning import RATE_SHARE, check_start, network_of
 from .grid import ORIENTATION, coarser_spacing, field_voxels, larger_than_region, median_extent, median_spacing, region_size
@@ -35,6 +37,10 @@ LONGEST_EPOCH, SHORTEST_EPOCH = 250, 25
 VALIDATION_SHARE = 0.15
 # Of a patch: at its edges a network sees little of what is around, the less so the smaller the patch.
 OVERLAP = 0.5
+# However long one takes: to choose the best epoch there must be some.
+VALIDATIONS = 5
+# From the start of a training to its first step, and from its last to the model.
+START_SECONDS = 60
 FEW_CASES = 30
 FEW_STEPS = 2000
 # Chance that a random patch holds a given voxel, below which so many patches are taken around labels.
@@ -54,9 +60,11 @@ def make_plan(
     modality: str | None = None,
     region: bool | None = None,
     labels: Sequence[dict[str, Any]] | None = None,
+    license: str | None = None,
     start_from: Card | None = None,
     synthesis: dict[str, Any] | None = None,
     seed: int = 0,
+    cancel: Cancel | None = None,
 ) -> dict[str, Any]:
     """Plan a training.
 
@@ -65,19 +73,22 @@ def make_plan(
         network: `attention-unet` or `guided-attention`.
         model_id: of the model in the making: lower-case letters, digits and `-`.
         budget: memory and time (see `Budget.measure`).
-        title: of the model; from its id when left out.
+        title: of the model; the names of its labels when left out.
         modality: of all channels (`CT`, `MR`, `PT`, `US`, `OT`); by names and intensities when left out.
         region: whether the model is for a region around a structure; by the size of the scans when left out.
         labels: entries of the card with names, colors and terms, such as a segmentation in Slicer has; drafted when left out.
+        license: of the weights, for whoever the model is given to; unstated when left out.
         start_from: model whose weights the training starts from; its network, grid and normalization are kept.
         synthesis: how images are drawn from label maps alone; None where cases have scans.
         seed: of weights, order and augmentation.
+        cancel: asked in between.
 
     Returns:
         The recipe: `card` in waiting, settings of the `training`, and `notes`, a sentence for each choice. It is meant to be read and changed.
 
     Raises:
-        InputError: if the network, the id, the modality, a label or the model to start from cannot be used.
+        InputError: if the network, the id, the modality, a label or the model to start from cannot be used, or the hours are too few.
+        Cancelled: once `cancel` says so.
     """
     entries = label_entries(survey.label_names) if labels is None else [dict(entry) for entry in labels]
     _check_labels(entries, survey)
@@ -91,11 +102,11 @@ def make_plan(
         inputs, notes = start_from.raw["inputs"], []
     size = _region(survey, region, notes)
     if start_from is None:
-        found, spacing = _grid_and_network(survey, network, size is not None, len(inputs), budget, notes)
+        found, spacing = _grid_and_network(survey, network, size is not None, len(inputs), budget, notes, cancel)
     else:
         found, spacing = network_of(start_from, len(entries) + 1, budget, notes)
     if budget.device is not None:
-        seconds = measured_step(network, len(inputs), len(entries) + 1, found.arguments, found.patch, _batch(cases), budget.device)
+        seconds = measured_step(network, len(inputs), len(entries) + 1, found.arguments, found.patch, _batch(cases), budget.device, cancel)
         found = replace(found, step_seconds=seconds)
     mirror_axes, mirror_swaps, mirroring = plan_mirroring(entries, cases, size is not None)
     weights, weighting = plan_weights(entries, cases)
@@ -112,7 +123,7 @@ def make_plan(
         "card_version": 1,
         "id": model_id,
         "version": "1.0.0",
-        "title": title or model_id.replace("-", " ").capitalize(),
+        "title": title or title_of([entry["name"] for entry in entries]),
         "description": survey.about.get("description") or f"Segments {', '.join(entry['name'] for entry in entries)}.",
         "network": {"name": network, "arguments": found.arguments},
         "inputs": inputs,
@@ -123,13 +134,14 @@ def make_plan(
         "labels": entries,
         "field_of_view": {"kind": "whole"} if size is None else {"kind": "region", "size_mm": list(size)},
         "postprocessing": postprocessing,
-        "weights": {"license": UNSTATED},
+        "weights": {"license": license or UNSTATED},
         "training_data": [_training_data(survey, len(cases))],
         "accuracy": [],
         "intended_use": "Research. Not a medical device: not for diagnosis or treatment.",
         "limits": [_limit(survey, synthesis is not None)],
     }
-    notes.append(f"Before the model is given to anybody, replace what is '{UNSTATED}' in the card, such as the license of the weights.")
+    if UNSTATED in (card["weights"]["license"], *card["training_data"][0].values()):
+        notes.append(f"Before the model is given to anybody, replace what is '{UNSTATED}' in the card, such as the license of the data.")
     training = {
         "patch_size": list(found.patch),
         "batch_size": _batch(cases),
@@ -180,12 +192,13 @@ def _region(survey: Survey, told: bool | None, notes: list[str]) -> tuple[float,
 
 
 def _grid_and_network(
-    survey: Survey, network: str, is_region: bool, channels: int, budget: Budget, notes: list[str]
+    survey: Survey, network: str, is_region: bool, channels: int, budget: Budget, notes: list[str], cancel: Cancel | None
 ) -> tuple[NetworkPlan, np.ndarray]:
     cases, classes = survey.train, len(survey.label_names) + 1
     spacing, coarser = median_spacing(cases), None
     why = f"the median of {len(cases)} cases"
     while True:
+        check_cancel(cancel, "planning")
         found = plan_network(network, field_voxels(cases, spacing), spacing, is_region, channels, classes, budget)
         coarser = coarser_spacing(cases, spacing, found.patch)
         if coarser is None:
@@ -208,17 +221,26 @@ def _grid_and_network(
 
 
 def _length(found: NetworkPlan, survey: Survey, field: np.ndarray, budget: Budget, notes: list[str]) -> dict[str, Any]:
-    """Epochs, their steps, and how often to validate."""
+    """Epochs, their steps, and how often to validate. Raises InputError where there is no time for the fewest of them."""
     cases = survey.train
     pass_steps = ceil(len(cases) / _batch(cases))
-    steps = min(MOST_STEPS, max(EPOCHS, int(budget.training_seconds / found.step_seconds)))
-    one_pass = SHORTEST_EPOCH <= pass_steps <= LONGEST_EPOCH
-    epoch_steps = pass_steps if one_pass else min(LONGEST_EPOCH, max(1, steps // EPOCHS))
-    epochs = max(1, steps // epoch_steps)
     stride = np.multiply(found.patch, 1 - OVERLAP)
     windows = prod(ceil(max(n - p, 0) / s) + 1 for n, p, s in zip(field, found.patch, stride))
     checked = (len(survey.cases) - len(cases)) * windows * found.step_seconds / (BACKWARD * _batch(cases))
-    every = int(np.clip(ceil(checked / (VALIDATION_SHARE * epoch_steps * found.step_seconds)), 1, max(1, epochs // 5)))
+    least = START_SECONDS + EPOCHS * found.step_seconds + VALIDATIONS * checked
+    # An estimate alone is rather too long.
+    if budget.device is not None and least > 3600 * budget.hours:
+        msg = (
+            f"A training takes at least {_two_digits(least / 3600)} hours here ({EPOCHS} steps of {found.step_seconds:.2g} s and {VALIDATIONS} "
+            f"validations of {checked:.2g} s), and {budget.hours:g} were given; give more hours, use a GPU, or take smaller or fewer scans."
+        )
+        raise InputError(msg)
+    seconds = min(budget.training_seconds, 3600 * budget.hours - START_SECONDS - VALIDATIONS * checked)
+    steps = min(MOST_STEPS, max(EPOCHS, int(seconds / found.step_seconds)))
+    one_pass = SHORTEST_EPOCH <= pass_steps <= LONGEST_EPOCH
+    epoch_steps = pass_steps if one_pass else min(LONGEST_EPOCH, max(1, steps // EPOCHS))
+    epochs = max(1, steps // epoch_steps)
+    every = int(np.clip(ceil(checked / (VALIDATION_SHARE * epoch_steps * found.step_seconds)), 1, max(1, epochs // VALIDATIONS)))
     hours = epochs * epoch_steps * found.step_seconds / 3600
     notes.append(
         f"{epochs} epochs of {epoch_steps} steps, validated every {every}: about {hours:.2g} hours on this {budget.kind.upper()} at "
@@ -263,6 +285,12 @@ def _limit(survey: Survey, drawn: bool) -> str:
     if drawn:
         return f"Trained on images drawn from {len(spacing)} label maps; not checked on scans."
     return f"Trained on {len(spacing)} scans with voxels of {_mm(spacing.min(0))} to {_mm(spacing.max(0))}; not checked on others."
+
+
+def _two_digits(number: float) -> str:
+    """Rounded up: what is told as enough has to be."""
+    power = 10.0 ** (floor(log10(number)) - 1)
+    return f"{ceil(number / power) * power:.2g}"
 
 
 def _mm(size: Sequence[float]) -> str:

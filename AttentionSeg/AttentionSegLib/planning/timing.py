@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
+from ..inference.progress import Cancel, check_cancel
 from ..inference.sliding_window import out_of_memory
 from ..networks import build_network
 
@@ -19,7 +20,14 @@ OVERHEAD = 1.25
 
 
 def measured_step(
-    name: str, in_channels: int, out_channels: int, arguments: dict[str, Any], patch: Sequence[int], batch: int, device: torch.device
+    name: str,
+    in_channels: int,
+    out_channels: int,
+    arguments: dict[str, Any],
+    patch: Sequence[int],
+    batch: int,
+    device: torch.device,
+    cancel: Cancel | None = None,
 ) -> float:
     """Seconds of a training step, from a few on noise.
 
@@ -28,17 +36,21 @@ def measured_step(
         patch: voxels along each axis.
         batch: patches in a step.
         device: to train on.
+        cancel: asked before each step.
 
     Raises:
         InputError: if the device has no memory for it.
+        Cancelled: once `cancel` says so.
     """
     try:
         network = build_network(name, in_channels, out_channels, arguments).to(device).train()
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
         image = torch.randn(batch, in_channels, *patch, device=device)
+        check_cancel(cancel, "planning")
         _step(network, optimizer, image)
         start = time.monotonic()
         for _ in range(STEPS):
+            check_cancel(cancel, "planning")
             _step(network, optimizer, image)
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or out_of_memory(error)):

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import InputError
 from ..inference.predictor import PATCHES_AT_A_TIME, SLICES_AT_A_TIME
-from ..inference.progress import Progress
+from ..inference.progress import Cancel, Progress
 from ..inference.slices import SliceNetwork
 from ..inference.sliding_window import placements, run_with_fallback
 from ..models import Card
@@ -41,13 +41,21 @@ class SegmentationModule(lightning.LightningModule):
         validation: cases to validate on.
         steps: optimizer steps of the whole training.
         settings: kept in every checkpoint, under `SETTINGS`.
+        cancel: asked between the patches of a validation, which it ends with `Cancelled`; for trainings in one process.
 
     Raises:
         InputError: if the recipe has not one weight for each class; while training, if the loss is NaN or infinite.
     """
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, card: Card, validation: Sequence[PreparedCase], steps: int, settings: dict[str, Any]
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        card: Card,
+        validation: Sequence[PreparedCase],
+        steps: int,
+        settings: dict[str, Any],
+        cancel: Cancel | None = None,
     ) -> None:
         super().__init__()
         self.network = network if card.slice_axis is None else SliceNetwork(network, card.slice_axis)
@@ -56,6 +64,7 @@ class SegmentationModule(lightning.LightningModule):
         self.recipe, self.card, self.validation, self.steps, self.settings = recipe, card, validation, steps, settings
         self.loss = NetworkLoss(len(card.labels) + 1, recipe.class_weights, IGNORED, recipe.dice_weight)
         self.dice = torch.empty(0)
+        self.cancel = cancel
 
     @property
     def result(self) -> nn.Module:
@@ -128,7 +137,9 @@ class SegmentationModule(lightning.LightningModule):
         at_a_time = (PATCHES_AT_A_TIME if self.card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
         # The network stays where it trains.
         tries = [placement for placement in placements(self.device, at_a_time) if placement.device == self.device]
-        output, _ = run_with_fallback(network, padded, patch, self.card.overlap, (), tries, Progress())
+        progress = Progress(cancel=self.cancel)
+        progress.stage("network")
+        output, _ = run_with_fallback(network, padded, patch, self.card.overlap, (), tries, progress)
         own = tuple(slice(first, first + small) for first, small in zip(before, image.shape[1:]))
         return output.logits.argmax(0)[own].to(self.device)
 

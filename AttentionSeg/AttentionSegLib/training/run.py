@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,8 +23,10 @@ from ..evaluation.run import DICE, measure_cases
 from ..evaluation.statistics import mean_of_labels
 from ..files import check_output_folder, write_text
 from ..inference import Predictor
+from ..inference.progress import check_cancel
 from ..models import Card, find_model, load_model, save_model
 from ..models.card import CARD_NAME
+from ..models.titles import id_of
 from ..planning.budget import Budget
 from ..planning.plan import make_plan, write_plan
 from .recipe import Recipe
@@ -99,7 +100,7 @@ def train_model(
         command: kept in the card, to tell how the model was made.
         on_progress: called with (fraction 0..1, stage, seconds left or None).
         cancel: asked between steps; the training ends when it returns True, and goes on from there another time.
-        options: further ones of `make_plan`: title, modality, region, labels, seed.
+        options: further ones of `make_plan`: title, modality, region, labels, license, seed.
 
     Raises:
         InputError: if data, options or folders cannot be used (before the first step), the loss becomes NaN, or memory or disk run out.
@@ -110,12 +111,15 @@ def train_model(
     if output.exists():
         msg = f"There is already something at {output}; remove it or choose another folder for the model."
         raise InputError(msg)
+    told = on_progress or _tell_nobody
+    told(0.0, "loading packages", None)
     train, write_training_report = _import_parts()
+    check_cancel(cancel, "loading packages")
     start = None if start_from is None else find_model(start_from)
     folder = check_output_folder(output.with_name(f"{output.name}-training") if work is None else Path(work))
     path = folder / "plan.json" if plan is None else Path(plan)
     if plan is None and not path.exists():
-        stages = {"on_progress": _part(on_progress, 0, SURVEYED), "cancel": cancel}
+        stages = {"on_progress": _part(told, 0, SURVEYED), "cancel": cancel}
         planned = {"device": device, "hours": hours, "start_from": start, "synthesis": synthesis}
         plan_training(cases, network, output, folder, **planned, **stages, **options)
     recipe = Recipe.load(path)
@@ -124,25 +128,28 @@ def train_model(
     if recipe.synthesis is not None:
         cases = with_scans(cases, write_drawn(cases.roles["val"], recipe.synthesis, recipe.seed, folder / "drawn"))
 
-    stages = {"on_progress": _part(on_progress, SURVEYED, TRAINED), "cancel": cancel}
+    stages = {"on_progress": _part(told, SURVEYED, TRAINED), "cancel": cancel}
     trained = train(recipe, card, cases.roles, folder, device, **stages, start_from=start, pretrained=pretrained)
 
     document = recipe.finished_card(cases.roles, command)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        told(TRAINED, "measuring", None)
         # Measured as it is stored, in half precision.
         stored = Path(scratch) / "model"
         save_model(stored, document, trained.network)
         model = load_model(stored)
-    progress = EvaluationProgress(len(cases.roles["val"]), 1, _part(on_progress, TRAINED, 1), cancel)
+    progress = EvaluationProgress(len(cases.roles["val"]), 1, _part(told, TRAINED, 1, "measuring "), cancel)
     predictor = Predictor(model, device.split(",")[0])
     (scores,), pictures = measure_cases([predictor], cases.roles["val"], progress, recipe.ignored_label)
+    check_cancel(cancel, "measuring")
+    told(1.0, "writing model and report", None)
     report = folder / "report.html"
     write_training_report(report, folder, trained, scores, pictures, recipe.notes)
     for name, text in tables(scores).items():
         write_text(folder / name, text)
     thumbnail = draw_thumbnail(predictor, cases.roles["val"], scores, cancel)
     save_model(output, {**document, "accuracy": accuracy_entries(scores, document, command)}, trained.network, thumbnail)
-    progress.finish()
+    told(1.0, "done", 0.0)
     return TrainedModel(output, report, scores, trained.epoch, (*recipe.notes, *trained.notes))
 
 
@@ -166,14 +173,18 @@ def plan_training(
     """
     start = None if start_from is None else Card.load(find_model(start_from) / CARD_NAME)
     model_id = _model_id(Path(output))
+    told = on_progress or _tell_nobody
+    looking = _part(told, 0, 1, "looking at ")
     if synthesis is None:
-        survey, drawing = make_survey(cases, on_progress, cancel), None
+        survey, drawing = make_survey(cases, looking, cancel), None
     else:
-        survey = make_survey(cases, on_progress, cancel, lambda case: read_or_draw(case, synthesis, options.get("seed", 0)))
+        survey = make_survey(cases, looking, cancel, lambda case: read_or_draw(case, synthesis, options.get("seed", 0)))
         check_pairs(survey.train, survey.label_names)
         drawing = synthesis.document
+    told(1.0, "planning", None)
+    check_cancel(cancel, "planning")
     budget = Budget.measure(device.split(",")[0], hours)
-    plan = make_plan(survey, network, model_id, budget, start_from=start, synthesis=drawing, **options)
+    plan = make_plan(survey, network, model_id, budget, start_from=start, synthesis=drawing, cancel=cancel, **options)
     folder.mkdir(parents=True, exist_ok=True)
     write_survey(survey, folder / "survey.json")
     write_plan(plan, folder / "plan.json")
@@ -236,18 +247,24 @@ def _check_plan(card: Card, path: Path, network: str | None, cases: CaseSet, rec
 
 
 def _model_id(output: Path) -> str:
-    name = re.sub("[^a-z0-9]+", "-", output.name.lower()).strip("-")
+    name = id_of(output.name)
     if not name:
         msg = f"The name of the model folder {output} has no letter or digit for the id of the model; choose another name."
         raise InputError(msg)
     return name
 
 
-def _part(on_progress: OnProgress | None, start: float, end: float) -> OnProgress | None:
-    """Tells of a part of a run as of the whole."""
-    if on_progress is None:
-        return None
-    return lambda fraction, stage, seconds_left: on_progress(start + (end - start) * fraction, stage, seconds_left)
+def _part(told: OnProgress, start: float, end: float, doing: str = "") -> OnProgress:
+    """Tells of a part of a run as of the whole: what it does with a case, and not that it is done."""
+
+    def tell(fraction: float, stage: str, seconds_left: float | None) -> None:
+        if fraction < 1 or not doing:
+            told(start + (end - start) * fraction, f"{doing}{stage}", seconds_left)
+
+    return tell
+
+
+def _tell_nobody(_fraction: float, _stage: str, _seconds_left: float | None) -> None: ...
 
 
 def _import_parts() -> tuple[Callable[..., Any], Callable[..., None]]:

@@ -23,9 +23,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..datasets.cases import ROLES, Case
-from ..errors import Cancelled, InputError
+from ..errors import InputError
 from ..files import check_output_folder
-from ..inference.progress import Cancel, OnProgress
+from ..inference.progress import Cancel, OnProgress, check_cancel
 from ..inference.sliding_window import out_of_memory
 from ..models import Card
 from ..networks import build_network
@@ -98,6 +98,7 @@ def train(
     devices = chosen_devices(device)
     check_recipe(recipe, card, len(devices))
     torch.manual_seed(recipe.seed)
+    check_cancel(cancel, "building the network")
     network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
     settings = lasting_settings(recipe, card, cases)
     last = work / "last.ckpt"
@@ -112,7 +113,9 @@ def train(
     notes.append(f"The prepared cases take {size / 1e6:.0f} MB in {work / 'prepared'}.")
 
     steps = recipe.steps_per_epoch or math.ceil(len(prepared["train"]) / recipe.batch_size)
-    module = SegmentationModule(network, recipe, card, prepared["val"], recipe.epochs * steps, settings)
+    # Of several processes one alone must not leave a validation.
+    asked = cancel if len(devices) == 1 else None
+    module = SegmentationModule(network, recipe, card, prepared["val"], recipe.epochs * steps, settings, asked)
     checkpoints = Checkpoints(work, cancel)
     callbacks = [checkpoints, LearningRateMonitor("epoch")]
     if recipe.patience is not None:
@@ -120,6 +123,9 @@ def train(
     if on_progress is not None:
         callbacks.append(Report(on_progress))
     patches = (PatchDataset if recipe.synthesis is None else DrawnPatches)(prepared["train"], card, recipe)
+    if on_progress is not None:
+        on_progress(0.0, "starting the training", None)
+    check_cancel(cancel, "starting the training")
     with _quiet(), _in_words(recipe, work, devices[0]):
         trainer = lightning.Trainer(
             **lightning_arguments(devices),
@@ -163,9 +169,7 @@ def _prepared(
     """The cases of each role, prepared. Raises InputError also where a role has no label at all."""
 
     def on_case(done: int, count: int) -> None:
-        if cancel is not None and cancel():
-            msg = "The training was cancelled while the cases were prepared."
-            raise Cancelled(msg)
+        check_cancel(cancel, "preparing the cases")
         if on_progress is not None:
             on_progress(0.0, f"preparing case {done + 1} of {count}", None)
 

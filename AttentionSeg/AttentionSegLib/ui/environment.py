@@ -17,6 +17,8 @@ from .. import __version__
 from ..errors import InputError
 from ..models.card import CARD_NAME
 from ..models.catalogue import user_folder
+from .imports import gentle_imports
+from .model_list import model_choices
 from .translation import tr as _
 
 PACKAGES = ("torch", "monai", "numpy", "safetensors", "jsonschema", "SimpleITK", "openvino", "matplotlib", "lightning")
@@ -55,16 +57,19 @@ def slicer_version_text() -> str:
 
 @dataclass(frozen=True)
 class UserModel:
-    """A model in the user's own folder, and the megabytes that it takes."""
+    """A model in the user's own folder, what it is called everywhere in the panel, and the megabytes that it takes."""
 
     folder: Path
+    title: str
     megabytes: float
 
 
 def user_models() -> list[UserModel]:
     """The models in the user's own folder, by name."""
     folders = [card.parent for card in sorted(user_folder().glob(f"[!.]*/{CARD_NAME}"))]
-    return [UserModel(folder, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6) for folder in folders]
+    titles = {choice.folder: choice.title for choice in model_choices()}
+    # Another model of the same id, in a folder that is searched before, hides one.
+    return [UserModel(folder, titles.get(folder, folder.name), _megabytes(folder)) for folder in folders]
 
 
 def delete_model(folder: Path) -> None:
@@ -73,6 +78,10 @@ def delete_model(folder: Path) -> None:
         msg = _("{folder} is not a model in {parent}; delete it by hand.").format(folder=folder, parent=user_folder())
         raise InputError(msg)
     shutil.rmtree(folder)
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def _version(name: str) -> str:
@@ -94,9 +103,9 @@ def _gpus() -> list[str]:
 
 
 def _devices() -> list[str]:
+    with gentle_imports():
+        from ..inference.devices import available_devices
     import torch
-
-    from ..inference.devices import available_devices
 
     lines = [f"torch was built for {'CUDA ' + torch.version.cuda if torch.version.cuda else 'the CPU'}"]
     for name in available_devices():

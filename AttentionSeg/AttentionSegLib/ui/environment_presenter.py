@@ -95,11 +95,10 @@ class EnvironmentPresenter:
         """Delete a model of the user's, once the user agrees."""
         model = user_models()[row]
         if self._view.ask(
-            _("Delete the model {name} ({size:.0f} MB) from {folder}?").format(
-                name=model.folder.name, size=model.megabytes, folder=model.folder.parent
-            )
+            _("Delete the model {title} ({size:.0f} MB), the folder {folder}?").format(title=model.title, size=model.megabytes, folder=model.folder)
         ):
             delete_model(model.folder)
+            self._message = _("Deleted: {title}").format(title=model.title)
             self._on_models()
         self.refresh()
 

@@ -10,7 +10,7 @@ import slicer
 from .environment_presenter import EnvironmentPresenter, ShownEnvironment
 from .form_presenter import FormPresenter, ShownForm
 from .translation import tr as _
-from .widgets import fit_height, set_note, show_progress, silent
+from .widgets import fit_height, open_page, reveal, set_note, show_progress, silent
 
 LINE = 18
 
@@ -28,6 +28,7 @@ class FormPanel:
     def __init__(self, ui: Any, section: str, paths: dict[str, Any], choices: dict[str, Any]) -> None:
         self._button, self._bar = getattr(ui, f"{section}Button"), getattr(ui, f"{section}ProgressBar")
         self._reason, self._message = getattr(ui, f"{section}ReasonLabel"), getattr(ui, f"{section}MessageLabel")
+        self._report_button, self._report, self._running = getattr(ui, f"{section}ReportButton"), "", False
         self._paths, self._choices = paths, choices
         self._told: dict[str, str] = {}
         self._text = section and {"batch": _("Segment folder"), "train": _("Train")}[section]
@@ -37,8 +38,9 @@ class FormPanel:
         for name, widget in self._paths.items():
             widget.connect("currentPathChanged(QString)", lambda path, name=name: self._tell(presenter, name, path))
         for name, widget in self._choices.items():
-            widget.connect("currentIndexChanged(int)", lambda index, name=name, widget=widget: presenter.set(name, widget.itemText(index)))
+            widget.connect("currentIndexChanged(int)", lambda index, name=name, widget=widget: presenter.set(name, str(widget.itemText(index))))
         self._button.connect("clicked(bool)", lambda _checked: presenter.press())
+        self._report_button.connect("clicked(bool)", lambda _checked: open_page(self._report))
 
     def show(self, shown: ShownForm) -> None:
         running = shown.state.running
@@ -57,12 +59,18 @@ class FormPanel:
         self._button.setEnabled(running or not shown.reason)
         set_note(self._reason, "" if running else shown.reason)
         self._bar.setVisible(running)
+        self._report = shown.report
+        self._report_button.setVisible(bool(shown.report) and not running)
         if not running:
             set_note(self._message, shown.message)
+        if running != self._running:
+            self._running = running
+            # Begun or ended: the lowest of what tells so.
+            reveal(self._bar if running else self._report_button if shown.report else self._message)
 
     def _tell(self, presenter: FormPresenter, name: str, path: str) -> None:
-        self._told[name] = path
-        presenter.set(name, path)
+        self._told[name] = str(path)
+        presenter.set(name, str(path))
 
     def show_progress(self, fraction: float | None, text: str) -> None:
         show_progress(self._bar, fraction)
@@ -81,7 +89,7 @@ class EnvironmentPanel:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self._row, self._copying = -1, False
+        self._row, self._said, self._copying = -1, "", False
 
     def connect(self, presenter: EnvironmentPresenter) -> None:
         """Tell a presenter what the user does."""
@@ -102,12 +110,16 @@ class EnvironmentPanel:
         ui.copyReportButton.setVisible(bool(shown.report))
         with silent(ui.modelList):
             ui.modelList.clear()
-            ui.modelList.addItems([f"{model.folder.name}  {model.megabytes:.1f} MB" for model in shown.models])
+            ui.modelList.addItems([f"{model.title}  ({model.megabytes:.1f} MB)" for model in shown.models])
+            for row, model in enumerate(shown.models):
+                ui.modelList.item(row).setToolTip(str(model.folder))
             ui.modelList.setVisible(bool(shown.models))
             fit_height(ui.modelList, len(shown.models), LINE)
         set_note(ui.modelReasonLabel, shown.reason)
         set_note(ui.modelMessageLabel, shown.message)
-        self._copying = shown.copying
+        if shown.message and shown.message != self._said:
+            reveal(ui.modelMessageLabel)
+        self._said, self._copying = shown.message, shown.copying
         ui.importModelButton.setEnabled(not shown.copying)
         self._choose(0 if shown.models else -1)
         if shown.models:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from .long_runs import folder_task
 from .model_list import model_choices
 from .run import KeepPolling, Run, RunView
 from .segmenter import Options
@@ -14,18 +16,22 @@ from .task import State, Task
 from .translation import tr as _
 
 if TYPE_CHECKING:
-    from ..inference.progress import Cancel, OnProgress
+    from ..batch.run import BatchResult
     from .installation import Installation
+
+# In the folder of a batch's results.
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
 class ShownForm:
-    """All that a form shows: the values of its fields by the names of the settings, and where its run stands (see `Run`)."""
+    """All that a form shows: the values of its fields by the names of the settings, where its run stands (see `Run`), and the page to open."""
 
-    values: dict[str, str]
+    values: dict[str, Any]
     state: State
     reason: str
     message: str
+    report: str
 
 
 class FormView(RunView, Protocol):
@@ -61,8 +67,8 @@ class FormPresenter:
         self._settings = settings
         self.refresh()
 
-    def set(self, field: str, value: str) -> None:
-        setattr(self._settings, field, str(value))
+    def set(self, field: str, value: Any) -> None:
+        setattr(self._settings, field, value)
         self.refresh()
 
     def press(self) -> None:
@@ -75,19 +81,20 @@ class FormPresenter:
 
     def refresh(self) -> None:
         """Show what there is now."""
-        self._view.show(ShownForm(self._values(), self._run.state, self._reason(), self._run.message))
+        self._view.show(ShownForm(self._values(), self._run.state, self._reason(), self._run.message, self._report()))
 
-    def _values(self) -> dict[str, str]:
+    def _values(self) -> dict[str, Any]:
         return {name: getattr(self._settings, name) for name in self.fields}
 
     def _reason(self) -> str:
         return next((sentence for name, sentence in self.fields.items() if not getattr(self._settings, name)), "")
 
-    def _start(self, on_change: Callable[[Task], None]) -> Task:
-        return Task(self._work(), lambda result: result, on_change)
+    def _report(self) -> str:
+        """Path of a page about what was done last, empty while there is none."""
+        raise NotImplementedError
 
-    def _work(self) -> Callable[[OnProgress, Cancel], Any]:
-        """What runs in the thread, with the settings as they are now."""
+    def _start(self, on_change: Callable[[Task], None]) -> Task:
+        """The run with the settings as they are now."""
         raise NotImplementedError
 
     def _describe(self, result: Any) -> str:
@@ -102,9 +109,12 @@ class BatchPresenter(FormPresenter):
         "batch_output": _("Choose a folder for the results."),
     }
 
-    def _work(self) -> Callable[[OnProgress, Cancel], Any]:
+    def _report(self) -> str:
+        page = Path(self._settings.batch_output) / REPORT
+        return str(page) if self._settings.batch_output and page.is_file() else ""
+
+    def _start(self, on_change: Callable[[Task], None]) -> Task:
         settings = self._settings
-        folders = settings.batch_input, settings.batch_output
         chosen = Options.chosen(settings, next((model for model in model_choices() if model.id == settings.model), None))
         options = {
             "model": chosen.model,
@@ -114,15 +124,9 @@ class BatchPresenter(FormPresenter):
             "mirroring": chosen.mirroring,
             "overlap": chosen.overlap,
         }
+        return folder_task(settings.batch_input, settings.batch_output, on_change, **options)
 
-        def work(on_progress: OnProgress, cancel: Cancel) -> Any:
-            from ..batch import segment_folder
-
-            return segment_folder(*folders, **options, on_progress=on_progress, cancel=cancel)
-
-        return work
-
-    def _describe(self, result: Any) -> str:
-        done = _("Scans segmented: {count}. Results and report.html are in {folder}.").format(count=len(result.done), folder=result.folder)
+    def _describe(self, result: BatchResult) -> str:
+        done = _("Scans segmented: {count}. The results are in {folder}.").format(count=len(result.done), folder=result.folder)
         failed = _("Failed: {count}; the report says why.").format(count=len(result.failed))
         return f"{done} {failed}" if result.failed else done

@@ -70,9 +70,7 @@ def model_choices() -> list[ModelChoice]:
         cards = {card.parent.name: card for folder in model_folders() for card in sorted(folder.glob(f"[!.]*/{CARD_NAME}"))}
         return [_unchecked(card) for _name, card in sorted(cards.items())]
     return [
-        _choice(entry.id, entry.card.raw, entry.folder, entry.card)
-        if entry.card
-        else ModelChoice(entry.id, entry.id, str(entry.problem), entry.folder, None, usable=False)
+        _choice(entry.id, entry.card.raw, entry.folder, entry.card) if entry.card else _broken(entry.id, str(entry.problem), entry.folder)
         for entry in list_models()
     ]
 
@@ -124,4 +122,8 @@ def _unchecked(card: Path) -> ModelChoice:
         return _choice(card.parent.name, json.loads(card.read_text(encoding="utf-8")), card.parent, None)
     except (OSError, ValueError, KeyError, TypeError) as error:
         text = _("The model card {path} cannot be read ({error}).").format(path=card, error=error)
-        return ModelChoice(card.parent.name, card.parent.name, text, card.parent, None, usable=False)
+        return _broken(card.parent.name, text, card.parent)
+
+
+def _broken(model_id: str, problem: str, folder: Path) -> ModelChoice:
+    return ModelChoice(model_id, _("{id} (cannot be used)").format(id=model_id), problem, folder, None, usable=False)

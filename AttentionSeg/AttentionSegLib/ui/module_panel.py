@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..mrml.map_files import show_map_file
 from .attention_panel import AttentionPanel
 from .attention_presenter import AttentionPresenter
 from .comparison_panel import ComparisonPanel
@@ -23,6 +24,8 @@ from .train_panel import TrainPanel
 from .train_presenter import TrainPresenter
 
 if TYPE_CHECKING:
+    import slicer
+
     from ..mrml.segment import SegmentedVolume
 
 
@@ -48,7 +51,7 @@ class ModulePanel:
         self.attention = AttentionPresenter(attention_panel, settings, self.comparison.table_text)
         self.presenter = Presenter(panel, settings, segmenter, Installation(needed), keep_polling, self._show_result, when_idle)
         self.batch = BatchPresenter(batch_panel, settings, Installation(needed, for_batch), keep_polling)
-        self.train = TrainPresenter(train_panel, settings, Installation(needed, for_training), keep_polling)
+        self.train = TrainPresenter(train_panel, settings, Installation(needed, for_training), keep_polling, self._use_trained)
         self.environment = EnvironmentPresenter(environment_panel, keep_polling, self.presenter.refresh_models)
         for view, presenter in (
             (panel, self.presenter),
@@ -78,6 +81,11 @@ class ModulePanel:
         self.comparison.refresh()
         self.train.refresh()
 
+    def look_at(self, node: slicer.vtkMRMLNode) -> None:
+        """A node has come, from a file maybe: a map of a batch looks as one that was made here, and is no scan."""
+        if node.GetScene() is not None and node.IsA("vtkMRMLScalarVolumeNode") and show_map_file(node):
+            self.refresh_nodes()
+
     def leave_scene(self) -> None:
         """The scene is about to go: whatever works on its nodes stops."""
         self.presenter.leave_scene()
@@ -92,6 +100,11 @@ class ModulePanel:
         self.attention.close()
         self.batch.cancel()
         self.train.cancel()
+
+    def _use_trained(self, model_id: str) -> None:
+        self.presenter.refresh_models()
+        self.presenter.choose_model(model_id)
+        self.environment.refresh()
 
     def _show_result(self, result: SegmentedVolume | SegmentedSequence) -> None:
         if isinstance(result, SegmentedSequence):

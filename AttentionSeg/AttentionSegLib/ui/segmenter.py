@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import Cancelled
 from ..mrml import image_from_volumes
 from ..mrml.segment import SegmentedVolume, predict, publish_scan, read_scan, segment_volume
+from .imports import gentle_imports
 from .task import Task
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Segmenter:
         try:
             _check(cancel)
             # Here, because it takes seconds to import.
-            from ..inference import Predictor
+            with gentle_imports():
+                from ..inference import Predictor
             from ..models import find_model
 
             _check(cancel)

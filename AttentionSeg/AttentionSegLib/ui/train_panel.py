@@ -7,7 +7,8 @@ from typing import Any
 import qt
 
 from .form_panel import FormPanel
-from .train_presenter import ShownTraining, TrainPresenter
+from .train_presenter import LICENSES, ShownTraining, TrainPresenter
+from .translation import tr as _
 from .widgets import fit_height, silent
 
 LINE = 30
@@ -25,15 +26,22 @@ class TrainPanel(FormPanel):
         super().__init__(ui, "train", paths, {"train_network": ui.trainNetworkSelector})
         self._ui = ui
         self._names: list[tuple[str, str]] = []
+        ui.trainLicenseSelector.addItems([_("Choose ..."), *LICENSES[1:]])
         ui.trainPairTable.verticalHeader().setVisible(False)
+        ui.trainPairTable.setTextElideMode(qt.Qt.ElideRight)
         for column in range(2):
             ui.trainPairTable.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Stretch)
 
     def connect(self, presenter: TrainPresenter) -> None:
         super().connect(presenter)
-        self._ui.trainPairTable.connect("itemChanged(QTableWidgetItem*)", lambda item: presenter.tick(item.row(), item.checkState() == qt.Qt.Checked))
+        ui = self._ui
+        ui.trainPairTable.connect("itemChanged(QTableWidgetItem*)", lambda item: presenter.tick(item.row(), item.checkState() == qt.Qt.Checked))
+        ui.trainResultsCheckBox.connect("toggled(bool)", lambda on: presenter.set("train_results", bool(on)))
+        ui.trainTitleEdit.connect("textChanged(QString)", lambda text: presenter.set("train_title", str(text).strip()))
+        ui.trainLicenseSelector.connect("currentIndexChanged(int)", lambda index: presenter.set("train_license", LICENSES[max(0, index)]))
+        ui.trainHoursSpinBox.connect("valueChanged(double)", lambda hours: presenter.set("train_hours", float(hours)))
         # What came into the scene meanwhile.
-        self._ui.trainCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: presenter.refresh())
+        ui.trainCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: presenter.refresh())
 
     def show(self, shown: ShownTraining) -> None:
         super().show(shown)
@@ -47,10 +55,25 @@ class TrainPanel(FormPanel):
             for row, (_volume, _segmentation, ticked) in enumerate(shown.pairs):
                 table.item(row, 0).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
         table.setVisible(bool(names))
-        table.setEnabled(not shown.state.running)
         from_folders = not any(ticked for _volume, _segmentation, ticked in shown.pairs)
         for widget in (ui.trainImagesEdit, ui.trainImagesEditLabel, ui.trainLabelsEdit, ui.trainLabelsEditLabel):
             widget.setVisible(from_folders)
+        self._show_options(shown)
+
+    def _show_options(self, shown: ShownTraining) -> None:
+        ui, values = self._ui, shown.values
+        with silent(ui.trainResultsCheckBox, ui.trainTitleEdit, ui.trainLicenseSelector, ui.trainHoursSpinBox):
+            ui.trainResultsCheckBox.setChecked(values["train_results"])
+            # Not while it is being written, where a space at the end would go.
+            if ui.trainTitleEdit.text.strip() != values["train_title"]:
+                ui.trainTitleEdit.setText(values["train_title"])
+            known = values["train_license"] in LICENSES
+            ui.trainLicenseSelector.setCurrentIndex(LICENSES.index(values["train_license"]) if known else 0)
+            ui.trainHoursSpinBox.setValue(values["train_hours"])
+        ui.trainTitleEdit.setPlaceholderText(shown.title)
+        ui.trainOutputEdit.setToolTip(_("Folder for the trained model; your own models, {folder}, when left empty.").format(folder=shown.folder))
+        for widget in (ui.trainPairTable, ui.trainResultsCheckBox, ui.trainTitleEdit, ui.trainLicenseSelector, ui.trainHoursSpinBox):
+            widget.setEnabled(not shown.state.running)
 
     def _fill(self, table: Any) -> None:
         table.setRowCount(len(self._names))

@@ -2,39 +2,85 @@
 
 from __future__ import annotations
 
-import tempfile
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..mrml.training_pairs import Pair, TrainingPairs, read_pairs, scene_pairs, write_pairs
-from .form_presenter import FormPresenter, ShownForm
+from ..evaluation.definitions import MEAN
+from ..models.catalogue import user_folder
+from ..models.titles import id_of, title_of
+from ..mrml.training_pairs import Pair, scene_pairs, segment_names
+from ..user_folders import data_folder
+from .form_presenter import FormPresenter, FormView, ShownForm
+from .installation import Installation
+from .long_runs import pairs_task, training_task
+from .run import KeepPolling
+from .settings import Settings
+from .task import Task
 from .translation import tr as _
 
 if TYPE_CHECKING:
-    from ..inference.progress import Cancel, OnProgress
     from ..training import TrainedModel
+
+# Of the weights; the first is none.
+LICENSES = (
+    "",
+    "Own use only, not to be shared",
+    "CC0-1.0",
+    "CC-BY-4.0",
+    "CC-BY-SA-4.0",
+    "CC-BY-NC-4.0",
+    "CC-BY-NC-SA-4.0",
+    "Apache-2.0",
+    "MIT",
+)
 
 
 @dataclass(frozen=True)
 class ShownTraining(ShownForm):
-    """A form with the pairs of the scene: names of volume and segmentation, and whether the pair is ticked."""
+    """A form with the pairs of the scene.
+
+    Attributes:
+        pairs: names of volume and segmentation, and whether the pair is ticked.
+        title: of the model unless another is given; empty where one has to be.
+        folder: for the model unless another is chosen.
+    """
 
     pairs: tuple[tuple[str, str, bool], ...]
+    title: str
+    folder: str
 
 
 class TrainPresenter(FormPresenter):
-    """Trains a model on the ticked pairs of the scene or, while none is ticked, on a folder of scans and one of label maps."""
+    """Trains a model on the ticked pairs of the scene or, while none is ticked, on a folder of scans and one of label maps.
+
+    Args:
+        view, settings, installation, keep_polling: as of `FormPresenter`.
+        on_model: called with the id of a new model among the user's own.
+    """
 
     fields: ClassVar = {
         "train_images": _("Choose the folder with the images."),
         "train_labels": _("Choose the folder with their label maps."),
         "train_network": _("Choose a network."),
-        "train_output": _("Choose a folder for the trained model, one that is not there yet."),
+        "train_title": _("Give the model a title."),
+        "train_license": _("Choose the license of the weights: what others may do with the trained model."),
     }
     folders: ClassVar = ("train_images", "train_labels")
+    # What is shown beside these, and may be empty.
+    optional: ClassVar = ("train_output", "train_hours", "train_results")
     _pairs: tuple[Pair, ...] = ()
+    _page = ""
+
+    def __init__(
+        self, view: FormView, settings: Settings, installation: Installation, keep_polling: KeepPolling, on_model: Callable[[str], None]
+    ) -> None:
+        self._on_model = on_model
+        super().__init__(view, settings, installation, keep_polling)
 
     def tick(self, row: int, on: bool) -> None:
         """Learn from a pair, one of those shown last, or not."""
@@ -44,54 +90,78 @@ class TrainPresenter(FormPresenter):
         self.refresh()
 
     def refresh(self) -> None:
-        self._pairs = tuple(scene_pairs(self._settings.node.GetScene()))
+        self._pairs = tuple(scene_pairs(self._settings.node.GetScene(), self._settings.train_results))
         ticked = self._ticked()
         pairs = tuple((volume.GetName(), segmentation.GetName(), (volume, segmentation) in ticked) for volume, segmentation in self._pairs)
-        self._view.show(ShownTraining(self._values(), self._run.state, self._reason(), self._run.message, pairs))
+        told = self._values(), self._run.state, self._reason(), self._run.message, self._report()
+        self._view.show(ShownTraining(*told, pairs, self._default_title(), str(user_folder())))
+
+    def _values(self) -> dict[str, Any]:
+        return {**super()._values(), **{name: getattr(self._settings, name) for name in self.optional}}
 
     def _ticked(self) -> list[Pair]:
         nodes = self._settings.train_segmentations
         return [pair for pair in self._pairs if pair[1] in nodes]
 
+    def _default_title(self) -> str:
+        ticked = self._ticked()
+        return title_of(segment_names(ticked[0][1])) if ticked else ""
+
     def _reason(self) -> str:
         ticked = self._ticked()
         if len(ticked) == 1:
             return _("Tick at least two pairs: one to learn from and one to validate on.")
-        empty = [name for name in self.fields if not getattr(self._settings, name) and not (ticked and name in self.folders)]
+        needless = (*self.folders, "train_title") if ticked else ()
+        empty = [name for name in self.fields if not getattr(self._settings, name) and name not in needless]
         if self._pairs and empty[:1] == ["train_images"]:
             return _("Tick pairs of the scene, or choose the folder with the images.")
         return self.fields[empty[0]] if empty else ""
 
-    def _work(self) -> Callable[[OnProgress, Cancel], Any]:
+    def _report(self) -> str:
+        return self._page if Path(self._page).is_file() else ""
+
+    def _start(self, on_change: Callable[[Task], None]) -> Task:
         settings, ticked = self._settings, self._ticked()
-        images, labels, network, output = settings.train_images, settings.train_labels, settings.train_network, settings.train_output
-        device = settings.device
-        pairs = read_pairs(ticked) if ticked else None
+        title = settings.train_title or self._default_title()
+        options: dict[str, Any] = {"device": settings.device, "hours": settings.train_hours, "license": settings.train_license, "title": title}
+        output = Path(settings.train_output)
+        if not settings.train_output:
+            output = _free_folder(title)
+            options["work"] = self._work_folder(output.name, options)
+            options["tidy"] = True
+        if ticked:
+            return pairs_task(ticked, settings.train_network, output, on_change, **options)
+        return training_task(settings.train_images, settings.train_labels, settings.train_network, output, on_change, **options)
 
-        def work(on_progress: OnProgress, cancel: Cancel) -> TrainedModel:
-            from ..datasets.case_set import folder_cases
-            from ..training import train_model
-
-            told = {"device": device, "on_progress": on_progress, "cancel": cancel}
-            if pairs is not None:
-                return train_on_pairs(pairs, network, output, **told)
-            return train_model(folder_cases(Path(images), Path(labels)), network, output, **told)
-
-        return work
+    def _work_folder(self, name: str, options: dict[str, Any]) -> Path:
+        """Where a training goes on that was stopped: the same for the same choices."""
+        settings = self._settings
+        pairs = [[volume.GetName(), segmentation.GetName()] for volume, segmentation in self._ticked()]
+        chosen = [pairs or [settings.train_images, settings.train_labels], settings.train_network, options["hours"], options["license"]]
+        return data_folder() / "Trainings" / f"{name}-{hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:8]}"
 
     def _describe(self, result: TrainedModel) -> str:
-        return _("The model is in {folder}, and how good it is in {report}.").format(folder=result.folder, report=result.report)
+        self._page = str(result.report)
+        if result.folder.parent == user_folder():
+            self._on_model(result.folder.name)
+            text = _("The model '{title}' is among your models, and chosen. {figures}")
+        else:
+            text = _("The model '{title}' is in {folder}; import it in the section Environment to use it here. {figures}")
+        return text.format(title=result.scores.card.title, folder=result.folder, figures=_figures(result))
 
 
-def train_on_pairs(pairs: TrainingPairs, network: str, output: str, **options: Any) -> TrainedModel:
-    """Train on what was read from the scene, by way of files that are removed at the end; in any thread.
+def _free_folder(title: str) -> Path:
+    name = id_of(title) or "model"
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(user_folder() / free for free in names if not (user_folder() / free).exists())
 
-    Options and errors are those of `train_model`.
-    """
-    from ..datasets.case_set import folder_cases
-    from ..training import train_model
 
-    with tempfile.TemporaryDirectory(prefix="AttentionSeg-") as folder:
-        images, labels = write_pairs(pairs, Path(folder))
-        cases = folder_cases(images, labels, label_names=pairs.label_names)
-        return train_model(cases, network, output, labels=pairs.labels, **options)
+def _figures(result: TrainedModel) -> str:
+    """The Dice of the validation cases, in one sentence."""
+    dice = {name: numbers["dice"] for name, numbers in result.scores.summary().items()}
+    known = [f"{name} {numbers['mean']:.2f}" for name, numbers in dice.items() if name != MEAN and numbers["mean"] is not None]
+    mean = dice[MEAN]
+    if mean["mean"] is None:
+        return _("Its accuracy is not known: no case to validate on has a label.")
+    text = _("Mean Dice {mean:.2f} on {cases} case(s) it was validated on ({labels}).")
+    return text.format(mean=mean["mean"], cases=mean["n"], labels=", ".join(known))

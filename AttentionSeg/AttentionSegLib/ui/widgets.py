@@ -26,6 +26,20 @@ def set_note(label: Any, text: str) -> None:
     label.setVisible(bool(text))
 
 
+def reveal(widget: Any) -> None:
+    """Scroll the panel until a widget is in sight, once the widgets have their places."""
+    area = widget.parentWidget()
+    while area is not None and not hasattr(area, "ensureWidgetVisible"):
+        area = area.parentWidget()
+    if area is not None:
+        qt.QTimer.singleShot(0, lambda: area.ensureWidgetVisible(widget))
+
+
+def open_page(path: str) -> None:
+    """Show a page in the system's browser."""
+    qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path))
+
+
 def show_progress(bar: Any, fraction: float | None) -> None:
     """A share 0..1, or a bar that moves where None tells that it is not known."""
     bar.setRange(0, 100 if fraction is not None else 0)

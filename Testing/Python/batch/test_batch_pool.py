@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from AttentionSegLib.batch.cohort import BatchCase
@@ -60,3 +61,29 @@ def test_a_pool_that_becomes_narrower(manifest):
     run_all(pool, CASES, manifest, BatchProgress(len(CASES), None, None))
     assert sorted(Manifest(manifest.path).entries) == [case.name for case in CASES]
     assert pool.most_after == 1
+
+
+class TestTimeLeft:
+    """As if each case took 10 s, and each that fails no time."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        clock = SimpleNamespace(now=0.0)
+        monkeypatch.setattr("AttentionSegLib.batch.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
+        return clock
+
+    def test_a_case_that_failed_at_once_tells_nothing_of_the_others(self, clock):
+        told = []
+        progress = BatchProgress(10, lambda *step: told.append(step), None)
+        for _ in range(4):
+            progress.end_case(ran=False)
+            progress.step()
+        assert [left for _fraction, _stage, left in told] == [None] * 4
+        clock.now = 5.0
+        progress.within_case(0.5, "network", None)
+        progress.step()
+        assert told[-1][2] == pytest.approx(55)
+        clock.now = 10.0
+        progress.end_case()
+        progress.step()
+        assert told[-1] == (pytest.approx(0.5), "case 6 of 10", pytest.approx(50))

@@ -10,6 +10,8 @@ from AttentionSegLib.datasets.cases import read_labelled
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import Card
 from AttentionSegLib.mrml import image_from_volumes, publish_segmentation
+from AttentionSegLib.mrml.attention_volumes import MAP_ATTRIBUTE
+from AttentionSegLib.mrml.provenance import MODEL_ID
 from AttentionSegLib.mrml.training_pairs import TISSUE, read_pairs, scene_pairs, write_pairs
 from builders import make_card_document
 from scenes import AFFINES, PARENTS, SHAPE, make_labels, make_prediction, make_volume, put_under
@@ -18,10 +20,35 @@ NAMES = ["Hippocampus anterior", "Hippocampus posterior"]
 
 
 def make_pair(scene, name="T1", labels=None, affine=None):
-    """A volume and a segmentation with the labels [I, J, K] of two structures."""
+    """A volume and a segmentation with the labels [I, J, K] of two structures, as if a person had drawn them."""
+    volume, segmentation = make_result(scene, name, labels, affine)
+    inner = segmentation.GetSegmentation()
+    for index in range(inner.GetNumberOfSegments()):
+        inner.GetNthSegment(index).RemoveTag(MODEL_ID)
+    return volume, segmentation
+
+
+def make_result(scene, name="T1", labels=None, affine=None):
+    """The same by a model."""
     volume = make_volume(scene, affine, name=name)
     labels = make_labels() if labels is None else labels
     return volume, publish_segmentation(make_prediction(image_from_volumes([volume]), labels), volume)
+
+
+def test_results_of_models_are_offered_on_request(scene):
+    drawn, made = make_pair(scene, "a"), make_result(scene, "b")
+    assert scene_pairs(scene) == [drawn]
+    assert scene_pairs(scene, results=True) == [drawn, made]
+    # One segment that a person has drawn makes it one of a person.
+    made[1].GetSegmentation().GetNthSegment(0).RemoveTag(MODEL_ID)
+    assert scene_pairs(scene) == [drawn, made]
+
+
+def test_maps_are_no_volumes_to_learn_from(scene):
+    volume, segmentation = make_pair(scene, "a")
+    volume.SetAttribute(MAP_ATTRIBUTE, "gate_2")
+    assert scene_pairs(scene) == []
+    assert segmentation.GetScene() is scene
 
 
 def segment(node, name):

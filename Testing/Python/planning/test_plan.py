@@ -14,8 +14,9 @@ import torch
 from AttentionSegLib.datasets.case_statistics import CaseStatistics, IntensityStatistics, LabelStatistics
 from AttentionSegLib.datasets.sides import left_right_pairs, side_of
 from AttentionSegLib.datasets.survey import Foreground, Survey
-from AttentionSegLib.errors import InputError
+from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.models import Card
+from AttentionSegLib.models.titles import title_of
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.planning import plan as planned
 from AttentionSegLib.planning import timing
@@ -296,17 +297,33 @@ class TestTriedOut:
         assert 80 * document["training"]["epochs"] == pytest.approx(self.BUDGET.training_seconds / 0.5, abs=80)
         assert "at 0.5 s a step, as tried out" in note(document, str(document["training"]["epochs"]))
 
+    def test_hours_that_are_too_few_for_any_training_are_refused(self, monkeypatch):
+        monkeypatch.setattr(planned, "measured_step", lambda *_: 30)
+        survey = crops()
+        with pytest.raises(InputError, match=r"A training takes at least [0-9.]+ hours here .* and 0\.1 were given; give more hours") as refused:
+            plan(survey, budget=replace(self.BUDGET, hours=0.1))
+        told = float(str(refused.value).split("at least ")[1].split()[0])
+        training = plan(survey, budget=replace(self.BUDGET, hours=told))["training"]
+        assert 50 * 30 <= 30 * training["epochs"] * (training["steps_per_epoch"] or 80) <= 3600 * told
+
     def test_the_step_is_that_of_the_plan(self, monkeypatch):
         asked = []
         monkeypatch.setattr(planned, "measured_step", lambda *step: asked.append(step) or 1)
         document = plan(crops(), budget=self.BUDGET)
         network, patch = document["card"]["network"], tuple(document["training"]["patch_size"])
-        assert asked == [(network["name"], 1, 2, network["arguments"], patch, 2, self.BUDGET.device)]
+        assert asked == [(network["name"], 1, 2, network["arguments"], patch, 2, self.BUDGET.device, None)]
 
     @pytest.mark.parametrize("name", ["attention-unet", "guided-attention"])
     def test_a_step_of_a_network(self, name):
         arguments = {"attention-unet": {"channels": [4, 8], "deep_supervision": True}, "guided-attention": guided()["arguments"]}[name]
         assert measured_step(name, 1, 2, {"spatial_dims": 3, "norm": "instance", **arguments}, (16, 16, 16), 2, torch.device("cpu")) > 0
+
+    def test_a_planning_is_cancelled_between_two_steps(self, monkeypatch):
+        steps = []
+        monkeypatch.setattr(timing, "_step", lambda *_: steps.append(1))
+        with pytest.raises(Cancelled, match="planning"):
+            plan(crops(), budget=self.BUDGET, cancel=lambda: len(steps) == 1)
+        assert len(steps) == 1
 
     def test_no_memory_is_said(self, monkeypatch):
         def full(*_: object) -> None:
@@ -316,6 +333,18 @@ class TestTriedOut:
         monkeypatch.setattr(timing, "build_network", full)
         with pytest.raises(InputError, match="cpu has no memory for a training step"):
             plan(crops(), budget=self.BUDGET)
+
+
+class TestTitle:
+    def test_is_made_of_the_labels(self):
+        assert plan(crops(), title=None)["card"]["title"] == ", ".join(entry["name"] for entry in plan(crops())["card"]["labels"])
+        assert title_of(["Liver", "Spleen"]) == "Liver, Spleen"
+        assert title_of(["A", "B", "C", "D", "E"]) == "A, B, C and 2 more"
+
+    def test_the_license_is_that_which_was_given(self):
+        document = plan(crops(), license="CC-BY-4.0")
+        assert document["card"]["weights"]["license"] == "CC-BY-4.0"
+        assert plan(crops())["card"]["weights"]["license"] == "unstated"
 
 
 class TestSettings:

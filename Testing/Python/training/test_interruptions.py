@@ -156,8 +156,8 @@ class TestWishToStop:
 
         def cancel() -> bool:
             asked.append(True)
-            # Three cases, then a step each time.
-            return len(asked) == 3 + 7
+            # Before the network, three cases and the first epoch, then a step each time.
+            return len(asked) == 5 + 7
 
         with pytest.raises(Cancelled, match=r"^The training was cancelled; [^\n]+\.$"):
             folder.train("cancelled", cancel=cancel)
@@ -171,10 +171,10 @@ class TestWishToStop:
     def test_while_it_validates(self, tmp_path):
         validating = []
         folder = Folder(tmp_path, epochs=1)
-        # Three cases and four steps come before the first case of the validation.
+        # The network, three cases, the epoch and its four steps come before the first case of the validation.
         with pytest.raises(Cancelled):
-            folder.train(cancel=lambda: validating.append(True) or len(validating) > 3 + STEPS)
-        assert len(validating) == 3 + STEPS + 1
+            folder.train(cancel=lambda: validating.append(True) or len(validating) > 5 + STEPS)
+        assert len(validating) == 5 + STEPS + 1
 
     def test_ctrl_c(self, unbroken):
         folder, expected = unbroken

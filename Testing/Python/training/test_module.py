@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from AttentionSegLib.datasets.cases import find_cases
+from AttentionSegLib.errors import Cancelled
 from AttentionSegLib.files import read_image
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.models import Model
@@ -17,7 +18,7 @@ from tiny_training import make_card, make_recipe, write_cases
 
 pytest.importorskip("lightning")
 from AttentionSegLib.training.module import SegmentationModule, dice_of_labels
-from AttentionSegLib.training.preparation import IGNORED
+from AttentionSegLib.training.preparation import IGNORED, prepare_cases
 from AttentionSegLib.training.trainer import train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -63,6 +64,22 @@ class TestDice:
     def test_what_nobody_judged_does_not_count(self):
         wanted = torch.tensor([1, 1, 2, IGNORED, IGNORED])
         assert dice_of_labels(torch.tensor([1, 1, 2, 1, 2]), wanted, 2).tolist() == [1, 1]
+
+
+class TestCancel:
+    def test_a_validation_ends_between_two_patches(self, tmp_path):
+        card = make_card(patch_size=[8, 8, 8], overlap=0.0)
+        recipe = make_recipe(tmp_path, {"patch_size": [8, 8, 8], "overlap": 0.0})
+        prepared = prepare_cases(
+            find_cases(tmp_path / "images", tmp_path / "labels", write_cases(tmp_path))["val"], card, None, tmp_path / "prepared"
+        )
+        asked = []
+        network = build_network(card.network, 1, 3, card.network_arguments)
+        module = SegmentationModule(network, recipe, card, prepared, 1, {}, lambda: asked.append(1) or len(asked) == 3)
+        module.on_validation_epoch_start()
+        with pytest.raises(Cancelled), torch.no_grad():
+            module.validation_step(0, 0)
+        assert len(asked) == 3
 
 
 class TestValidation:

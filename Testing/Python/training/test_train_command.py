@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from AttentionSegLib.cli import main as attentionseg
 from AttentionSegLib.datasets.case_set import folder_cases
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.models import load_model
+from AttentionSegLib.planning import plan as plan_module
 from tiny_training import make_document, write_case, write_cases, write_recipe
 
 pytest.importorskip("lightning")
@@ -21,8 +23,14 @@ from AttentionSegLib.training.report import read_log
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-# So little that a plan has its fewest steps.
-HOURS = "0.0001"
+HOURS = "0.1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_plans():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "MOST_STEPS", 50)
+        yield
 
 
 def given(folder: Path, output: str = "boxes", **options: str) -> list[str]:
@@ -143,6 +151,31 @@ class TestPlan:
 
 
 class TestCall:
+    def test_it_says_what_it_does_from_the_first_to_the_last(self, folder):
+        told = []
+        cases = folder_cases(folder / "images", folder / "labels", folder / "split.csv")
+        options = {"device": "cpu", "hours": float(HOURS), "title": "Boxes", "license": "CC0-1.0"}
+        done = train_model(cases, "attention-unet", folder / "boxes", **options, on_progress=lambda *step: told.append(step))
+        stages = list(dict.fromkeys(re.sub(r", Dice.*", "", stage) for _fraction, stage, _left in told))
+        epochs = [stage for stage in stages if stage.startswith("epoch")]
+        assert [stage for stage in stages if stage not in epochs] == [
+            "loading packages",
+            *(f"looking at case {number} of 3" for number in (1, 2, 3)),
+            "planning",
+            "preparing case 1 of 2",
+            "preparing case 2 of 2",
+            "preparing case 1 of 1",
+            "starting the training",
+            "measuring",
+            "measuring case 1 of 1",
+            "writing model and report",
+            "done",
+        ]
+        assert epochs[0].startswith("epoch 1 of")
+        assert [fraction for fraction, _stage, _left in told] == sorted(fraction for fraction, _stage, _left in told)
+        card = load_model(done.folder).card
+        assert (card.title, card.raw["weights"]["license"]) == ("Boxes", "CC0-1.0")
+
     def test_a_cancelled_training_goes_on_and_tells_how_far_it_is(self, folder):
         cases, recipe = folder_cases(folder / "images", folder / "labels", folder / "split.csv"), write_recipe(folder, make_document(epochs=4))
         told: list[float] = []

@@ -25,7 +25,7 @@ def used_names():
     text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
     names = set(re.findall(r"\b_?ui\.([a-z]\w+)", text)) - {path.stem for path in SOURCES}
     for section in ("batch", "train"):
-        names |= {f"{section}{part}" for part in ("Button", "ProgressBar", "ReasonLabel", "MessageLabel")}
+        names |= {f"{section}{part}" for part in ("Button", "ProgressBar", "ReasonLabel", "MessageLabel", "ReportButton")}
     return names | {f"inputSelector{number}{part}" for number in range(1, 5) for part in ("", "Label")}
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,9 +32,15 @@ def app(scene):
     return app
 
 
-def form(app, kind):
+def form(app, kind, *more):
     app.form_view = PanelDouble()
-    return kind(app.form_view, app.settings, InstallationDouble(), app.keep_polling)
+    return kind(app.form_view, app.settings, InstallationDouble(), app.keep_polling, *more)
+
+
+def training_form(app):
+    """What the presenter tells of new models is in `app.trained`."""
+    app.trained = []
+    return form(app, TrainPresenter, app.trained.append)
 
 
 def write_scan(path):
@@ -64,6 +73,7 @@ class TestBatch:
         assert app.form_view.shown.state.value == "done", app.form_view.shown.message
         assert app.form_view.shown.message.startswith("Scans segmented: 1.")
         assert (tmp_path / "out" / "measurements.csv").is_file()
+        assert app.form_view.shown.report == str(tmp_path / "out" / "report.html")
 
     def test_the_memory_limit_of_the_panel_holds_here_too(self, app, tmp_path, monkeypatch):
         limits = []
@@ -99,14 +109,21 @@ class TestBatch:
 class TestTrain:
     @pytest.fixture
     def presenter(self, app, tmp_path):
-        presenter = form(app, TrainPresenter)
+        presenter = training_form(app)
         for name in ("train_images", "train_labels", "train_output"):
             presenter.set(name, str(tmp_path / name))
+        presenter.set("train_title", "Boxes")
+        presenter.set("train_license", "CC-BY-4.0")
         return presenter
 
-    def test_asks_for_what_is_missing(self, app):
-        form(app, TrainPresenter)
-        assert app.form_view.shown.reason == "Choose the folder with the images."
+    def test_asks_for_one_thing_after_the_other(self, app):
+        presenter = training_form(app)
+        asked = []
+        for name in ("train_images", "train_labels", "train_title", "train_license"):
+            asked.append(app.form_view.shown.reason)
+            presenter.set(name, "x")
+        assert asked == [TrainPresenter.fields[name] for name in ("train_images", "train_labels", "train_title", "train_license")]
+        assert app.form_view.shown.reason == ""
 
     def test_tells_what_is_wrong_with_a_folder(self, app, presenter):
         presenter.press()
@@ -117,29 +134,32 @@ class TestTrain:
     def test_hands_on_what_was_chosen_and_stops_when_asked(self, app, presenter, monkeypatch):
         given = {}
 
-        def train_model(cases, network, output, device, on_progress, cancel):
-            given.update(cases=cases, network=network, output=output, device=device)
+        def train_model(cases, network, output, on_progress, cancel, **options):
+            given.update(cases=cases, network=network, output=output, **options)
             on_progress(0.5, "epoch 3", 60.0)
             while not cancel():
-                pass
+                time.sleep(0.01)
             raise Cancelled
 
         monkeypatch.setattr("AttentionSegLib.datasets.case_set.folder_cases", lambda images, labels: (images.name, labels.name))
         monkeypatch.setattr("AttentionSegLib.training.train_model", train_model)
         presenter.set("train_network", "guided-attention")
+        presenter.set("train_hours", 0.5)
         presenter.press()
         presenter.press()
         app.wait()
         assert given["cases"] == ("train_images", "train_labels")
         assert (given["network"], given["device"]) == ("guided-attention", "cpu")
+        assert (given["hours"], given["title"], given["license"]) == (0.5, "Boxes", "CC-BY-4.0")
+        assert "work" not in given
         assert app.form_view.shown.message.startswith("Stopped; what is done stays")
 
 
 class TestTrainFromTheScene:
     @pytest.fixture
     def presenter(self, app, tmp_path):
-        presenter = form(app, TrainPresenter)
-        presenter.set("train_output", str(tmp_path / "model"))
+        presenter = training_form(app)
+        presenter.set("train_license", "CC-BY-4.0")
         return presenter
 
     def test_pairs_are_offered_and_at_least_two_are_needed(self, app, presenter):
@@ -152,6 +172,7 @@ class TestTrainFromTheScene:
         assert app.form_view.shown.reason.startswith("Tick at least two pairs")
         presenter.tick(0, on=True)
         assert app.form_view.shown.reason == ""
+        assert app.form_view.shown.title == "Hippocampus anterior, Hippocampus posterior"
         presenter.tick(1, on=False)
         assert [pair[2] for pair in app.form_view.shown.pairs] == [True, False]
 
@@ -168,9 +189,10 @@ class TestTrainFromTheScene:
         pairs = [make_pair(app.scene, name) for name in "abc"]
         given = {}
 
-        def train_model(cases, network, output, labels, device, on_progress, cancel):
+        def train_model(cases, network, output, labels, **options):
             found = {case.id: read_labelled(case) for role in cases.roles.values() for case in role}
             given.update(found=found, names=cases.label_names, folder=cases.roles["train"][0].label.parent, network=network, labels=labels)
+            given.update(output=output, **options)
             raise Cancelled
 
         monkeypatch.setattr("AttentionSegLib.training.train_model", train_model)
@@ -188,6 +210,11 @@ class TestTrainFromTheScene:
         assert [label["color"] for label in given["labels"]] == [[221, 130, 101], [144, 238, 144]]
         assert given["network"] == "attention-unet"
         assert not given["folder"].exists()
+        # Nothing had to be chosen: neither title nor folder.
+        assert given["title"] == "Hippocampus anterior, Hippocampus posterior"
+        assert given["output"] == environment.user_folder() / "hippocampus-anterior-hippocampus-posterior"
+        assert given["work"].name.startswith("hippocampus-anterior-hippocampus-posterior-")
+        assert environment.user_folder() not in given["work"].parents
 
     def test_segments_of_other_names_are_told_with_the_pair(self, app, presenter):
         pairs = [make_pair(app.scene, name) for name in "ab"]
@@ -196,8 +223,78 @@ class TestTrainFromTheScene:
         for row in range(2):
             presenter.tick(row, on=True)
         presenter.press()
+        app.wait()
         assert app.form_view.shown.state.value == "failed"
         assert app.form_view.shown.message.startswith("b segmentation of b has the segments Hippocampus posterior, Kidney")
+
+    def train(self, app, presenter, monkeypatch):
+        """A training of which only the end is real: a model among the user's own."""
+
+        def train_model(cases, network, output, work, **options):
+            (work / "prepared").mkdir(parents=True)
+            (work / "report.html").write_text("how it went", encoding="utf-8")
+            save_unet(output, id=output.name, title=options["title"])
+            numbers = {"Hippocampus anterior": 0.87, "Hippocampus posterior": 0.81, "mean": 0.84}
+            summary = {name: {"dice": {"mean": value, "n": 2}} for name, value in numbers.items()}
+            scores = SimpleNamespace(card=SimpleNamespace(title=options["title"]), summary=lambda: summary)
+            return SimpleNamespace(folder=output, report=work / "report.html", scores=scores)
+
+        monkeypatch.setattr("AttentionSegLib.training.train_model", train_model)
+        presenter.press()
+        app.wait()
+        assert app.form_view.shown.state.value == "done", app.form_view.shown.message
+
+    def test_the_trained_model_is_among_the_users_own_with_its_figures_and_report(self, app, presenter, monkeypatch):
+        for name in "ab":
+            make_pair(app.scene, name)
+        presenter.refresh()
+        for row in range(2):
+            presenter.tick(row, on=True)
+        presenter.set("train_title", "My hippocampus")
+        self.train(app, presenter, monkeypatch)
+        assert app.trained == ["my-hippocampus"]
+        assert [model.title for model in environment.user_models()] == ["My hippocampus"]
+        assert app.form_view.shown.message == (
+            "The model 'My hippocampus' is among your models, and chosen. "
+            "Mean Dice 0.84 on 2 case(s) it was validated on (Hippocampus anterior 0.87, Hippocampus posterior 0.81)."
+        )
+        page = Path(app.form_view.shown.report)
+        assert page.read_text(encoding="utf-8") == "how it went"
+        assert not (page.parent / "prepared").exists()
+        self.train(app, presenter, monkeypatch)
+        assert app.trained == ["my-hippocampus", "my-hippocampus-2"]
+
+    def test_a_stopped_training_goes_on_in_the_same_place_unless_something_else_is_chosen(self, app, presenter, monkeypatch):
+        places = []
+
+        def train_model(*_arguments, work, **_options):
+            places.append(work)
+            raise Cancelled
+
+        monkeypatch.setattr("AttentionSegLib.training.train_model", train_model)
+        for name in "abc":
+            make_pair(app.scene, name)
+        presenter.refresh()
+        for row in range(2):
+            presenter.tick(row, on=True)
+        for hours in (3.0, 3.0, 1.0):
+            presenter.set("train_hours", hours)
+            presenter.press()
+            app.wait()
+        presenter.tick(2, on=True)
+        presenter.press()
+        app.wait()
+        assert places[0] == places[1]
+        assert len(set(places)) == 3
+
+    def test_results_of_models_are_no_examples_unless_wanted(self, app, presenter):
+        make_pair(app.scene, "a")
+        app.choose()
+        app.run()
+        presenter.refresh()
+        assert [pair[0] for pair in app.form_view.shown.pairs] == ["a"]
+        presenter.set("train_results", True)
+        assert [pair[:2] for pair in app.form_view.shown.pairs] == [("a", "a segmentation"), ("T1", "T1 segmentation")]
 
 
 class TestEnvironment:
@@ -226,8 +323,9 @@ class TestEnvironment:
         assert "cpu: works" in report
 
     def test_models_are_listed_with_their_size_and_deleted_when_agreed(self, app, presenter):
-        folder = save_unet(environment.user_folder() / "mine", id="mine")
+        folder = save_unet(environment.user_folder() / "mine", id="mine", title="Mine")
         presenter.refresh()
+        assert [model.title for model in app.form_view.shown.models] == ["Mine"]
         assert [model.folder for model in app.form_view.shown.models] == [folder]
         assert app.form_view.shown.models[0].megabytes > 0.01
         app.form_view.agrees = False
@@ -236,7 +334,8 @@ class TestEnvironment:
         app.form_view.agrees = True
         presenter.delete(0)
         assert not folder.exists()
-        assert "Delete the model mine" in app.form_view.questions[-1]
+        assert "Delete the model Mine" in app.form_view.questions[-1]
+        assert app.form_view.shown.message == "Deleted: Mine"
         assert "no models of your own" in app.form_view.shown.reason
         assert "mine" not in app.heard[-1]
 

@@ -158,6 +158,40 @@ class TestLogic:
         assert run.result.segmentation.GetScene() is scene
         assert states[-2:] == ["publishing", "done"]
 
+    @pytest.mark.parametrize("what", ["folder", "training", "training on nodes"])
+    def test_long_runs_leave_the_application_alive(self, logic, scene, monkeypatch, what):
+        from AttentionSegLib.errors import Cancelled
+
+        given = []
+
+        def work(*arguments, on_progress, cancel, **options):
+            given.append((arguments[1:], options))
+            on_progress(0.5, "half", None)
+            while not cancel():
+                time.sleep(0.005)
+            raise Cancelled
+
+        monkeypatch.setattr("AttentionSegLib.batch.segment_folder", work)
+        monkeypatch.setattr("AttentionSegLib.training.train_model", work)
+        monkeypatch.setattr("AttentionSegLib.datasets.case_set.folder_cases", lambda *_arguments, **_options: None)
+        pairs = [make_pair(scene, name) for name in ("a", "b")]
+        states = []
+        start = {
+            "folder": lambda: logic.startSegmentFolder("in", "out", "tiny-unet", onChange=lambda run: states.append(run.state.value), jobs=1),
+            "training": lambda: logic.startTrainModel("in", "labels", "attention-unet", "out", onChange=lambda run: states.append(run.state.value)),
+            "training on nodes": lambda: logic.startTrainModelOnNodes(pairs, "attention-unet", "out", hours=2),
+        }[what]
+        run = start()
+        let_run(lambda: run.progress[:2] == (0.5, "half"))
+        assert run.state.running
+        run.cancel()
+        let_run(lambda: not run.state.running)
+        assert (run.state.value, run.result, run.error) == ("cancelled", None, None)
+        arguments, options = given[0]
+        assert "out" in arguments
+        assert what != "folder" or (options == {"model": "tiny-unet", "jobs": 1} and states[-1] == "cancelled")
+        assert what != "training on nodes" or options["hours"] == 2
+
     def test_a_cancelled_start(self, logic, scene):
         volume = make_scan(scene)
         nodes = nodes_of(scene)
@@ -263,6 +297,30 @@ class TestWidget:
         scene.Clear(0)
         assert not widget.ui.probeCheckBox.isEnabled()
 
+    def test_what_stands_below_is_scrolled_to_and_the_report_opened(self, widget, tmp_path, monkeypatch):
+        from PySide6 import QtWidgets
+
+        area = QtWidgets.QScrollArea()
+        area.setWidgetResizable(True)
+        area.setWidget(first_widget(widget).target)
+        area.resize(320, 200)
+        area.show()
+        opened, ui = [], widget.ui
+        monkeypatch.setattr(sys.modules["qt"].QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+        ui.batchCollapsibleButton.collapsed = False
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "report.html").write_text("report", encoding="utf-8")
+        assert ui.batchReportButton.isHidden()
+        ui.batchInputEdit.setCurrentPath(str(tmp_path / "nowhere"))
+        ui.batchOutputEdit.setCurrentPath(str(tmp_path / "out"))
+        ui.batchButton.click()
+        let_run(lambda: ui.batchButton.text != "Cancel")
+        APPLICATION.processEvents()
+        assert not ui.batchReportButton.target.visibleRegion().isEmpty()
+        ui.batchReportButton.click()
+        assert opened == [str(tmp_path / "out" / "report.html")]
+        area.takeWidget()
+
     def test_the_batch_form_runs_and_says_what_is_wrong(self, widget, tmp_path):
         assert not widget.ui.batchButton.isEnabled()
         widget.ui.batchInputEdit.setCurrentPath(str(tmp_path / "nowhere"))
@@ -278,8 +336,14 @@ class TestWidget:
             assert not widget.ui.trainButton.isEnabled()
             getattr(widget.ui, f"train{part}Edit").setCurrentPath(f"/nowhere/{part}")
         widget.ui.trainNetworkSelector.setCurrentIndex(1)
+        widget.ui.trainTitleEdit.setText("Mine ")
+        assert "license" in widget.ui.trainReasonLabel.text
+        widget.ui.trainLicenseSelector.setCurrentIndex(2)
+        widget.ui.trainHoursSpinBox.setValue(0.5)
         assert widget.ui.trainButton.isEnabled()
-        assert widget.logic.settings().train_network == "guided-attention"
+        settings = widget.logic.settings()
+        assert (settings.train_network, settings.train_title) == ("guided-attention", "Mine")
+        assert (settings.train_license, settings.train_hours) == ("CC0-1.0", 0.5)
         widget.ui.trainButton.click()
         let_run(lambda: widget.ui.trainButton.text != "Cancel")
         assert "/nowhere/Images" in widget.ui.trainMessageLabel.text
@@ -293,7 +357,10 @@ class TestWidget:
         for row in range(2):
             assert not widget.ui.trainButton.isEnabled()
             table.item(row, 0).setCheckState(Qt.Checked)
+        assert not widget.ui.trainButton.isEnabled()
+        widget.ui.trainLicenseSelector.setCurrentIndex(1)
         assert widget.ui.trainButton.isEnabled()
+        assert widget.ui.trainTitleEdit.placeholderText == "Hippocampus anterior, Hippocampus posterior"
         assert widget.ui.trainImagesEdit.isHidden()
         assert widget.logic.settings().train_segmentations == [segmentation for _volume, segmentation in pairs]
         widget.ui.trainButton.click()

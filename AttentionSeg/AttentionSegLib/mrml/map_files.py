@@ -1,0 +1,35 @@
+"""Maps that were written to files, such as by a batch, when they are loaded into the scene."""
+
+from __future__ import annotations
+
+import slicer
+
+from ..files.nrrd import read_keys
+from ..files.output import MAP_KEY, MODEL_KEY
+from .attention_volumes import MAP_ATTRIBUTE, show_as_heat_map
+from .heat_map import heat_map
+from .provenance import MODEL_ID
+
+
+def show_map_file(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Give a volume the look of a map, and mark it as no scan, if it was loaded from a `.nrrd` map that this extension wrote.
+
+    Args:
+        node: with voxels and storage node.
+
+    Returns:
+        Whether it was such a map, not marked yet.
+    """
+    storage = node.GetStorageNode()
+    path = storage.GetFileName() if storage is not None else None
+    if not path or node.GetImageData() is None or node.GetAttribute(MAP_ATTRIBUTE) is not None:
+        return False
+    keys = read_keys(path)
+    if MAP_KEY not in keys:
+        return False
+    node.SetAttribute(MAP_ATTRIBUTE, keys[MAP_KEY])
+    node.SetAttribute(MODEL_ID, keys.get(MODEL_KEY, "").partition(" ")[0])
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    show_as_heat_map(node.GetDisplayNode(), slicer.util.arrayFromVolume(node), keys[MAP_KEY], heat_map(node.GetScene()))
+    return True
