@@ -97,7 +97,7 @@ def evaluate(
 
         predictors = [Predictor(one, device, mirroring=mirroring, overlap=overlap) for one in given]
         progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
-        judged = _check_cases(cases, cards, progress)
+        judged = _check_cases(cases, [predictor.model.card for predictor in predictors], progress)
         scores, pictures = measure_cases(predictors, cases, progress, judged=judged)
         named = (None if path is None else as_text(path) for path in (images, labels, split))
         compared = scores[1] if compare is not None else None
