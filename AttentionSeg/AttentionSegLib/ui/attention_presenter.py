@@ -124,10 +124,9 @@ class AttentionPresenter:
     def set_sequence(self, result: SegmentedSequence) -> None:
         """Show the numbers of the frame that a sequence shows; its frames have no maps."""
         self.set_probe(False)
+        # The maps of an earlier result go with their color bars.
+        self.show_map(None)
         settings, shown = self._settings, shown_frame(result.volume)
-        for node in settings.maps:
-            hide_in_3d(node)
-        hide_overlay(self._scene, settings.maps)
         self._result, settings.maps = None, []
         settings.result_segmentation, settings.result_volume = result.segmentation, result.volume
         measured = result.statistics[0 if shown is None else shown.number]

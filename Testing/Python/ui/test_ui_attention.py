@@ -13,8 +13,9 @@ from AttentionSegLib.mrml.overlay import is_in_3d
 from AttentionSegLib.mrml.probe_volume import ProbeVolume
 from AttentionSegLib.reporting.telling_map import most_telling_map
 from AttentionSegLib.ui.attention_presenter import AttentionPresenter
-from doubles import Application, make_scan
+from doubles import SHAPE, Application, make_scan
 from scenes import linear_transform, nodes_of, put_under, rigid
+from sequence_scenes import make_sequence
 
 
 class AttentionDouble:
@@ -159,6 +160,26 @@ class TestSegments:
         assert result.segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
         app.attention.set_surfaces(False)
         assert app.panel.shown.surfaces is False
+
+
+class TestSequence:
+    """All frames of a sequence have numbers, and no maps: those of the result before them go."""
+
+    def test_takes_the_place_of_the_maps_before_it(self, app):
+        sequence, browser = make_sequence(app.scene, 2, SHAPE)
+        volume = browser.GetProxyNode(sequence)
+        segmented(app, volume=volume)
+        shown = foreground(app)
+        assert has_legend(shown)
+        app.presenter.set_all_frames(True)
+        browser.SetSelectedItemNumber(1)
+        result = app.run()
+        app.attention.set_sequence(result)
+        assert foreground(app) is None
+        assert not has_legend(shown)
+        assert app.panel.shown.maps == ()
+        assert [row.milliliters for row in app.panel.shown.rows] == [measured.milliliters for measured in result.statistics[1]]
+        assert app.settings.result_segmentation is browser.GetProxyNode(result.sequence)
 
 
 class TestTable:
