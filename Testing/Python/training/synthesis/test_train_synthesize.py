@@ -66,6 +66,7 @@ class TestPlan:
         assert {tuple(case["labels"]) for case in survey["cases"]} == {("1", "2")}
 
 
+@pytest.mark.slow
 def test_a_short_training_finds_its_label_bright_or_dark(tmp_path):
     values = np.where(make_map() == 2, BODY, make_map())
     for number in range(3):
