@@ -83,12 +83,15 @@ class Tour:
                 self.picture(f"map-{row}")
 
     def in_3d(self) -> None:
-        if hasattr(self.ui, "showSegments3dButton"):
-            self.ui.showSegments3dButton.click()
-            idle(2)
-        view = slicer.app.layoutManager().threeDWidget(0).threeDView()
-        view.resetFocalPoint()
-        view.resetCamera()
+        """The segments as surfaces, seen from the front and close by."""
+        self.ui.showSegments3dButton.click()
+        idle(2)
+        bounds = [0.0] * 6
+        slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[-1].GetRASBounds(bounds)
+        renderer = slicer.app.layoutManager().threeDWidget(0).threeDView().renderWindow().GetRenderers().GetFirstRenderer()
+        renderer.ResetCamera(bounds)
+        renderer.GetActiveCamera().Elevation(20)
+        renderer.ResetCameraClippingRange()
         idle(0.5)
         self.picture("segments-in-3d")
 
