@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -53,10 +55,14 @@ class Checkpoints(Callback):
 
     def __init__(self, folder: Path, cancel: Cancel | None = None) -> None:
         self.folder, self.cancel = folder, cancel
+        self.on_sigterm = signal.getsignal(signal.SIGTERM)
         self.best, self.written = -math.inf, 0.0
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
         self.written = time.monotonic()
+        # Lightning adds a handler of its own, which ends the training without a checkpoint before `cancel` is asked.
+        if callable(self.on_sigterm) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.on_sigterm)
 
     # Here, and not at the end of the step before, because now all of Lightning's counters agree that it is over.
     def on_train_batch_start(self, trainer: Trainer, _module: LightningModule, _batch: Any, index: int) -> None:

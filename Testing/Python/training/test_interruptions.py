@@ -164,6 +164,24 @@ class TestWishToStop:
         assert folder.last("cancelled")["global_step"] == 6
         assert_same(folder.train("cancelled"), expected)
 
+    def test_a_signal_to_end_is_such_a_wish_if_the_caller_takes_it_so(self, unbroken):
+        folder, expected = unbroken
+        asked: list[int] = []
+        before = signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+        steps = iter(range(100))
+
+        def end(_fraction: float, stage: str, _left: float | None) -> None:
+            if stage.startswith("epoch") and next(steps) == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        try:
+            with pytest.raises(Cancelled):
+                folder.train("ended", on_progress=end, cancel=lambda: bool(asked))
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert folder.last("ended")["global_step"] == 6
+        assert_same(folder.train("ended"), expected)
+
     def test_while_cases_are_prepared(self, tmp_path):
         with pytest.raises(Cancelled):
             Folder(tmp_path).train(cancel=lambda: True)
