@@ -28,6 +28,7 @@ def remove_node(node: slicer.vtkMRMLDisplayableNode) -> None:
     storages = [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
     scene.RemoveNode(node)
     for other in (*displays, *properties, *storages):
+        # Some go with their node; to remove them again would be an error in Slicer's log.
         if other is not None and other.GetScene() is scene:
             scene.RemoveNode(other)
     # The application removes the item by itself, slicer-core does not.
