@@ -12,6 +12,10 @@ def new_scene() -> slicer.vtkMRMLScene:
     """A scene with default colors and the logics of the modules that volumes and segmentations need; also set as `slicer.mrmlScene`."""
     # The wheel lacks the color and terminology files of the application, and says so at length.
     vtk.vtkObject.GlobalWarningDisplayOff()
+    # The logic of segmentations adds them to those of the process with every scene: after some hundred, copying a segmentation would take minutes.
+    converters = slicer.vtkSegmentationConverterFactory.GetInstance()
+    for rule in list(converters.GetConverterRules()):
+        converters.UnregisterConverterRule(rule)
     scene = slicer.mrmlScene = slicer.vtkMRMLScene()
     application = slicer.vtkSlicerApplicationLogic()
     application.SetMRMLScene(scene)
