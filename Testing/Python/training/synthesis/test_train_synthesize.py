@@ -30,7 +30,7 @@ def command(folder: Path, *more: str, output: str = "model") -> list[str]:
 
 
 def planned(folder: Path, *more: str, output: str = "model", learn_as: str = f"{BODY_VALUE}=0") -> list[str]:
-    names = ["--label-names", "Left box,Right box", "--network", "attention-unet", "--hours", "0.0001"]
+    names = ["--label-names", "Left box,Right box", "--network", "attention-unet", "--hours", "1"]
     return command(folder, "--learn-as", learn_as, *names, *more, output=output)
 
 
