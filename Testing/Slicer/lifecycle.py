@@ -48,15 +48,15 @@ def main() -> int:
     bad = 0
     for name in names:
         if name.startswith(options.only):
-            wrong = tried(options.slicer, name, options.seconds)
+            when, wrong = tried(options.slicer, name, options.seconds)
             bad += bool(wrong)
-            print(f"{name}: {wrong or 'clean'}", flush=True)
+            print(f"{name}, {when}: {wrong or 'clean'}", flush=True)
     print("all clean" if not bad else f"{bad} not clean")
     return 1 if bad else 0
 
 
-def tried(slicer: Path, name: str, seconds: float) -> str:
-    """What is wrong, empty when nothing is."""
+def tried(slicer: Path, name: str, seconds: float) -> tuple[str, str]:
+    """When the interruption came, and what is wrong, empty when nothing is."""
     with tempfile.TemporaryDirectory(prefix="AttentionSeg-") as folder:
         arguments = [slicer, "--testing", "--no-splash", "--ignore-slicerrc", "--additional-module-paths", MODULE]
         environment = {**os.environ, "SLICER_BACKGROUND_THREAD_PRIORITY": "0", "XDG_DATA_HOME": folder}
@@ -71,16 +71,21 @@ def tried(slicer: Path, name: str, seconds: float) -> str:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return f"it did not end within {seconds:g} s"
+            return "never", f"it did not end within {seconds:g} s"
         said = done.stdout + done.stderr
+        when = re.search(f"^{name}: (.*)", said, re.MULTILINE)
         place = re.search(f"{LOG}(.*)", said)
         log = Path(place[1].strip()).read_text(encoding="utf-8", errors="replace") if place else ""
-    if done.returncode != 0:
-        return f"exit code {done.returncode}: {' '.join(said.splitlines()[-3:])}"
+    return when[1] if when else "never", _wrong(done.returncode, said, log)
+
+
+def _wrong(code: int, said: str, log: str) -> str:
+    if code != 0:
+        return f"exit code {code}: {' '.join(said.splitlines()[-3:])}"
     if not log:
         return "there is no log"
-    complaints = COMPLAINT.findall(log) and COMPLAINT.search(log)[0]
-    return complaints or ("" if "Traceback" not in said + log else "there is a traceback")
+    complaint = COMPLAINT.search(log)
+    return complaint[0] if complaint else "there is a traceback" if "Traceback" in said + log else ""
 
 
 def inside(name: str, folder: Path) -> None:

@@ -35,12 +35,23 @@ class ctkSliderWidget(QtWidgets.QDoubleSpinBox):  # noqa: N801
 
 class ctkPathLineEdit(QtWidgets.QLineEdit):  # noqa: N801
     currentPathChanged = Signal(str)  # noqa: N815
+    validInputChanged = Signal(bool)  # noqa: N815
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
-        self.textChanged.connect(self.currentPathChanged)
+        self._valid = False
+        self.textChanged.connect(self._update)
 
     setCurrentPath = QtWidgets.QLineEdit.setText  # noqa: N815
+    currentPath = Property(str, QtWidgets.QLineEdit.text, QtWidgets.QLineEdit.setText)  # noqa: N815
+
+    def _update(self, text: str) -> None:
+        # No path is told when there is none any more.
+        if text:
+            self.currentPathChanged.emit(text)
+        if bool(text) != self._valid:
+            self._valid = bool(text)
+            self.validInputChanged.emit(self._valid)
 
 
 class qMRMLSortFilterProxyModel(QtCore.QObject):  # noqa: N801

@@ -37,6 +37,8 @@ class FormPanel:
         """Tell a presenter what the user does."""
         for name, widget in self._paths.items():
             widget.connect("currentPathChanged(QString)", lambda path, name=name: self._tell(presenter, name, path))
+            # An emptied field tells no path.
+            widget.connect("validInputChanged(bool)", lambda _valid, name=name, widget=widget: self._tell(presenter, name, widget.currentPath))
         for name, widget in self._choices.items():
             widget.connect("currentIndexChanged(int)", lambda index, name=name, widget=widget: presenter.set(name, str(widget.itemText(index))))
         self._button.connect("clicked(bool)", lambda _checked: presenter.press())

@@ -347,6 +347,11 @@ class TestWidget:
         widget.ui.trainButton.click()
         let_run(lambda: widget.ui.trainButton.text != "Cancel")
         assert "/nowhere/Images" in widget.ui.trainMessageLabel.text
+        widget.ui.trainOutputEdit.setCurrentPath("")
+        assert settings.train_output == ""
+        assert widget.ui.trainButton.isEnabled()
+        widget.ui.trainLabelsEdit.setCurrentPath("")
+        assert not widget.ui.trainButton.isEnabled()
 
     def test_pairs_of_the_scene_are_ticked_in_a_table(self, widget, scene, tmp_path):
         assert widget.ui.trainPairTable.isHidden()
