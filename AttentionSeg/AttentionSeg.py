@@ -80,6 +80,7 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.panel = None
+        self.nodesHaveGone = False
 
     def setup(self) -> None:
         super().setup()
@@ -105,6 +106,7 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeLeaves, priority=1.0)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndBatchProcessEvent, self.onBatchEnds)
 
     def enter(self) -> None:
         """The panel is opened."""
@@ -150,7 +152,17 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: object, _event: str, node: object) -> None:
-        if _isShown(node) and not slicer.mrmlScene.IsClosing():
+        if not _isShown(node) or slicer.mrmlScene.IsClosing():
+            return
+        if slicer.mrmlScene.IsBatchProcessing():
+            # Many may go together.
+            self.nodesHaveGone = True
+        else:
+            self.panel.refresh_nodes()
+
+    def onBatchEnds(self, _caller: object, _event: str) -> None:
+        if self.nodesHaveGone and not slicer.mrmlScene.IsClosing():
+            self.nodesHaveGone = False
             self.panel.refresh_nodes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,14 @@ class Image:
     def corners(self) -> np.ndarray:
         """The eight outer corners (voxel edges, not centers) in RAS mm, [8, 3]."""
         return self.to_ras(box_corners(np.full(3, -0.5), np.array(self.shape) - 0.5))
+
+    def digest(self) -> str:
+        """A checksum of name, voxels and place. Images of one digest are the same; those whose voxels lie otherwise in memory may differ in it."""
+        order = [axis for axis in np.argsort(self.voxels.strides).tolist() if self.voxels.shape[axis] > 1]
+        told = repr((self.name, self.voxels.dtype.str, self.voxels.shape, order, self.affine.tolist()))
+        checksum = hashlib.blake2b(told.encode(), digest_size=16)
+        checksum.update(self.voxels.ravel(order="K"))
+        return checksum.hexdigest()
 
 
 def box_corners(low: np.ndarray, high: np.ndarray) -> np.ndarray:

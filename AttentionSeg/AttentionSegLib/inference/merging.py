@@ -47,8 +47,9 @@ def merge_restored(parts: Sequence[Part], offsets: Sequence[int], classes: int, 
     """
     if parts[0].region is None:
         return parts[0].restored
-    labels = np.zeros(image.shape, np.uint8 if classes <= 256 else np.uint16)
-    uncertainty = np.zeros(image.shape, np.float32)
+    # As files and Slicer store voxels, so that neither has to turn them round.
+    labels = np.zeros(image.shape, np.uint8 if classes <= 256 else np.uint16, order="F")
+    uncertainty = np.zeros(image.shape, np.float32, order="F")
     probabilities = None
     if parts[0].restored.probabilities is not None:
         probabilities = np.zeros((classes, *image.shape), np.float16)

@@ -78,6 +78,7 @@ class Predictor:
         self.device = choose_device(device)
         self._backend_name = choose_backend(backend, self.device)
         self._backend: Backend | None = None
+        self._last_found: tuple[str, FoundRegions] | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
         if overlap is not None:
             self.model = replace(self.model, card=replace(self.model.card, overlap=float(overlap)))
@@ -95,6 +96,15 @@ class Predictor:
     def prepare(self) -> None:
         """Make the network ready to run, as the first image does otherwise: with OpenVINO this takes a second, or more where it has to convert."""
         self._prepared()
+
+    def look_ahead(self, image: Image, cancel: Cancel | None = None) -> None:
+        """Find the regions of a scan that is to be segmented as a whole, as its run does otherwise: a scan that comes again is not searched again.
+
+        Raises:
+            InputError, Cancelled: as the run would.
+        """
+        check_input(image, None, self.model.card)
+        self._find(image, Progress(cancel=cancel))
 
     def check(self, image: Image, roi: Region | None = None, attention: bool | str | Iterable[str] = True) -> list[str]:
         """The attention maps wanted. Raises InputError if the image, the region or a name cannot be used (see `__call__`)."""
@@ -169,7 +179,10 @@ class Predictor:
         if card.found_by is None or not larger_than_region(image.spacing * image.shape, card):
             return None
         progress.stage("find")
-        found = find_by_template(card, self.model.folder, image, progress.step)
+        key = image.digest()
+        if self._last_found is None or self._last_found[0] != key:
+            self._last_found = key, find_by_template(card, self.model.folder, image, progress.step)
+        found = self._last_found[1]
         progress.repeat(len(found.regions))
         return found
 

@@ -15,6 +15,8 @@ def view_voxels(image_data: vtk.vtkImageData) -> np.ndarray:
 
 def in_vtk_order(voxels: np.ndarray) -> np.ndarray:
     """The same voxels [C, I, J, K], each channel stored with I running fastest, so that `fill_voxels` copies them several times as fast."""
+    if all(channel.flags.f_contiguous for channel in voxels):
+        return voxels
     ordered = np.empty((len(voxels), *voxels.shape[:0:-1]), voxels.dtype).transpose(0, 3, 2, 1)
     ordered[...] = voxels
     return ordered

@@ -54,15 +54,20 @@ def _sums_by_value(labels: np.ndarray, uncertainty: np.ndarray) -> dict[int, _Su
     values = int(labels.max()) + 1
     voxels = np.zeros(values, np.int64)
     totals = np.zeros((4, values))
-    for i, (label_slice, uncertainty_slice) in enumerate(zip(labels, uncertainty)):
-        j, k = np.nonzero(label_slice != 0)
+    # Slices that lie together in memory are several times as fast to go through.
+    across = int(np.argmax(labels.strides))
+    first, second = (axis for axis in range(3) if axis != across)
+    for number, (label_slice, uncertainty_slice) in enumerate(zip(np.moveaxis(labels, across, 0), np.moveaxis(uncertainty, across, 0))):
+        if not label_slice.any():
+            continue
+        j, k = np.nonzero(label_slice)
         found = label_slice[j, k]
         counts = np.bincount(found, minlength=values)
         voxels += counts
         totals[0] += np.bincount(found, weights=uncertainty_slice[j, k], minlength=values)
-        totals[1] += i * counts
-        totals[2] += np.bincount(found, weights=j, minlength=values)
-        totals[3] += np.bincount(found, weights=k, minlength=values)
+        totals[1 + across] += number * counts
+        totals[1 + first] += np.bincount(found, weights=j, minlength=values)
+        totals[1 + second] += np.bincount(found, weights=k, minlength=values)
     return {value: _Sums(int(voxels[value]), totals[0, value], totals[1:, value]) for value in np.flatnonzero(voxels).tolist()}
 
 

@@ -107,9 +107,9 @@ class Presenter:
         self._view, self._settings = view, settings
         self._segmenter, self._on_result = segmenter, on_result
         self._installation, self._keep_polling, self._when_idle = installation, keep_polling, when_idle
-        self._warmed: Options | None = None
+        self._warmed: tuple | None = None
         self._run = Run(view, installation, keep_polling, self.refresh, _("Cancelled; the scene is as it was."))
-        self._search = ""
+        self._search, self._misfits = "", {}
         self._models: list[ModelChoice] = []
         self._following, self._hints_shown = Following(self._look_again), ()
         self.refresh_models()
@@ -218,11 +218,18 @@ class Presenter:
             self._run.press(self._start, self._finish)
 
     def warm(self) -> None:
-        """Load what the chosen model needs, so that the first run does not have to; only where the button could be pressed."""
-        options = Options.chosen(self._settings, self._model())
-        if options != self._warmed and not self._run.state.running and not self._reason() and not self._installation.missing():
-            self._warmed = options
-            self._keep_polling(self._segmenter.warm(options).poll)
+        """Prepare what a run needs, so that it does not have to; only where the button could be pressed."""
+        model, volume = self._model(), self._settings.input(0)
+        if self._run.state.running or self._reason() or self._installation.missing():
+            return
+        # Where a model looks for its regions, and the scan may well show them.
+        finds = model.card is not None and model.card.found_by is not None and len(model.channels) == 1
+        finds = finds and self._settings.region is None and model.id not in self._misfits
+        options = Options.chosen(self._settings, model)
+        wanted = (options, volume.GetID(), volume.GetImageData().GetMTime()) if finds else (options,)
+        if wanted != self._warmed:
+            self._warmed = wanted
+            self._keep_polling(self._segmenter.warm(options, volume if finds else None).poll)
 
     def cancel(self) -> None:
         """Stop the run."""
@@ -230,7 +237,7 @@ class Presenter:
 
     def refresh(self) -> None:
         """Show what there is now."""
-        misfits = self._choose_for_user()
+        misfits = self._misfits = self._choose_for_user()
         model = self._model()
         found = [choice for choice in self._models if choice.matches(self._search) or choice is model]
         settings = self._settings

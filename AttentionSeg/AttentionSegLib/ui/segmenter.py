@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -79,28 +80,8 @@ class Segmenter:
             InputError: if the model or an option cannot be used.
             Cancelled: if `cancel` said so, between two steps of loading.
         """
-        # Whoever asks while another thread loads waits for it; loading twice at a time would take twice as long.
-        while not self._lock.acquire(timeout=0.05):
-            _check(cancel)
-        try:
-            _check(cancel)
-            # Here, because it takes seconds to import.
-            with gentle_imports():
-                from ..inference import Predictor
-            from ..models import find_model
-
-            _check(cancel)
-            folder = Path(find_model(options.model))
-            card = folder / "model.json"
-            key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring, options.memory_limit)
-            if self._key != key:
-                run = {"mirroring": options.mirroring, "memory_limit_gb": options.memory_limit, "overlap": options.overlap}
-                self._predictor, self._key = Predictor(folder, options.device, **run), key
-            _check(cancel)
-            self._predictor.prepare()
-            return self._predictor
-        finally:
-            self._lock.release()
+        with self._alone(cancel):
+            return self._ready(options, cancel)
 
     def find(
         self, model: str | os.PathLike, volume: slicer.vtkMRMLScalarVolumeNode, on_change: Callable[[Task], None] | None = None
@@ -119,13 +100,25 @@ class Segmenter:
 
         return Task(work, lambda found: found, on_change)
 
-    def warm(self, options: Options) -> Task[None]:
-        """Load in a thread what a run with these options needs: torch, the engine, the model and its compiled network.
+    def warm(self, options: Options, volume: slicer.vtkMRMLScalarVolumeNode | None = None) -> Task[None]:
+        """Prepare in a thread what a run with these options needs: torch, the engine, the model, its compiled network, the regions of the volume.
 
         A run that starts meanwhile waits for it and goes on from there. Whoever asked polls the task until it ends, or cancels it: then it ends after
         the step it is at. What goes wrong becomes the task's error, and a run will say the same.
+
+        Args:
+            options: of the run.
+            volume: in which a model that knows a region alone is to find it.
         """
-        return Task(lambda _on_progress, cancel: self.predictor(options, cancel), lambda _predictor: None)
+        image = None if volume is None else image_from_volumes([volume])
+
+        def work(_on_progress: OnProgress, cancel: Cancel) -> None:
+            with self._alone(cancel):
+                predictor = self._ready(options, cancel)
+                if image is not None:
+                    predictor.look_ahead(image, cancel)
+
+        return Task(work, lambda nothing: nothing)
 
     def forget(self) -> None:
         """Let go of the loaded model and its memory."""
@@ -168,6 +161,34 @@ class Segmenter:
 
         nodes = [*volumes] if segmentation is None else [*volumes, segmentation]
         return Task(work, lambda found: publish_scan(scan, *found), on_change, nodes=nodes)
+
+    @contextmanager
+    def _alone(self, cancel: Cancel | None) -> Iterator[None]:
+        """Whoever asks while another thread prepares a model waits for it: to do it twice at a time would take twice as long."""
+        while not self._lock.acquire(timeout=0.05):
+            _check(cancel)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _ready(self, options: Options, cancel: Cancel | None) -> Predictor:
+        _check(cancel)
+        # Here, because it takes seconds to import.
+        with gentle_imports():
+            from ..inference import Predictor
+        from ..models import find_model
+
+        _check(cancel)
+        folder = Path(find_model(options.model))
+        card = folder / "model.json"
+        key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring, options.memory_limit)
+        if self._key != key:
+            run = {"mirroring": options.mirroring, "memory_limit_gb": options.memory_limit, "overlap": options.overlap}
+            self._predictor, self._key = Predictor(folder, options.device, **run), key
+        _check(cancel)
+        self._predictor.prepare()
+        return self._predictor
 
 
 def _check(cancel: Cancel | None) -> None:

@@ -40,6 +40,12 @@ def alone(engine, head, prediction) -> list[Prediction]:
 
 
 @pytest.fixture
+def fresh(engine) -> Predictor:
+    """That has seen no scan yet."""
+    return Predictor(engine.model, "cpu")
+
+
+@pytest.fixture
 def placed(monkeypatch):
     """Regions put where a test wants them, in place of those that are found."""
 
@@ -161,16 +167,16 @@ class TestRecord:
         assert list(prediction.seconds) == ["find", "prepare", "network", "restore", "finish"]
         assert prediction.seconds["find"] > 0.1
 
-    def test_a_side_that_is_left_out_keeps_its_values_free(self, engine, head, placed):
+    def test_a_side_that_is_left_out_keeps_its_values_free(self, fresh, head, placed):
         image, centers = head
         placed(left=tuple(centers["left"]))
-        prediction = engine(image)
+        prediction = fresh(image)
         assert set(np.unique(prediction.labels.voxels)) == {0, 3, 4}
         assert [one.voxels > 0 for one in measure(prediction)] == [False, False, True, True]
 
-    def test_notes_of_finding_are_notes_of_the_prediction(self, engine, head, monkeypatch, prediction):
+    def test_notes_of_finding_are_notes_of_the_prediction(self, fresh, head, monkeypatch, prediction):
         monkeypatch.setattr(predictor, "find_by_template", lambda *_: replace(prediction.found, notes=("One side is gone.",)))
-        assert engine(head[0], attention=False).notes == ("One side is gone.",)
+        assert fresh(head[0], attention=False).notes == ("One side is gone.",)
 
 
 class TestNotSearched:
@@ -198,6 +204,35 @@ class TestNotSearched:
             engine(noise)
 
 
+class TestSearchedOnce:
+    @pytest.fixture
+    def searches(self, monkeypatch, prediction) -> list[str]:
+        """Names of the scans that were searched."""
+        found: list[str] = []
+        monkeypatch.setattr(predictor, "find_by_template", lambda _card, _folder, image, _on_step: found.append(image.name) or prediction.found)
+        return found
+
+    def test_a_scan_that_comes_again(self, fresh, head, searches):
+        scan = head[0]
+        fresh.look_ahead(scan)
+        for _ in range(2):
+            again = fresh(Image(scan.voxels.copy(order="K"), scan.affine, scan.name), attention=False)
+        assert searches == [scan.name]
+        assert again.found.regions.keys() == {"right", "left"}
+
+    @pytest.mark.parametrize("what", ["voxels", "affine", "name"])
+    def test_but_not_another(self, fresh, head, searches, what):
+        scan = head[0]
+        other = {"voxels": scan.voxels.copy(), "affine": scan.affine.copy(), "name": scan.name}
+        if what == "name":
+            other["name"] = "another"
+        else:
+            other[what].flat[-5] += 1
+        fresh.look_ahead(scan)
+        fresh.look_ahead(Image(**other))
+        assert len(searches) == 2
+
+
 class TestProgress:
     def test_goes_on_over_all_regions(self, engine, head):
         told = []
@@ -208,10 +243,10 @@ class TestProgress:
         stages = [stage for (_, stage, _), (_, before, _) in zip(told[1:], told) if stage != before]
         assert stages == ["prepare", "network", "restore", "prepare", "network", "restore", "finish", "done"]
 
-    def test_a_run_ends_in_the_second_region_when_asked_to(self, engine, head, placed):
+    def test_a_run_ends_in_the_second_region_when_asked_to(self, fresh, head, placed):
         placed(**{side: tuple(center) for side, center in head[1].items()})
         stages = []
         with pytest.raises(Cancelled):
-            engine(head[0], on_progress=lambda _fraction, stage, _left: stages.append(stage), cancel=lambda: stages.count("prepare") == 2)
+            fresh(head[0], on_progress=lambda _fraction, stage, _left: stages.append(stage), cancel=lambda: stages.count("prepare") == 2)
         assert stages.count("prepare") == 2
         assert "finish" not in stages

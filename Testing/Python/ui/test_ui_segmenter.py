@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 
+import heads
+import numpy as np
 import pytest
-from AttentionSegLib.errors import Cancelled
+from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.inference import predictor as engine
 from AttentionSegLib.ui.segmenter import Options, Segmenter
 from AttentionSegLib.ui.task import State
 from doubles import make_scan
+from scenes import make_volume
 
 UNET = Options("tiny-unet")
 
@@ -93,6 +96,29 @@ def test_loading_ends_after_the_step_it_is_at(loads):
     assert done == ["model"]
     with pytest.raises(Cancelled):
         segmenter.predictor(UNET, lambda: True)
+
+
+def test_what_a_run_looks_for_is_found_ahead(scene, tmp_path, monkeypatch):
+    options = Options(heads.save_finder(tmp_path / "finder"))
+    head, _ = heads.head((6, -4, 5), spacing=2.0)
+    node = make_volume(scene, head.affine, head.voxels[0])
+    segmenter = Segmenter()
+    assert ended(segmenter.warm(options, node)).state is State.DONE
+
+    def no_more(*_):
+        raise AssertionError("It was looked for again.")
+
+    monkeypatch.setattr(engine, "find_by_template", no_more)
+    assert set(segmenter.segment(options, [node]).prediction.regions) == {"right", "left"}
+
+
+def test_where_nothing_is_found_the_run_says_so(scene, tmp_path):
+    options = Options(heads.save_finder(tmp_path / "finder"))
+    node = make_volume(scene, np.diag([2.5, 2.5, 2.5, 1]), np.random.default_rng(0).random((60, 60, 60)).astype(np.float32))
+    segmenter = Segmenter()
+    assert ended(segmenter.warm(options, node)).state is State.FAILED
+    with pytest.raises(InputError, match="were not found in"):
+        segmenter.segment(options, [node])
 
 
 def test_a_model_that_cannot_be_loaded_is_the_error_of_the_task_and_of_the_run(scene):
