@@ -12,7 +12,7 @@ from ..reporting.intensities import map_top
 from .heat_map import heat_map
 from .node_names import free_name
 from .provenance import provenance
-from .voxels import fill_voxels, matrix_to_vtk
+from .voxels import fill_voxels, matrix_to_vtk, view_voxels
 
 if TYPE_CHECKING:
     from ..image import Image
@@ -43,21 +43,45 @@ def publish_map(
     Returns:
         A float32 volume with display: heat-map colors in the window of `map_top`; clear below 1 % of it.
     """
+    node = add_map(name, card, volume_node, node_name)
+    fill_map(node, map_voxels(image), image.affine, volume_node)
+    return node
+
+
+def add_map(name: str, card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode, node_name: str | None = None) -> slicer.vtkMRMLScalarVolumeNode:
+    """A volume for a map with display and without voxels; see `publish_map`."""
     scene = volume_node.GetScene()
-    values = np.asarray(image.voxels[0], dtype=np.float32)
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", node_name or free_name(scene, f"{volume_node.GetName()} {name}"))
     with slicer.util.NodeModify(node):
         for attribute, value in {**provenance(card), MAP_ATTRIBUTE: name}.items():
             node.SetAttribute(attribute, value)
-        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-        node.SetIJKToRASMatrix(matrix_to_vtk(image.affine))
-        # Display first: with voxels in place, Slicer would compute a window of its own from all of them.
+        # Before there are voxels: Slicer would compute a window of its own from all of them.
         node.CreateDefaultDisplayNodes()
-        show_as_heat_map(node.GetDisplayNode(), values, name, heat_map(scene))
-        image_data = vtk.vtkImageData()
-        fill_voxels(image_data, values)
-        node.SetAndObserveImageData(image_data)
+        color_as_heat_map(node.GetDisplayNode(), heat_map(scene))
     return node
+
+
+def map_voxels(image: Image) -> vtk.vtkImageData:
+    """The values of a map [1, I, J, K] as Slicer keeps them, single precision."""
+    voxels = vtk.vtkImageData()
+    fill_voxels(voxels, np.asarray(image.voxels[0], dtype=np.float32))
+    return voxels
+
+
+def fill_map(node: slicer.vtkMRMLScalarVolumeNode, voxels: vtk.vtkImageData, affine: np.ndarray, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Give a map, which keeps its colors, other values in a window that fits them.
+
+    Args:
+        node: made by `add_map`.
+        voxels: of `map_voxels`.
+        affine: to the own RAS of the input volume.
+        volume_node: the input, whose parent transform the map gets.
+    """
+    with slicer.util.NodeModify(node):
+        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+        node.SetIJKToRASMatrix(matrix_to_vtk(affine))
+        set_window(node.GetDisplayNode(), view_voxels(voxels), node.GetAttribute(MAP_ATTRIBUTE), CLEAR_BELOW)
+        node.SetAndObserveImageData(voxels)
 
 
 def set_window(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarray, name: str, clear_below: float) -> None:
@@ -76,11 +100,17 @@ def set_window(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarra
 
 
 def show_as_heat_map(display: slicer.vtkMRMLScalarVolumeDisplayNode, values: np.ndarray, name: str, colors: slicer.vtkMRMLColorNode) -> None:
-    """Color a map, in the window of `shown_top`, and clear below 1 % of it. `values` are [I, J, K] or [K, J, I]."""
+    """Color a map, in the window of `map_top`, and clear below 1 % of it. `values` are [I, J, K] or [K, J, I]."""
+    with slicer.util.NodeModify(display):
+        color_as_heat_map(display, colors)
+        set_window(display, values, name, CLEAR_BELOW)
+
+
+def color_as_heat_map(display: slicer.vtkMRMLScalarVolumeDisplayNode, colors: slicer.vtkMRMLColorNode) -> None:
+    """Colors for a window and a threshold that are set by hand."""
     with slicer.util.NodeModify(display):
         display.SetAndObserveColorNodeID(colors.GetID())
         display.AutoWindowLevelOff()
         display.AutoThresholdOff()
-        set_window(display, values, name, CLEAR_BELOW)
         display.ApplyThresholdOn()
         display.InterpolateOn()

@@ -12,7 +12,7 @@ import vtk
 
 from ..errors import InputError
 from ..image import Image
-from .attention_volumes import publish_map
+from .attention_volumes import MAP_ATTRIBUTE, add_map, fill_map, map_voxels
 from .node_names import free_name, remove_node
 from .own_results import earlier_result, keep, mark, run_key
 from .segmentations import publish_segmentation
@@ -20,6 +20,7 @@ from .surfaces import has_surfaces, show_surfaces
 
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
+    from ..models import Label
     from ..region import Region
 
 FOLDER = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelFolder()
@@ -52,10 +53,10 @@ def publish(
 ) -> PublishedNodes:
     """Add segmentation, attention maps, uncertainty and kept probabilities to the scene of the input, in one folder beside it. Main thread only.
 
-    All nodes stand under the input's parent transform. Views refresh once, at the end. A given segmentation that has segments
-    already stays where it is in the subject hierarchy, and keeps its other segments (see `publish_segmentation`). The nodes take the place of
-    those that an earlier run of the same model and region on the volume made, unless one of these was edited or renamed; no two nodes get one name.
-    Segments whose predecessors were shown in 3D are so too.
+    All nodes stand under the input's parent transform. Views refresh once, at the end. A given segmentation that has segments already stays where
+    it is in the subject hierarchy, and keeps its other segments (see `publish_segmentation`). The nodes of an earlier run of the same model and
+    region on the volume get the new result, unless one of them was edited or renamed; no two nodes get one name. Segments that were shown in 3D
+    are so again.
 
     Args:
         prediction: what the engine gave back for the volume.
@@ -75,37 +76,40 @@ def publish(
     with _all_or_nothing(scene) as hierarchy:
         earlier = earlier_result(volume_node, key)
         folder = _folder_of(hierarchy, earlier) or _new_folder(hierarchy, volume_node)
-
-        def add(image: Image, name: str) -> slicer.vtkMRMLScalarVolumeNode:
-            return publish_map(image, name, card, volume_node, free_name(scene, f"{volume_node.GetName()} {name}", earlier))
-
-        maps = {name: add(image, name) for name, image in prediction.attention.items()}
-        uncertainty = add(prediction.uncertainty, "uncertainty")
-        probabilities = {name: add(image, f"probability {name}") for name, image in _probability_images(prediction)}
+        images = {**prediction.attention, "uncertainty": prediction.uncertainty, **_probability_images(prediction)}
+        voxels = {name: map_voxels(image) for name, image in images.items()}
+        # Segmentations are no maps.
+        reused = {node.GetAttribute(MAP_ATTRIBUTE): node for node in earlier}
         moves = segmentation_node is None or segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
-        # The last step that can fail, so that a given segmentation never has to be repaired.
-        segmentation = publish_segmentation(prediction, volume_node, segmentation_node)
-        shown = [*maps.values(), uncertainty, *probabilities.values()]
-        if segmentation_node is None:
-            segmentation.SetName(free_name(scene, segmentation.GetName(), [segmentation, *earlier]))
-            mark([segmentation, *shown], volume_node, key)
-        else:
+        # The last step that can fail, so that no node that was there before has to be repaired.
+        segmentation = publish_segmentation(prediction, volume_node, segmentation_node or reused.get(None))
+        maps = {name: reused.get(name) or add_map(name, card, volume_node) for name in images}
+        for name, node in maps.items():
+            fill_map(node, voxels[name], images[name].affine, volume_node)
+        if segmentation_node is not None:
             keep(segmentation)
-            mark(shown, volume_node, key)
-        for node in ([segmentation] if moves else []) + shown:
-            hierarchy.CreateItem(folder, node)
-        if any(node.IsA("vtkMRMLSegmentationNode") and has_surfaces(node) for node in earlier):
+        elif segmentation not in earlier:
+            segmentation.SetName(free_name(scene, segmentation.GetName(), [segmentation]))
+        mark([*maps.values()] if segmentation_node is not None else [segmentation, *maps.values()], volume_node, key)
+        for node in ([segmentation] if moves else []) + [*maps.values()]:
+            if node not in earlier:
+                hierarchy.CreateItem(folder, node)
+        if has_surfaces(segmentation):
             show_surfaces(segmentation)
         for node in earlier:
-            remove_node(node)
-    return PublishedNodes(segmentation, maps, uncertainty, probabilities, folder)
+            if node is not segmentation and node not in maps.values():
+                remove_node(node)
+    probabilities = {} if prediction.probabilities is None else {label.name: maps[_probability(label)] for label in card.labels}
+    return PublishedNodes(segmentation, {name: maps[name] for name in prediction.attention}, maps["uncertainty"], probabilities, folder)
 
 
-def _probability_images(prediction: Prediction) -> Iterator[tuple[str, Image]]:
-    kept = prediction.probabilities
-    if kept is not None:
-        for label in prediction.card.labels:
-            yield label.name, Image(kept.voxels[label.value : label.value + 1], kept.affine)
+def _probability_images(prediction: Prediction) -> dict[str, Image]:
+    kept, labels = prediction.probabilities, prediction.card.labels
+    return {} if kept is None else {_probability(label): Image(kept.voxels[label.value : label.value + 1], kept.affine) for label in labels}
+
+
+def _probability(label: Label) -> str:
+    return f"probability {label.name}"
 
 
 def _check_in_scene(node: slicer.vtkMRMLNode) -> None:

@@ -11,6 +11,7 @@ from AttentionSegLib.image import Image
 from AttentionSegLib.mrml import image_from_volumes, publish
 from AttentionSegLib.mrml.voxels import view_voxels
 from AttentionSegLib.region import Region
+from AttentionSegLib.reporting.intensities import map_top
 from scenes import AFFINES, PARENTS, SHAPE, make_labels, make_prediction, make_volume, nodes_of, put_under, voxels_of
 
 
@@ -133,7 +134,7 @@ class TestTwoRuns:
             assert inside == [nodes.segmentation, *nodes.attention.values(), nodes.uncertainty]
 
     @pytest.mark.parametrize("in_application", [False, True])
-    def test_the_second_run_replaces_what_the_first_one_made(self, scene, volume, in_application):
+    def test_the_second_run_fills_the_nodes_of_the_first(self, scene, volume, in_application):
         if in_application:
             make_items_as_the_application_does(scene)
         first = publish(predict(volume), volume)
@@ -145,9 +146,29 @@ class TestTwoRuns:
         assert names_of(scene) == made
         assert len(tree(scene)) == items
         assert second.folder_item == first.folder_item
-        for node in (first.segmentation, first.uncertainty, *first.attention.values()):
-            assert node.GetScene() is None
+        assert nodes_in(second) == nodes_in(first)
         assert np.array_equal(voxels_of(second.segmentation, "hippocampus-t1_1"), make_labels()[::-1] == 1)
+
+    def test_the_maps_of_the_second_run_have_its_values_and_the_colors_of_the_user(self, scene, volume):
+        first = publish(predict(volume), volume)
+        gray = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "Mine")
+        first.attention["gate_2"].GetDisplayNode().SetAndObserveColorNodeID(gray.GetID())
+        put_under(volume, PARENTS["linear"](scene))
+        values = Image(np.random.default_rng(1).random((1, 4, 5, 3), np.float32) / 4, np.diag([3.0, 4.0, 5.0, 1.0]))
+        gate = publish(predict(volume, attention={"gate_2": values}), volume).attention["gate_2"]
+        shown = image_from_volumes([gate])
+        assert np.array_equal(shown.voxels, values.voxels)
+        np.testing.assert_allclose(shown.affine, values.affine)
+        assert gate.GetDisplayNode().GetColorNode() is gray
+        assert gate.GetDisplayNode().GetWindowLevelMax() == pytest.approx(map_top(values.voxels[0], "gate_2"))
+        assert gate.GetParentTransformNode() is volume.GetParentTransformNode()
+
+    def test_maps_that_the_second_run_does_not_have_go(self, scene, volume):
+        first = publish(predict(volume), volume)
+        second = publish(predict(volume, attention={}), volume)
+        assert first.attention["gate_2"].GetScene() is None
+        assert "T1 gate_2" not in names_of(scene)
+        assert second.uncertainty is first.uncertainty
 
     @pytest.mark.parametrize("change", ["edited", "renamed", "renamed segment", "renamed map"])
     def test_a_result_that_the_user_changed_stays(self, scene, volume, change):
@@ -187,7 +208,7 @@ class TestTwoRuns:
         second = publish(predict(volume), volume, given)
         assert second.segmentation is given
         assert given.GetScene() is scene
-        assert first.uncertainty.GetScene() is None
+        assert second.uncertainty is first.uncertainty
         assert second.uncertainty.GetName() == "T1 uncertainty"
 
     def test_a_result_chosen_as_output_is_the_users_from_then_on(self, scene, volume):
@@ -200,8 +221,9 @@ class TestTwoRuns:
     def test_after_a_failure_the_earlier_result_is_still_there(self, scene, volume):
         first = publish(predict(volume), volume)
         with pytest.raises(RuntimeError, match="no voxels"):
-            publish(predict(volume, attention={"gate_3": _Unreadable()}), volume)
+            publish(predict(volume, labels=make_labels()[::-1], attention={"gate_3": _Unreadable()}), volume)
         assert {node.GetScene() for node in nodes_in(first)} == {scene}
+        assert np.array_equal(voxels_of(first.segmentation, "hippocampus-t1_1"), make_labels() == 1)
 
     def test_of_a_saved_scene_the_result_is_replaced_too(self, scene, volume, tmp_path):
         publish(predict(volume), volume)
