@@ -10,9 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import venv
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -21,9 +19,6 @@ STAMP = ENVIRONMENT / "installed.txt"
 REQUIREMENTS = REPOSITORY / "Testing" / "requirements.txt"
 SUPPORTED = ((3, 10), (3, 13))
 COVERAGE = 90
-TESTS = REPOSITORY / "Testing" / "Python"
-# About half of the time that all tests take.
-FIRST_HALF = [str(TESTS / room) for room in ("networks", "inference", "models", "files", "reporting", "evaluation", "mrml", "ui", "planning")]
 
 
 def main() -> int:
@@ -41,35 +36,12 @@ def main() -> int:
 
 
 def test_all(python: str) -> int:
-    """All tests, in two halves side by side, and their coverage together."""
-    print("Running the tests in two halves (some minutes) ...", flush=True)
-    halves = (FIRST_HALF, [str(TESTS), *(f"--ignore={path}" for path in FIRST_HALF)])
-    # Two programs with as many threads as there are processors each would wait for each other.
-    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(halves)) as pool:
-        parts = [str(Path(folder) / f"coverage.{n}") for n in range(len(halves))]
-
-        def run_half(paths: list[str], coverage: str) -> subprocess.CompletedProcess:
-            command = [python, "-m", "pytest", "-q", "--cov=AttentionSegLib", "--cov-report=", *paths]
-            environment = {**os.environ, **threads, "COVERAGE_FILE": coverage}
-            return subprocess.run(
-                command,
-                cwd=REPOSITORY,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-                check=False,
-            )
-
-        done = list(pool.map(run_half, halves, parts))
-        print(*(half.stdout for half in done), sep="\n", flush=True)
-        if any(half.returncode for half in done):
-            return 1
-        together = f"--data-file={Path(folder) / 'coverage'}"
-        run(python, "-m", "coverage", "combine", "--quiet", together, *parts)
-        return run(python, "-m", "coverage", "report", together, "--skip-covered", f"--fail-under={COVERAGE}")
+    """All tests, in up to four processes, and their coverage."""
+    print("Running the tests (some minutes) ...", flush=True)
+    # Each file stays in one process, because its tests share what takes long to make. A process takes up to 2 GB.
+    spread = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile")
+    coverage = ("--cov=AttentionSegLib", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
+    return run(python, "-m", "pytest", "-q", *spread, *coverage)
 
 
 def prepare_environment() -> str:

@@ -17,10 +17,14 @@ os.environ["ATTENTIONSEG_BACKEND"] = "torch"
 os.environ["ATTENTIONSEG_CACHE"] = tempfile.mkdtemp(prefix="attentionseg-cache-")
 
 import pytest
+from blank_pictures import blank_overviews
+
+__all__ = ["blank_overviews", "data_folder"]
 
 atexit.register(shutil.rmtree, os.environ["ATTENTIONSEG_CACHE"], ignore_errors=True)
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / "AttentionSeg"), str(REPOSITORY / "Testing")]
+sys.path.insert(0, str(REPOSITORY / "Testing"))
+sys.path.insert(0, str(REPOSITORY / "AttentionSeg"))
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -78,30 +76,36 @@ def identify(path: Path) -> str:
     return path.relative_to(MODULE).as_posix()
 
 
-def in_library(path: Path) -> bool:
-    return LIBRARY in path.parents and path != LIBRARY / "__init__.py"
+def library_imports() -> Iterator[tuple[Path, Import]]:
+    return ((path, found) for path in LIBRARY_SOURCES for found in imports_of(path))
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if in_library(path)], ids=identify)
 class TestRooms:
-    def test_imports_only_go_down(self, path):
-        room = room_of(path)
-        for module, line in imports_of(path):
-            parts = module.split(".")
+    """Each test names every line that breaks its rule."""
+
+    def test_imports_only_go_down(self):
+        wrong = []
+        for path, (module, line) in library_imports():
+            room, parts = room_of(path), module.split(".")
             target = parts[1] if parts[0] == "AttentionSegLib" else ""
-            if target in FLOOR_OF and target != room:
-                assert FLOOR_OF[target] < FLOOR_OF[room], f"line {line}: {room} imports {target}, which is not on a lower floor"
+            if target in FLOOR_OF and target != room and FLOOR_OF[target] >= FLOOR_OF[room]:
+                wrong.append(f"{identify(path)}:{line}: {room} imports {target}, which is not on a lower floor")
+        assert wrong == []
 
-    def test_slicer_and_qt_stay_in_their_rooms(self, path):
-        for module, line in imports_of(path):
+    def test_slicer_and_qt_stay_in_their_rooms(self):
+        wrong = []
+        for path, (module, line) in library_imports():
             allowed = MAY_IMPORT.get(module.split(".")[0])
-            assert allowed is None or room_of(path) in allowed, f"line {line}: {module} belongs in {' and '.join(sorted(allowed))}"
+            if allowed is not None and room_of(path) not in allowed:
+                wrong.append(f"{identify(path)}:{line}: {module} belongs in {' and '.join(sorted(allowed))}")
+        assert wrong == []
 
-    def test_rooms_import_each_other_relatively(self, path):
-        tree = tree_of(path)
-        from_imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
-        absolute = [node.lineno for node in from_imports if node.module.split(".")[0] == "AttentionSegLib"]
-        assert absolute == []
+    def test_rooms_import_each_other_relatively(self):
+        wrong = []
+        for path in LIBRARY_SOURCES:
+            from_imports = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom) and not node.level]
+            wrong += [f"{identify(path)}:{node.lineno}" for node in from_imports if node.module.split(".")[0] == "AttentionSegLib"]
+        assert wrong == []
 
 
 def test_every_room_has_its_floor():
@@ -135,48 +139,67 @@ class TestStart:
     def test_the_package_loads_nothing_heavy(self):
         assert self.loaded_after("import AttentionSegLib") == set()
 
-    @pytest.mark.parametrize("room", ["models", "files", "batch", "cli", "reporting", "inference"])
-    def test_what_lists_reads_and_checks_needs_no_torch(self, room):
-        assert not self.loaded_after(f"import AttentionSegLib.{room}") & {"torch", "monai", "slicer", "vtk", "lightning"}
+    def test_what_lists_reads_and_checks_needs_no_torch(self):
+        rooms = ("models", "files", "batch", "cli", "reporting", "inference")
+        assert not self.loaded_after(f"import {', '.join(f'AttentionSegLib.{room}' for room in rooms)}") & {
+            "torch",
+            "monai",
+            "slicer",
+            "vtk",
+            "lightning",
+        }
 
     def test_listing_models_needs_no_torch(self):
         listed = "from AttentionSegLib.models import list_models; list_models()"
         assert not self.loaded_after(listed) & {"torch", "monai", "SimpleITK", "matplotlib"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=identify)
 class TestFiles:
-    def test_it_is_short_enough_to_be_one_thing(self, path):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    """Each test names every file, or line, that breaks its rule."""
 
-    def test_it_compiles_for_the_oldest_python_that_slicer_brings(self, path):
-        ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 9))
+    def test_each_is_short_enough_to_be_one_thing(self):
+        assert [identify(path) for path in SOURCES if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []
 
-    def test_unions_in_annotations_are_not_evaluated(self, path):
+    def test_each_compiles_for_the_oldest_python_that_slicer_brings(self):
+        for path in SOURCES:
+            ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 9))
+
+    def test_unions_in_annotations_are_not_evaluated(self):
         """`int | None` is an error at run time before Python 3.10."""
-        text = path.read_text(encoding="utf-8")
+        evaluating = [path for path in SOURCES if "from __future__ import annotations\n" not in path.read_text(encoding="utf-8")]
         unions = [
-            node.lineno
+            f"{identify(path)}:{node.lineno}"
+            for path in evaluating
             for annotation in annotations_of(tree_of(path))
             for node in ast.walk(annotation)
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
         ]
-        assert unions == [] or "from __future__ import annotations\n" in text
+        assert unions == []
 
-    def test_arguments_newer_than_the_oldest_python_are_not_used(self, path):
+    def test_arguments_newer_than_the_oldest_python_are_not_used(self):
         newer = {"dataclass": {"slots", "kw_only"}, "zip": {"strict"}, "dataclasses.dataclass": {"slots", "kw_only"}}
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.Call):
-                used = {keyword.arg for keyword in node.keywords} & newer.get(ast.unparse(node.func), set())
-                assert not used, f"line {node.lineno}: {used}"
-
-    def test_only_what_talks_to_a_terminal_prints(self, path):
-        prints = [
-            node.lineno
-            for node in ast.walk(tree_of(path))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "breakpoint", "pprint")
+        used = [
+            f"{identify(path)}:{call.lineno}: {keyword.arg}"
+            for path in SOURCES
+            for call in calls_of(path)
+            for keyword in call.keywords
+            if keyword.arg in newer.get(ast.unparse(call.func), set())
         ]
-        assert {path.stem, path.parent.name} & MAY_PRINT or prints == []
+        assert used == []
+
+    def test_only_what_talks_to_a_terminal_prints(self):
+        prints = [
+            f"{identify(path)}:{call.lineno}"
+            for path in SOURCES
+            if not {path.stem, path.parent.name} & MAY_PRINT
+            for call in calls_of(path)
+            if isinstance(call.func, ast.Name) and call.func.id in ("print", "breakpoint", "pprint")
+        ]
+        assert prints == []
+
+
+def calls_of(path: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call))
 
 
 def annotations_of(tree: ast.AST) -> Iterator[ast.expr]:

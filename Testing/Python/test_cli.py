@@ -20,6 +20,8 @@ from AttentionSegLib.image import Image
 from poses import OBLIQUE, affine_around
 from tiny_models import save_unet
 
+pytestmark = pytest.mark.usefixtures("blank_overviews")
+
 CENTER = (-20.0, 30.0, -40.0)
 AFFINE = affine_around(CENTER, (18, 16, 14), OBLIQUE, (1, 1, 1))
 RESEARCH_ONLY = "For research only; not a medical device."

@@ -11,6 +11,8 @@ from AttentionSegLib.cli import main
 from batch_scans import write_scan
 from tiny_models import AS_IT_IS, save_unet
 
+pytestmark = pytest.mark.usefixtures("blank_overviews")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:

@@ -24,6 +24,8 @@ from AttentionSegLib.inference import Predictor
 from batch_scans import write_dicom, write_scan
 from tiny_models import make_card, save_unet
 
+pytestmark = pytest.mark.usefixtures("blank_overviews")
+
 GOOD = {"a": "a.nii.gz", "b_ä": "b ä.nii.gz", "c": "c.nrrd"}
 BAD = {"empty": "is an empty file", "four": "holds 3 volumes", "text": "text.nii.gz"}
 ENDINGS = ("overview.png", "report.json", "segmentation.seg.nrrd", "uncertainty.nrrd")
@@ -204,7 +206,7 @@ class TestInterruption:
         import resource
 
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
         try:
             with pytest.raises(OSError, match=r"The results of a cannot be written to \S+ \(File too large\); make room .* 0 of 1 cases are"):
                 batch(scans, tmp_path, model, pattern="a.*")

@@ -52,10 +52,11 @@ class TestPublicHead:
         lateral = 26 if side == "right" else -26
         assert np.linalg.norm((anterior + posterior) / 2 - (lateral, -22, -13)) < 6
 
-    @pytest.mark.parametrize("shift", [(4, 0, 0), (-4, 0, 0), (0, 4, 0), (0, -4, 0), (0, 0, 4), (0, 0, -4)])
+    @pytest.mark.parametrize("shift", [(4, 0, 0), (0, -4, 0), (0, 0, 4)])
     def test_volume_hardly_depends_on_where_the_region_is(self, predictor, head, both_sides, side, shift):
+        """One side is shifted one way and the other the other way."""
         region = regions_in_head(predictor.model.card)[side]
-        moved = Region(tuple(np.add(region.center, shift)), region.size)
+        moved = Region(tuple(np.add(region.center, shift if side == "right" else np.negative(shift))), region.size)
         assert total(measure(predictor(head, moved, attention=False))) == pytest.approx(total(both_sides[side]), rel=0.1)
 
 
