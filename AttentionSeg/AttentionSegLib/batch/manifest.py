@@ -13,6 +13,13 @@ from ..errors import InputError
 from ..files import write_text
 
 DONE, FAILED = "done", "failed"
+# Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
+SCHEMA_VERSION = 1
+# What every label of a line has; other statistics are None where the line does not have them.
+_OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
+_STATISTICS = {"mean_uncertainty": None, "components": None}
+# Of version 0, which did not always have these options.
+_OPTIONS = {"mirroring": False, "overlap": None}
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Entry:
         options: what else decides on the results: maps, format, region.
         seconds: reading, computing and writing.
         outputs: bytes of each result file, the segmentation first; empty for a failed case.
-        labels: value, name, voxels, milliliters, mean_uncertainty and components of each label; empty for a failed case.
+        labels: value, name and statistics of each label, None where one is not known; empty for a failed case.
         device: what computed it.
         notes: what was done other than asked.
         error: one sentence, for a failed case.
@@ -63,7 +70,7 @@ class Manifest:
         path: the file; it need not exist.
 
     Raises:
-        InputError: if it cannot be read or is no manifest.
+        InputError: if it cannot be read, is no manifest, or was written by a newer version with another schema.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,7 +92,7 @@ class Manifest:
 
 
 def _line(entry: Entry) -> str:
-    return json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps({"schema": SCHEMA_VERSION, **asdict(entry)}, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _read(path: Path) -> Iterable[Entry]:
@@ -99,7 +106,21 @@ def _read(path: Path) -> Iterable[Entry]:
     *lines, _piece = content.split(b"\n")
     for number, line in enumerate(lines, 1):
         try:
-            yield Entry(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            msg = f"Line {number} of {path} is not one of a manifest; restore the file, or begin anew (restart)."
+            document = json.loads(line)
+            version = document.pop("schema", 0)
+            entry = None if version > SCHEMA_VERSION else _entry(document)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            msg = f"Line {number} of {path} is not one of a manifest; restore the file, or remove it to segment all cases again."
             raise InputError(msg) from error
+        if entry is None:
+            msg = f"{path} is of a newer version of AttentionSeg (manifest schema {version}, not {SCHEMA_VERSION}); update, or choose another folder."
+            raise InputError(msg)
+        yield entry
+
+
+def _entry(document: dict[str, Any]) -> Entry:
+    labels = [{**_STATISTICS, **label} for label in document.pop("labels", ())]
+    # Now rather than when the results are written, after all cases.
+    if not all(label.keys() >= _OF_EVERY_LABEL for label in labels):
+        raise KeyError(*_OF_EVERY_LABEL)
+    return Entry(**{**document, "options": {**_OPTIONS, **document["options"]}}, labels=labels)

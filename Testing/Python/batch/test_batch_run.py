@@ -150,6 +150,28 @@ class TestResume:
         if change == "options":
             assert (results / "cases" / "a" / "a_gate_3.nrrd").is_file()
 
+    def test_goes_on_from_the_manifest_of_an_older_version(self, finished, model):
+        scans, results = finished
+        before = dates(results)
+        older = [entry for entry in lines(results).values() if entry["state"] == "done"]
+        for entry in older:
+            del entry["schema"], entry["options"]["overlap"]
+            entry["labels"] = [{key: value for key, value in label.items() if key != "components"} for label in entry["labels"]]
+        (results / "manifest.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in older), encoding="utf-8")
+        batch(scans, results, model)
+        assert dates(results) == before
+        with open(results / "measurements.csv", encoding="utf-8", newline="") as file:
+            assert {(row["components"], bool(row["milliliters"])) for row in csv.DictReader(file)} == {("", True)}
+
+    def test_a_newer_manifest_is_refused_before_any_work(self, finished, model):
+        scans, results = finished
+        write_scan(scans / "d.nii.gz", 3)
+        (results / "manifest.jsonl").write_text('{"schema": 99}\n')
+        with pytest.raises(InputError, match="of a newer version"):
+            batch(scans, results, model, restart=True)
+        assert not (results / "cases" / "d").exists()
+        assert (results / "manifest.jsonl").read_text() == '{"schema": 99}\n'
+
     def test_keeps_the_results_of_other_scans(self, finished, model, tmp_path):
         _, results = finished
         write_scan(tmp_path / "more" / "d.nii.gz", 4)

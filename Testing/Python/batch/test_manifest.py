@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from AttentionSegLib.errors import InputError
 
 
 def entry(case: str, state: str = "done", **changes) -> Entry:
-    return Entry(case, state, [f"{case}.nii"], "s", "h", "tiny 1", "w", {"attention": True}, **changes)
+    return Entry(case, state, [f"{case}.nii"], "s", "h", "tiny 1", "w", {"attention": True, "mirroring": False, "overlap": None}, **changes)
 
 
 class TestManifest:
@@ -53,10 +55,27 @@ class TestManifest:
         assert (tmp_path / "m.jsonl").read_text().count("\n") == 1
         assert list(manifest.entries) == list(Manifest(tmp_path / "m.jsonl").entries) == ["b"]
 
-    @pytest.mark.parametrize("line", ["no JSON", "[1]", '{"case": "a"}'])
+    def test_a_line_of_an_older_version_is_read(self, tmp_path):
+        label = {"value": 1, "name": "liver", "voxels": 3, "milliliters": 0.5}
+        whole = entry("a", labels=[{**label, "mean_uncertainty": None, "components": None}])
+        line = {key: value for key, value in asdict(whole).items() if key not in ("notes", "date")}
+        (tmp_path / "m.jsonl").write_text(json.dumps({**line, "options": {"attention": True}, "labels": [label]}) + "\n")
+        assert Manifest(tmp_path / "m.jsonl").entries == {"a": whole}
+
+    def test_a_statistic_that_only_a_newer_version_knows_is_kept(self, tmp_path):
+        manifest = Manifest(tmp_path / "m.jsonl")
+        manifest.add(entry("a", labels=[{"value": 1, "name": "liver", "voxels": 3, "milliliters": 0.5, "roundness": 0.7}]))
+        assert Manifest(tmp_path / "m.jsonl").entries["a"].labels[0]["roundness"] == 0.7
+
+    def test_a_newer_schema_is_refused(self, tmp_path):
+        (tmp_path / "m.jsonl").write_text('{"schema": 99, "who": "knows"}\n')
+        with pytest.raises(InputError, match="of a newer version"):
+            Manifest(tmp_path / "m.jsonl")
+
+    @pytest.mark.parametrize("line", ["no JSON", "[1]", '{"case": "a"}', json.dumps({**asdict(entry("a")), "labels": [{"name": "liver"}]})])
     def test_what_is_no_manifest_is_refused(self, tmp_path, line):
         (tmp_path / "m.jsonl").write_text(line + "\n")
-        with pytest.raises(InputError, match=r"Line 1 of .*m\.jsonl is not one of a manifest; restore the file, or begin anew \(restart\)\."):
+        with pytest.raises(InputError, match=r"Line 1 of .*m\.jsonl is not one of a manifest"):
             Manifest(tmp_path / "m.jsonl")
 
 
