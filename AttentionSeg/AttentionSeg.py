@@ -136,7 +136,9 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.use(self.logic.settings())
 
     def onViewChanged(self, _caller: object, _event: str) -> None:
-        self.panel.presenter.follow_views()
+        # Views change as well while their volumes go, and the panel follows once all have gone.
+        if not slicer.mrmlScene.IsClosing():
+            self.panel.presenter.follow_views()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeLeaves(self, _caller: object, _event: str, node: object) -> None:

@@ -128,6 +128,7 @@ class Presenter:
         """The scene is about to go: a run on it stops, and how the last one ended is of no use any more."""
         self._run.cancel(_("Stopped, because the scene was closed."))
         self._run.forget()
+        self.refresh()
 
     def refresh_models(self) -> None:
         """Models may have come or gone."""
@@ -257,7 +258,7 @@ class Presenter:
                 hints=self._hints_shown,
                 frames=self._frames,
                 all_frames=settings.all_frames,
-                hidden=() if self._scene is None else tuple(node.GetID() for node in own_maps(self._scene)),
+                hidden=self._hidden,
                 message=self._run.message,
                 details=self._run.details,
                 device=settings.device,
@@ -328,6 +329,12 @@ class Presenter:
         hints = fit_hints(model.card, self._volumes(), settings.region) if model and model.card else []
         other_frame = frame_hint(settings.result_volume, settings.result_segmentation)
         return tuple([*hints, other_frame] if other_frame else hints)
+
+    @property
+    def _hidden(self) -> tuple[str, ...]:
+        # Qt complains when a list is filtered anew while the scene of its nodes goes.
+        leaving = self._scene is None or self._scene.IsClosing()
+        return () if leaving else tuple(node.GetID() for node in own_maps(self._scene))
 
     @property
     def _frames(self) -> int:

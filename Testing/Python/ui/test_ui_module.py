@@ -287,6 +287,17 @@ class TestWidget:
         assert widget.ui.messageLabel.text == ""
         assert widget.ui.messageLabel.isHidden()
 
+    def test_the_selector_is_not_filtered_anew_while_the_scene_goes(self, widget, scene):
+        self.choose(widget, scene)
+        self.press(widget)
+        chosen_from = widget.ui.inputSelector1.sortFilterProxyModel()
+        assert len(tuple(chosen_from.hiddenNodeIDs)) > 0
+        seen = set()
+        for event in (scene.NodeAboutToBeRemovedEvent, scene.EndCloseEvent):
+            scene.AddObserver(event, lambda *_: seen.add(tuple(chosen_from.hiddenNodeIDs)))
+        scene.Clear(0)
+        assert seen == {()}
+
     def test_opened_again_the_panel_can_still_probe(self, widget, scene):
         self.choose(widget, scene)
         widget.ui.modelSelector.setCurrentIndex(widget.ui.modelSelector.findText("Tiny guided"))
