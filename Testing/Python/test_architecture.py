@@ -25,7 +25,7 @@ LIBRARY_SOURCES = sorted(LIBRARY.rglob("*.py"))
 FLOORS = [
     ["errors", "map_kinds", "user_folders"],
     ["image"],
-    ["region", "networks"],
+    ["region", "same_grid", "networks"],
     ["models"],
     ["files"],
     ["inference"],

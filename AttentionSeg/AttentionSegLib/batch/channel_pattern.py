@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ..errors import InputError
+from ..files.formats import ending_of
 from ..models import Card
 from .found import Search
 
@@ -55,5 +56,6 @@ class ChannelPattern:
 
     @staticmethod
     def _expression(name: str) -> re.Pattern[str]:
-        before, *after = (re.escape(part) for part in name.split(PLACE))
-        return re.compile(rf"(?P<folder>(?:.*/)?){before}(?P<case>[^/]+?)" + "(?P=case)".join(after))
+        ending = ending_of(name)
+        before, *after = (re.escape(part) for part in name[: len(name) - len(ending)].split(PLACE))
+        return re.compile(rf"(?P<folder>(?:.*/)?){before}(?P<case>[^/]+?)" + "(?P=case)".join(after) + f"(?i:{re.escape(ending)})")

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..files import DicomSeries
+from ..files.formats import ENDINGS, SEGMENTATION
 from ..files.names import as_text, extension
 from ..region import Region
 
-VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+VOLUME_ENDINGS = tuple(ending for ending in ENDINGS if ending != SEGMENTATION)
 # What lies in a folder of results.
 MANIFEST, CASES = "manifest.jsonl", "cases"
 
@@ -79,7 +80,11 @@ class Search:
 
     def matches(self, name: str) -> bool:
         """Whether a file of this name counts."""
-        return self.pattern is None or fnmatch.fnmatchcase(name, self.pattern)
+        if self.pattern is None:
+            return True
+        # Capitals make no difference in an ending, as nowhere else either.
+        ending = extension(name)
+        return any(fnmatch.fnmatchcase(one, self.pattern) for one in (name, name[: len(name) - len(ending)] + ending))
 
     def relative(self, path: os.PathLike) -> str:
         """A path from the root on, with `/` between folders; of a series with its identifier."""

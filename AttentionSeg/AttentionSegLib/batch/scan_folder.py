@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import DicomSeries, find_series
+from ..files.formats import SEGMENTATION
 from ..files.names import extension
 from ..models import Card
 from .found import VOLUME_ENDINGS, Search, without_extension
@@ -25,7 +26,7 @@ def find_scans(search: Search, card: Card) -> None:
     others: list[Path] = []
     for _, files in search.files():
         for path in files:
-            if path.name.lower().endswith(".seg.nrrd"):
+            if extension(path) == SEGMENTATION:
                 search.skip(path, "a segmentation, not a scan")
             elif extension(path) in VOLUME_ENDINGS:
                 search.add(without_extension(search.relative(path)), path)

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
+from ..files.formats import described
 from ..terminal import ProgressDisplay
 from .options import add_patch_options
 
@@ -24,7 +25,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=f"Exit code: 0 when every case has its results, {SOME_FAILED} when some cases failed (report.html says why), 2 for bad input, "
         "1 when a disk failed, 130 when interrupted.",
     )
-    batch.add_argument("input", metavar="INPUT", help="folder of NIfTI, NRRD, MHA or DICOM scans, BIDS tree, or CSV file with a column per input")
+    batch.add_argument("input", metavar="INPUT", help=f"folder of {described()} or DICOM scans, BIDS tree, or CSV file with a column per input")
     batch.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
     batch.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
     batch.add_argument(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
 from ..evaluation import EMPTY_RULE, METRICS
+from ..files.formats import described
 from ..terminal import ProgressDisplay
-from .options import add_patch_options
+from .options import add_label_options, add_patch_options, label_reading
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -23,7 +24,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=EMPTY_RULE,
     )
     evaluate.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
-    evaluate.add_argument("--images", required=True, metavar="DIR", help="folder of scans")
+    evaluate.add_argument("--images", required=True, metavar="DIR", help=f"folder of scans: {described()}")
     evaluate.add_argument("--labels", required=True, metavar="DIR", help="folder of label maps of the same names and geometry")
     evaluate.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
     evaluate.add_argument("--split", metavar="FILE", help="CSV file with the columns id and role (default: all scans of the folder)")
@@ -31,6 +32,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--compare", metavar="ID", help="another model, measured on the same cases")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     add_patch_options(evaluate)
+    add_label_options(evaluate)
     evaluate.set_defaults(run=run)
 
 
@@ -38,8 +40,10 @@ def run(options: argparse.Namespace) -> int:
     from ..evaluation import evaluate
 
     folders = (options.images, options.labels, options.output)
+    reading = label_reading(options)
     with ProgressDisplay(sys.stderr) as show:
-        done = evaluate(options.model, *folders, options.split, options.role, options.compare, options.device, options.mirror, options.overlap, show)
+        compared = (options.split, options.role, options.compare)
+        done = evaluate(options.model, *folders, *compared, options.device, options.mirror, options.overlap, reading, show)
     _print_evaluation(done)
     return 0
 
@@ -52,6 +56,8 @@ def _print_evaluation(done: Evaluation) -> None:
             shown = "undefined" if mean is None else f"{mean:.{metric.digits}f}"
             interval = "" if low is None else f"  (95 % interval {low:.{metric.digits}f} to {high:.{metric.digits}f})"
             print(f"    {metric.title:<32}{shown:>9}{interval}  n={n}")
+    for note in done.notes:
+        print(f"Note: {note}")
     print(f"{done.scores.card.title} {done.scores.card.version}. {RESEARCH_ONLY}")
     for path in done.files:
         print(path)

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
+from ..files.formats import described
 from ..terminal import ProgressDisplay
 from .options import add_patch_options
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     segment = commands.add_parser("segment", help="segment a scan", description=f"Segment a scan. {RESEARCH_ONLY}")
-    segment.add_argument("inputs", nargs="+", metavar="INPUT", help="NIfTI, NRRD, MHA or MHD file, or DICOM folder; one per input of the model")
+    segment.add_argument("inputs", nargs="+", metavar="INPUT", help=f"{described()} file, or DICOM folder; one per input of the model")
     segment.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
     segment.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
     segment.add_argument(

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import RESEARCH_ONLY
 from ..errors import Cancelled, InputError
+from ..files.formats import described
 from ..terminal import ProgressDisplay
+from .options import add_label_options, label_reading
 
 if TYPE_CHECKING:
     from ..datasets import CaseSet
@@ -26,7 +28,7 @@ MODALITIES = ("CT", "MR", "PT", "US", "OT")
 PLANNED = ("network", "title", "license", "modality", "field_of_view", "hours", "label_names", "channel_names", "ignored_label", "learn_as")
 PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
 # Options that say where to compute and write, not what is made.
-PLACES = ("output", "work", "device", "only_plan", "run")
+PLACES = ("output", "work", "device", "only_plan", "restart", "run")
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -36,7 +38,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         description=f"Look at labelled scans, plan, train, measure, and write a model. Run it again to go on after an interruption. {RESEARCH_ONLY}",
     )
     data = train.add_argument_group("data")
-    data.add_argument("--images", metavar="DIR", help="folder of scans")
+    data.add_argument("--images", metavar="DIR", help=f"folder of scans: {described()}")
     data.add_argument("--labels", metavar="DIR", help="folder of label maps of the same names: 0 background, 1, 2, ... labels")
     data.add_argument("--dataset", metavar="FILE", help="dataset.json of nnU-Net or the Medical Segmentation Decathlon, instead of these two")
     data.add_argument(
@@ -44,7 +46,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     data.add_argument("--label-names", metavar="NAME,...", help="of the labels 1, 2, ..., such as 'Left kidney,Right kidney'")
     data.add_argument("--channel-names", metavar="NAME,...", help="of the scans of a case, such as T1,FLAIR")
-    data.add_argument("--ignored-label", type=int, metavar="VALUE", help="value in the label maps of voxels that nobody has judged")
+    add_label_options(data)
     drawn = train.add_argument_group("images drawn from label maps")
     drawn.add_argument("--synthesize", action="store_true", help="learn from --labels alone: images of any contrast are drawn anew for every step")
     drawn.add_argument(
@@ -69,8 +71,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     plan.add_argument("--work", metavar="DIR", help="folder for plan, checkpoints, log and report (default: MODEL_DIR-training)")
     plan.add_argument("--plan", metavar="FILE", help="plan to follow, such as an edited plan.json, instead of making one")
     plan.add_argument("--only-plan", action="store_true", help="look at the data, write survey.json and plan.json, and stop there")
+    plan.add_argument("--restart", action="store_true", help="plan again and begin from the first step, whatever the work folder holds")
     plan.add_argument("--hours", type=float, metavar="H", help="that the training may take on this device (default: 3)")
-    plan.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation, and of the drawn split (default: 0)")
+    plan.add_argument("--seed", type=int, help="of weights, order and augmentation, and of the drawn split (default: 0)")
     plan.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, cuda:0,1 for several GPUs, mps (default: auto)")
     train.set_defaults(run=run)
 
@@ -80,13 +83,14 @@ def run(options: argparse.Namespace) -> int:
     cases = _cases(options)
     from ..training import train_model
 
-    settings = {"device": options.device, "start_from": options.start_from, "hours": options.hours or 3.0, **_plan_options(options)}
+    settings = {"device": options.device, "start_from": options.start_from, "hours": options.hours, **_plan_options(options)}
     try:
         with ProgressDisplay(sys.stderr) as show:
             if options.only_plan:
                 return _only_plan(cases, options, settings, show)
-            places = {"work": options.work, "plan": options.plan, "pretrained": options.pretrained, "command": command_of(options)}
+            places = {"work": options.work, "plan": options.plan, "pretrained": options.pretrained, "restart": options.restart}
             with _told_to_end() as cancel:
+                settings["command"] = command_of(options)
                 done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show, cancel=cancel)
     except (KeyboardInterrupt, Cancelled):
         print("attentionseg: interrupted; run the same command again to go on.", file=sys.stderr)
@@ -127,8 +131,8 @@ def _check(options: argparse.Namespace) -> None:
         msg = "--learn-as, --validation-images and --validation-labels are for images drawn from label maps; add --synthesize."
     elif (options.dataset is None) == (folders == (None, None)) or (options.dataset is None and None in folders):
         msg = "Say where the data is: --images DIR and --labels DIR, or --dataset FILE."
-    elif options.dataset is not None and (options.label_names or options.channel_names or options.ignored_label is not None):
-        msg = f"Names of labels and channels and the label to ignore are in {options.dataset}; leave out the options for them."
+    elif options.dataset is not None and (options.label_names or options.channel_names):
+        msg = f"Names of labels and channels are in {options.dataset}; leave out the options for them."
     if msg:
         raise InputError(msg)
     if options.plan is None and options.network is None:
@@ -139,7 +143,7 @@ def _check(options: argparse.Namespace) -> None:
         msg = f"There is a plan already, {options.plan}; leave out --plan or --only-plan."
     elif options.hours is not None and not options.hours > 0:
         msg = f"A training cannot take {options.hours:g} hours; give a number above 0."
-    elif options.seed < 0:
+    elif options.seed is not None and options.seed < 0:
         msg = f"The seed is {options.seed}; give a whole number from 0."
     if msg:
         raise InputError(msg)
@@ -157,20 +161,21 @@ def _wrong_with_synthesis(options: argparse.Namespace) -> str | None:
 
 def _cases(options: argparse.Namespace) -> CaseSet:
     split = None if options.split is None else Path(options.split)
+    reading, seed = label_reading(options), options.seed or 0
     if options.synthesize:
         from ..datasets import label_cases
 
         names = dict(enumerate(_names(options.label_names), start=1))
         scans = (Path(options.validation_images), Path(options.validation_labels)) if options.validation_images else None
-        return label_cases(Path(options.labels), split, names, options.ignored_label, options.seed, scans)
+        return label_cases(Path(options.labels), split, names, reading, seed, scans)
     if options.dataset is not None:
         from ..datasets import dataset_cases
 
-        return dataset_cases(Path(options.dataset), split, options.seed)
+        return dataset_cases(Path(options.dataset), split, seed, reading)
     from ..datasets import folder_cases
 
     names = dict(enumerate(_names(options.label_names), start=1))
-    return folder_cases(Path(options.images), Path(options.labels), split, names, _names(options.channel_names), options.ignored_label, options.seed)
+    return folder_cases(Path(options.images), Path(options.labels), split, names, _names(options.channel_names), reading, seed)
 
 
 def _names(text: str | None) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import InputError
 from .cases import Case, assign, find_cases, pair_scans
+from .label_reading import AS_STORED, LabelReading
+from .label_tables import gaps_filled, read_alike
 from .validation_split import draw_validation
 
 
@@ -36,7 +38,7 @@ class CaseSet:
     def __post_init__(self) -> None:
         values = sorted(self.label_names)
         if values != list(range(1, len(values) + 1)):
-            msg = f"The labels have the values {', '.join(map(str, values))}; number them 1, 2, ... without gaps, in the label maps too."
+            msg = f"The labels have the values {', '.join(map(str, values))}, which must be 1, 2, ... without gaps; {gaps_filled(values)}."
             raise InputError(msg)
         channels = len(self.roles["train"][0].images)
         if self.channel_names and len(self.channel_names) != channels:
@@ -51,25 +53,28 @@ def folder_cases(
     split: Path | None = None,
     label_names: Mapping[int, str] | None = None,
     channel_names: Sequence[str] = (),
-    ignored_label: int | None = None,
+    reading: LabelReading = AS_STORED,
     seed: int = 0,
 ) -> CaseSet:
     """The cases of a folder of scans and a folder of label maps of the same names.
 
     Args:
         images, labels, split: see `find_cases`. Without a split a fifth of the cases is drawn to validate on.
-        label_names: by value from 1.
+        label_names: by value from 1; those of the segments when left out, where the label maps are segmentations with names.
         channel_names: in the order of the channels, such as `T1` and `FLAIR`.
-        ignored_label: value in the label maps of voxels that nobody has judged.
+        reading: how the label maps are read: values to read as others, the value to ignore, whether to resample.
         seed: of the draw.
 
     Raises:
         InputError: if the files do not make at least two cases (see `find_cases`, `pair_scans`), or names are missing among the labels or channels.
     """
-    known = {"channel_names": tuple(channel_names), "label_names": dict(label_names or {}), "ignored_label": ignored_label}
-    if split is not None:
-        return CaseSet(find_cases(images, labels, split), **known, notes=(split_note(split),))
-    return drawn_set(pair_scans(Path(images), Path(labels)), seed, **known)
+    if split is None:
+        cases = pair_scans(Path(images), Path(labels))
+    else:
+        cases = [case for of_role in find_cases(images, labels, split).values() for case in of_role]
+    cases, names = read_alike(cases, reading, label_names or {})
+    known = {"channel_names": tuple(channel_names), "label_names": names, "ignored_label": reading.ignored_label}
+    return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), **known)
 
 
 def drawn_set(cases: Sequence[Case], seed: int, **known: object) -> CaseSet:
@@ -78,8 +83,30 @@ def drawn_set(cases: Sequence[Case], seed: int, **known: object) -> CaseSet:
         msg = f"There is a single case, {cases[0].id}; give at least two, one to learn from and one to validate on."
         raise InputError(msg)
     drawn, sentence = draw_validation([case.id for case in cases], seed)
-    roles = {"train": [case for case in cases if case.id not in drawn], "val": [case for case in cases if case.id in drawn]}
-    return CaseSet(roles, **known, validation_seed=seed, notes=(sentence,))
+    return CaseSet(_roles(cases, drawn), **known, validation_seed=seed, notes=(sentence,))
+
+
+def redrawn(case_set: CaseSet, labels: Mapping[str, Collection[int]]) -> CaseSet:
+    """The set with other cases to validate on where those that were drawn have no label, or the only voxels of one; the same set otherwise.
+
+    Args:
+        case_set: whose cases to validate on were drawn, or not.
+        labels: values that each case has.
+    """
+    if case_set.validation_seed is None:
+        return case_set
+    drawn, sentence = draw_validation(sorted(labels), case_set.validation_seed, labels)
+    return case_set if sentence in case_set.notes else with_validation(case_set, drawn, sentence)
+
+
+def with_validation(case_set: CaseSet, drawn: Collection[str], sentence: str) -> CaseSet:
+    """The set with these cases to validate on, and the sentence that says why."""
+    cases = sorted((case for of_role in case_set.roles.values() for case in of_role), key=lambda case: case.id)
+    return replace(case_set, roles=_roles(cases, drawn), notes=(sentence,))
+
+
+def _roles(cases: Sequence[Case], drawn: Collection[str]) -> dict[str, list[Case]]:
+    return {"train": [case for case in cases if case.id not in drawn], "val": [case for case in cases if case.id in drawn]}
 
 
 def split_set(cases: Sequence[Case], split: Path, **known: object) -> CaseSet:

@@ -7,20 +7,20 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-
-import numpy as np
+from typing import NamedTuple
 
 from ..errors import InputError
-from ..files import read_image, read_images
+from ..files import read_images
+from ..files.formats import ENDINGS, ending_of
 from ..files.names import as_text
-from ..image import Image, box_corners
+from ..image import Image
+from .label_reading import AS_STORED, LabelReading, Note, labels_on_scan, read_labels
 
-SCAN_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
 ROLES = ("train", "val")
-SAME_PLACE_MM = 1e-3
 MOST_NAMED = 5
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 
@@ -33,11 +33,21 @@ class Case:
         id: its name, unlike that of any other case.
         images: one file per channel, in order; none where images are drawn from the label map.
         label: the label map.
+        reading: how it is understood.
     """
 
     id: str
     images: tuple[Path, ...]
     label: Path
+    reading: LabelReading = AS_STORED
+
+
+class Labeled(NamedTuple):
+    """A case in memory: the scan [C, I, J, K], its label values [1, I, J, K] on the same grid, and the deviations that were accepted."""
+
+    image: Image
+    label: Image
+    notes: list[Note]
 
 
 def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]:
@@ -52,8 +62,9 @@ def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]
         InputError: if the split cannot be read, a file that it names is missing, a case is named twice, a role has none, or the cases differ in their
             channels.
     """
-    images, labels = Path(images), Path(labels)
-    return assign(split, lambda case_id: Case(case_id, _find_images(images, case_id), _find(labels, case_id)))
+    check_folders(images, labels)
+    scans, maps = scans_in(Path(images)), scans_in(Path(labels))
+    return assign(split, lambda case_id: Case(case_id, _find_images(scans, case_id, images), _find(maps, case_id, labels)))
 
 
 def assign(split: Path, find: Callable[[str], Case]) -> dict[str, list[Case]]:
@@ -91,7 +102,7 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
         )
         raise InputError(msg)
     if not scans:
-        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(SCAN_ENDINGS)}."
+        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(ENDINGS)}."
         raise InputError(msg)
     cases = [Case(name, paths, maps[name]) for name, paths in scans.items()]
     check_channels(cases)
@@ -99,7 +110,7 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
 
 
 def scans_in(folder: Path) -> dict[str, Path]:
-    """The scans in a folder by their names. Hidden files, such as those that macOS puts into archives, are none.
+    """The scans in a folder by their names, whatever the case of their endings. Hidden files, such as those that macOS puts into archives, are none.
 
     Raises:
         InputError: if two files are one case by their names.
@@ -117,23 +128,36 @@ def scans_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_labelled(case: Case) -> tuple[Image, Image]:
-    """The scan [C, I, J, K] and its label map [1, I, J, K].
+def read_labelled(case: Case) -> Labeled:
+    """Read a case.
 
     Raises:
-        InputError: if a file cannot be read (see `read_images`), or the voxels of scan and label map lie more than 1e-3 mm apart.
+        InputError: if a file cannot be read (see `read_images`, `read_labels`), or scan and label map do not lie on one grid (see `labels_on_scan`).
     """
-    image, label = read_images(case.images), read_image(case.label)
-    if image.shape != label.shape:
-        sizes = " and ".join(" x ".join(map(str, shape)) for shape in (image.shape, label.shape))
-        msg = f"{image.name} and {label.name} differ in shape ({sizes} voxels); resample the label map to the grid of the scan."
-        raise InputError(msg)
-    corners = box_corners(np.zeros(3), np.array(image.shape) - 1.0)
-    apart = np.linalg.norm(image.to_ras(corners) - label.to_ras(corners), axis=1).max()
-    if apart > SAME_PLACE_MM:
-        msg = f"The voxels of {image.name} and {label.name} lie up to {apart:.3g} mm apart; resample the label map to the grid of the scan."
-        raise InputError(msg)
-    return image, label
+    image = read_images(case.images)
+    label, notes = read_labels(case.label, case.reading)
+    label, more = labels_on_scan(label, image, case.reading.resample)
+    return Labeled(image, label, [*notes, *more])
+
+
+def note_sentences(notes: Mapping[str, Sequence[Note]], count: int) -> list[str]:
+    """One sentence for each kind of deviation that was accepted.
+
+    Args:
+        notes: of each case, by its id.
+        count: how many cases there are.
+    """
+    kinds: dict[str, list[str]] = {}
+    for case_id, found in notes.items():
+        for note in found:
+            kinds.setdefault(note.what, []).append(f"{case_id} ({note.detail})")
+    return [f"{what} in {len(which)} of {count} cases: {named(which)}." for what, which in kinds.items()]
+
+
+def one_sentence(problems: Sequence[str], what: str) -> str:
+    """All that stops a run in one message: `what` cannot be done, and the first few problems."""
+    more = f" And {len(problems) - MOST_NAMED} more." if len(problems) > MOST_NAMED else ""
+    return f"{what}; {len(problems)} problem(s): {' '.join(problems[:MOST_NAMED])}{more}"
 
 
 def check_folders(images: Path, labels: Path) -> None:
@@ -191,27 +215,27 @@ def _by_case(scans: dict[str, Path], maps: dict[str, Path]) -> dict[str, tuple[P
 
 
 def _stem(path: Path) -> str | None:
-    ending = next((ending for ending in SCAN_ENDINGS if path.name.endswith(ending)), None)
-    return None if ending is None else path.name[: -len(ending)]
+    ending = ending_of(path.name)
+    return path.name[: -len(ending)] if ending in ENDINGS else None
 
 
-def _find_images(folder: Path, case_id: str) -> tuple[Path, ...]:
-    first = _file(folder, f"{case_id}_0000")
-    if first is None or _file(folder, case_id):
-        return (_find(folder, case_id),)
-    paths = [first]
-    while (path := _file(folder, f"{case_id}_{len(paths):04}")) is not None:
-        paths.append(path)
-    return tuple(paths)
+def _find_images(scans: Mapping[str, Path], case_id: str, folder: Path) -> tuple[Path, ...]:
+    if case_id in scans or f"{case_id}_0000" not in scans:
+        return (_find(scans, case_id, folder),)
+    return tuple(numbered(scans, case_id))
 
 
-def _find(folder: Path, case_id: str) -> Path:
-    path = _file(folder, case_id)
-    if path is None:
+def numbered(scans: Mapping[str, Path], case_id: str) -> Iterator[Path]:
+    """The channels of a case `<id>_0000`, `<id>_0001` and so on among scans by their names."""
+    for number in count():
+        path = scans.get(f"{case_id}_{number:04}")
+        if path is None:
+            return
+        yield path
+
+
+def _find(scans: Mapping[str, Path], case_id: str, folder: Path) -> Path:
+    if case_id not in scans:
         msg = f"There is no scan of case {case_id} in {folder}; add it or take it out of the split."
         raise InputError(msg)
-    return path
-
-
-def _file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / f"{name}{ending}" for ending in SCAN_ENDINGS) if path.is_file()), None)
+    return scans[case_id]

@@ -1,34 +1,41 @@
-"""Data that describes itself in a `dataset.json`: nnU-Net (version 2) and the Medical Segmentation Decathlon."""
+"""Data that describes itself in a `dataset.json`: nnU-Net (versions 1 and 2) and the Medical Segmentation Decathlon."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..files import scan_stem
+from ..files.formats import ENDINGS, ending_of
 from .case_set import CaseSet, drawn_set, split_set
-from .cases import SCAN_ENDINGS, Case, check_channels, pair_scans
+from .cases import Case, check_channels, numbered, pair_scans, scans_in
+from .label_names import same_name
+from .label_reading import AS_STORED, LabelReading
+from .label_tables import read_alike
 
 NAME = "dataset.json"
 NNUNET_SPLIT = "splits_final.json"
-IGNORE = "ignore"
+IGNORE, BACKGROUND = "ignore", "background"
 # Our word, and those under which the two write it.
 ABOUT = {"name": ("name",), "description": ("description",), "license": ("license", "licence"), "citation": ("reference", "citation")}
 
 
-def dataset_cases(path: Path, split: Path | None = None, seed: int = 0) -> CaseSet:
+def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading: LabelReading = AS_STORED) -> CaseSet:
     """The cases of a folder with a `dataset.json`.
 
     Of nnU-Net: `channel_names`, `labels` (with `ignore`) and `file_ending`; cases from `dataset`, or `imagesTr` and `labelsTr` by their names. A
-    `splits_final.json` beside it counts, by its first fold. Of the Decathlon: `training`, `modality` and `labels`.
+    `splits_final.json` beside it counts, by its first fold. Of the Decathlon and of nnU-Net 1: `training`, `modality` and `labels`.
 
     Args:
         path: the folder, or the file itself.
         split: CSV file or `splits_final.json` as of `find_cases`; without one a fifth of the cases is drawn to validate on.
         seed: of the draw.
+        reading: how the label maps are read (see `folder_cases`); names of labels are those of the file, and so is a value to ignore that it has.
 
     Raises:
         InputError: if the file cannot be read or lacks an entry, asks for what is not supported (labels made of several values, 4D images of several
@@ -37,15 +44,17 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0) -> CaseS
     file = Path(path) / NAME if Path(path).is_dir() else Path(path)
     try:
         document = json.loads(file.read_text(encoding="utf-8-sig"))
-        if "training" in document:
-            cases, channels = _decathlon(document, file)
-        else:
-            cases, channels = _nnunet(document, file)
-        known = {"channel_names": channels, **_labels(document["labels"], file), "about": _about(document)}
+        channels = _channels(document)
+        cases = _listed(document, channels, file) if "training" in document else _nnunet(document, file)
+        names, ignored = _labels(dict(document["labels"]), file)
+        about = _about(document)
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"The description {file} cannot be used ({error!r}); it must be one of nnU-Net version 2 or of the Medical Segmentation Decathlon."
+    except KeyError as error:
+        msg = f"The description {file} has no entry {error}; add it, as nnU-Net and the Medical Segmentation Decathlon have it."
+        raise InputError(msg) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        msg = f"The description {file} cannot be used ({error!r}); it must be one of nnU-Net or of the Medical Segmentation Decathlon."
         raise InputError(msg) from error
     twice = next((case_id for case_id, count in Counter(case.id for case in cases).items() if count > 1), None)
     if twice or not cases:
@@ -55,45 +64,97 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0) -> CaseS
     check_channels(cases)
     if split is None and (file.parent / NNUNET_SPLIT).is_file():
         split = file.parent / NNUNET_SPLIT
+    reading = _with_ignored(reading, ignored, file)
+    cases, names = read_alike(cases, reading, _mapped(names, reading.label_map))
+    known = {"channel_names": channels, "label_names": names, "ignored_label": reading.ignored_label, "about": about}
     return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), **known)
 
 
-def _nnunet(document: dict[str, Any], file: Path) -> tuple[list[Case], tuple[str, ...]]:
-    ending = document["file_ending"]
-    if ending not in SCAN_ENDINGS:
-        msg = f"{file} says that the files end in '{ending}'; convert them to one of {', '.join(SCAN_ENDINGS)}."
+def _channels(document: dict[str, Any]) -> tuple[str, ...]:
+    """Names by number; nnU-Net 2 calls them otherwise than its first version and the Decathlon."""
+    named_by = document["channel_names" if "channel_names" in document else "modality"]
+    return tuple(str(name) for _, name in sorted(named_by.items(), key=lambda item: int(item[0])))
+
+
+def _nnunet(document: dict[str, Any], file: Path) -> list[Case]:
+    ending = str(document.get("file_ending", ENDINGS[0]))
+    if f".{ending.lower().lstrip('.')}" not in ENDINGS:
+        msg = f"{file} says that the files end in '{ending}'; convert them to one of {', '.join(ENDINGS)}."
         raise InputError(msg)
-    channels = tuple(name for _, name in sorted(document["channel_names"].items(), key=lambda item: int(item[0])))
     if "dataset" not in document:
-        return pair_scans(file.parent / "imagesTr", file.parent / "labelsTr"), channels
+        return pair_scans(file.parent / "imagesTr", file.parent / "labelsTr")
     return [
         Case(case_id, tuple(file.parent / image for image in entry["images"]), file.parent / entry["label"])
         for case_id, entry in sorted(document["dataset"].items())
-    ], channels
+    ]
 
 
-def _decathlon(document: dict[str, Any], file: Path) -> tuple[list[Case], tuple[str, ...]]:
-    channels = tuple(name for _, name in sorted(document["modality"].items(), key=lambda item: int(item[0])))
-    if len(channels) > 1:
+def _listed(document: dict[str, Any], channels: Sequence[str], file: Path) -> list[Case]:
+    """The cases that are listed by their scans: files as such in the Decathlon, and names without the number of the channel in nnU-Net 1."""
+    scans = {folder: scans_in(folder) for folder in {(file.parent / entry["image"]).parent for entry in document["training"]} if folder.is_dir()}
+    cases = []
+    for entry in document["training"]:
+        path = file.parent / entry["image"]
+        # The name of a case, as its files have it, which `scan_stem` may change.
+        name = path.name[: len(path.name) - len(ending_of(path.name))]
+        beside = scans.get(path.parent, {})
+        images = (path,) if name in beside else tuple(numbered(beside, name)) or (path,)
+        cases.append(Case(scan_stem(entry["image"]), images, file.parent / entry["label"]))
+    if len(channels) > 1 and any(len(case.images) == 1 for case in cases):
         msg = (
             f"{file} tells of 4D images with the channels {', '.join(channels)}, which cannot be read; save each channel as a file of its own, "
             "<case>_0000.nii.gz and so on (nnUNetv2_convert_MSD_dataset does it)."
         )
         raise InputError(msg)
-    cases = [Case(scan_stem(entry["image"]), (file.parent / entry["image"],), file.parent / entry["label"]) for entry in document["training"]]
-    return sorted(cases, key=lambda case: case.id), channels
+    return sorted(cases, key=lambda case: case.id)
 
 
-def _labels(labels: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Names and ignored value: nnU-Net has values by name, the Decathlon names by value."""
-    by_value = all(key.isdigit() for key in labels)
-    values = {name: int(value) for value, name in labels.items()} if by_value else dict(labels)
-    several = [name for name, value in values.items() if isinstance(value, list)]
-    if several:
-        msg = f"{file} makes the label '{several[0]}' of several values, which is not supported; give every label a value of its own."
+def _labels(labels: dict[str, Any], file: Path) -> tuple[dict[int, str], int | None]:
+    """Names by value, and the ignored value: nnU-Net 2 has values by name, its first version and the Decathlon names by value."""
+    by_value = all(key.isdecimal() for key in labels)
+    pairs = labels.items() if by_value else [(value, name) for name, value in labels.items()]
+    names: dict[int, str] = {}
+    for said, name in pairs:
+        value = _value(said, str(name), file)
+        if value in names:
+            msg = f"{file} gives the labels '{names[value]}' and '{name}' the same value {value}; give every label a value of its own."
+            raise InputError(msg)
+        names[value] = str(name)
+    if not same_name(names.pop(0, BACKGROUND), BACKGROUND):
+        msg = f"{file} gives a label the value 0, which is background; give every label a value from 1, in the label maps too, and 0 to 'background'."
         raise InputError(msg)
-    ignored = values.pop(IGNORE, None)
-    return {"label_names": {int(value): name for name, value in values.items() if value != 0}, "ignored_label": ignored}
+    ignored = next((value for value, name in names.items() if name == IGNORE), None)
+    return {value: name for value, name in sorted(names.items()) if value != ignored}, ignored
+
+
+def _value(said: object, name: str, file: Path) -> int:
+    """A value as a number, as text, or alone in a list."""
+    if isinstance(said, (list, tuple)):
+        if len(said) != 1:
+            msg = f"{file} makes the label '{name}' of several values, which is not supported; give every label a value of its own."
+            raise InputError(msg)
+        return _value(said[0], name, file)
+    if isinstance(said, bool) or not str(said).strip().isdecimal():
+        msg = f"{file} gives the label '{name}' the value {said!r}; give it a whole number from 0."
+        raise InputError(msg)
+    return int(str(said))
+
+
+def _with_ignored(reading: LabelReading, ignored: int | None, file: Path) -> LabelReading:
+    if None not in (ignored, reading.ignored_label) and ignored != reading.ignored_label:
+        msg = f"{file} says that the value {ignored} is ignored, and {reading.ignored_label} was given; leave out --ignored-label."
+        raise InputError(msg)
+    return reading if ignored is None else dataclasses.replace(reading, ignored_label=ignored)
+
+
+def _mapped(names: dict[int, str], label_map: Mapping[int | str, int]) -> dict[int, str]:
+    """The names by the values that the label maps are read as; of labels that become one, that of the value that they get."""
+    found: dict[int, str] = {}
+    for value, name in names.items():
+        number = label_map.get(value, value)
+        if number and (number == value or number not in found):
+            found[number] = name
+    return found
 
 
 def _about(document: dict[str, Any]) -> dict[str, str]:

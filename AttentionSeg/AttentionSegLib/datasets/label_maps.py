@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from ..files.formats import ENDINGS
 from .case_set import CaseSet, drawn_set, split_set
 from .case_statistics import CaseStatistics
-from .cases import SCAN_ENDINGS, Case, named, pair_scans, scans_in
+from .cases import Case, named, pair_scans, scans_in
+from .label_reading import AS_STORED, LabelReading
+from .label_tables import read_alike
 from .sides import left_right_pairs
 
 # Times as large as the other side that a side may be in the median case.
@@ -22,7 +25,7 @@ def label_cases(
     labels: Path,
     split: Path | None = None,
     label_names: Mapping[int, str] | None = None,
-    ignored_label: int | None = None,
+    reading: LabelReading = AS_STORED,
     seed: int = 0,
     validation: tuple[Path, Path] | None = None,
 ) -> CaseSet:
@@ -32,7 +35,7 @@ def label_cases(
         labels: folder of label maps.
         split: see `find_cases`. Without a split or scans to validate on, a fifth of the maps is drawn for that.
         label_names: by value from 1.
-        ignored_label: value in the label maps of voxels that nobody has judged.
+        reading: how the label maps are read (see `folder_cases`).
         seed: of the draw.
         validation: folders of scans and of their label maps to validate on.
 
@@ -46,15 +49,17 @@ def label_cases(
         raise InputError(msg)
     cases = [Case(name, (), path) for name, path in scans_in(labels).items()]
     if not cases:
-        msg = f"There is no label map in {labels}; give a folder of files that end in {', '.join(SCAN_ENDINGS)}."
+        msg = f"There is no label map in {labels}; give a folder of files that end in {', '.join(ENDINGS)}."
         raise InputError(msg)
-    known = {"label_names": dict(label_names or {}), "ignored_label": ignored_label}
+    real = [] if validation is None else pair_scans(*map(Path, validation))
+    read, names = read_alike([*cases, *real], reading, label_names or {})
+    cases, real = read[: len(cases)], read[len(cases) :]
+    known = {"label_names": names, "ignored_label": reading.ignored_label}
     if validation is None:
         return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), **known)
     if split is not None:
         msg = "A split says which label maps to validate on, and there are scans for that; give one of the two."
         raise InputError(msg)
-    real = pair_scans(*map(Path, validation))
     both = sorted({case.id for case in cases} & {case.id for case in real})
     if both:
         msg = f"{named(both)} is both among the label maps and the scans to validate on; take it out of one, or give it another name."

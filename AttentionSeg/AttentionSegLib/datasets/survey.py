@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +15,16 @@ from ..errors import Cancelled, InputError
 from ..files import write_text
 from ..image import Image
 from ..inference.checks import LARGEST
-from .case_set import CaseSet
+from .case_set import CaseSet, redrawn
 from .case_statistics import CaseStatistics, foreground_intensities, measure_case
-from .cases import ROLES, Case, named, read_labelled
+from .cases import ROLES, Case, Labeled, named, note_sentences, one_sentence, read_labelled
+from .label_reading import Note
+from .label_tables import gaps_filled
 from .survey_notes import odd_things
 
 if TYPE_CHECKING:
     from ..inference.progress import Cancel, OnProgress
 
-MOST_PROBLEMS = 5
 # Prepared label maps are bytes, and one value is taken.
 MOST_LABELS = 254
 
@@ -70,7 +71,7 @@ def make_survey(
     case_set: CaseSet,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
-    read: Callable[[Case], tuple[Image, Image]] = read_labelled,
+    read: Callable[[Case], Labeled] = read_labelled,
 ) -> Survey:
     """Read every case to learn from or to validate on.
 
@@ -89,7 +90,8 @@ def make_survey(
     cases = [(role, case) for role in ROLES for case in case_set.roles[role]]
     problems: list[str] = []
     measured: list[CaseStatistics] = []
-    samples: list[np.ndarray] = []
+    samples: dict[str, np.ndarray] = {}
+    accepted: dict[str, list[Note]] = {}
     start = time.monotonic()
     for done, (role, case) in enumerate(cases):
         stage = f"case {done + 1} of {len(cases)}"
@@ -99,26 +101,35 @@ def make_survey(
         if on_progress is not None:
             on_progress(done / len(cases), stage, (time.monotonic() - start) / done * (len(cases) - done) if done else None)
         try:
-            image, label = read(case)
+            image, label, accepted[case.id] = read(case)
             _check_voxels(image)
             labels = _label_values(label, case_set.label_names, case_set.ignored_label)
         except InputError as error:
             problems.append(str(error))
             continue
         measured.append(measure_case(case.id, role, image, labels))
-        if role == "train" and labels.any():
-            samples.append(foreground_intensities(image, labels))
+        if labels.any():
+            samples[case.id] = foreground_intensities(image, labels)
     if not problems:
+        case_set = redrawn(case_set, {case.id: case.labels for case in measured})
+        role_of = {case.id: role for role in ROLES for case in case_set.roles[role]}
+        measured = [replace(case, role=role_of[case.id]) for case in measured]
         problems = _label_problems(measured, case_set.label_names)
     if problems:
-        more = f" And {len(problems) - MOST_PROBLEMS} more." if len(problems) > MOST_PROBLEMS else ""
-        msg = f"The data cannot be learned from; {len(problems)} problem(s): {' '.join(problems[:MOST_PROBLEMS])}{more}"
-        raise InputError(msg)
+        raise InputError(one_sentence(problems, "The data cannot be learned from"))
     if on_progress is not None:
         on_progress(1.0, "done", 0.0)
     names = dict(case_set.label_names) or {value: f"Label {value}" for value in range(1, 1 + max(max(case.labels, default=0) for case in measured))}
-    notes = (*case_set.notes, *odd_things(measured, names))
-    return Survey(tuple(measured), case_set.channel_names, names, case_set.ignored_label, _foreground(samples), dict(case_set.about), notes)
+    notes = (*case_set.notes, *note_sentences(accepted, len(cases)), *odd_things(measured, names))
+    return Survey(
+        tuple(measured),
+        case_set.channel_names,
+        names,
+        case_set.ignored_label,
+        _foreground([samples[case.id] for case in measured if case.role == "train" and case.labels]),
+        dict(case_set.about),
+        notes,
+    )
 
 
 def write_survey(survey: Survey, path: Path) -> None:
@@ -150,7 +161,10 @@ def _label_values(label: Image, names: Mapping[int, str], ignored: int | None) -
         unknown = [f"{value:g}" for value in values.tolist() if value not in allowed]
         if unknown:
             known = ", ".join(f"{value} {name}" for value, name in names.items()) or f"1..{MOST_LABELS}"
-            wrong = f"holds {named(unknown)}, which is none of the labels (0 background, {known}); correct the map, or name the ignored value"
+            wrong = (
+                f"holds {named(unknown)}, which is none of the labels (0 background, {known}); correct the map, say as which label to read it "
+                f"(--label-map {unknown[0]}=1), or that it is to be ignored (--ignored-label {unknown[0]})"
+            )
     if wrong:
         msg = f"{label.name} {wrong}."
         raise InputError(msg)
@@ -170,7 +184,7 @@ def _label_problems(cases: list[CaseStatistics], names: Mapping[int, str]) -> li
         if skipped:
             return [
                 f"The label maps hold {named([str(value) for value in sorted(found)])}, but not {named([str(value) for value in skipped])}; "
-                "number the labels 1, 2, ... without gaps, or name the value to ignore."
+                f"{gaps_filled(sorted(found))}, or name the value to ignore (--ignored-label)."
             ]
     missing = [f"{value} {names.get(value, '')}".strip() for value in sorted({*names, *found} - learned)]
     return [f"No case to learn from has a voxel of {named(missing)}; take these labels out, or change the split."] if missing else []

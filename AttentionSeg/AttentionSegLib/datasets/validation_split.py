@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 SHARE = 0.2
 BIDS_SUBJECT = re.compile(r"(?:^|[^A-Za-z0-9])(sub-[A-Za-z0-9]+)")
@@ -22,7 +22,7 @@ def subject_of(case_id: str) -> str:
     return bids[1] if bids else BEFORE.sub("", AFTER.sub("", case_id)) or case_id
 
 
-def draw_validation(case_ids: Sequence[str], seed: int) -> tuple[set[str], str]:
+def draw_validation(case_ids: Sequence[str], seed: int, labels: Mapping[str, Collection[int]] | None = None) -> tuple[set[str], str]:
     """Draw a fifth of the cases, at least one, with all that seem to be of one subject on the same side.
 
     The order is that of check sums of seed and subject, so that it is the same on every computer and more cases change little of it.
@@ -30,6 +30,8 @@ def draw_validation(case_ids: Sequence[str], seed: int) -> tuple[set[str], str]:
     Args:
         case_ids: at least two.
         seed: another one draws other cases.
+        labels: values that each case has. Where they are known, subjects without any are not drawn, nor one without whom a label would be missing
+            among the cases to learn from.
 
     Returns:
         The cases to validate on, and a sentence that says how they were drawn.
@@ -40,17 +42,32 @@ def draw_validation(case_ids: Sequence[str], seed: int) -> tuple[set[str], str]:
     one_subject = len(subjects) == 1
     if one_subject:
         subjects = {case_id: [case_id] for case_id in case_ids}
-    wanted = max(1, round(SHARE * len(case_ids)))
-    drawn: set[str] = set()
-    ordered = sorted(subjects, key=lambda subject: hashlib.sha256(f"{seed}:{subject}".encode()).digest())
-    for subject in ordered:
-        if len(drawn) + len(subjects[subject]) <= wanted:
-            drawn.update(subjects[subject])
-    if not drawn:
-        drawn.update(min((subjects[subject] for subject in ordered), key=len))
+    groups = [subjects[subject] for subject in sorted(subjects, key=lambda subject: hashlib.sha256(f"{seed}:{subject}".encode()).digest())]
+    drawn = _draw(groups, labels)
     sentence = f"{len(drawn)} of the {len(case_ids)} cases were drawn to validate on (seed {seed})"
+    if labels is not None and drawn != _draw(groups, None):
+        sentence += ", other ones than first: those had no label, or the only voxels of one"
     if one_subject:
         return drawn, f"{sentence}; by their names all are of one subject, so the validation will look better than the model is on other subjects."
     if len(subjects) < len(case_ids):
         return drawn, f"{sentence}; cases of one subject by their names ({len(subjects)} subjects) were kept together."
     return drawn, f"{sentence}; by their names all cases are of different subjects: give a split if they are not."
+
+
+def _draw(groups: Sequence[Sequence[str]], labels: Mapping[str, Collection[int]] | None) -> set[str]:
+    """The cases of the first groups that make a fifth of all, of those that may be drawn."""
+    wanted = max(1, round(SHARE * sum(map(len, groups))))
+    drawn: set[str] = set()
+    for group in groups:
+        if len(drawn) + len(group) <= wanted and _may_be_drawn(group, drawn, labels):
+            drawn.update(group)
+    possible = [group for group in groups if _may_be_drawn(group, drawn, labels)] or groups
+    return drawn or set(min(possible, key=len))
+
+
+def _may_be_drawn(group: Sequence[str], drawn: Collection[str], labels: Mapping[str, Collection[int]] | None) -> bool:
+    if labels is None:
+        return True
+    found = {value for values in labels.values() for value in values}
+    left = {value for case_id, values in labels.items() if case_id not in drawn and case_id not in group for value in values}
+    return any(labels[case_id] for case_id in group) and left == found

@@ -9,10 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets.cases import MOST_NAMED, Case, check_folders, find_cases, pair_scans
+from ..datasets.label_reading import LabelReading
 from ..errors import InputError
 from ..image import Image
 from ..inference.checks import check_input, larger_than_region
 from ..models import Card, card_of_sides
+
+
+def readable_cases(cases: Sequence[Case], reading: LabelReading, card: Card) -> list[Case]:
+    """Cases whose label maps are read by the names of a model's labels, or of those of the regions that it finds."""
+    cards = [card] if card.found_by is None else [card, card_of_sides(card)]
+    named = reading.with_names(*({label.value: label.name for label in one.labels} for one in cards))
+    return [replace(case, reading=named) for case in cases]
 
 
 def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | None) -> list[Case]:
@@ -35,16 +43,20 @@ def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | N
     return pair_scans(images, labels)
 
 
-def check_labelled(image: Image, reference: Image, cards: Sequence[Card]) -> None:
+def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignored: int | None = None) -> None:
     """Raise InputError unless the models can segment the scan, and the label map holds only their labels, or those of the regions that they find."""
     for card in cards:
         check_input(image, None, card)
     labels = (card_of_sides(cards[0]) if is_searched(image, cards[0]) else cards[0]).labels
-    unknown = np.unique(reference.voxels[~np.isin(reference.voxels, [0, *(label.value for label in labels)])])
+    known_values = [label.value for label in labels] + ([] if ignored is None else [ignored])
+    unknown = np.unique(reference.voxels[~np.isin(reference.voxels, [0, *known_values])])
     if unknown.size:
         named = ", ".join(f"{value:g}" for value in unknown[:MOST_NAMED]) + (", ..." if unknown.size > MOST_NAMED else "")
         known = ", ".join(f"{label.value} {label.name}" for label in labels)
-        msg = f"{reference.name} has label values that the model {cards[0].id} does not know ({named}); renumber them to 0 background, {known}."
+        msg = (
+            f"{reference.name} has label values that the model {cards[0].id} does not know ({named}); read them as 0 background, {known} "
+            f"(such as --label-map {unknown[0]:g}={labels[0].value}), or leave them out of account (--ignored-label {unknown[0]:g})."
+        )
         raise InputError(msg)
 
 
@@ -53,9 +65,9 @@ def is_searched(image: Image, card: Card) -> bool:
     return card.found_by is not None and larger_than_region(image.spacing * image.shape, card)
 
 
-def has_sides(reference: Image, card: Card) -> bool:
+def has_sides(reference: Image, card: Card, ignored: int | None = None) -> bool:
     """Whether a label map tells sides: it has values beyond those of the model."""
-    return bool(reference.voxels.max() > len(card.labels))
+    return bool(((reference.voxels > len(card.labels)) & (reference.voxels != ignored)).any())
 
 
 def judged_cards(cards: Sequence[Card], sided: Sequence[str], searched: Sequence[bool]) -> list[Card]:

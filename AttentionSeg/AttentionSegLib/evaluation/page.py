@@ -42,12 +42,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Data:
-    """What was measured on, as the user named it."""
+    """What was measured on, as the user named it, and sentences on deviations of label maps that were accepted."""
 
     images: str
     labels: str
     split: str | None
     role: str | None
+    notes: tuple[str, ...] = ()
 
 
 def page(scores: Scores, compared: Scores | None, data: Data, pictures: Sequence[Picture]) -> str:
@@ -97,6 +98,7 @@ def _facts(scores: Scores, compared: Scores | None, data: Data) -> str:
         ("Cases", f"{len(scores.cases)}{part}"),
         ("Scans", f"<code>{escape(data.images)}</code>"),
         ("Reference labels", f"<code>{escape(data.labels)}</code>"),
+        *([("Notes", "<br>".join(escape(note) for note in data.notes))] if data.notes else []),
         ("Made", f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, AttentionSeg {__version__}"),
     ]
     return facts(rows)

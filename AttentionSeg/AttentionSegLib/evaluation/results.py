@@ -45,12 +45,13 @@ def write_results(
     labels: str,
     split: str | None,
     role: str | None,
+    notes: Sequence[str] = (),
 ) -> tuple[Path, ...]:
     """Write the results into a folder, and tell where they are, the page first."""
     from .page import Data, page
 
     texts = {
-        "report.html": page(scores, compared, Data(images, labels, split, role), pictures),
+        "report.html": page(scores, compared, Data(images, labels, split, role, tuple(notes)), pictures),
         **tables(scores),
     }
     if compared is not None:

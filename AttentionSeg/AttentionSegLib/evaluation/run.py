@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..datasets.cases import Case, read_labelled
+from ..datasets.cases import Case, note_sentences, one_sentence, read_labelled
+from ..datasets.label_reading import AS_STORED, LabelReading, Note
 from ..errors import InputError
 from ..files.names import as_text
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
-from .cases import check_labelled, fold_sides, has_sides, is_searched, judged_cards, labelled_cases
+from .cases import check_labelled, fold_sides, has_sides, is_searched, judged_cards, labelled_cases, readable_cases
 from .definitions import MEAN, METRICS
 from .progress import EvaluationProgress
 from .results import results_folder, write_results
@@ -40,11 +41,13 @@ class Evaluation:
         scores: of the model; `scores.summary()` are the means with intervals.
         compared: of the model it was compared with, on the same cases.
         files: what was written, the page first.
+        notes: sentences on deviations of label maps that were accepted.
     """
 
     scores: Scores
     compared: Scores | None
     files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -58,6 +61,7 @@ def evaluate(
     device: str = "auto",
     mirroring: bool = False,
     overlap: float | None = None,
+    reading: LabelReading = AS_STORED,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Evaluation:
@@ -76,11 +80,13 @@ def evaluate(
             than the region; one that finds its regions takes larger scans too.
         images: folder of scans, `<id>.nii.gz` or another scan format; of several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
         labels: folder of label maps of the same names, on the grids of the scans, with the label values of the model, or of its regions (see
-            `models.card_of_sides`). Where no label map tells sides, those of the predictions are left out of account.
+            `models.card_of_sides`). Where no label map tells sides, those of the predictions are left out of account. Segments of a `.seg.nrrd`
+            are known by their names.
         output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
         split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
         compare: another model of the same labels.
         device, mirroring, overlap, on_progress, cancel: as of `Predictor`, for both models.
+        reading: how the label maps are read: values to read as others, the value of voxels to leave out of account, whether to resample.
 
     Raises:
         InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used.
@@ -90,6 +96,7 @@ def evaluate(
     cards = [Card.load(find_model(one) / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one in given]
     _check_cards(cards)
     cases = labelled_cases(Path(images), Path(labels), None if split is None else Path(split), role)
+    cases = readable_cases(cases, reading, cards[0])
     with results_folder(output) as folder:
         check_drawing()
         # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
@@ -97,13 +104,13 @@ def evaluate(
 
         predictors = [Predictor(one, device, mirroring=mirroring, overlap=overlap) for one in given]
         progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
-        judged = _check_cases(cases, [predictor.model.card for predictor in predictors], progress)
-        scores, pictures = measure_cases(predictors, cases, progress, judged=judged)
+        judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress)
+        scores, pictures = measure_cases(predictors, cases, progress, reading.ignored_label, judged)
         named = (None if path is None else as_text(path) for path in (images, labels, split))
         compared = scores[1] if compare is not None else None
-        files = write_results(folder, scores[0], compared, pictures, *named, role)
+        files = write_results(folder, scores[0], compared, pictures, *named, role, notes)
     progress.finish()
-    return Evaluation(scores[0], compared, files)
+    return Evaluation(scores[0], compared, files, tuple(notes))
 
 
 def _check_cards(cards: Sequence[Card]) -> None:
@@ -118,17 +125,24 @@ def _check_cards(cards: Sequence[Card]) -> None:
         raise InputError(msg)
 
 
-def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress) -> list[Card]:
-    """The cards by whose labels the cases are measured. Raises InputError for a case that cannot be."""
-    sided, searched = [], []
+def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress) -> tuple[list[Card], list[str]]:
+    """The cards by whose labels the cases are measured, and what was accepted. Raises InputError naming all cases that cannot be measured."""
+    sided, searched, problems = [], [], []
+    accepted: dict[str, list[Note]] = {}
     for case in cases:
         progress.next_check()
-        image, reference = read_labelled(case)
-        check_labelled(image, reference, cards)
+        try:
+            image, reference, accepted[case.id] = read_labelled(case)
+            check_labelled(image, reference, cards, case.reading.ignored_label)
+        except InputError as error:
+            problems.append(str(error))
+            continue
         searched.append(is_searched(image, cards[0]))
-        if has_sides(reference, cards[0]):
+        if has_sides(reference, cards[0], case.reading.ignored_label):
             sided.append(reference.name)
-    return judged_cards(cards, sided, searched)
+    if problems:
+        raise InputError(one_sentence(problems, "The model cannot be measured"))
+    return judged_cards(cards, sided, searched), note_sentences(accepted, len(cases))
 
 
 def check_drawing() -> None:
@@ -166,7 +180,7 @@ def measure_cases(
     values = np.full((len(predictors), len(cases), len(numbers), len(METRICS)), np.nan)
     worst: list[Picture] = []
     for n, case in enumerate(cases):
-        image, reference = read_labelled(case)
+        image, reference, _ = read_labelled(case)
         counted = reference.voxels != ignored
         reference = _where(reference, counted)
         for m, predictor in enumerate(predictors):

@@ -6,7 +6,7 @@ from .dicom_search import DicomSeries, find_series
 from .names import scan_stem
 from .output import write_map, write_segmentation
 from .results import all_or_none, output_folder
-from .scan import read_image
+from .scan import read_image, read_label_layers
 
 __all__ = [
     "DicomSeries",
@@ -17,6 +17,7 @@ __all__ = [
     "output_folder",
     "read_image",
     "read_images",
+    "read_label_layers",
     "scan_stem",
     "write_map",
     "write_segmentation",

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..image import Image, box_corners
+from ..image import Image
+from ..same_grid import place_on
 from .scan import read_image
 
 if TYPE_CHECKING:
     import SimpleITK
 
-SAME_PLACE_MM = 1e-4
 LEAST_COVERAGE = 0.9
 
 
 def read_images(paths: Sequence[Path | str]) -> Image:
     """Read scans as channels on the grid of the first one.
 
-    A scan whose voxels lie within 1e-4 mm of the first one's is taken as it is. Any other is resampled by its place in the patient
-    (linearly, float32); where it does not reach, its smallest value is filled in.
+    A scan whose voxels lie within 1e-3 mm of the first one's is taken as it is, with its axes in the order of the first. Any other is resampled by
+    its place in the patient (linearly, float32); where it does not reach, its smallest value is filled in.
 
     Returns:
         Voxels [C, I, J, K] in the common data type, with the affine and the name of the first scan.
@@ -43,8 +43,9 @@ def read_images(paths: Sequence[Path | str]) -> Image:
 
 def _on_grid(image: Image, grid: Image) -> np.ndarray:
     """The voxels [1, I, J, K] of `image` on the grid of another."""
-    if _same_grid(image, grid):
-        return image.voxels
+    placement = place_on(image, grid)
+    if placement is not None and placement.is_exact and placement.covers(image.shape, grid.shape):
+        return placement.rearrange(image.voxels, grid.shape)
     # Here, because SimpleITK takes a while to import, and most scans come alone.
     import SimpleITK
 
@@ -71,10 +72,3 @@ def _coverage(moving: SimpleITK.Image, reference: SimpleITK.Image) -> float:
     ones.CopyInformation(moving)
     inside = SimpleITK.Resample(ones, reference, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0.0)
     return float(SimpleITK.GetArrayViewFromImage(inside).mean())
-
-
-def _same_grid(image: Image, grid: Image) -> bool:
-    if image.shape != grid.shape:
-        return False
-    corners = box_corners(np.zeros(3), np.array(grid.shape) - 1.0)
-    return bool(np.linalg.norm(image.to_ras(corners) - grid.to_ras(corners), axis=1).max() <= SAME_PLACE_MM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from ..errors import InputError
 from ..image import LPS_TO_RAS, Image, check_affine
 from .requirements import check_real, check_scalar, check_size
 
+HEADER_BYTES = 4096
+MOST_DIMENSIONS = 10
 COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
 
 
@@ -27,12 +30,13 @@ def quiet() -> Iterator[None]:
         SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def read_itk(path: Path, image_io: str) -> Image:
+def read_itk(path: Path, image_io: str, labels: bool = False) -> Image:
     """Read an NRRD or MetaImage file, [1, I, J, K] in the data type of the file.
 
     Args:
         path: the file; of a detached header, the header.
         image_io: `NrrdImageIO` or `MetaImageIO`.
+        labels: whether it is a label map, which may be a single voxel thick and have several layers [L, I, J, K].
 
     Raises:
         InputError: if the file is damaged, is not one real scalar 3D volume, or its geometry cannot be used.
@@ -43,16 +47,27 @@ def read_itk(path: Path, image_io: str) -> Image:
     try:
         with quiet():
             reader.ReadImageInformation()
-            check_scalar(path, reader.GetNumberOfComponents())
+            if not labels:
+                check_scalar(path, reader.GetNumberOfComponents())
             check_real(path, reader.GetPixelIDValue() in COMPLEX)
-            shape = check_size(path, reader.GetSize())
+            shape = check_size(path, reader.GetSize(), 1 if labels else 2)
             affine = _affine(reader)
             check_affine(affine, str(path))
             image = reader.Execute()
     except RuntimeError as error:
         msg = f"{path} cannot be read ({reason(error)}); copy or export it again."
         raise InputError(msg) from error
-    return Image(array(image).reshape(shape, order="F")[None], affine, str(path))
+    return Image(array(image).reshape((-1, *shape), order="F"), affine, str(path))
+
+
+def check_meta_image(path: Path) -> None:
+    """Raise InputError for a MetaImage that ITK could not refuse by itself."""
+    # ITK prints to the console over a header without NDims, and ends the process over one with a large one.
+    with open(path, "rb") as file:
+        found = re.search(rb"^\s*NDims\s*=\s*(\d{1,3})\s*$", file.read(HEADER_BYTES), re.MULTILINE)
+    if found is None or not 1 <= int(found[1]) <= MOST_DIMENSIONS:
+        msg = f"{path} is not a MetaImage (its header does not tell the number of dimensions); copy or export it again."
+        raise InputError(msg)
 
 
 def array(image: SimpleITK.Image) -> np.ndarray:

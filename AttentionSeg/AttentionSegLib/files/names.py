@@ -6,13 +6,13 @@ import os
 import re
 from pathlib import Path
 
-EXTENSIONS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".ima")
+from .formats import ending_of
 
 
 def extension(path: Path | str) -> str:
     """The whole extension in lower case, such as `.nii.gz`; of an unknown format what follows the last dot."""
-    name = Path(path).name.lower()
-    return next((known for known in EXTENSIONS if name.endswith(known)), Path(name).suffix)
+    name = Path(path).name
+    return ending_of(name) or Path(name.lower()).suffix
 
 
 def as_text(path: str | os.PathLike) -> str:
@@ -27,7 +27,7 @@ def scan_stem(path: Path | str) -> str:
     """
     path = Path(os.path.abspath(path))
     name = path.name
-    ending = extension(path)
-    if ending in EXTENSIONS and not path.is_dir():
+    ending = ending_of(name)
+    if ending and not path.is_dir():
         name = name[: -len(ending)]
     return re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "scan"

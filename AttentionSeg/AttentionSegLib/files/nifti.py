@@ -31,8 +31,12 @@ LARGEST_RATIO = 1100
 CHUNK = 1 << 24
 
 
-def read_nifti(path: Path) -> Image:
+def read_nifti(path: Path, labels: bool = False) -> Image:
     """Read a .nii or .nii.gz, [1, I, J, K] with the affine of its header and the data type of the file (floats if the header rescales).
+
+    Args:
+        path: the file.
+        labels: whether it is a label map, which may be a single voxel thick.
 
     Raises:
         InputError: if the file is damaged or cut off, is not one real scalar 3D volume, or its geometry cannot be used.
@@ -40,7 +44,7 @@ def read_nifti(path: Path) -> Image:
     try:
         with _opened(path) as stream:
             header = parse_header(stream.read(HEADER.itemsize), path)
-            shape, kind = _check_content(header, path)
+            shape, kind = _check_content(header, path, 1 if labels else 2)
             _check_length(prod(shape) * kind.itemsize, stream, path)
             affine = read_affine(header, path)
             stream.seek(max(int(header["vox_offset"]), HEADER.itemsize + 4))
@@ -80,13 +84,13 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
                 pass
 
 
-def _check_content(header: np.void, path: Path) -> tuple[tuple[int, int, int], np.dtype]:
+def _check_content(header: np.void, path: Path, least: int) -> tuple[tuple[int, int, int], np.dtype]:
     """The shape and the data type of the voxels in the file; InputError if they are no scalar 3D volume."""
     code = int(header["datatype"])
     size = [int(count) for count in header["dim"][1 : header["dim"][0] + 1]]
     check_scalar(path, max(COLORS.get(code, 1), prod(size[4:])))
     check_real(path, code in COMPLEX)
-    shape = check_size(path, size[:4])
+    shape = check_size(path, size[:4], least)
     if code not in DATATYPES:
         msg = f"{path} has voxels of the NIfTI data type {code}, which is not supported; convert them to integers or floats."
         raise InputError(msg)

@@ -25,18 +25,18 @@ def check_real(path: Path, is_complex: bool) -> None:
         raise InputError(msg)
 
 
-def check_size(path: Path, size: Sequence[int]) -> tuple[int, int, int]:
+def check_size(path: Path, size: Sequence[int], least: int = 2) -> tuple[int, int, int]:
     """The voxels along I, J and K of an image of any number of dimensions.
 
     Raises:
-        InputError: if there are several volumes, or fewer than 2 voxels along an axis.
+        InputError: if there are several volumes, or fewer than `least` voxels along an axis.
     """
     volumes = prod(size[3:])
     if volumes > 1:
         msg = f"{path} holds {volumes} volumes of {' x '.join(map(str, size[:3]))} voxels; save one of them as a 3D file and give that."
         raise InputError(msg)
     shape = (*size[:3], 1, 1, 1)[:3]
-    thin = [axis for axis, count in zip(AXES, shape) if count < 2]
+    thin = [axis for axis, count in zip(AXES, shape) if count < least]
     if thin:
         msg = f"{path} has fewer than 2 voxels along {' and '.join(thin)} ({' x '.join(map(str, shape))}); give a 3D scan, not a single slice."
         raise InputError(msg)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from ..errors import InputError
 from ..image import Image
 from .dicom_search import DicomSeries
-from .names import extension
-from .nifti import read_nifti
-
-IMAGE_IO = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".seg.nrrd": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
-HEADER_BYTES = 4096
-MOST_DIMENSIONS = 10
+from .formats import described, format_of
 
 
 def read_image(path: Path | str | DicomSeries) -> Image:
@@ -28,7 +22,18 @@ def read_image(path: Path | str | DicomSeries) -> Image:
             complex numbers, several volumes or fewer than 2 voxels along an axis; if its geometry is sheared, singular or not finite; or if
             the slices of a DICOM series do not make one regular volume.
     """
-    # Each reader where its files turn up: SimpleITK and pydicom take a while to import, and most runs need neither.
+    return _read(path)
+
+
+def read_label_layers(path: Path | str) -> Image:
+    """Read a label map as `read_image` does, but for two things: it may be a single voxel thick, as where it was cropped to what is labeled, and a
+    segmentation of 3D Slicer with overlapping segments gives its layers [L, I, J, K].
+    """
+    return _read(path, labels=True)
+
+
+def _read(path: Path | str | DicomSeries, labels: bool = False) -> Image:
+    # DICOM is read only where it turns up: pydicom takes a while to import, and most runs do not need it.
     if isinstance(path, DicomSeries):
         from .dicom import read_dicom_series
 
@@ -39,32 +44,17 @@ def read_image(path: Path | str | DicomSeries) -> Image:
         from .dicom import read_dicom_folder
 
         return read_dicom_folder(path)
-    ending = extension(path)
-    if ending in (".nii", ".nii.gz"):
-        return read_nifti(path)
-    if ending in (".mha", ".mhd"):
-        _check_meta_image(path)
-    if ending in IMAGE_IO:
-        from .itk import read_itk
-
-        return read_itk(path, IMAGE_IO[ending])
+    form = format_of(path)
+    if form is not None:
+        return form.read(path, labels)
     from pydicom.misc import is_dicom
 
     if is_dicom(path):
         from .dicom import read_dicom_file
 
         return read_dicom_file(path)
-    msg = f"{path} is not an image of a known format; give NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM."
+    msg = f"{path} is not an image of a known format; give {described()} or DICOM."
     raise InputError(msg)
-
-
-def _check_meta_image(path: Path) -> None:
-    # ITK prints to the console over a header without NDims, and ends the process over one with a large one.
-    with open(path, "rb") as file:
-        found = re.search(rb"^\s*NDims\s*=\s*(\d{1,3})\s*$", file.read(HEADER_BYTES), re.MULTILINE)
-    if found is None or not 1 <= int(found[1]) <= MOST_DIMENSIONS:
-        msg = f"{path} is not a MetaImage (its header does not tell the number of dimensions); copy or export it again."
-        raise InputError(msg)
 
 
 def _check_readable(path: Path) -> None:

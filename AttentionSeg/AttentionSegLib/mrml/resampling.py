@@ -42,7 +42,7 @@ def resample_onto(grid: Image, grid_node: slicer.vtkMRMLVolumeNode, volume_node:
 
 
 def sample_labelmap(
-    grid: Image, grid_node: slicer.vtkMRMLVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode, labelmap: slicer.vtkOrientedImageData
+    grid: Image, grid_node: slicer.vtkMRMLVolumeNode, segmentation_node: slicer.vtkMRMLTransformableNode, labelmap: slicer.vtkOrientedImageData
 ) -> np.ndarray:
     """The value of a segmentation's labelmap at the voxel centers of a grid, 0 outside it; [I, J, K] in its own type.
 

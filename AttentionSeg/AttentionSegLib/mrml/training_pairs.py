@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 import slicer
@@ -18,17 +18,23 @@ from ..files import write_map
 from ..files.atomic import atomic_path
 from ..files.nrrd import write_nrrd
 from ..image import Image
+from ..same_grid import place_on
 from .attention_volumes import is_own_map
 from .provenance import is_result
 from .resampling import sample_labelmap
 from .segmentations import BINARY_LABELMAP
+from .transforms import local_affine
 from .volumes import image_from_volumes
+from .voxels import matrix_to_vtk, view_voxels
 
 # A network gives every voxel one label, stored in a byte.
 MOST_LABELS = 254
+# What a color table of 3D Slicer calls a value without a name.
+NO_NAME = "(none)"
 TISSUE = {"scheme": "SCT", "value": "85756007", "meaning": "Tissue"}
 
-Pair = tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSegmentationNode]
+Labels = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode]
+Pair = tuple[slicer.vtkMRMLScalarVolumeNode, Labels]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +55,10 @@ class TrainingPairs:
 
 
 def scene_pairs(scene: slicer.vtkMRMLScene, results: bool = False) -> list[Pair]:
-    """Every segmentation with its volume: the one that its geometry is from, else the one whose name its own name begins with.
+    """Every segmentation and label map with its volume: the one that its geometry is from, else the one whose name its own name begins with.
 
-    A segmentation of which neither tells a volume is left out. Maps are no volumes to learn from.
+    A label map without such a volume belongs to the only one that has its voxels at the same places. One that belongs to none is left out. Maps are
+    no volumes to learn from.
 
     Args:
         scene: to look in.
@@ -63,12 +70,13 @@ def scene_pairs(scene: slicer.vtkMRMLScene, results: bool = False) -> list[Pair]
         if not node.IsA("vtkMRMLLabelMapVolumeNode") and not is_own_map(node)
     ]
     segmentations = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene) if results or not is_result(node)]
-    found = ((_volume_of(node, volumes), node) for node in segmentations)
+    label_maps = [node for node in slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode", scene) if node.GetImageData() is not None]
+    found = ((_volume_of(node, volumes), node) for node in [*segmentations, *label_maps])
     return [(volume, node) for volume, node in found if volume is not None]
 
 
-def segment_names(segmentation: slicer.vtkMRMLSegmentationNode) -> list[str]:
-    """The names of the segments, in the order of the labels that they become."""
+def segment_names(segmentation: Labels) -> list[str]:
+    """The names of the segments or labels, in the order of the labels that they become."""
     return sorted(_by_name(segmentation))
 
 
@@ -122,25 +130,62 @@ def write_pairs(pairs: TrainingPairs, folder: Path) -> tuple[Path, Path]:
     return images, labels
 
 
-def _volume_of(
-    segmentation: slicer.vtkMRMLSegmentationNode, volumes: Sequence[slicer.vtkMRMLScalarVolumeNode]
-) -> slicer.vtkMRMLScalarVolumeNode | None:
-    reference = segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+def _volume_of(labels: Labels, volumes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> slicer.vtkMRMLScalarVolumeNode | None:
+    is_label_map = labels.IsA("vtkMRMLLabelMapVolumeNode")
+    reference = None if is_label_map else labels.GetNodeReference(labels.GetReferenceImageGeometryReferenceRole())
     if reference in volumes:
         return reference
-    begun = [volume for volume in volumes if re.match(re.escape(volume.GetName()) + r"(?![A-Za-z0-9])", segmentation.GetName())]
-    return max(begun, key=lambda volume: len(volume.GetName()), default=None)
+    begun = [volume for volume in volumes if re.match(re.escape(volume.GetName()) + r"(?![A-Za-z0-9])", labels.GetName())]
+    if begun or not is_label_map:
+        return max(begun, key=lambda volume: len(volume.GetName()), default=None)
+    same = [volume for volume in volumes if _is_on_grid(labels, volume)]
+    return same[0] if len(same) == 1 else None
 
 
-def _by_name(segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, slicer.vtkSegment]:
-    inner = segmentation.GetSegmentation()
+def _is_on_grid(label_map: slicer.vtkMRMLLabelMapVolumeNode, volume: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    if volume.GetImageData() is None or volume.GetParentTransformNode() is not label_map.GetParentTransformNode():
+        return False
+    both = [Image(view_voxels(node.GetImageData())[np.newaxis], local_affine(node), node.GetName()) for node in (label_map, volume)]
+    placement = place_on(*both)
+    return both[0].shape == both[1].shape and placement is not None and placement.is_near
+
+
+def _segmentation_of(labels: Labels) -> slicer.vtkSegmentation:
+    """The segments of a node; those of a label map are its values, with the names and colors of its color table, as 3D Slicer converts one."""
+    if not labels.IsA("vtkMRMLLabelMapVolumeNode"):
+        return labels.GetSegmentation()
+    layer = slicer.vtkOrientedImageData()
+    layer.ShallowCopy(labels.GetImageData())
+    layer.SetImageToWorldMatrix(matrix_to_vtk(local_affine(labels)))
+    colors = labels.GetDisplayNode().GetColorNode() if labels.GetDisplayNode() is not None else None
+    segmentation = slicer.vtkSegmentation()
+    segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
+    for value in np.unique(view_voxels(labels.GetImageData())).tolist():
+        if value > 0:
+            segmentation.AddSegment(_segment_of_value(int(value), layer, colors))
+    return segmentation
+
+
+def _segment_of_value(value: int, layer: slicer.vtkOrientedImageData, colors: slicer.vtkMRMLColorNode | None) -> slicer.vtkSegment:
+    segment, color = slicer.vtkSegment(), [0.0] * 4
+    named = colors.GetColorName(value) if colors is not None else ""
+    segment.SetName(f"Label {value}" if named in (None, "", NO_NAME) else named)
+    if colors is not None and colors.GetColor(value, color):
+        segment.SetColor(*color[:3])
+    segment.SetLabelValue(value)
+    segment.AddRepresentation(BINARY_LABELMAP, layer)
+    return segment
+
+
+def _by_name(labels: Labels) -> dict[str, slicer.vtkSegment]:
+    inner = _segmentation_of(labels)
     segments = [inner.GetNthSegment(index) for index in range(inner.GetNumberOfSegments())]
     return {segment.GetName(): segment for segment in segments}
 
 
-def _names(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode) -> list[str]:
+def _names(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: Labels) -> list[str]:
     """The names of the segments in alphabetical order."""
-    inner = segmentation.GetSegmentation()
+    inner = _segmentation_of(segmentation)
     counts = Counter(inner.GetNthSegment(index).GetName() for index in range(inner.GetNumberOfSegments()))
     twice = [name for name, count in counts.items() if count > 1]
     wrong = None
@@ -158,7 +203,7 @@ def _names(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLS
     return sorted(counts)
 
 
-def _labels(image: Image, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode, names: Sequence[str]) -> np.ndarray:
+def _labels(image: Image, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: Labels, names: Sequence[str]) -> np.ndarray:
     """Label values [I, J, K] uint8 on the grid of an image."""
     segments, labels = _by_name(segmentation), np.zeros(image.shape, np.uint8)
     layers: dict[slicer.vtkOrientedImageData, list[int]] = {}
@@ -200,5 +245,5 @@ def _terminology(segment: slicer.vtkSegment) -> dict[str, dict[str, str]]:
     return codes if {"category", "type"} <= codes.keys() else {"category": TISSUE, "type": TISSUE}
 
 
-def _named(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode) -> str:
+def _named(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: Labels) -> str:
     return f"{segmentation.GetName()} of {volume.GetName()}"

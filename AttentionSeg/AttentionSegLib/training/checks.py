@@ -52,7 +52,8 @@ def check_same(before: dict[str, Any], now: dict[str, Any], work: Path) -> None:
     """Raise InputError, naming what differs, unless the training that a work folder holds has the settings of now."""
     differing = [name for name in now if before.get(name) != now[name]]
     if differing:
-        msg = f"The work folder {work} holds a training with another {', '.join(differing)}; choose another work folder, or remove last.ckpt from it."
+        what = f"The work folder {work} holds a training with another {', '.join(differing)}"
+        msg = f"{what}; begin anew (--restart), or choose another work folder."
         raise InputError(msg)
 
 

@@ -13,12 +13,16 @@ from torch.utils.data import Dataset, Sampler
 
 from ..models import Card
 from .augmentation import STRENGTHS, intensity_changes
-from .deformation import draw_deformation, take_patch
+from .deformation import Deformation, draw_deformation, take_patch
 from .preparation import PreparedCase
 from .recipe import Recipe
 
-# Working voxels by which the patch of a region may miss the middle of its scan: regions are placed by hand, and windows lie about in them.
-REGION_SHIFT = 6
+# By which the patch of a region may miss the middle of its scan along each axis: regions are placed by hand, and windows lie about in them.
+REGION_SHIFT_MM = 6.0
+# Of the scan along an axis, however thick its slices are.
+REGION_SHIFT_SHARE = 0.25
+# Of the labeled voxels that a patch of a region shows, if it is large enough.
+SHOWN_SHARE = 0.75
 # Share of the patches of regions beyond whose scan its mirror image lies instead of 0: cases end at their region, the scans of a user go on.
 MIRRORED_SHARE = 0.5
 
@@ -27,9 +31,9 @@ class PatchDataset(Dataset):
     """Augmented patches by their number in the training, which counts on from epoch to epoch.
 
     An item is {"image": [C, *patch] float32, "label": [1, *patch] uint8}, with `IGNORED` where the label map leaves a voxel open. Every pass over the
-    cases has an order of its own. Patches of models for regions lie about the middle of their scans, and half of
-    them see its mirror image beyond it. Of any other scan, a share `foreground_share` is taken around a voxel of a label and the rest anywhere,
-    within the scan where it is large enough.
+    cases has an order of its own. Patches of models for regions lie about the middle of their scans, so that they show most of what is labeled, and
+    half of them see the mirror image of the scan beyond it. Of any other scan, a share `foreground_share` is taken around a voxel of a label and the
+    rest anywhere, within the scan where it is large enough.
 
     Args:
         cases: to learn from.
@@ -63,6 +67,8 @@ class PatchDataset(Dataset):
         patch, scan = self.recipe.patch_size, case.image
         start = self._start(case.label_voxels, np.array(scan.shape[1:]), rng)
         deformation = draw_deformation(self.strength, patch, self.spacing, rng)
+        if self.is_region:
+            start = _towards(case.label_voxels, start, np.array(patch), deformation)
         beyond = "reflect" if self.is_region and rng.random() < MIRRORED_SHARE else "constant"
         image = take_patch(scan, start, patch, deformation, "bilinear", beyond)
         return image, take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
@@ -71,7 +77,8 @@ class PatchDataset(Dataset):
         patch = np.array(self.recipe.patch_size)
         middle = (shape - patch) // 2
         if self.is_region:
-            return middle + rng.integers(-REGION_SHIFT, REGION_SHIFT + 1, 3)
+            most = np.minimum(REGION_SHIFT_MM / np.array(self.spacing), REGION_SHIFT_SHARE * shape).astype(int)
+            return middle + rng.integers(-most, most + 1)
         wanted = rng.integers(np.maximum(shape - patch, 0) + 1)
         if rng.random() < self.recipe.foreground_share and len(voxels):
             label = rng.choice(np.unique(voxels[:, 0]))
@@ -85,6 +92,20 @@ class PatchDataset(Dataset):
         # As a picture: a single slice cannot be blurred or made coarse across.
         axis = self.slice_axis + 1
         return torch.stack([self.intensities(picture).as_tensor() for picture in image.unbind(axis)], axis)
+
+
+def _towards(voxels: np.ndarray, start: np.ndarray, patch: np.ndarray, deformation: Deformation | None) -> np.ndarray:
+    """The start of a patch, moved towards the middle of the labeled voxels as far as it has to be for the patch to show most of them."""
+    if not len(voxels):
+        return start
+    points, half = voxels[:, 1:].astype(np.float64), (patch - 1) / 2
+    to_patch = np.eye(3) if deformation is None else np.linalg.inv(deformation.matrix)
+    moves = (np.rint(start + share * (points.mean(0) - half - start)).astype(int) for share in np.linspace(0, 1, 5))
+    for moved in moves:
+        offsets = (points - moved - half) @ to_patch.T
+        if (np.abs(offsets) <= patch / 2).all(1).mean() >= SHOWN_SHARE:
+            break
+    return moved
 
 
 @lru_cache(maxsize=4)

@@ -109,11 +109,14 @@ def prepare_case(case: Case, card: Card, ignored_label: int | None = None) -> tu
         InputError: if a file cannot be read, scan and label map do not lie on one grid (see `read_labelled`), the model cannot work on the scan, or
             the map holds values that are neither the card's nor ignored.
     """
-    image, label = read_labelled(case)
+    image, label, _ = read_labelled(case)
     check_input(image, None, card)
     unknown = sorted(set(np.unique(label.voxels).tolist()) - {*range(len(card.labels) + 1), ignored_label})
     if unknown:
-        msg = f"Case {case.id}: the label map holds {unknown}, which the card does not name; correct the map or the card."
+        msg = (
+            f"Case {case.id}: the label map holds {unknown}, which the card does not name; correct the map, or begin anew with a plan that has these "
+            "labels (--restart, or another work folder)."
+        )
         raise InputError(msg)
     grid = working_grid(image, None, card, (1, 1, 1), (1, 1, 1))
     return prepare(image, None, grid, card), on_grid(label, grid.affine, grid.shape, ignored_label)
@@ -145,7 +148,7 @@ def _key(case: Case, card: Card, ignored_label: int | None) -> str:
     except OSError as error:
         msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
         raise InputError(msg) from error
-    said = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label]
+    said = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label, *case.reading.settings]
     return hashlib.sha256(json.dumps([FORMAT, files, said]).encode()).hexdigest()[:32]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import CaseSet
-from ..datasets.cases import Case, read_labelled
+from ..datasets.cases import ROLES, Case, read_labelled
 from ..datasets.label_maps import check_pairs, with_scans
 from ..datasets.survey import make_survey, write_survey
 from ..errors import InputError
@@ -29,6 +30,7 @@ from ..models.card import CARD_NAME
 from ..models.titles import id_of
 from ..planning.budget import Budget
 from ..planning.plan import make_plan, write_plan
+from .plan_match import MADE_FOR, made_for, planned_cases
 from .recipe import Recipe
 from .synthesis.scans import read_or_draw, write_drawn
 from .synthesis.settings import Synthesis
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 # What the stages take of the whole run, roughly: the survey, the training and the measurement each up to so much.
 SURVEYED, TRAINED = 0.02, 0.95
+HOURS = 3.0
+# What a training leaves in its work folder beside plan and survey. Prepared cases stay, as they are known by what they were made of.
+LEFT_BEHIND = ("last.ckpt", "best.ckpt", "report.html", "metrics.csv", "summary.json", "log", "tensorboard", "drawn")
 BY_PYTHON = "AttentionSegLib.training.train_model"
 
 
@@ -69,7 +74,8 @@ def train_model(
     work: str | os.PathLike | None = None,
     plan: str | os.PathLike | None = None,
     device: str = "auto",
-    hours: float = 3.0,
+    hours: float | None = None,
+    restart: bool = False,
     start_from: str | os.PathLike | None = None,
     pretrained: str | None = None,
     synthesis: Synthesis | None = None,
@@ -92,7 +98,8 @@ def train_model(
         work: folder for this training; `<output>-training` when left out.
         plan: recipe to follow instead, such as an edited `plan.json` of another work folder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`.
-        hours: that the training may take here, from which sizes and steps are planned.
+        hours: that the training may take here, from which sizes and steps are planned; 3 when left out.
+        restart: whether to plan again and to begin from the first step, whatever the work folder holds.
         start_from: id or folder of a model whose weights the training starts from; what depends on the labels starts anew.
         pretrained: file or URL of weights for the backbone of guided-attention (see `networks.pretrained.load_pretrained`).
         synthesis: how images are drawn, where the cases to learn from are label maps alone (see `label_cases`); the plan rules once there is one.
@@ -118,13 +125,18 @@ def train_model(
     start = None if start_from is None else find_model(start_from)
     folder = check_output_folder(output.with_name(f"{output.name}-training") if work is None else Path(work))
     path = folder / "plan.json" if plan is None else Path(plan)
-    if plan is None and not path.exists():
+    if plan is None and (restart or not path.exists()):
         stages = {"on_progress": _part(told, 0, SURVEYED), "cancel": cancel}
-        planned = {"device": device, "hours": hours, "start_from": start, "synthesis": synthesis}
+        planned = {"device": device, "hours": hours, "start_from": start_from, "synthesis": synthesis}
         plan_training(cases, network, output, folder, **planned, **stages, **options)
+    if plan is None:
+        asked = {"network": network, "hours": hours, "start_from": _name_of(start_from), "synthesis": synthesis, **options}
+        cases = planned_cases(path, cases, asked)
+    if restart:
+        _remove_training(folder)
     recipe = Recipe.load(path)
     card = recipe.draft_card()
-    _check_plan(card, path, network, cases, recipe)
+    _check_plan(card, path, cases, recipe)
     if recipe.synthesis is not None:
         cases = with_scans(cases, write_drawn(cases.roles["val"], recipe.synthesis, recipe.seed, folder / "drawn"))
 
@@ -160,7 +172,7 @@ def plan_training(
     folder: Path,
     *,
     device: str = "auto",
-    hours: float = 3.0,
+    hours: float | None = None,
     start_from: str | os.PathLike | None = None,
     synthesis: Synthesis | None = None,
     on_progress: OnProgress | None = None,
@@ -178,13 +190,16 @@ def plan_training(
     if synthesis is None:
         survey, drawing = make_survey(cases, looking, cancel), None
     else:
-        survey = make_survey(cases, looking, cancel, lambda case: read_or_draw(case, synthesis, options.get("seed", 0)))
+        survey = make_survey(cases, looking, cancel, lambda case: read_or_draw(case, synthesis, options.get("seed") or 0))
         check_pairs(survey.train, survey.label_names)
         drawing = synthesis.document
     told(1.0, "planning", None)
     check_cancel(cancel, "planning")
-    budget = Budget.measure(device.split(",")[0], hours)
-    plan = make_plan(survey, network, model_id, budget, start_from=start, synthesis=drawing, cancel=cancel, **options)
+    budget = Budget.measure(device.split(",")[0], HOURS if hours is None else hours)
+    planned = {name: value for name, value in options.items() if value is not None}
+    plan = make_plan(survey, network, model_id, budget, start_from=start, synthesis=drawing, cancel=cancel, **planned)
+    asked = {"network": network, "hours": budget.hours, "start_from": _name_of(start_from), "synthesis": synthesis, **options}
+    plan[MADE_FOR] = {**made_for(cases, asked), "cases": {role: [case.id for case in survey.cases if case.role == role] for role in ROLES}}
     folder.mkdir(parents=True, exist_ok=True)
     write_survey(survey, folder / "survey.json")
     write_plan(plan, folder / "plan.json")
@@ -223,7 +238,7 @@ def draw_thumbnail(predictor: Predictor, cases: Sequence[Case], scores: Scores, 
     from ..reporting.silhouette import draw_silhouette
 
     for n in np.argsort(-mean_of_labels(scores.values)[:, DICE]):
-        image, reference = read_labelled(cases[n])
+        image, reference, _ = read_labelled(cases[n])
         # Without a label there, finding nothing was right.
         if reference.voxels.any():
             prediction = predictor(image, attention=False, cancel=cancel)
@@ -231,13 +246,21 @@ def draw_thumbnail(predictor: Predictor, cases: Sequence[Case], scores: Scores, 
     return None
 
 
-def _check_plan(card: Card, path: Path, network: str | None, cases: CaseSet, recipe: Recipe) -> None:
+def _name_of(model: str | os.PathLike | None) -> str | None:
+    """The id of a model or the name of its folder, which says more than where the folder lies."""
+    return None if model is None else Path(model).name
+
+
+def _remove_training(folder: Path) -> None:
+    for path in (folder / name for name in LEFT_BEHIND):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _check_plan(card: Card, path: Path, cases: CaseSet, recipe: Recipe) -> None:
     msg = None
     channels = max(1, len(cases.roles["train"][0].images))
     drawn = not cases.roles["train"][0].images
-    if network not in (None, card.network):
-        msg = f"The plan {path} is for the network '{card.network}', not '{network}'; remove it to plan anew, or choose another work folder."
-    elif drawn != (recipe.synthesis is not None):
+    if drawn != (recipe.synthesis is not None):
         told = "label maps without scans, and it has no synthesis" if drawn else "scans, and it draws images from label maps alone"
         msg = f"The plan {path} does not suit the data: the cases to learn from are {told}; choose the plan made for it."
     elif len(card.inputs) != channels:

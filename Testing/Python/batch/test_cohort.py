@@ -97,6 +97,12 @@ class TestChannels:
         found = find_cases(tmp_path, TWO, channels="{case}/T1.nii,{case}/FLAIR.nii")
         assert inputs(found, tmp_path) == {"p1": ["p1/T1.nii", "p1/FLAIR.nii"], "p2": ["p2/T1.nii", "p2/FLAIR.nii"]}
 
+    def test_capitals_in_an_ending_make_no_difference(self, tmp_path):
+        touch(tmp_path, "a_0000.NII.GZ", "a_0001.nii.gz", "A_0001.NII.gz", "A_0000.nii.GZ")
+        found = find_cases(tmp_path, TWO, channels="{case}_0000.nii.gz,{case}_0001.NII.GZ")
+        assert sorted(inputs(found, tmp_path).values()) == [["A_0000.nii.GZ", "A_0001.NII.gz"], ["a_0000.NII.GZ", "a_0001.nii.gz"]]
+        assert len(names(find_cases(tmp_path, ONE, pattern="*_0000.nii.gz"))) == 2
+
     def test_that_are_missing_are_told(self, tmp_path):
         touch(tmp_path, "a_0000.nii", "a_0001.nii", "b_0000.nii")
         a, b = find_cases(tmp_path, TWO, channels="{case}_0000.nii,{case}_0001.nii").cases

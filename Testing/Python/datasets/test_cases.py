@@ -13,6 +13,7 @@ import pytest
 from AttentionSegLib.datasets.case_set import CaseSet, folder_cases
 from AttentionSegLib.datasets.cases import Case, find_cases, pair_scans, read_labelled
 from AttentionSegLib.datasets.dataset_json import dataset_cases
+from AttentionSegLib.datasets.label_reading import LabelReading
 from AttentionSegLib.datasets.validation_split import draw_validation, subject_of
 from AttentionSegLib.errors import InputError
 
@@ -179,6 +180,20 @@ class TestValidationPart:
         assert {subject_of(name) for name in drawn}.isdisjoint(subject_of(name) for name in set(names) - drawn)
         assert "(11 subjects) were kept together" in sentence
 
+    @pytest.mark.parametrize("seed", range(8))
+    def test_a_subject_without_labels_is_not_drawn(self, seed):
+        names = [f"sub-{n}_{side}" for n in range(5) for side in ("left", "right")]
+        labels = {name: {1} if name in ("sub-2_left", "sub-3_right") else set() for name in names}
+        drawn, sentence = draw_validation(names, seed, labels)
+        assert drawn in ({"sub-2_left", "sub-2_right"}, {"sub-3_left", "sub-3_right"})
+        assert ("other ones than first" in sentence) == (drawn != draw_validation(names, seed)[0])
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_the_only_voxels_of_a_label_stay_to_learn_from(self, seed):
+        names = [f"case_{n}" for n in range(5)]
+        labels = {name: {1, 2} if name == "case_3" else {1} for name in names}
+        assert "case_3" not in draw_validation(names, seed, labels)[0]
+
     def test_a_single_subject_is_said(self):
         drawn, sentence = draw_validation(["sub-1_left", "sub-1_right"], 0)
         assert len(drawn) == 1
@@ -206,7 +221,7 @@ class TestCaseSet:
 
     def test_label_values_with_a_gap(self, tmp_path):
         text = refused(folder_cases, *folders(tmp_path, "a b", "a b"), label_names={1: "Liver", 3: "Spleen"})
-        assert text.startswith("The labels have the values 1, 3;")
+        assert text.startswith("The labels have the values 1, 3, ")
 
     def test_names_of_channels_that_are_not_there(self, tmp_path):
         text = refused(folder_cases, *folders(tmp_path, "a b", "a b"), channel_names=["T1", "T2"])
@@ -258,19 +273,19 @@ class TestNnunet:
         listed = {name: {"images": [f"x/{name}.nii.gz", f"y/{name}.nii.gz"], "label": f"z/{name}.nii.gz"} for name in ("p", "q")}
         found = dataset_cases(write_dataset(tmp_path, {**NNUNET, "dataset": listed}))
         case = found.roles["val"][0]
-        assert case == Case(case.id, (tmp_path / f"x/{case.id}.nii.gz", tmp_path / f"y/{case.id}.nii.gz"), tmp_path / f"z/{case.id}.nii.gz")
+        assert case.images == (tmp_path / f"x/{case.id}.nii.gz", tmp_path / f"y/{case.id}.nii.gz")
+        assert case.label == tmp_path / f"z/{case.id}.nii.gz"
 
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
             ({"file_ending": ".png"}, "files end in '.png'; convert them"),
             ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "makes the label 'whole' of several values"),
-            ({"labels": {"background": 0, "edema": "one"}}, "cannot be used (ValueError"),
             ({"labels": None}, "cannot be used (TypeError"),
             ({"channel_names": {"0": "T1"}}, "There are 1 names of channels (T1), but 2 file(s) per case"),
             ({"dataset": {}}, "names no labelled scan"),
         ],
-        ids=["format", "regions", "value", "labels", "channels", "empty"],
+        ids=["format", "regions", "labels", "channels", "empty"],
     )
     def test_what_cannot_be_used(self, tmp_path, change, sentence):
         assert sentence in refused(dataset_cases, write_dataset(tmp_path, {**NNUNET, **change}))
@@ -302,6 +317,75 @@ class TestDecathlon:
         assert "names case h_1 more than once" in text
 
 
+NNUNET_1 = {
+    "name": "Hippocampus",
+    "modality": {"0": "T1", "1": "T2"},
+    "labels": {"0": "background", "1": "Anterior", "2": "Posterior"},
+    "training": [{"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"} for case in "ab"],
+}
+
+
+class TestEveryDescription:
+    def test_the_first_version_of_nnunet(self, tmp_path):
+        found = dataset_cases(write_dataset(tmp_path, NNUNET_1))
+        assert sorted(path.name for path in found.roles["val"][0].images) == [f"{ids(found, 'val')[0]}_000{n}.nii.gz" for n in (0, 1)]
+        assert (found.channel_names, found.label_names) == (("T1", "T2"), {1: "Anterior", 2: "Posterior"})
+
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            {"background": "0", "edema": "1", "core": "2"},
+            {"background": 0, "edema": [1], "core": ["2"]},
+            {"0": "Background ", "1": "edema", "2": "core"},
+            {"edema": 1, "core": 2},
+        ],
+        ids=["text", "lists", "turned-round", "no-background"],
+    )
+    def test_values_in_every_form(self, tmp_path, labels):
+        assert dataset_cases(write_dataset(tmp_path, {**NNUNET, "labels": labels})).label_names == {1: "edema", 2: "core"}
+
+    @pytest.mark.parametrize(
+        ("labels", "sentence"),
+        [
+            ({"liver": 0, "tumor": 1}, "gives a label the value 0, which is background"),
+            ({"0": "liver", "1": "tumor"}, "gives a label the value 0, which is background"),
+            ({"background": 0, "edema": 1, "core": 1}, "gives the labels 'edema' and 'core' the same value 1"),
+            ({"background": 0, "edema": "one"}, "gives the label 'edema' the value 'one'"),
+            ({"background": 0, "edema": 1.5}, "gives the label 'edema' the value 1.5"),
+            ({"background": 0, "edema": 1, "core": 4}, "(--label-map 4=2)"),
+        ],
+    )
+    def test_values_that_are_none(self, tmp_path, labels, sentence):
+        assert sentence in refused(dataset_cases, write_dataset(tmp_path, {**NNUNET, "labels": labels}))
+
+    def test_values_read_as_others(self, tmp_path):
+        folder = write_dataset(tmp_path, {**NNUNET, "labels": {"background": 0, "necrosis": 1, "edema": 2, "enhancing": 4, "cyst": 5}})
+        assert dataset_cases(folder, reading=LabelReading({4: 3, 5: 1})).label_names == {1: "necrosis", 2: "edema", 3: "enhancing"}
+
+    def test_a_value_to_ignore_that_only_the_user_knows(self, tmp_path):
+        folder = write_dataset(tmp_path, {**NNUNET, "labels": {"background": 0, "edema": 1}})
+        assert dataset_cases(folder, reading=LabelReading(ignored_label=255)).ignored_label == 255
+        write_dataset(tmp_path, NNUNET)
+        assert "leave out --ignored-label" in refused(dataset_cases, folder, reading=LabelReading(ignored_label=255))
+
+    @pytest.mark.parametrize("ending", [".NII.GZ", "nii.gz", ".nrrd", ".MHD"])
+    def test_file_endings(self, tmp_path, ending):
+        assert dataset_cases(write_dataset(tmp_path, {**NNUNET, "file_ending": ending})).channel_names == ("T1", "FLAIR")
+
+    def test_a_missing_entry_is_named(self, tmp_path):
+        document = {key: value for key, value in NNUNET.items() if key != "labels"}
+        assert "has no entry 'labels'" in refused(dataset_cases, write_dataset(tmp_path, document))
+
+
+class TestEndings:
+    def test_capitals_make_no_difference(self, tmp_path):
+        images = touch(tmp_path / "images", "a.NII.GZ", "b.MHA", "c.Nhdr", "d_0000.nii.GZ")
+        labels = touch(tmp_path / "labels", "a.nii", "b.mhd", "c.SEG.NRRD", "d.NRRD")
+        assert [case.id for case in pair_scans(images, labels)] == ["a", "b", "c", "d"]
+        found = find_cases(images, labels, write_split(tmp_path, "id,role\na,train\nd,val\n"))
+        assert found["val"][0].images[0].name == "d_0000.nii.GZ"
+
+
 class TestReading:
     def write(self, path: Path, shape: tuple[int, int, int], shift: float = 0.0) -> Path:
         affine = np.eye(4)
@@ -311,12 +395,12 @@ class TestReading:
 
     def test_channels_of_one_image(self, tmp_path):
         paths = [self.write(tmp_path / f"{name}.nii.gz", (4, 5, 6)) for name in "abc"]
-        image, label = read_labelled(Case("x", (paths[0], paths[1]), paths[2]))
+        image, label, _ = read_labelled(Case("x", (paths[0], paths[1]), paths[2]))
         assert (image.voxels.shape, label.voxels.shape) == ((2, 4, 5, 6), (1, 4, 5, 6))
 
     @pytest.mark.parametrize(
         ("shape", "shift", "sentence"),
-        [((4, 5, 7), 0, "differ in shape (4 x 5 x 6 and 4 x 5 x 7 voxels)"), ((4, 5, 6), 0.01, "lie up to 0.01 mm apart")],
+        [((4, 5, 7), 0, "20 of 139 labeled voxels of "), ((4, 5, 6), 0.2, "lie up to 0.2 mm apart")],
     )
     def test_a_label_map_on_another_grid(self, tmp_path, shape, shift, sentence):
         case = Case("x", (self.write(tmp_path / "a.nii.gz", (4, 5, 6)),), self.write(tmp_path / "b.nii.gz", shape, shift))

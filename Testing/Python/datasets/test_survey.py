@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 from AttentionSegLib.datasets.case_set import folder_cases
+from AttentionSegLib.datasets.label_reading import LabelReading
 from AttentionSegLib.datasets.survey import Survey, make_survey, write_survey
 from AttentionSegLib.errors import Cancelled, InputError
 from poses import AXES, affine_around
@@ -55,7 +56,8 @@ class Data:
             self.write("labels", case, voxels)
 
     def survey(self, names: dict[int, str] | None = NAMES, ignored: int | None = None, **more: object) -> Survey:
-        return make_survey(folder_cases(self.folder / "images", self.folder / "labels", self.folder / "split.csv", names, (), ignored), **more)
+        reading = LabelReading(ignored_label=ignored)
+        return make_survey(folder_cases(self.folder / "images", self.folder / "labels", self.folder / "split.csv", names, (), reading), **more)
 
     def refused(self, **more: object) -> str:
         with pytest.raises(InputError) as raised:
@@ -148,10 +150,32 @@ class TestNumbers:
         assert document["notes"] == list(survey.notes)
 
 
+class TestDrawnCases:
+    def test_another_case_is_drawn_in_place_of_one_without_labels(self, data):
+        drawn = folder_cases(data.folder / "images", data.folder / "labels", seed=1)
+        (empty,) = [case.id for case in drawn.roles["val"]]
+        data.write_labels(**{empty: np.zeros(SHAPE, np.uint8)})
+        survey = make_survey(drawn)
+        role_of = {case.id: case.role for case in survey.cases}
+        assert sorted(role_of.values()) == ["train", "train", "train", "val"]
+        assert role_of[empty] == "train"
+        assert "other ones than first" in survey.notes[0]
+
+    def test_a_split_stays_as_it_is(self, data):
+        data.write_labels(d=np.zeros(SHAPE, np.uint8))
+        assert {case.id: case.role for case in data.survey().cases}["d"] == "val"
+
+    def test_deviations_that_were_accepted_are_told(self, data):
+        beside = affine()
+        beside[0, 3] += 0.01
+        data.write("labels", "b", make_case(1)[1], beside)
+        assert "The label map lies less than a tenth of a voxel beside its scan in 1 of 4 cases: b (0.01 mm)." in data.survey().notes
+
+
 class TestStopping:
     def test_every_case_is_named_at_once(self, data):
         image, labels = make_case(0)
-        data.write("labels", "a", labels[1:])
+        data.write("labels", "a", labels, affine(spacing=(2, 2, 2)))
         data.write("images", "b", np.zeros(SHAPE, np.int16))
         (data.folder / "images" / "c.nii.gz").write_bytes(b"no scan")
         broken = image.astype(np.float32)
@@ -160,7 +184,7 @@ class TestStopping:
         text = data.refused()
         assert text.startswith("The data cannot be learned from; 4 problem(s): ")
         for sentence in (
-            "a.nii.gz differ in shape",
+            "The voxels differ in size or direction",
             "b.nii.gz has the same intensity (0) everywhere",
             "c.nii.gz is ",
             "d.nii.gz has voxels that are NaN",
@@ -197,11 +221,14 @@ class TestStopping:
 
     def test_a_value_that_nobody_uses(self, data):
         data.write_labels(**{case: make_case(0)[1] * 2 for case in "abcd"})
-        assert "The label maps hold 2, 4, but not 1, 3; number the labels 1, 2, ..." in data.refused(names=None)
+        text = data.refused(names=None)
+        assert "The label maps hold 2, 4, but not 1, 3; read them as such (--label-map 2=1,4=2), or" in text
 
     def test_masks_of_255(self, data):
         data.write_labels(**{case: 255 * (make_case(0)[1] > 0).astype(np.uint8) for case in "abcd"})
-        assert "holds 255, which is none of the labels (0 background, 1..254); correct the map, or name the ignored value" in data.refused(names=None)
+        text = data.refused(names=None)
+        assert "holds 255, which is none of the labels (0 background, 1..254)" in text
+        assert "(--label-map 255=1)" in text
 
     @pytest.mark.parametrize(("cases", "names"), [("abcd", NAMES), ("abc", NAMES), ("abc", None)], ids=["nowhere", "only-validated", "unnamed"])
     def test_a_label_that_cannot_be_learned(self, data, cases, names):

@@ -90,15 +90,15 @@ class TestFiles:
         """Put another label map in the place of that of the last case."""
         write_map(Image(voxels[None], affine), folders[1] / "b.nrrd")
 
-    def test_another_shape(self, folders):
-        self.rewrite(folders, truth("b")[1:])
-        assert f"b.nii.gz and {folders[1] / 'b.nrrd'} differ in shape (20 x 18 x 16 and 19 x 18 x 16 voxels);" in refused(folders)
+    def test_labels_outside_of_the_scan(self, folders):
+        self.rewrite(folders, np.pad(truth("b"), ((0, 1), (0, 0), (0, 0)), constant_values=1))
+        assert f"288 of 832 labeled voxels of {folders[1] / 'b.nrrd'} lie outside of " in refused(folders)
 
     def test_another_place(self, folders):
         moved = AFFINE.copy()
-        moved[2, 3] += 0.01
+        moved[2, 3] += 0.2
         self.rewrite(folders, truth("b"), moved)
-        assert "lie up to 0.01 mm apart;" in refused(folders)
+        assert "lie up to 0.2 mm apart: " in refused(folders)
 
     def test_a_hair_beside_is_the_same_place(self, folders, tmp_path):
         moved = AFFINE.copy()
@@ -113,7 +113,14 @@ class TestFiles:
         self.rewrite(folders, voxels)
         text = refused(folders)
         assert f"{folders[1] / 'b.nrrd'} has label values that the model hippocampus-t1 does not know {named};" in text
-        assert text.endswith("renumber them to 0 background, 1 Hippocampus anterior, 2 Hippocampus posterior.")
+        assert "read them as 0 background, 1 Hippocampus anterior, 2 Hippocampus posterior (such as --label-map " in text
+
+    def test_every_case_is_named_at_once(self, folders):
+        for case in "ab":
+            write_map(Image(np.full((1, *SHAPE), 9.0), AFFINE), folders[1] / f"{case}.nrrd")
+        text = refused(folders)
+        assert text.startswith("The model cannot be measured; 2 problem(s): ")
+        assert all(f"{case}.nrrd has label values that " in text for case in "ab")
 
     def test_a_scan_that_cannot_be_segmented(self, folders):
         write_map(Image(np.full((1, *SHAPE), 7.0), AFFINE), folders[0] / "b.nii.gz")

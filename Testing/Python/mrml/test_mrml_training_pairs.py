@@ -13,6 +13,7 @@ from AttentionSegLib.mrml import image_from_volumes, publish_segmentation
 from AttentionSegLib.mrml.attention_volumes import MAP_ATTRIBUTE
 from AttentionSegLib.mrml.provenance import MODEL_ID
 from AttentionSegLib.mrml.training_pairs import TISSUE, read_pairs, scene_pairs, write_pairs
+from AttentionSegLib.mrml.transforms import local_affine
 from builders import make_card_document
 from scenes import AFFINES, PARENTS, SHAPE, make_labels, make_prediction, make_volume, put_under
 
@@ -49,6 +50,44 @@ def test_maps_are_no_volumes_to_learn_from(scene):
     volume.SetAttribute(MAP_ATTRIBUTE, "gate_2")
     assert scene_pairs(scene) == []
     assert segmentation.GetScene() is scene
+
+
+def make_label_map(scene, volume, labels, name, affine=None):
+    node = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(labels.transpose(2, 1, 0)))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(local_affine(volume) if affine is None else affine))
+    return node
+
+
+def test_label_maps_are_offered_with_their_volume(scene):
+    volume, other = make_volume(scene, name="T1"), make_volume(scene, AFFINES["LPS"], name="T2")
+    named = make_label_map(scene, volume, make_labels(), "T1-label")
+    on_grid = make_label_map(scene, other, make_labels(), "drawn")
+    make_label_map(scene, other, make_labels(), "elsewhere", np.diag([3.0, 3, 3, 1]))
+    assert scene_pairs(scene) == [(volume, named), (other, on_grid)]
+
+
+def test_the_labels_of_a_label_map_are_those_of_the_segmentation(scene):
+    drawn, volume = make_pair(scene, "a"), make_volume(scene, name="b")
+    colors = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "Structures")
+    colors.SetTypeToUser()
+    colors.SetNumberOfColors(3)
+    for value, name in enumerate(["background", NAMES[1], NAMES[0]]):
+        colors.SetColor(value, name, 0.2, 0.4, 0.6, 1.0)
+    swapped = np.choose(make_labels(), (0, 2, 1)).astype(np.int16)
+    label_map = make_label_map(scene, volume, swapped, "b-label")
+    label_map.CreateDefaultDisplayNodes()
+    label_map.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
+    read = read_pairs([drawn, (volume, label_map)])
+    for labels in only_labels(read):
+        np.testing.assert_array_equal(labels, make_labels())
+    assert read_pairs([(volume, label_map)]).labels[0]["color"] == [51, 102, 153]
+
+
+def test_a_label_map_without_names(scene):
+    volume = make_volume(scene)
+    label_map = make_label_map(scene, volume, make_labels(), "T1-label")
+    assert read_pairs([(volume, label_map)]).label_names == {1: "Label 1", 2: "Label 2"}
 
 
 def segment(node, name):
@@ -132,7 +171,7 @@ def test_files_are_cases_of_a_training(scene, tmp_path):
     assert [case.id for case in cases] == ["1_T1", "2_T1", "3__b_c"]
     assert found.label_names == read.label_names
     for case, (image, label) in zip(cases, read.scans.values()):
-        scan, label_map = read_labelled(case)
+        scan, label_map, _ = read_labelled(case)
         np.testing.assert_array_equal(scan.voxels, image.voxels)
         np.testing.assert_array_equal(label_map.voxels, label.voxels)
         np.testing.assert_allclose(scan.affine, image.affine, atol=1e-9)

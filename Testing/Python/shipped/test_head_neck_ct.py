@@ -30,7 +30,7 @@ def shortest(folder: Path) -> Case:
 
 @pytest.fixture(scope="module", params=MODELS)
 def predicted(request, data_folder) -> tuple:
-    image, reference = read_labelled(shortest(data_folder / "hn_ct_oar"))
+    image, reference, _ = read_labelled(shortest(data_folder / "hn_ct_oar"))
     return Predictor(find_model(request.param), "cpu")(image, attention=False), reference
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from AttentionSegLib.training.augmentation import STRENGTHS, Strength
-from AttentionSegLib.training.dataset import REGION_SHIFT, CaseSampler, PatchDataset, StepSampler
+from AttentionSegLib.training.dataset import REGION_SHIFT_MM, CaseSampler, PatchDataset, StepSampler
 from AttentionSegLib.training.losses import NetworkLoss, NetworkOutput
 from AttentionSegLib.training.preparation import IGNORED, prepare_cases
 from tiny_training import make_card, make_labels, make_recipe, make_volumes, written_case
@@ -26,11 +26,13 @@ def _light_changes_nothing(monkeypatch):
     monkeypatch.setitem(STRENGTHS, "light", STILL)
 
 
-def make_dataset(folder: Path, image: np.ndarray, labels: np.ndarray, card: dict | None = None, **settings) -> PatchDataset:
+def make_dataset(
+    folder: Path, image: np.ndarray, labels: np.ndarray, card: dict | None = None, affine: np.ndarray | None = None, **settings
+) -> PatchDataset:
     """Of one case that is neither changed nor mirrored, unless the settings say so."""
     recipe = make_recipe(folder, **{"augmentation": "light", "mirror_axes": [], **settings})
     card = make_card(**(card or {}))
-    return PatchDataset(prepare_cases([written_case(folder, image, labels)], card, recipe.ignored_label, folder / "prepared"), card, recipe)
+    return PatchDataset(prepare_cases([written_case(folder, image, labels, affine)], card, recipe.ignored_label, folder / "prepared"), card, recipe)
 
 
 def noise(shape: tuple[int, int, int]) -> np.ndarray:
@@ -85,9 +87,24 @@ class TestPlaces:
         region = {"field_of_view": {"kind": "region", "size_mm": [40, 40, 40]}}
         dataset = make_dataset(tmp_path, noise((40, 40, 40)), labels, region, foreground_share=1.0)
         places = torch.stack([dataset[number]["label"][0].nonzero()[0] for number in range(40)])
-        assert (places.amin(0) >= 8 - REGION_SHIFT).all()
-        assert (places.amax(0) <= 8 + REGION_SHIFT).all()
-        assert (places.amax(0) - places.amin(0) > REGION_SHIFT).all()
+        assert (places.amin(0) >= 8 - REGION_SHIFT_MM).all()
+        assert (places.amax(0) <= 8 + REGION_SHIFT_MM).all()
+        assert (places.amax(0) - places.amin(0) > REGION_SHIFT_MM).all()
+
+    @pytest.mark.parametrize("thickness", [1.0, 2.5, 6.0])
+    @pytest.mark.parametrize("axis", [0, 2])
+    def test_a_region_of_thick_slices_is_shown_with_its_structure(self, tmp_path, thickness, axis):
+        shape, spacing = [32, 32, 32], [1.0, 1.0, 1.0]
+        shape[axis], spacing[axis] = int(32 / thickness), thickness
+        labels = np.zeros(shape, np.uint8)
+        # Not in the middle of the crop, as structures that were drawn are not.
+        labels[tuple(slice(size // 8, size * 5 // 8) for size in shape)] = 1
+        card = {"field_of_view": {"kind": "region", "size_mm": [32, 32, 32]}, "spacing_mm": spacing}
+        patch = [-(-size // 8) * 8 for size in shape]
+        affine = np.diag([*spacing, 1.0])
+        dataset = make_dataset(tmp_path, noise(tuple(shape)), labels, card, affine, patch_size=patch, augmentation="strong")
+        shown = [(dataset[number]["label"] == 1).sum().item() / labels.sum() for number in range(40)]
+        assert min(shown) >= 0.5
 
     def test_half_of_the_patches_of_a_region_see_tissue_beyond_it(self, tmp_path):
         labels = np.zeros((16, 16, 16), np.uint8)

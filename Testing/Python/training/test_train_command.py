@@ -117,12 +117,12 @@ class TestPlan:
         assert attentionseg(given(folder, plan=str(edited))) == 0
         card = load_model(folder / "boxes").card
         assert (card.title, card.raw["training"]["epochs"]) == ("My boxes", 1)
-        assert card.raw["training"]["command"] == "attentionseg train --images images --labels labels --plan edited.json --seed 0 --split split.csv"
+        assert card.raw["training"]["command"] == "attentionseg train --images images --labels labels --plan edited.json --split split.csv"
 
     def test_the_plan_of_a_work_folder_is_not_made_anew(self, folder, capsys):
         assert attentionseg([*planned(folder), "--only-plan"]) == 0
         assert attentionseg(given(folder, network="guided-attention")) == 2
-        assert "is for the network 'attention-unet', not 'guided-attention'; remove it to plan anew" in capsys.readouterr().err
+        assert "--network guided-attention (there: attention-unet)" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("options", "said"),
@@ -175,6 +175,17 @@ class TestCall:
         assert [fraction for fraction, _stage, _left in told] == sorted(fraction for fraction, _stage, _left in told)
         card = load_model(done.folder).card
         assert (card.title, card.raw["weights"]["license"]) == ("Boxes", "CC0-1.0")
+
+    def test_a_restart_leaves_nothing_of_what_was_there(self, folder):
+        cases = folder_cases(folder / "images", folder / "labels", folder / "split.csv", {1: "Bright", 2: "Dark"})
+        options = {"device": "cpu", "hours": float(HOURS)}
+        train_model(cases, "attention-unet", folder / "boxes", **options, title="First")
+        with pytest.raises(InputError, match=r"--title Second \(there: First\)"):
+            train_model(cases, "attention-unet", folder / "again", work=folder / "boxes-training", **options, title="Second")
+        done = train_model(cases, "attention-unet", folder / "again", work=folder / "boxes-training", **options, title="Second", restart=True)
+        assert load_model(done.folder).card.title == "Second"
+        # Of the restart alone.
+        assert [path.name for path in (folder / "boxes-training" / "log").iterdir()] == ["version_0"]
 
     def test_a_cancelled_training_goes_on_and_tells_how_far_it_is(self, folder):
         cases, recipe = folder_cases(folder / "images", folder / "labels", folder / "split.csv"), write_recipe(folder, make_document(epochs=4))

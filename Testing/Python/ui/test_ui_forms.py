@@ -203,7 +203,7 @@ class TestTrainFromTheScene:
         app.wait()
         assert app.form_view.shown.state.value == "cancelled", app.form_view.shown.message
         assert set(given["found"]) == {"1_a", "2_c"}
-        image, labels = given["found"]["2_c"]
+        image, labels, _ = given["found"]["2_c"]
         np.testing.assert_array_equal(image.voxels[0].transpose(2, 1, 0), slicer.util.arrayFromVolume(pairs[2][0]))
         assert set(np.unique(labels.voxels)) == {0, 1, 2}
         assert given["names"] == dict(enumerate(NAMES, start=1))

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ...datasets.cases import Case, named
+from ...datasets.label_reading import read_labels
 from ...errors import InputError
-from ...files import read_image
 from ...image import Image
 from ...inference.preprocessing import working_grid
 from ...models import Card
@@ -130,7 +130,7 @@ def prepare_maps(cases: Sequence[Case], card: Card, recipe: Recipe, folder: Path
             on_case(done, len(cases))
         place = folder / _key(case, fine, numbering)
         if not place.is_dir():
-            label = numbering.numbered(read_image(case.label), case.id)
+            label = numbering.numbered(read_labels(case.label, case.reading)[0], case.id)
             grid = working_grid(label, None, fine, (1, 1, 1), (1, 1, 1))
             values = np.pad(on_grid(label, grid.affine, grid.shape, None)[0].numpy(), 1)
             learned = numbering.learned[values]
@@ -150,4 +150,5 @@ def _key(case: Case, fine: Card, numbering: Numbering) -> str:
         msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
         raise InputError(msg) from error
     said = [str(case.label), state.st_size, state.st_mtime_ns, fine.spacing, fine.orientation, numbering.values, numbering.learned.tolist()]
+    said += case.reading.settings
     return hashlib.sha256(json.dumps(["maps", FORMAT, *said]).encode()).hexdigest()[:32]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...datasets.cases import Case, read_labelled
+from ...datasets.cases import Case, Labeled, read_labelled
+from ...datasets.label_reading import LabelReading, read_labels
 from ...errors import InputError
-from ...files import atomic_path, read_image, write_map
+from ...files import atomic_path, write_map
 from ...files.nifti import write_nifti
 from ...image import Image
 from ...models import Channel
@@ -24,7 +25,7 @@ RAW = Channel("drawn", "OT", {"kind": "window", "window": [0.0, 1.0], "mean": 0.
 UNMOVED = {"steps": (1, 1, 1), "rotation_degrees": 0.0, "scaling": (1.0, 1.0), "shear": 0.0, "translation_mm": 0.0, "elastic_mm": 0.0}
 
 
-def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> tuple[Image, Image]:
+def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> Labeled:
     """Scan and label map of a case: read, or drawn on the grid of its label map, without deformation, where it has no scan.
 
     The label map of a drawn scan holds what is learned. Other values stay, for whoever checks them.
@@ -34,7 +35,7 @@ def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> tuple[Image, Im
     """
     if case.images:
         return read_labelled(case)
-    label = read_image(case.label)
+    label, notes = read_labels(case.label, case.reading)
     found = np.unique(label.voxels)
     if len(found) > np.iinfo(np.uint8).max:
         msg = f"{label.name} has {len(found)} different values, too many for a label map; give whole numbers, 0 for background."
@@ -47,9 +48,8 @@ def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> tuple[Image, Im
     rng = np.random.default_rng([seed, zlib.crc32(case.id.encode())])
     middle = (np.array(label.shape) + 1) / 2
     image, _ = generator.scan(np.pad(numbers, 1), middle, label.shape, rng)
-    return Image(image[None], label.affine, f"the drawn scan of {case.id}"), Image(
-        learned[np.searchsorted(found, label.voxels)], label.affine, label.name
-    )
+    scan = Image(image[None], label.affine, f"the drawn scan of {case.id}")
+    return Labeled(scan, Image(learned[np.searchsorted(found, label.voxels)], label.affine, label.name), notes)
 
 
 def write_drawn(cases: Sequence[Case], synthesis: Synthesis, seed: int, folder: Path) -> dict[str, Case]:
@@ -62,15 +62,15 @@ def write_drawn(cases: Sequence[Case], synthesis: Synthesis, seed: int, folder: 
     for case in cases:
         if case.images:
             continue
-        said = [str(case.label), case.label.stat().st_mtime_ns, synthesis.document, seed]
+        said = [str(case.label), case.label.stat().st_mtime_ns, synthesis.document, seed, *case.reading.settings]
         place = folder / hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
         scan, label = (place / name / f"{case.id}.nii.gz" for name in ("images", "labels"))
         if not (scan.is_file() and label.is_file()):
-            image, learned = read_or_draw(case, synthesis, seed)
+            image, learned, _ = read_or_draw(case, synthesis, seed)
             for path in (scan, label):
                 path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(label) as temporary:
                 write_nifti(temporary, learned.voxels[0].astype(np.int32), learned.affine)
             write_map(image, scan)
-        drawn[case.id] = Case(case.id, (scan,), label)
+        drawn[case.id] = Case(case.id, (scan,), label, LabelReading(ignored_label=case.reading.ignored_label))
     return drawn

@@ -39,7 +39,7 @@ def test_the_body_is_drawn_though_it_is_not_learned(case):
 
 def test_scans_are_drawn_once_and_alike(case, tmp_path):
     first = write_drawn([case], make_synthesis(noise=0.1), 4, tmp_path / "drawn")["head"]
-    image, label = read_labelled(first)
+    image, label, _ = read_labelled(first)
     np.testing.assert_array_equal(label.voxels[0], np.where(make_map() == BODY, 0, make_map()))
     written = first.images[0].stat().st_mtime_ns
     assert write_drawn([case], make_synthesis(noise=0.1), 4, tmp_path / "drawn")["head"].images[0].stat().st_mtime_ns == written

@@ -1,0 +1,99 @@
+"""Which label a segment is: by its name, whatever its number."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..errors import InputError
+
+WORD = re.compile(r"[^\W_]+")
+
+
+def folded(name: str) -> str:
+    """A name as it is compared: without outer blanks and without case."""
+    return unicodedata.normalize("NFC", name).strip().casefold()
+
+
+def same_name(one: str, other: str) -> bool:
+    return folded(one) == folded(other)
+
+
+def quoted(names: Iterable[str], beside: Iterable[str] = ()) -> str:
+    """Names between quotes, so that blanks at their ends are seen; with codes of letters where two of these names and those beside look alike."""
+    names = list(names)
+    every = {*names, *beside}
+    alike = len({_looks(name) for name in every}) < len(every)
+    return ", ".join(ascii(name) if alike else f"'{name}'" for name in names)
+
+
+def match_names(names: Sequence[str], tables: Sequence[Mapping[int, str]], file: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The value of each segment, by the first table that knows all of them.
+
+    A segment is the label of the same name; where there is none, the only label that has all its words: `Anterior` is `Hippocampus, anterior`.
+
+    Args:
+        names: of the segments of a file.
+        tables: names of labels by value.
+        file: what to call the file in messages.
+
+    Returns:
+        Values by name, and the pairs of segment and label whose names differ in more than blanks and case.
+
+    Raises:
+        InputError: if two segments have one name, or no table knows all of them.
+    """
+    twice = [name for number, name in enumerate(names) if any(same_name(name, other) for other in names[:number])]
+    if twice:
+        msg = f"{file} has two segments of the name {quoted(twice[:1])}; rename one of them."
+        raise InputError(msg)
+    for table in tables:
+        found = {name: _label_of(name, table) for name in names}
+        values = list(found.values())
+        if None not in values and len(set(values)) == len(values):
+            return found, [(name, table[value]) for name, value in found.items() if not same_name(name, table[value])]
+    known = tuple(dict.fromkeys(label for table in tables for label in table.values()))
+    unknown = [name for name in names if _label_of(name, tables[0]) is None] or list(names)
+    msg = (
+        f"{file} has the segment(s) {quoted(unknown, known)}, and the labels are {quoted(known, unknown)}; give the segments these names, or say "
+        f"which label each is (--label-map '{unknown[0].strip()}=1')."
+    )
+    raise InputError(msg)
+
+
+def common_names(files: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The names of the labels of several files with segments: those of the first that has all that any of them has, in its order.
+
+    Args:
+        files: names of the segments by name of the file.
+
+    Raises:
+        InputError: if there is no such file, so that names are written differently or it is not known whether these are all labels.
+    """
+    largest = max(files, key=lambda file: len(files[file]))
+    known = {folded(name) for name in files[largest]}
+    for file, names in files.items():
+        if not known.issuperset(map(folded, names)):
+            own = [name for name in names if folded(name) not in known]
+            msg = (
+                f"{file} has the segment(s) {quoted(own, files[largest])}, and {largest} has {quoted(files[largest], own)}; give the same segments "
+                "the same names, or name all labels (--label-names)."
+            )
+            raise InputError(msg)
+    return tuple(name.strip() for name in files[largest])
+
+
+def _label_of(name: str, table: Mapping[int, str]) -> int | None:
+    same = [value for value, label in table.items() if same_name(name, label)]
+    words = _words(name)
+    found = same or [value for value, label in table.items() if words and words <= _words(label)]
+    return found[0] if len(found) == 1 else None
+
+
+def _words(name: str) -> set[str]:
+    return set(WORD.findall(folded(name)))
+
+
+def _looks(name: str) -> str:
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", name))

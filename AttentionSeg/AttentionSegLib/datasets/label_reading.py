@@ -1,0 +1,226 @@
+"""How a label map is understood: which label a value or a segment is, and where its voxels lie on the grid of the scan."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import read_label_layers
+from ..files.segments import Segment, read_segments
+from ..image import Image
+from ..same_grid import place_on
+from .label_names import match_names, quoted, same_name
+
+# By which a value may miss a whole number: a slope in a header and a conversion to float leave less.
+ROUNDING = 0.01
+
+
+class Note(NamedTuple):
+    """A deviation of one case that was accepted: what it is, the same for every case, and how large it is in this one."""
+
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class LabelReading:
+    """How label maps are read.
+
+    Attributes:
+        label_map: by value or name of a segment, the value it is read as; 0 is background.
+        resample: whether a label map on another grid is resampled to that of its scan by nearest neighbor, and labels outside of it are left out.
+        ignored_label: value, after `label_map`, of voxels that are ignored.
+        names: tables of label names by value, in which the segments of a file are looked up; the first one that knows them all counts.
+    """
+
+    label_map: Mapping[int | str, int] = field(default_factory=dict)
+    resample: bool = False
+    ignored_label: int | None = None
+    names: Sequence[Mapping[int, str]] = ()
+
+    def with_names(self, *tables: Mapping[int, str]) -> LabelReading:
+        return dataclasses.replace(self, names=tables)
+
+    @property
+    def settings(self) -> list[Any]:
+        """What decides on the voxels of a case, in the types that JSON has; empty where nothing was asked for."""
+        return (
+            []
+            if self == LabelReading(ignored_label=self.ignored_label)
+            else [dict(self.label_map), self.resample, [dict(table) for table in self.names]]
+        )
+
+    def mapped_segment(self, name: str) -> int | None:
+        """The value that `label_map` gives a segment; None if it does not name it."""
+        return next((value for key, value in self.label_map.items() if isinstance(key, str) and same_name(key, name)), None)
+
+
+AS_STORED = LabelReading()
+
+
+def parse_label_map(text: str) -> dict[int | str, int]:
+    """`4=3,Cyst=0` as a `label_map`. A name may have commas. Raises InputError for what is no such list."""
+    found: dict[int | str, int] = {}
+    pending = ""
+    for part in text.split(","):
+        pending += part
+        key, equals, value = pending.rpartition("=")
+        if not equals:
+            pending += ","
+            continue
+        if not key.strip() or not value.strip().isdecimal():
+            break
+        found[int(key) if key.strip().isdecimal() else key.strip()] = int(value)
+        pending = ""
+    if pending or not found:
+        msg = f"The label map '{text}' is no list of pairs; give pairs such as 4=3,Cyst=0: a value or the name of a segment, and what to read it as."
+        raise InputError(msg)
+    return found
+
+
+def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
+    """The label values [1, I, J, K] of a file, on its own grid, and what was accepted.
+
+    Values within 0.01 of a whole number are rounded. Other values stay as they are, for whoever knows which labels there may be.
+
+    Raises:
+        InputError: if the file cannot be read, segments overlap, or the name of a segment is that of no label.
+    """
+    layers = read_label_layers(path)
+    segments = read_segments(path)
+    if segments:
+        return _labels_of_segments(layers, segments, reading)
+    if layers.channels > 1:
+        msg = f"{path} has {layers.channels} values per voxel, and no names of segments; give a label map with one value per voxel."
+        raise InputError(msg)
+    voxels, notes = _whole(layers.voxels)
+    return dataclasses.replace(layers, voxels=_mapped(voxels, reading.label_map)), notes
+
+
+def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, list[Note]]:
+    """A label map [1, I, J, K] on the grid of its scan.
+
+    Voxels at the same places are reordered, without loss. Up to a tenth of a voxel apart they count as being at the same place.
+
+    Args:
+        label: values; 0 is background.
+        scan: whose grid it is for.
+        resample: whether to take the nearest voxel where the grids differ further, and to leave out labels outside of the scan.
+
+    Raises:
+        InputError: if the grids differ and it is not to be resampled, labels lie outside of the scan, or all of them do.
+    """
+    labeled = int(np.count_nonzero(label.voxels))
+    placement = place_on(label, scan)
+    if placement is not None and placement.is_near:
+        voxels = placement.rearrange(label.voxels, scan.shape)
+        notes = (
+            [] if placement.is_exact else [Note("The label map lies less than a tenth of a voxel beside its scan", f"{placement.apart_mm:.2g} mm")]
+        )
+    elif resample:
+        voxels = _nearest(label, scan)
+        notes = [Note("The label map was resampled by nearest neighbor to the grid of its scan", _difference(label, scan))]
+    else:
+        msg = (
+            f"{_difference(label, scan)}: {scan.name} and its label map {label.name}; resample the label map to the grid of the scan, or have it "
+            "done by nearest neighbor (--resample-labels)."
+        )
+        raise InputError(msg)
+    # Resampling changes the number of labeled voxels, so that those outside can be counted only where it was not done.
+    lost = labeled - int(np.count_nonzero(voxels)) if placement is not None and placement.is_near else 0
+    if labeled and not voxels.any():
+        msg = f"All labels of {label.name} lie outside of {scan.name}; give the label map that was drawn on this scan."
+        raise InputError(msg)
+    if lost and not resample:
+        msg = (
+            f"{lost} of {labeled} labeled voxels of {label.name} lie outside of {scan.name}; give the label map that was drawn on this scan, or "
+            "have them left out (--resample-labels)."
+        )
+        raise InputError(msg)
+    if lost:
+        notes.append(Note("Labels outside of the scan were left out", f"{lost} of {labeled} voxels"))
+    return Image(voxels, scan.affine, label.name), notes
+
+
+def _labels_of_segments(layers: Image, segments: Sequence[Segment], reading: LabelReading) -> tuple[Image, list[Note]]:
+    """Segments as label values: by name where names are known, else by the numbers of the file."""
+    values, notes = _segment_values(layers, segments, reading)
+    voxels = np.zeros((1, *layers.shape), np.int32)
+    owner = np.zeros(layers.shape, np.int16)
+    for number, (segment, value) in enumerate(zip(segments, values), start=1):
+        if segment.layer >= layers.channels:
+            msg = f"{layers.name} has no layer {segment.layer} for the segment {quoted([segment.name])}; save the segmentation again."
+            raise InputError(msg)
+        mask = layers.voxels[segment.layer] == segment.value
+        shared = np.bincount(owner[mask], minlength=number)
+        other = int(shared[1:].argmax()) + 1 if shared[1:].any() else 0
+        if other:
+            msg = (
+                f"The segments {quoted([segments[other - 1].name, segment.name])} of {layers.name} overlap in {shared[other]} voxels, and every "
+                "voxel can have one label; remove the overlap in the Segment Editor (for example Logical operators, Subtract)."
+            )
+            raise InputError(msg)
+        owner[mask] = number
+        voxels[0, mask] = value
+    return dataclasses.replace(layers, voxels=voxels), notes
+
+
+def _segment_values(layers: Image, segments: Sequence[Segment], reading: LabelReading) -> tuple[list[int], list[Note]]:
+    given = [reading.mapped_segment(segment.name) for segment in segments]
+    open_names = [segment.name for segment, value in zip(segments, given) if value is None]
+    if not reading.names:
+        # Numbers in different layers are unrelated, so there the order of the segments counts.
+        numbers = range(1, len(segments) + 1) if layers.channels > 1 else [segment.value for segment in segments]
+        return [reading.label_map.get(number, number) if value is None else value for value, number in zip(given, numbers)], []
+    found, taken = match_names(open_names, reading.names, layers.name)
+    notes = [
+        Note("Segments were taken for the labels that share their words", f"{quoted([name], [label])} for {quoted([label], [name])}")
+        for name, label in taken
+    ]
+    return [found[segment.name] if value is None else value for segment, value in zip(segments, given)], notes
+
+
+def _whole(voxels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
+    """Values that are almost whole numbers as such; others unchanged."""
+    if voxels.dtype.kind != "f":
+        return voxels, []
+    whole = np.rint(voxels)
+    off = float(np.abs(voxels - whole).max(initial=0))
+    if not off <= ROUNDING or np.abs(whole).max(initial=0) >= np.iinfo(np.int32).max:
+        return voxels, []
+    return whole.astype(np.int32), [Note("Values of the label map were rounded to whole numbers", f"by {off:.1g}")] if off else []
+
+
+def _mapped(voxels: np.ndarray, label_map: Mapping[int | str, int]) -> np.ndarray:
+    values = {key: value for key, value in label_map.items() if not isinstance(key, str)}
+    if not values:
+        return voxels
+    result = voxels.astype(np.result_type(voxels.dtype, np.int32))
+    for key, value in values.items():
+        result[voxels == key] = value
+    return result
+
+
+def _nearest(label: Image, scan: Image) -> np.ndarray:
+    # Here, because SimpleITK takes a while to import, and most label maps lie on the grid of their scan.
+    import SimpleITK
+
+    from ..files.itk import array, to_itk
+
+    values = dataclasses.replace(label, voxels=label.voxels.astype(np.float64))
+    moved = SimpleITK.Resample(to_itk(values), to_itk(scan), SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0.0)
+    return array(moved)[None].astype(label.voxels.dtype)
+
+
+def _difference(label: Image, scan: Image) -> str:
+    placement = place_on(label, scan)
+    if placement is not None:
+        return f"The voxels lie up to {placement.apart_mm:.3g} mm apart"
+    sizes = " and ".join(" x ".join(f"{length:.4g}" for length in image.spacing) + " mm" for image in (scan, label))
+    return f"The voxels differ in size or direction ({sizes})"

@@ -1,0 +1,75 @@
+"""The formats of scans and label maps in single files: one table, which every command, the panel's calls and all messages take their endings from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..image import Image
+
+SEGMENTATION = ".seg.nrrd"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: for people.
+        endings: of file names in lower case, which count in any case.
+        read: gives the image of a file; as a label map, where asked (see `read_label_layers`).
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    read: Callable[[Path, bool], Image]
+
+
+# Each reader where its files turn up: SimpleITK takes a while to import, and most runs do not need it.
+def _nifti(path: Path, labels: bool) -> Image:
+    from .nifti import read_nifti
+
+    return read_nifti(path, labels)
+
+
+def _nrrd(path: Path, labels: bool) -> Image:
+    from .itk import read_itk
+
+    return read_itk(path, "NrrdImageIO", labels)
+
+
+def _meta_image(path: Path, labels: bool) -> Image:
+    from .itk import check_meta_image, read_itk
+
+    check_meta_image(path)
+    return read_itk(path, "MetaImageIO", labels)
+
+
+FORMATS = (
+    Format("NIfTI", (".nii.gz", ".nii"), _nifti),
+    Format("NRRD", (SEGMENTATION, ".nrrd", ".nhdr"), _nrrd),
+    Format("MetaImage", (".mha", ".mhd"), _meta_image),
+)
+ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
+# Of files that are mostly slices, and are known by their content.
+DICOM_ENDINGS = (".dcm", ".ima")
+
+
+def format_of(path: Path | str) -> Format | None:
+    """The format of a file by its name; None for any other, such as DICOM."""
+    ending = ending_of(Path(path).name)
+    return next((form for form in FORMATS if ending in form.endings), None)
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file name in lower case, the longest that is known; empty for a name of no format."""
+    known = [ending for ending in (*ENDINGS, *DICOM_ENDINGS) if name.lower().endswith(ending)]
+    return max(known, key=len, default="")
+
+
+def described() -> str:
+    """All formats with their endings, for people."""
+    return ", ".join(f"{form.name} ({', '.join(form.endings)})" for form in FORMATS)

@@ -1,0 +1,48 @@
+"""The segments that a `.seg.nrrd` of 3D Slicer names in its header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from .nrrd import read_keys
+
+ID = re.compile(r"Segment(\d+)_ID")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment: the voxels of a layer that have a value.
+
+    Attributes:
+        name: as the user sees it.
+        value: in its layer; segments in different layers may have the same.
+        layer: among those of the file, from 0.
+    """
+
+    name: str
+    value: int
+    layer: int
+
+
+def read_segments(path: Path | str) -> tuple[Segment, ...]:
+    """The segments of a file, in the order in which the file lists them; none of a file that is no segmentation of 3D Slicer.
+
+    Raises:
+        InputError: if the header gives a segment a value or a layer that is no number.
+    """
+    keys = read_keys(path)
+    numbers = sorted(int(found[1]) for found in map(ID.fullmatch, keys) if found)
+    try:
+        return tuple(_segment({key: keys.get(f"Segment{n}_{key}") for key in ("ID", "Name", "LabelValue", "Layer")}, n) for n in numbers)
+    except ValueError as error:
+        msg = f"{path} has a damaged header ({error}); save the segmentation again."
+        raise InputError(msg) from error
+
+
+def _segment(keys: Mapping[str, str | None], number: int) -> Segment:
+    # Before 4.11, 3D Slicer wrote a layer of zeros and ones for each segment, and no values.
+    return Segment(keys["Name"] or keys["ID"] or "", int(keys["LabelValue"] or 1), int(keys["Layer"] or number))
