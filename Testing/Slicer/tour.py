@@ -24,6 +24,8 @@ WINDOW = 1500, 950
 SMALL_WINDOW = 1280, 800
 FOUR_UP = 3
 SECONDS = 300
+# For which a user reads the panel before the first press.
+LOOK_AROUND = 20
 WARM_RUNS = 3
 TICK_MS = 5
 COMPLAINTS = ("WARNING", "ERROR", "CRITICAL", "FATAL")
@@ -62,9 +64,10 @@ class Tour:
     def first_run(self) -> None:
         """What a user does first: press the button."""
         require(self.ui.segmentButton.isEnabled(), f"Segment can be pressed: {self.ui.reasonLabel.text}")
-        idle(0.5)
+        # Meanwhile the module prepares what a run will need.
+        idle(LOOK_AROUND)
         say(f"model chosen: {self.ui.modelSelector.currentText}; volume chosen: {self.ui.inputSelector1.currentNode().GetName()}")
-        self.run("first run")
+        self.run(f"first run, {LOOK_AROUND} s after the module was opened")
         self.look_at_result()
         self.picture("panel-with-result")
 

@@ -43,7 +43,11 @@ class Wrapped:
         if name not in class_api(type(self.target))[1]["properties"]:
             msg = f"Attribute '{name}' does not exist and creation of new attributes on C++ objects is not allowed"
             raise AttributeError(msg)
-        self.target.setProperty(name, unwrap(value))
+        # PythonQt takes any sequence for a list, PySide a list alone.
+        value = list(value) if isinstance(value, tuple) else value
+        if not self.target.setProperty(name, unwrap(value)):
+            msg = f"Property '{name}' does not take {value!r}"
+            raise ValueError(msg)
 
     def __eq__(self, other: object) -> bool:
         return self.target == unwrap(other)
