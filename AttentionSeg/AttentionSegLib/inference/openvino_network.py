@@ -9,11 +9,11 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import monai
 import torch
 from torch import Tensor, nn
 
@@ -223,7 +223,7 @@ def _key(network: nn.Module, weights_sha256: str, shape: Sequence[int]) -> str:
     core = openvino.Core()
     cpu = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
     machine = [platform.system(), platform.machine(), *cpu, torch.backends.cpu.get_cpu_capability()]
-    versions = [module.__version__ for module in (openvino, torch, monai)]
+    versions = [openvino.__version__, torch.__version__, version("monai")]
     # The same weights fit networks of different strides, and the code of a network may change.
     text = repr([weights_sha256, shape, machine, versions, __version__, network])
     digest = hashlib.sha256(text.encode())

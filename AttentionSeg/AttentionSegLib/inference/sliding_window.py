@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from monai.data.utils import dense_patch_slices
-from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..networks import NetworkOutput
+from .blend import Blend, patch_windows
 from .memory import ran_out
 from .probe import Probe
 from .progress import Progress
@@ -120,49 +119,34 @@ def run(
         The output, its tensors on `placement.sum_device`.
     """
     intervals = [_interval(size, overlap, stride) for size, stride in zip(patch, network.total_stride)]
-    # MONAI derives the interval from the overlap; half a voxel keeps its rounding on ours.
-    overlaps = [max(0.0, 1 - (step + 0.5) / size) for step, size in zip(intervals, patch)]
-    windows = dense_patch_slices(volume.shape[1:], patch, intervals)
-    # MONAI resizes the blending weights from one output to the next, so finer outputs have to come first.
+    windows = patch_windows(volume.shape[1:], patch, intervals)
+    # The weights of coarser outputs are made from those of finer ones.
     ordered = sorted(names, key=lambda name: prod(network.attention_strides[name]))
+    blend = Blend(volume.shape[1:], windows, placement.device, placement.sum_device)
     probe = Probe(network.attention_strides)
-    has_uncertainty = False
-    done = 0
-
-    def predict(batch: Tensor) -> tuple[Tensor, ...]:
-        nonlocal done, has_uncertainty
+    if isinstance(network, nn.Module):
+        network.to(placement.device)
+    for done in range(0, len(windows), placement.batch):
         progress.step(done / len(windows))
+        group = windows[done : done + placement.batch]
+        batch = torch.stack([volume[(slice(None), *window)] for window in group]).to(placement.device)
         # Always "cuda": until torch 2.5 autocast refuses the name "mps", switched off or not.
         with torch.autocast("cuda", enabled=placement.device.type == "cuda"):
             output: NetworkOutput = network(batch, return_attention=ordered)
-        probe.keep(output.positions, windows[done : done + len(batch)])
-        done += len(batch)
-        has_uncertainty = output.uncertainty is not None
-        own = [output.uncertainty] if has_uncertainty else []
-        return tuple(values.float() for values in (output.logits, *own, *(output.attention[name] for name in ordered)))
-
-    if isinstance(network, nn.Module):
-        network.to(placement.device)
-    outputs = sliding_window_inference(
-        volume[None],
-        tuple(patch),
-        placement.batch,
-        predict,
-        overlap=overlaps,
-        mode="gaussian",
-        sw_device=placement.device,
-        device=placement.sum_device,
-    )
-    logits, *others = [values[0] for values in (outputs if isinstance(outputs, (tuple, list)) else (outputs,))]
-    uncertainty = others.pop(0) if has_uncertainty else None
-    return VolumeOutput(logits, dict(zip(ordered, others)), uncertainty, probe)
+        probe.keep(output.positions, group)
+        blend.add("logits", output.logits, group)
+        if output.uncertainty is not None:
+            blend.add("uncertainty", output.uncertainty, group)
+        for name in ordered:
+            blend.add(name, output.attention[name], group)
+    means = blend.means()
+    return VolumeOutput(means.pop("logits"), {name: means[name] for name in ordered}, means.pop("uncertainty", None), probe)
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that a device has no memory left: CUDA has a class for it, mps and the CPU say so in words, MONAI wraps any."""
-    causes = [error, error.__cause__]
+    """Whether an error says that a device has no memory left: CUDA has a class for it, mps and the CPU say so in words."""
     words = ("out of memory", "can't allocate memory", "not enough memory")
-    return any(isinstance(cause, torch.cuda.OutOfMemoryError) or any(word in str(cause) for word in words) for cause in causes)
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _empty_cache(device: torch.device) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
-from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
 from .layers import max_pool_3, normalization
@@ -45,7 +45,7 @@ class ResNetBackbone(nn.Module):
         block, layers = RESNETS[depth]
         planes = [max(1, round(width * channels)) for channels in PLANES]
         # A shortcut of kind A would be cut off from the gradient.
-        resnet = ResNet(
+        resnet = _monai_resnet()(
             block,
             layers,
             planes,
@@ -70,6 +70,13 @@ class ResNetBackbone(nn.Module):
             x = layer(x)
             features.append(x)
         return features
+
+
+def _monai_resnet() -> type[nn.Module]:
+    """MONAI's class, which takes seconds to import: other networks do without. Its constants belong on the CPU, wherever the network is built."""
+    with torch.device("cpu"):
+        from monai.networks.nets.resnet import ResNet
+    return ResNet
 
 
 def _check_arguments(depth: int, stem_stride: int, width: float) -> None:

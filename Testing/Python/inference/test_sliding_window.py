@@ -9,7 +9,7 @@ import pytest
 import torch
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.inference.progress import Progress
-from AttentionSegLib.inference.sliding_window import Placement, out_of_memory, placements, run, run_with_fallback
+from AttentionSegLib.inference.sliding_window import Placement, placements, run, run_with_fallback
 from AttentionSegLib.networks import NetworkOutput, build_network
 from tiny_models import UNET, IntensityNetwork
 from torch import Tensor, nn
@@ -173,12 +173,6 @@ class TestMemory:
         with pytest.raises(InputError, match="not enough memory on cpu for a volume of 24 x 24 x 16 working voxels"):
             self.fall_back(network)
         assert network.batches == [4, 2, 1]
-
-    def test_an_error_that_wraps_lack_of_memory_counts_as_such(self):
-        wrapper = RuntimeError("Seems to be OOM.")
-        assert not out_of_memory(wrapper)
-        wrapper.__cause__ = torch.cuda.OutOfMemoryError("Tried to allocate 2 GiB.")
-        assert out_of_memory(wrapper)
 
     @pytest.mark.parametrize(("name", "batch"), [("cuda:0", 4), ("cuda:1", 1), ("mps", 1)])
     def test_a_device_is_left_for_the_cpu_last_and_every_step_down_is_told(self, name, batch):
