@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import pytest
 
 
-def leave_overviews_blank(patch: pytest.MonkeyPatch) -> None:
+def leave_pictures_blank(patch: pytest.MonkeyPatch) -> None:
     from AttentionSegLib.reporting.overview_layout import WIDTH
     from AttentionSegLib.reporting.sheet import Sheet
+    from PIL import Image
 
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "png")
     patch.setattr("AttentionSegLib.reporting.overview_page.draw_overview", lambda *_what: Sheet(WIDTH, 20))
+    patch.setattr("AttentionSegLib.evaluation.pictures.draw_case", lambda *_what: content.getvalue())
 
 
 @pytest.fixture(scope="module")
-def blank_overviews() -> Iterator[None]:
-    """The overviews of a module's tests are PNG files of the true width."""
+def blank_pictures() -> Iterator[None]:
+    """The overviews of a module's tests are PNG files of the true width, and the pictures of an evaluation small ones."""
     with pytest.MonkeyPatch.context() as patch:
-        leave_overviews_blank(patch)
+        leave_pictures_blank(patch)
         yield

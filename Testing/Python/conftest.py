@@ -17,9 +17,9 @@ os.environ["ATTENTIONSEG_BACKEND"] = "torch"
 os.environ["ATTENTIONSEG_CACHE"] = tempfile.mkdtemp(prefix="attentionseg-cache-")
 
 import pytest
-from blank_pictures import blank_overviews
+from blank_pictures import blank_pictures
 
-__all__ = ["blank_overviews", "data_folder"]
+__all__ = ["blank_pictures", "data_folder"]
 
 atexit.register(shutil.rmtree, os.environ["ATTENTIONSEG_CACHE"], ignore_errors=True)
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ from AttentionSegLib.image import Image
 from poses import OBLIQUE, affine_around
 from tiny_models import save_unet
 
-pytestmark = pytest.mark.usefixtures("blank_overviews")
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 CENTER = (-20.0, 30.0, -40.0)
 AFFINE = affine_around(CENTER, (18, 16, 14), OBLIQUE, (1, 1, 1))

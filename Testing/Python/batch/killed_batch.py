@@ -10,8 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pytest
 from AttentionSegLib.batch import segment_folder
-from blank_pictures import leave_overviews_blank
+from blank_pictures import leave_pictures_blank
 
-leave_overviews_blank(pytest.MonkeyPatch())
+leave_pictures_blank(pytest.MonkeyPatch())
 source, output, model = sys.argv[1:]
 segment_folder(source, output, model, attention=False, device="cpu", backend="torch")

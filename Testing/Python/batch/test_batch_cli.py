@@ -11,7 +11,7 @@ from AttentionSegLib.cli import main
 from batch_scans import write_scan
 from tiny_models import AS_IT_IS, save_unet
 
-pytestmark = pytest.mark.usefixtures("blank_overviews")
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from AttentionSegLib.inference import Predictor
 from batch_scans import write_dicom, write_scan
 from tiny_models import make_card, save_unet
 
-pytestmark = pytest.mark.usefixtures("blank_overviews")
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 GOOD = {"a": "a.nii.gz", "b_ä": "b ä.nii.gz", "c": "c.nrrd"}
 BAD = {"empty": "is an empty file", "four": "holds 3 volumes", "text": "text.nii.gz"}

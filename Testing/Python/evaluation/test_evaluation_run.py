@@ -16,6 +16,9 @@ from AttentionSegLib.evaluation.metrics import label_metrics
 from labelled_scans import MISSED, WITHOUT, everything_in, segmented, truth, write_cases
 from tiny_models import intensity_model, save_unet
 
+# What others look at too is measured with its pictures.
+pytestmark = pytest.mark.usefixtures("measured", "blank_pictures")
+
 LABELS = ("Hippocampus anterior", "Hippocampus posterior")
 KEYS = [metric.key for metric in METRICS]
 FILES = ["metrics.csv", "report.html", "summary.json"]

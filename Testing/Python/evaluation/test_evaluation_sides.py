@@ -14,6 +14,8 @@ from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.models import Model
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 PARTS = ["Hippocampus anterior", "Hippocampus posterior"]
 SIDED = [f"{part}, {side}" for side in ("right", "left") for part in PARTS]
 

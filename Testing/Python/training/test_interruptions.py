@@ -74,17 +74,22 @@ def assert_same(trained: Trained, expected: Trained) -> None:
 
 
 class TestKill:
+    @pytest.fixture(scope="class")
+    def killed(self, unbroken) -> None:
+        """Work folders of trainings that were killed in the sixth step: one that writes checkpoints always, and one that does once an hour."""
+        command = [sys.executable, str(HERE / "killed_training.py"), str(unbroken[0].path), "always:6:0", "hourly:6:60"]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+    @pytest.mark.usefixtures("killed")
     @pytest.mark.parametrize(
-        ("step", "minutes", "kept"),
-        [(6, 0, 5), (6, 60, 4)],
+        ("work", "kept"),
+        [("always", 5), ("hourly", 4)],
         ids=["in the middle of an epoch, with a checkpoint there", "in the middle of an epoch, with one before it"],
     )
-    def test_the_rest_is_as_if_it_had_not_been_killed(self, unbroken, step, minutes, kept):
+    def test_the_rest_is_as_if_it_had_not_been_killed(self, unbroken, work, kept):
         folder, expected = unbroken
-        work = f"killed-{step}-{minutes}"
-        command = [sys.executable, str(HERE / "killed_training.py"), str(folder.path), str(folder.path / work), str(step), str(minutes)]
-        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
         assert folder.last(work)["global_step"] == kept
         steps: list[float] = []
         resumed = folder.train(work, on_progress=lambda done, stage, _: steps.append(done) if stage.startswith("epoch") else None)

@@ -21,7 +21,7 @@ pytest.importorskip("lightning")
 from AttentionSegLib.training import train_model
 from AttentionSegLib.training.report import read_log
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("blank_pictures")]
 
 HOURS = "0.1"
 

@@ -17,7 +17,7 @@ from tiny_training import make_document, make_volumes, write_cases, write_recipe
 
 pytest.importorskip("lightning")
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("blank_pictures")]
 
 
 EPOCHS = 30

@@ -21,7 +21,7 @@ pytest.importorskip("lightning")
 
 from AttentionSegLib.training import train_model
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("blank_pictures")]
 
 
 def command(folder: Path, *more: str, output: str = "model") -> list[str]:
