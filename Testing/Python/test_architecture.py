@@ -40,8 +40,8 @@ FLOORS = [
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MAY_IMPORT = {"slicer": {"mrml", "ui"}, "vtk": {"mrml", "ui"}, "qt": {"ui"}, "ctk": {"ui"}}
 MAY_PRINT = {"cli", "terminal", "__main__"}
-# matplotlib requires contourpy and Pillow, torch requires filelock.
-BROUGHT_ALONG = {"contourpy", "PIL", "filelock"}
+# matplotlib requires contourpy and Pillow, torch requires filelock, Jinja2 requires MarkupSafe.
+BROUGHT_ALONG = {"contourpy", "PIL", "filelock", "markupsafe"}
 HEAVY = ("torch", "monai", "slicer", "vtk", "matplotlib", "SimpleITK", "pydicom", "scipy", "lightning")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
 
 from ..reporting.overview_layout import lay_out
+from ..reporting.pages import data_uri
 
 SIZE = (306, 100)
 QUALITY = 80
@@ -26,4 +26,4 @@ def thumbnail(overview: Path) -> str | None:
         return None
     file = io.BytesIO()
     small.save(file, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return data_uri(file.getvalue(), "jpeg")

@@ -6,14 +6,15 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ..evaluation.page import document, facts, means, worst_cases
+from ..evaluation.page import MEANS
 from ..files import write_text
+from ..reporting.pages import render
 
 if TYPE_CHECKING:
     from ..evaluation import Scores
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .trainer import Trained
 
 INCHES = (10.6, 3.2)
+# Of a name in the legend.
+MOST_LETTERS = 34
 DARK, FAINT = "#1d2430", "#9aa4b2"
 
 
@@ -36,21 +39,9 @@ def write_training_report(path: Path, work: Path, trained: Trained, scores: Scor
         pictures: of the cases it did worst on.
         notes: sentences of the plan.
     """
-    card = scores.card
-    settings = card.raw["training"]
-    rows = [
-        ("Model", f"<b>{escape(card.id)}</b> {escape(card.version)}<br><code>SHA-256 {escape(card.weights_sha256)}</code>"),
-        ("Made by", f"<code>{escape(settings['command'])}</code>"),
-        ("Cases", f"{len(settings['train_cases'])} to learn from, {len(settings['val_cases'])} to choose the epoch by and to measure on"),
-        ("Best epoch", f"{trained.epoch} of {settings['epochs']}: mean Dice {trained.dice:.3f} before post-processing"),
-    ]
-    parts = [facts(rows), "<h2>Learning curves</h2>", learning_curves(read_log(work), card, trained.epoch)]
-    parts.append("<p class='note'>Loss: mean over the patches of an epoch. Dice: of the validation cases, whole, by the averaged weights.</p>")
-    parts += means(scores)
-    parts.append("<p class='note'>The epoch was chosen on these cases, so that the numbers are a little better than on others.</p>")
-    parts += worst_cases(card, pictures)
-    parts += ["<h2>Plan</h2><ul>", *(f"<li>{escape(note)}</li>" for note in [*notes, *trained.notes]), "</ul>"]
-    write_text(path, document(f"{card.title}: training", parts))
+    curves = learning_curves(read_log(work), scores.card, trained.epoch)
+    values = {"scores": scores, "trained": trained, "curves": curves, "pictures": pictures, "notes": [*notes, *trained.notes]}
+    write_text(path, render("training.html", **MEANS, **values))
 
 
 def read_log(work: Path) -> dict[int, dict[str, float]]:
@@ -65,16 +56,16 @@ def read_log(work: Path) -> dict[int, dict[str, float]]:
     return epochs
 
 
-def learning_curves(epochs: dict[int, dict[str, float]], card: Card, best: int) -> str:
+def learning_curves(epochs: dict[int, dict[str, float]], card: Card, best: int) -> Markup:
     """The loss, and the Dice of each label in its color with their mean in bold, by epoch, as SVG; a line marks the best epoch."""
     figure = Figure(INCHES, layout="constrained")
     loss, dice = figure.subplots(1, 2)
-    curves = [(loss, "loss", DARK, 1.5, "")]
-    curves += [(dice, f"val_dice_{label.value}", [part / 255 for part in label.color], 1.5, label.name) for label in card.labels]
-    curves += [(dice, "val_dice", DARK, 2.5, "mean of the labels")]
-    for axes, name, color, width, title in curves:
+    curves = [(loss, "loss", DARK, 1.5)]
+    curves += [(dice, f"val_dice_{label.value}", [part / 255 for part in label.color], 1.5) for label in card.labels]
+    curves += [(dice, "val_dice", DARK, 2.5)]
+    for axes, name, color, width in curves:
         points = [(epoch, numbers[name]) for epoch, numbers in sorted(epochs.items()) if math.isfinite(numbers.get(name, math.nan))]
-        axes.plot(*zip(*points) if points else ((), ()), color=color, linewidth=width, marker="o", markersize=width + 0.5, label=title)
+        axes.plot(*zip(*points) if points else ((), ()), color=color, linewidth=width, marker="o", markersize=width + 0.5, label=name)
     for axes, title in ((loss, "Loss"), (dice, "Dice of the validation cases")):
         axes.axvline(best, color=FAINT, linewidth=1, linestyle="--")
         axes.set_title(title, fontsize=10, color=DARK)
@@ -82,8 +73,11 @@ def learning_curves(epochs: dict[int, dict[str, float]], card: Card, best: int) 
         axes.grid(color="#e3e7ec")
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    dice.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend = dice.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    # Written afterwards, because matplotlib leaves labels with a leading `_` out of a legend and takes `$` for mathematics.
+    for entry, title in zip(legend.get_texts(), [*(label.name for label in card.labels), "mean of the labels"]):
+        entry.set(text=title if len(title) <= MOST_LETTERS else f"{title[: MOST_LETTERS - 1]}…", parse_math=False)
     text = io.StringIO()
     figure.savefig(text, format="svg")
     svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    return Markup(svg[svg.index("<svg") :])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import tempfile
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from ...datasets import CaseSet
-from ...evaluation.page import document
 from ...files import write_text
 from ...image import Image
 from ...models import Card
 from ...reporting.intensities import gray_ends, scaled
+from ...reporting.pages import render
 from ...reporting.planes import VIEWS, Plane, sample, sample_labels
 from ...reporting.sheet import Sheet, outlines
 from ..preparation import IGNORED
@@ -24,10 +22,6 @@ from .maps import prepare_maps
 
 COUNT = 12
 PIXELS, MARGIN = 220, 8
-NOTE = (
-    "Each row is a patch in three planes through its middle, with the outlines of the labels; what lies beyond the field of view is without gray. "
-    "The patient's right is on the left."
-)
 
 
 def write_examples(recipe: Recipe, cases: CaseSet, work: Path, path: Path) -> None:
@@ -50,9 +44,8 @@ def write_examples(recipe: Recipe, cases: CaseSet, work: Path, path: Path) -> No
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "examples.png"
         sheet.save(picture)
-        source = base64.b64encode(picture.read_bytes()).decode("ascii")
-    text = f'<p class="note">{escape(NOTE)}</p><img alt="{COUNT} drawn patches in three planes" src="data:image/png;base64,{source}">'
-    write_text(path, document(f"{card.title}: drawn images", [text]))
+        page = render("examples.html", card=card, count=COUNT, picture=picture.read_bytes())
+    write_text(path, page)
 
 
 def _draw(sheet: Sheet, y: int, patch: dict, card: Card) -> None:

@@ -1,0 +1,80 @@
+"""How the numbers of many cases spread: where the points and the box of a strip plot stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..models import Label
+
+# In pixels: of a drawing, and where the axis begins and ends in it, between the names and the numbers of cases.
+WIDTH, LEFT, RIGHT = 920, 250, 850
+# Between the ends of an axis and the numbers, where these make the axis.
+INSET = 6
+# Points stand at these shares of the height in turn, so that equal numbers do not hide each other.
+DOWN = (0.5, 0.3, 0.7, 0.4, 0.6, 0.2, 0.8)
+# With more cases only those outside the 1st to 99th percentile are points.
+MOST_POINTS = 500
+
+
+@dataclass(frozen=True)
+class Point:
+    """A case: its place in the row (pixels across, share of the height), its name and its number in words."""
+
+    x: float
+    down: float
+    case: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One row of a strip plot.
+
+    Attributes:
+        label: whose numbers they are.
+        count: how many cases have a number.
+        points: the cases to show.
+        quartiles: smallest number, first quartile, median, third quartile, largest; empty without a case.
+        box: where the three in the middle are, in pixels across.
+    """
+
+    label: Label
+    count: int
+    points: tuple[Point, ...] = ()
+    quartiles: tuple[float, ...] = ()
+    box: tuple[float, ...] = ()
+
+
+def spread(label: Label, numbers: Mapping[str, float], show: str, ends: tuple[float, float] | None = None) -> Spread:
+    """Place the numbers of a label.
+
+    Args:
+        label: whose numbers they are.
+        numbers: by case, all finite; may be empty.
+        show: format of a number in words, `{:.2f} mm`.
+        ends: of the axis; the smallest and the largest number, a little inside of it, where left out.
+    """
+    if not numbers:
+        return Spread(label, 0)
+    values = np.array(list(numbers.values()))
+    quartiles = tuple(np.percentile(values, (0, 25, 50, 75, 100)).tolist())
+    inset = INSET if ends is None else 0
+    ends = ends or (quartiles[0], quartiles[-1])
+    shown = list(numbers.items())
+    if len(shown) > MOST_POINTS:
+        low, high = np.percentile(values, (1, 99))
+        shown = [(case, value) for case, value in shown if not low <= value <= high]
+    points = (Point(across(value, ends, inset), DOWN[n % len(DOWN)], case, show.format(value)) for n, (case, value) in enumerate(shown))
+    return Spread(label, len(numbers), tuple(points), quartiles, tuple(across(value, ends, inset) for value in quartiles[1:4]))
+
+
+def across(value: float, ends: tuple[float, float], inset: float = 0) -> float:
+    """The place of a number on an axis, in pixels."""
+    low, high = ends
+    share = (value - low) / (high - low) if high > low else 0.5
+    return LEFT + inset + share * (RIGHT - LEFT - 2 * inset)
