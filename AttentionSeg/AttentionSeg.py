@@ -7,7 +7,6 @@ from pathlib import Path
 
 import qt
 import slicer
-import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -16,7 +15,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 RESOURCES = Path(__file__).parent / "Resources"
 README = "https://github.com/AttentionSeg/SlicerAttentionSeg#readme"
@@ -73,19 +71,18 @@ def stopRuns() -> None:
         task.stop_all()
 
 
-class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class AttentionSegWidget(ScriptedLoadableModuleWidget):
     """The panel in the application."""
 
     def __init__(self, parent: object = None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
+        super().__init__(parent)
         self.panel = None
-        self.nodesHaveGone = False
 
     def setup(self) -> None:
         super().setup()
         from AttentionSegLib.ui.environment import MINIMUM_SLICER, slicer_version, slicer_version_text
         from AttentionSegLib.ui.module_panel import ModulePanel
+        from AttentionSegLib.ui.scene_events import SceneEvents
 
         self.logic = AttentionSegLogic()
         widget = slicer.util.loadUI(str(RESOURCES / "UI" / "AttentionSeg.ui"))
@@ -99,23 +96,14 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.panel = ModulePanel(self.ui, self.logic.settings(), self.logic.segmenter, RESOURCES, self.logic.keepPolling, self.logic.whenIdle)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent, slicer.mrmlScene.EndRestoreEvent):
-            self.addObserver(slicer.mrmlScene, event, self.onSceneChanged)
-        # Before the selectors hear of it: they would choose another node by themselves.
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeLeaves, priority=1.0)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndBatchProcessEvent, self.onBatchEnds)
+        self.events = SceneEvents(self.panel, self.logic.settings)
 
     def enter(self) -> None:
         """The panel is opened."""
         if self.panel is not None:
             self.panel.use(self.logic.settings())
             self.panel.refresh()
-            for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-                if not self.hasObserver(view, vtk.vtkCommand.ModifiedEvent, self.onViewChanged):
-                    self.addObserver(view, vtk.vtkCommand.ModifiedEvent, self.onViewChanged)
+            self.events.follow_views()
 
     def exit(self) -> None:
         """Another module is opened; a run goes on."""
@@ -124,48 +112,10 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """The application ends, or the module is loaded anew."""
-        self.removeObservers()
         if self.panel is not None:
+            self.events.removeObservers()
             self.panel.close()
             self.logic.stop()
-
-    def onSceneStartClose(self, _caller: object, _event: str) -> None:
-        self.panel.leave_scene()
-
-    def onSceneChanged(self, _caller: object, _event: str) -> None:
-        self.panel.use(self.logic.settings())
-
-    def onViewChanged(self, _caller: object, _event: str) -> None:
-        # Views change as well while their volumes go, and the panel follows once all have gone.
-        if not slicer.mrmlScene.IsClosing():
-            self.panel.presenter.follow_views()
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeLeaves(self, _caller: object, _event: str, node: object) -> None:
-        if not slicer.mrmlScene.IsClosing():
-            self.panel.presenter.node_leaves(node)
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeAdded(self, _caller: object, _event: str, node: object) -> None:
-        if _isShown(node) and not slicer.mrmlScene.IsBatchProcessing():
-            self.panel.train.refresh()
-            # Whoever loads it goes on with it: then it has its file.
-            qt.QTimer.singleShot(0, lambda: self.panel.look_at(node))
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeRemoved(self, _caller: object, _event: str, node: object) -> None:
-        if not _isShown(node) or slicer.mrmlScene.IsClosing():
-            return
-        if slicer.mrmlScene.IsBatchProcessing():
-            # Many may go together.
-            self.nodesHaveGone = True
-        else:
-            self.panel.refresh_nodes()
-
-    def onBatchEnds(self, _caller: object, _event: str) -> None:
-        if self.nodesHaveGone and not slicer.mrmlScene.IsClosing():
-            self.nodesHaveGone = False
-            self.panel.refresh_nodes()
 
 
 class AttentionSegLogic(ScriptedLoadableModuleLogic):
@@ -387,10 +337,6 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
         wanted = attention if isinstance(attention, bool) else tuple([attention] if isinstance(attention, str) else attention)
         return Options(model, device, overlap, wanted, probabilities, mirroring, memoryLimit)
-
-
-def _isShown(node: object) -> bool:
-    return node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLSegmentationNode")
 
 
 def _listed(nodes: object) -> list:
