@@ -69,7 +69,7 @@ class Contender:
 
 NETWORKS = {
     GUIDED: lambda: GuidedAttention(2, 1, CLASSES, backbone=18, width=64),
-    UNET: lambda: AttentionUNet(3, 1, CLASSES, CHANNELS),
+    UNET: lambda: AttentionUNet(3, 1, CLASSES, channels=CHANNELS),
     MONAI_ATTENTION_UNET: lambda: MonaiAttentionUnet(3, 1, CLASSES, CHANNELS, strides=(2,) * (len(CHANNELS) - 1)),
     MONAI_BASIC_UNET: lambda: BasicUNet(3, 1, CLASSES),
 }

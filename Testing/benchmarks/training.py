@@ -53,7 +53,7 @@ def main() -> None:
 
 def our_step(patch: Sequence[int], deep_supervision: bool = True) -> Run:
     torch.manual_seed(0)
-    network = AttentionUNet(3, 1, CLASSES, CHANNELS, norm="instance", deep_supervision=deep_supervision)
+    network = AttentionUNet(3, 1, CLASSES, channels=CHANNELS, norm="instance", deep_supervision=deep_supervision)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY), use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     loss = NetworkLoss(CLASSES)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import RESEARCH_ONLY
 from ..errors import Cancelled, InputError
 from ..files.formats import described
+from ..network_names import NETWORKS
 from ..terminal import ProgressDisplay
 from .options import add_label_options, label_reading
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ..inference.progress import Cancel
     from ..training import Synthesis, TrainedModel
 
-NETWORKS = ("attention-unet", "guided-attention")
 MODALITIES = ("CT", "MR", "PT", "US", "OT")
 # What goes into the plan, and what an existing plan rules instead.
 PLANNED = ("network", "title", "license", "modality", "field_of_view", "hours", "label_names", "channel_names", "ignored_label", "learn_as")
@@ -57,7 +57,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     drawn.add_argument("--validation-images", metavar="DIR", help="scans to validate on (default: a scan is drawn of a fifth of the label maps)")
     drawn.add_argument("--validation-labels", metavar="DIR", help="their label maps, of the same names")
     model = train.add_argument_group("model")
-    model.add_argument("--network", choices=NETWORKS, help="which network; needed unless --plan is given")
+    model.add_argument("--network", choices=tuple(NETWORKS), help="which network; needed unless --plan is given")
     model.add_argument("--output", required=True, metavar="MODEL_DIR", help="model folder to write; its name becomes the id of the model")
     model.add_argument("--title", help="of the model (default: the names of its labels)")
     model.add_argument(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..network_names import check_network
 from .found_by import Template, parse_found_by
 from .terms import Code, Label
 
@@ -139,6 +140,7 @@ class Card:
         return card
 
     def _check_consistency(self, source: str) -> None:
+        check_network(self.network)
         values = [label.value for label in self.labels]
         wrong = None
         if values != list(range(1, len(values) + 1)):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
-from torch import nn
-
 from ..errors import InputError
+from ..network_names import NETWORKS, check_network
 from .attention_gate import AttentionGate
 from .attention_unet import AttentionUNet
+from .contract import Network
 from .guided_attention import GuidedAttention
 from .output import NetworkOutput
 
-NETWORKS: dict[str, type[nn.Module]] = {"attention-unet": AttentionUNet, "guided-attention": GuidedAttention}
+
+def network_class(name: str) -> type[Network]:
+    """The network of a name in `NETWORKS`. Raises InputError if there is none."""
+    check_network(name)
+    module, _, found = NETWORKS[name].partition(":")
+    return getattr(import_module(module, __name__), found)
 
 
-def build_network(name: str, in_channels: int, out_channels: int, arguments: dict[str, Any]) -> nn.Module:
+def build_network(name: str, in_channels: int, out_channels: int, arguments: dict[str, Any]) -> Network:
     """Make the network that a card names, with random weights.
 
     Args:
@@ -27,15 +33,25 @@ def build_network(name: str, in_channels: int, out_channels: int, arguments: dic
     Raises:
         InputError: if the name or an argument is unknown or out of range, or the network does not fit into memory.
     """
-    if name not in NETWORKS:
-        msg = f"There is no network '{name}'; this version knows {', '.join(NETWORKS)}."
-        raise InputError(msg)
+    network, dims = network_class(name), arguments.get("spatial_dims")
     try:
-        return NETWORKS[name](in_channels=in_channels, out_channels=out_channels, **arguments)
+        if dims in (2, 3) and dims not in network.dimensions:
+            msg = f"it has no variant in {dims} dimensions."
+            raise ValueError(msg)
+        return network(in_channels=in_channels, out_channels=out_channels, **arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         msg = f"The network '{name}' cannot be built with {arguments}: {reason}"
         raise InputError(msg) from error
 
 
-__all__ = ["NETWORKS", "AttentionGate", "AttentionUNet", "GuidedAttention", "NetworkOutput", "build_network"]
+__all__ = [
+    "NETWORKS",
+    "AttentionGate",
+    "AttentionUNet",
+    "GuidedAttention",
+    "Network",
+    "NetworkOutput",
+    "build_network",
+    "network_class",
+]

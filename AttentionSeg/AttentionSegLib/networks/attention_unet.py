@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Union
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Union
 
 import torch
 from torch import Tensor, nn
 
 from .attention_gate import GatedSkip
+from .contract import Network, RegionLoss, Variant, are_counts
 from .layers import conv_block, convolution, crop, max_pool, normalization, pad_to_multiple, resize
 from .output import NetworkOutput, ReturnAttention, wanted_maps
+from .supervision import deep_supervision
 
 Stride = Union[int, Sequence[int]]
 GATES = ("grid", "full", "none")
+# What a plan may choose: features of the finest level by the kind of device, best first, how many levels and features at most, and how few voxels
+# along an axis of the deepest level.
+PLANNED_CHANNELS = {"cpu": (16, 8), "gpu": (32, 16)}
+MOST_LEVELS, MOST_CHANNELS, FEWEST_VOXELS = 5, 256, 4
 
 
-class AttentionUNet(nn.Module):
+@dataclass(frozen=True)
+class UNetArguments:
+    """What an Attention U-Net is built from.
+
+    Attributes:
+        channels: features of each level, finest first.
+        strides: downsampling between levels, one fewer than `channels`; a number or one per axis. 2 everywhere when left out.
+        norm: `batch`, or `instance` for small batches.
+        gate: `grid` (summed on the coarser grid, the default of the paper's code), `full` (at the resolution of the skip)
+            or `none` (the plain U-Net, to compare with).
+        gates_per_level: gates side by side on each gated skip, 1 or more.
+        deep_supervision: predict at each decoder level and join the predictions by a last 1x1 convolution.
+        dropout: share of features dropped after each convolution block, 0..1.
+    """
+
+    channels: Sequence[int] = (16, 32, 64, 128, 256)
+    strides: Sequence[Stride] | None = None
+    norm: str = "batch"
+    gate: str = "grid"
+    gates_per_level: int = 1
+    deep_supervision: bool = False
+    dropout: float = 0.0
+
+
+class AttentionUNet(Network):
     """U-Net whose skip connections pass attention gates, steered by the coarser decoder feature.
 
     Levels count from 1, the full resolution. The skip of level 1 is not gated: its features are too local to be steered.
@@ -26,35 +58,20 @@ class AttentionUNet(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: classes, background included.
-        channels: features of each level, finest first.
-        strides: downsampling between levels, one fewer than `channels`; a number or one per axis. 2 everywhere when left out.
-        norm: `batch`, or `instance` for small batches.
-        gate: `grid` (summed on the coarser grid, the default of the paper's code), `full` (at the resolution of the skip)
-            or `none` (the plain U-Net, to compare with).
-        gates_per_level: gates side by side on each gated skip, 1 or more.
-        deep_supervision: predict at each decoder level and join the predictions by a last 1x1 convolution.
-        dropout: share of features dropped after each convolution block, 0..1.
+        arguments: those of `UNetArguments`.
 
     Raises:
         ValueError: if an argument is not one of these.
     """
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        in_channels: int,
-        out_channels: int,
-        channels: Sequence[int] = (16, 32, 64, 128, 256),
-        strides: Sequence[Stride] | None = None,
-        norm: str = "batch",
-        gate: str = "grid",
-        gates_per_level: int = 1,
-        deep_supervision: bool = False,
-        dropout: float = 0.0,
-    ) -> None:
+    size_arguments: ClassVar = ("channels", "strides")
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments: Any) -> None:
         super().__init__()
-        self.strides = _check_arguments(spatial_dims, channels, strides, gate, gates_per_level)
+        given = UNetArguments(**arguments)
+        self.strides = _check_arguments(spatial_dims, given)
         self.spatial_dims = spatial_dims
+        channels, norm, gate, dropout = given.channels, given.norm, given.gate, given.dropout
         dims, levels = spatial_dims, len(channels)
 
         self.encoder = nn.ModuleList(conv_block(dims, i, o, norm, dropout) for i, o in zip((in_channels, *channels[:-1]), channels))
@@ -63,7 +80,7 @@ class AttentionUNet(nn.Module):
 
         gated = range(1, levels - 1) if gate != "none" else ()
         self.skips = nn.ModuleDict(
-            {str(i): GatedSkip(dims, channels[i], channels[i + 1], self.strides[i], norm, gate == "grid", gates_per_level) for i in gated}
+            {str(i): GatedSkip(dims, channels[i], channels[i + 1], self.strides[i], norm, gate == "grid", given.gates_per_level) for i in gated}
         )
         self.gating_signal = nn.Identity()
         if gated:
@@ -72,7 +89,7 @@ class AttentionUNet(nn.Module):
                 convolution(dims, deepest, deepest, 1, bias=False), normalization(dims, deepest, norm), nn.ReLU(inplace=True)
             )
 
-        if deep_supervision:
+        if given.deep_supervision:
             self.side_heads = nn.ModuleList(convolution(dims, c, out_channels, 1) for c in channels[:-1])
             self.head = convolution(dims, out_channels * (levels - 1), out_channels, 1)
         else:
@@ -89,10 +106,14 @@ class AttentionUNet(nn.Module):
         """Input voxels per voxel of each attention map, along each axis."""
         return {f"gate_{int(i) + 1}": self._stride_of(int(i)) for i in self.skips}
 
-    @property
-    def maps_scaled_per_volume(self) -> frozenset[str]:
-        """The maps to be shown as a share of the largest value in a volume: none, a gate is 0..1 by itself."""
-        return frozenset()
+    @staticmethod
+    def variants(device: str) -> list[Variant]:
+        return [Variant(partial(_planned_arguments, first)) for first in PLANNED_CHANNELS[device]]
+
+    @staticmethod
+    def loss_terms(output: NetworkOutput, region: RegionLoss) -> dict[str, Tensor]:
+        """Those of the decoder levels, at half the weight each step coarser."""
+        return deep_supervision((output.logits, *reversed(output.side_logits)), region)
 
     def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
         """Segment a batch.
@@ -148,32 +169,47 @@ def _ceil_divide(size: Sequence[int], stride: Sequence[int]) -> list[int]:
     return [-(-s // d) for s, d in zip(size, stride)]
 
 
-def _check_arguments(
-    spatial_dims: int, channels: Sequence[int], strides: Sequence[Stride] | None, gate: str, gates_per_level: int
-) -> list[tuple[int, ...]]:
+def _planned_arguments(first: int, patch: Sequence[int], spacing: Sequence[float]) -> dict[str, Any]:
+    strides = _planned_strides(patch, spacing)
+    channels = [min(first * 2**level, MOST_CHANNELS) for level in range(len(strides) + 1)]
+    anisotropic = {} if all(stride == [2, 2, 2] for stride in strides) else {"strides": strides}
+    return {"spatial_dims": 3, "channels": channels, **anisotropic, "norm": "instance", "gate": "grid", "deep_supervision": True}
+
+
+def _planned_strides(patch: Sequence[int], spacing: Sequence[float]) -> list[list[int]]:
+    """Halve what is even and long enough, but no axis that is still more than twice as coarse as the finest one (Isensee et al. 2021)."""
+    size, mm = list(patch), [float(s) for s in spacing]
+    strides: list[list[int]] = []
+    while len(strides) < MOST_LEVELS - 1:
+        stride = [2 if n % 2 == 0 and n // 2 >= FEWEST_VOXELS and s <= 2 * min(mm) else 1 for n, s in zip(size, mm)]
+        if stride == [1, 1, 1]:
+            break
+        strides.append(stride)
+        size, mm = [n // by for n, by in zip(size, stride)], [s * by for s, by in zip(mm, stride)]
+    # A crop of a few voxels has two levels as well.
+    return strides or [[1, 1, 1]]
+
+
+def _check_arguments(spatial_dims: int, given: UNetArguments) -> list[tuple[int, ...]]:
     """The strides, one tuple per step down. Raises ValueError."""
+    channels, strides = given.channels, given.strides
     msg = None
     if spatial_dims not in (2, 3):
         msg = f"spatial_dims is {spatial_dims}; it must be 2 or 3."
-    elif not _are_counts(channels) or len(channels) < 2:
+    elif not are_counts(channels) or len(channels) < 2:
         msg = f"channels is {channels}; give at least two levels, each a whole number of at least one feature."
-    elif gate not in GATES:
-        msg = f"There is no gate '{gate}'; choose one of {', '.join(GATES)}."
-    elif not _are_counts([gates_per_level]):
-        msg = f"gates_per_level is {gates_per_level}; it must be a whole number of at least 1."
+    elif given.gate not in GATES:
+        msg = f"There is no gate '{given.gate}'; choose one of {', '.join(GATES)}."
+    elif not are_counts([given.gates_per_level]):
+        msg = f"gates_per_level is {given.gates_per_level}; it must be a whole number of at least 1."
     if msg:
         raise ValueError(msg)
-    given = [2] * (len(channels) - 1) if strides is None else strides
-    steps = [(s,) * spatial_dims if isinstance(s, int) else s for s in given] if isinstance(given, (list, tuple)) else []
-    if len(steps) != len(channels) - 1 or any(not _are_counts(s) or len(s) != spatial_dims for s in steps):
+    listed = [2] * (len(channels) - 1) if strides is None else strides
+    steps = [(s,) * spatial_dims if isinstance(s, int) else s for s in listed] if isinstance(listed, (list, tuple)) else []
+    if len(steps) != len(channels) - 1 or any(not are_counts(s) or len(s) != spatial_dims for s in steps):
         msg = (
             f"strides is {strides}; give one step per pair of levels ({len(channels) - 1}), "
             f"each a whole number or {spatial_dims} whole numbers of at least 1."
         )
         raise ValueError(msg)
     return [tuple(s) for s in steps]
-
-
-def _are_counts(values: object) -> bool:
-    """Whether this is a list or tuple of whole numbers of at least 1. Cards come from JSON, where anything may stand."""
-    return isinstance(values, (list, tuple)) and all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)

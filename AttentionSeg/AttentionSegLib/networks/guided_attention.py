@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .backbones import ResNetBackbone
+from .contract import Network, RegionLoss, Variant, are_counts
 from .guided_block import Attended, GuidedAttentionBlock, SemanticModule
 from .layers import conv_norm_prelu, convolution, crop, pad_to_multiple, resize
-from .output import Guidance, NetworkOutput, ReturnAttention, wanted_maps
+from .output import NetworkOutput, Pair, ReturnAttention, wanted_maps
 from .position_attention import PositionFeatures
 from .scale_spread import ScaleSpread
+from .supervision import added, deep_supervision, squared_distances
 
 SCALES = 4
 # Voxels of the backbone's first stage per voxel of the encoder-decoder's code, and of the last stage.
 CODE_STRIDE = 4
 LAST_STAGE_STRIDE = 8
+# beta and gamma of the paper's loss.
+GUIDED_WEIGHT, RECONSTRUCTION_WEIGHT = 0.25, 0.1
+# What a plan may choose: depth and width of the backbone and channels of the attention by the kind of device, and strides of the stem, best first.
+PLANNED_SIZES = {"cpu": (18, 0.25, 16), "gpu": (18, 1.0, 64)}
+PLANNED_STRIDES = (2, 4)
 
 
 class RefinementStep(nn.Module):
@@ -33,7 +42,32 @@ class RefinementStep(nn.Module):
         return self.blocks[scale](x, decoded), latent, decoded
 
 
-class GuidedAttention(nn.Module):
+@dataclass(frozen=True)
+class GuidedArguments:
+    """What a guided-attention network is built from.
+
+    Attributes:
+        backbone: depth of the ResNet: 10, 18, 34, 50 or 101.
+        backbone_width: factor on the channels of the ResNet.
+        stem_stride: input voxels per voxel of its first stage: 4 as in the paper, 2 or 1 for small structures.
+        width: C, channels of the attention (64 in the paper).
+        steps: M, refinement steps (2 in the paper); 1 leaves out the refinement.
+        position, channel, guided: False leaves out position attention, channel attention or the guidance by the encoder-decoder.
+        norm: `batch`, or `instance` for small batches.
+    """
+
+    backbone: int = 18
+    backbone_width: float = 1.0
+    stem_stride: int = 4
+    width: int = 64
+    steps: int = 2
+    position: bool = True
+    channel: bool = True
+    guided: bool = True
+    norm: str = "batch"
+
+
+class GuidedAttention(Network):
     """ResNet features of four scales, each refined by position and channel attention that a shared encoder-decoder guides.
 
         F_MS = conv(concat(F'_1..F'_4)),   input_1 = concat(F'_s, F_MS),   input_m+1 = concat(F'_s, A_m * F_MS)
@@ -46,44 +80,29 @@ class GuidedAttention(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: classes, background included.
-        backbone: depth of the ResNet: 10, 18, 34, 50 or 101.
-        backbone_width: factor on the channels of the ResNet.
-        stem_stride: input voxels per voxel of its first stage: 4 as in the paper, 2 or 1 for small structures.
-        width: C, channels of the attention (64 in the paper).
-        steps: M, refinement steps (2 in the paper); 1 leaves out the refinement.
-        position, channel, guided: False leaves out position attention, channel attention or the guidance by the encoder-decoder.
-        norm: `batch`, or `instance` for small batches.
+        arguments: those of `GuidedArguments`.
 
     Raises:
         ValueError: if an argument is not one of these.
     """
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        in_channels: int,
-        out_channels: int,
-        backbone: int = 18,
-        backbone_width: float = 1.0,
-        stem_stride: int = 4,
-        width: int = 64,
-        steps: int = 2,
-        position: bool = True,
-        channel: bool = True,
-        guided: bool = True,
-        norm: str = "batch",
-    ) -> None:
+    size_arguments: ClassVar = ("backbone", "stem_stride", "width")
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments: Any) -> None:
         super().__init__()
-        _check_arguments(spatial_dims, width, steps)
-        self.spatial_dims, self.stem_stride, self.has_positions = spatial_dims, stem_stride, position
-        self.backbone = ResNetBackbone(spatial_dims, in_channels, backbone, stem_stride, backbone_width, norm)
+        given = GuidedArguments(**arguments)
+        width, stem_stride, norm = given.width, given.stem_stride, given.norm
+        _check_arguments(spatial_dims, width, given.steps)
+        self.spatial_dims, self.stem_stride, self.has_positions = spatial_dims, stem_stride, given.position
+        self.backbone = ResNetBackbone(spatial_dims, in_channels, given.backbone, stem_stride, given.backbone_width, norm)
         self.pyramid = nn.ModuleList(conv_norm_prelu(spatial_dims, channels, width, 1, norm) for channels in self.backbone.channels)
         self.fuse = nn.Sequential(
             conv_norm_prelu(spatial_dims, SCALES * width, width, 3, norm),
             conv_norm_prelu(spatial_dims, width, width, 3, norm),
             conv_norm_prelu(spatial_dims, width, width, 1, norm),
         )
-        self.steps = nn.ModuleList(RefinementStep(spatial_dims, width, norm, position, channel, guided) for _ in range(steps))
+        parts = given.position, given.channel, given.guided
+        self.steps = nn.ModuleList(RefinementStep(spatial_dims, width, norm, *parts) for _ in range(given.steps))
         self.first_heads = nn.ModuleList(convolution(spatial_dims, width, out_channels, 1) for _ in range(SCALES))
         self.heads = nn.ModuleList(convolution(spatial_dims, width, out_channels, 1) for _ in range(SCALES))
 
@@ -102,8 +121,31 @@ class GuidedAttention(nn.Module):
 
     @property
     def maps_scaled_per_volume(self) -> frozenset[str]:
-        """The maps whose values mean something only beside each other, so that they are shown as a share of the largest in a volume."""
         return frozenset(name for name in self.attention_strides if name.startswith("guided"))
+
+    @staticmethod
+    def variants(device: str) -> list[Variant]:
+        return [_variant(stride, *PLANNED_SIZES[device]) for stride in PLANNED_STRIDES]
+
+    @staticmethod
+    def loss_terms(output: NetworkOutput, region: RegionLoss) -> dict[str, Tensor]:
+        """The loss of the paper while training, and a Dice of our own against imbalance:
+
+            cross_entropy    sum of CE over the first and the refined predictions of all scales
+            guided           0.25 * sum over scales and m of MSE(latent of step m, latent of step m+1)
+            reconstruction   0.1 * sum over scales and steps of MSE(reconstruction, input)
+            dice             Dice of the mean prediction
+
+        As in the paper's code, neither side of an MSE is detached. With one step `guided` is 0; without guidance both MSE terms are.
+        """
+        if not output.side_logits:
+            return deep_supervision([output.logits], region)
+        return {
+            "cross_entropy": added(region.cross_entropy(logits) for logits in output.side_logits),
+            "guided": GUIDED_WEIGHT * squared_distances(output.compared["guided"], output.logits),
+            "reconstruction": RECONSTRUCTION_WEIGHT * squared_distances(output.compared["reconstruction"], output.logits),
+            "dice": region.dice(output.logits),
+        }
 
     def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
         """Segment a batch.
@@ -129,9 +171,8 @@ class GuidedAttention(nn.Module):
 
         attention: dict[str, Tensor] = {}
         positions: dict[str, PositionFeatures] = {}
-        latents: list[tuple[Tensor, ...]] = []
-        inputs: list[Tensor] = []
-        reconstructions: list[Tensor] = []
+        compared: dict[str, list[Pair]] = {"guided": [], "reconstruction": []} if self.training else {}
+        before: list[Tensor] = []
         guided = [fused] * SCALES
         for step, module in enumerate(self.steps, start=1):
             codes = []
@@ -146,11 +187,12 @@ class GuidedAttention(nn.Module):
                     attention[f"position_{name}"] = attended.positions.received()
                 if self.training and latent is not None:
                     codes.append(latent)
-                    inputs.append(entering)
-                    reconstructions.append(decoded)
+                    compared["reconstruction"].append((decoded, entering))
                 last = step == len(self.steps)
                 guided[scale] = attended.attention if last else attended.attention * fused
-            latents.append(tuple(codes))
+            if self.training:
+                compared["guided"] += zip(before, codes)
+                before = codes
         refined = [head(a) for head, a in zip(self.heads, guided)]
 
         logits = crop(resize(torch.stack([*first, *refined]).mean(0), full), size)
@@ -163,25 +205,8 @@ class GuidedAttention(nn.Module):
             tuple(crop(resize(side, full), size) for side in (*first, *refined)) if self.training else (),
             None if self.training else crop(_spread(refined, full), size),
             positions,
-            Guidance(tuple(latents), tuple(inputs), tuple(reconstructions)) if self.training else None,
+            compared,
         )
-
-    @staticmethod
-    def probe(features: PositionFeatures, position: Sequence[int], image: int = 0) -> Tensor:
-        """Where the network looked for one voxel: its row of position attention, from what a prediction left in `positions`.
-
-        Args:
-            features: `output.positions["position_scale<s>_step<m>"]`.
-            position: voxel on the grid of that map.
-            image: which of the batch.
-
-        Returns:
-            [*grid] with the sum 1.
-
-        Raises:
-            IndexError: if the position is not on the grid.
-        """
-        return features.row(position, image)
 
     def _pyramid(self, x: Tensor) -> list[Tensor]:
         """F'_s: the features of the stages at C channels, at the size of stage 1."""
@@ -203,17 +228,18 @@ def _spread(scales: list[Tensor], size: Sequence[int]) -> Tensor:
     return spread.uncertainty()
 
 
+def _variant(stem_stride: int, backbone: int, backbone_width: float, width: int) -> Variant:
+    sizes = {"backbone": backbone, "backbone_width": backbone_width, "stem_stride": stem_stride, "width": width}
+    return Variant(lambda _patch, _spacing: {"spatial_dims": 3, **sizes, "norm": "instance"}, CODE_STRIDE * stem_stride)
+
+
 def _check_arguments(spatial_dims: int, width: int, steps: int) -> None:
     msg = None
     if spatial_dims not in (2, 3):
         msg = f"spatial_dims is {spatial_dims}; it must be 2 or 3."
-    elif not _is_count(width):
+    elif not are_counts([width]):
         msg = f"width is {width}; it must be a whole number of at least 1."
-    elif not _is_count(steps):
+    elif not are_counts([steps]):
         msg = f"steps is {steps}; it must be a whole number of at least 1."
     if msg:
         raise ValueError(msg)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

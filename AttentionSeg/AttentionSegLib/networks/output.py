@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
@@ -13,20 +13,7 @@ if TYPE_CHECKING:
 
 # All maps, none (bare logits), or those named.
 ReturnAttention = Union[bool, Iterable[str]]
-
-
-@dataclass(frozen=True, eq=False)
-class Guidance:
-    """What the guided-attention loss compares: one entry per scale in each step, step after step.
-
-    Attributes:
-        latents: of each step, the latent codes of the scales.
-        inputs, reconstructions: of each step and scale, what the encoder-decoder got and gave back.
-    """
-
-    latents: tuple[tuple[Tensor, ...], ...] = ()
-    inputs: tuple[Tensor, ...] = ()
-    reconstructions: tuple[Tensor, ...] = ()
+Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +23,11 @@ class NetworkOutput:
     Attributes:
         logits: [B, classes, *S] at the size of the input.
         attention: maps by name, each [B, 1, *S/stride] at the resolution they have in the network.
-        side_logits: other predictions that a loss supervises, each [B, classes, *S]. Attention U-Net: of each decoder level with deep supervision,
-            coarsest first. Guided attention, while training: of each scale before, then after refinement.
+        side_logits: other predictions that the loss supervises (see `Network.loss_terms`), each [B, classes, *S]. Attention U-Net: of each decoder
+            level with deep supervision, coarsest first. Guided attention, while training: of each scale before, then after refinement.
         uncertainty: [B, 1, *S], 0 (sure) to 1, from networks that predict several times; else None.
         positions: queries and keys of the position attentions whose maps were asked for, by the name of the map; for `probe`.
-        guidance: latent codes and reconstructions, from the guided-attention network while training; else None.
+        compared: features that the loss draws together, pair by pair, by the name of its term; only while training.
     """
 
     logits: Tensor
@@ -48,7 +35,7 @@ class NetworkOutput:
     side_logits: tuple[Tensor, ...] = ()
     uncertainty: Tensor | None = None
     positions: dict[str, PositionFeatures] = field(default_factory=dict)
-    guidance: Guidance | None = None
+    compared: dict[str, Sequence[Pair]] = field(default_factory=dict)
 
 
 def wanted_maps(return_attention: ReturnAttention, available: Iterable[str]) -> list[str]:

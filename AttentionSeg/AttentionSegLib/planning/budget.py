@@ -16,7 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..inference.devices import choose_device
-from ..networks import build_network
+from ..networks import Network, build_network
 
 # Where the system does not tell.
 ASSUMED_MEMORY = 8 * 2**30
@@ -104,15 +104,32 @@ class NetworkCost:
         return TRANSIENT * batch * self.bytes_per_voxel * voxels + BYTES_PER_PARAMETER * self.parameters
 
 
-def network_cost(name: str, in_channels: int, out_channels: int, arguments: dict[str, Any]) -> NetworkCost:
-    """Count on tensors without contents what a network of 3D volumes does. Raises InputError if it cannot be built."""
-    return _network_cost(name, in_channels, out_channels, json.dumps(arguments, sort_keys=True))
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network but for its size.
+
+    Attributes:
+        name: a key of `NETWORKS`.
+        in_channels, out_channels: scans of a case; labels and background.
+    """
+
+    name: str
+    in_channels: int
+    out_channels: int
+
+    def build(self, arguments: dict[str, Any]) -> Network:
+        """The network with these arguments. InputError as of `build_network`."""
+        return build_network(self.name, self.in_channels, self.out_channels, arguments)
+
+    def cost(self, arguments: dict[str, Any]) -> NetworkCost:
+        """Count on tensors without contents what a network of volumes does. InputError as of `build_network`."""
+        return _network_cost(self, json.dumps(arguments, sort_keys=True))
 
 
 @lru_cache(maxsize=64)
-def _network_cost(name: str, in_channels: int, out_channels: int, arguments: str) -> NetworkCost:
+def _network_cost(spec: NetworkSpec, arguments: str) -> NetworkCost:
     with torch.device("meta"):
-        network = build_network(name, in_channels, out_channels, json.loads(arguments))
+        network = spec.build(json.loads(arguments))
     # Few voxels, but whole ones at every level and more than one at the deepest, so that nothing is padded.
     shape = [voxels * stride for voxels, stride in zip((2, 2, 4), network.total_stride)]
     voxels, parameters = prod(shape), sum(parameter.numel() for parameter in network.parameters())
@@ -125,7 +142,7 @@ def _network_cost(name: str, in_channels: int, out_channels: int, arguments: str
 
     with saved_tensors_hooks(keep, lambda tensor: tensor), FlopCounterMode(display=False) as counter:
         # Until everything is counted, the output keeps alive what was kept, so that no two have one address.
-        output = network(torch.empty(1, in_channels, *shape, device="meta"), return_attention=())
+        output = network(torch.empty(1, spec.in_channels, *shape, device="meta"), return_attention=())
         flops, activations = counter.get_total_flops(), max(0, sum(kept.values()) - 4 * parameters)
     del output
     # Attention between positions; that between channels is among them, and little.

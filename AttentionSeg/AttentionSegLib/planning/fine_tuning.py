@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import Card
-from .budget import Budget, network_cost
+from .budget import Budget, NetworkSpec
 from .grid import ORIENTATION
 from .network import BATCH, NetworkPlan
 
@@ -33,7 +33,7 @@ def check_start(start: Card, network: str, channels: int) -> None:
 
 def network_of(start: Card, classes: int, budget: Budget, notes: list[str]) -> tuple[NetworkPlan, np.ndarray]:
     """The network and patches of a model, what they take with so many classes, and the spacing in mm."""
-    cost = network_cost(start.network, len(start.inputs), classes, start.network_arguments)
+    cost = NetworkSpec(start.network, len(start.inputs), classes).cost(start.network_arguments)
     voxels = prod(start.patch_size)
     notes.append(f"Network, spacing, patches and normalization are those of {start.id} {start.version}, whose weights it starts from.")
     fits = cost.step_bytes(voxels, BATCH) <= budget.usable_bytes

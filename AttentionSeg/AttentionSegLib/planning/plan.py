@@ -20,7 +20,8 @@ from ..inference.progress import Cancel, check_cancel
 from ..models import Card
 from ..models.card import with_weights
 from ..models.titles import title_of
-from .budget import BACKWARD, Budget
+from ..networks import network_class
+from .budget import BACKWARD, Budget, NetworkSpec
 from .fine_tuning import RATE_SHARE, check_start, network_of
 from .grid import ORIENTATION, coarser_spacing, field_voxels, larger_than_region, median_extent, median_spacing, region_size
 from .inputs import plan_inputs
@@ -70,7 +71,7 @@ def make_plan(
 
     Args:
         survey: of the cases.
-        network: `attention-unet` or `guided-attention`.
+        network: a key of `NETWORKS`.
         model_id: of the model in the making: lower-case letters, digits and `-`.
         budget: memory and time (see `Budget.measure`).
         title: of the model; the names of its labels when left out.
@@ -101,12 +102,13 @@ def make_plan(
         check_start(start_from, network, len(inputs))
         inputs, notes = start_from.raw["inputs"], []
     size = _region(survey, region, notes)
+    spec = NetworkSpec(network, len(inputs), len(entries) + 1)
     if start_from is None:
-        found, spacing = _grid_and_network(survey, network, size is not None, len(inputs), budget, notes, cancel)
+        found, spacing = _grid_and_network(survey, spec, size is not None, budget, notes, cancel)
     else:
         found, spacing = network_of(start_from, len(entries) + 1, budget, notes)
     if budget.device is not None:
-        seconds = measured_step(network, len(inputs), len(entries) + 1, found.arguments, found.patch, _batch(cases), budget.device, cancel)
+        seconds = measured_step(spec, found.arguments, found.patch, _batch(cases), budget.device, cancel)
         found = replace(found, step_seconds=seconds)
     mirror_axes, mirror_swaps, mirroring = plan_mirroring(entries, cases, size is not None)
     weights, weighting = plan_weights(entries, cases)
@@ -192,14 +194,14 @@ def _region(survey: Survey, told: bool | None, notes: list[str]) -> tuple[float,
 
 
 def _grid_and_network(
-    survey: Survey, network: str, is_region: bool, channels: int, budget: Budget, notes: list[str], cancel: Cancel | None
+    survey: Survey, spec: NetworkSpec, is_region: bool, budget: Budget, notes: list[str], cancel: Cancel | None
 ) -> tuple[NetworkPlan, np.ndarray]:
-    cases, classes = survey.train, len(survey.label_names) + 1
+    cases = survey.train
     spacing, coarser = median_spacing(cases), None
     why = f"the median of {len(cases)} cases"
     while True:
         check_cancel(cancel, "planning")
-        found = plan_network(network, field_voxels(cases, spacing), spacing, is_region, channels, classes, budget)
+        found = plan_network(spec, field_voxels(cases, spacing), spacing, is_region, budget)
         coarser = coarser_spacing(cases, spacing, found.patch)
         if coarser is None:
             break
@@ -210,11 +212,10 @@ def _grid_and_network(
     notes.append(f"Spacing {_mm(spacing)}: {why}.")
     size, mm = (" x ".join(f"{n:.4g}" for n in numbers) for numbers in (found.patch, np.multiply(found.patch, spacing)))
     notes.append(f"Patches of {size} voxels ({mm} mm), for scans of {' x '.join(map(str, field_voxels(cases, spacing)))} voxels in the median.")
-    widths = ", ".join(
-        f"{key} {value}" for key, value in found.arguments.items() if key in ("channels", "strides", "stem_stride", "backbone", "width")
-    )
+    told = network_class(spec.name).size_arguments
+    widths = ", ".join(f"{key} {value}" for key, value in found.arguments.items() if key in told)
     memory = found.cost.step_bytes(prod(found.patch), BATCH) / 2**30
-    notes.append(f"Network {network} ({widths}), {found.cost.parameters / 1e6:.2g} million parameters; a step takes about {memory:.2g} GiB.")
+    notes.append(f"Network {spec.name} ({widths}), {found.cost.parameters / 1e6:.2g} million parameters; a step takes about {memory:.2g} GiB.")
     if not found.fits:
         notes.append("Even the smallest patches are too much for memory or time here; use a GPU, give more hours, or expect a weak model.")
     return found, spacing

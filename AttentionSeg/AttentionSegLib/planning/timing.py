@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..errors import InputError
 from ..inference.progress import Cancel, check_cancel
 from ..inference.sliding_window import out_of_memory
-from ..networks import build_network
+from ..networks import Network
+from ..networks.supervision import added
+from .budget import NetworkSpec
 
 # Steps that are timed, after a first one that makes room.
 STEPS = 2
@@ -20,19 +23,12 @@ OVERHEAD = 1.25
 
 
 def measured_step(
-    name: str,
-    in_channels: int,
-    out_channels: int,
-    arguments: dict[str, Any],
-    patch: Sequence[int],
-    batch: int,
-    device: torch.device,
-    cancel: Cancel | None = None,
+    spec: NetworkSpec, arguments: dict[str, Any], patch: Sequence[int], batch: int, device: torch.device, cancel: Cancel | None = None
 ) -> float:
     """Seconds of a training step, from a few on noise.
 
     Args:
-        name, in_channels, out_channels, arguments: of `build_network`.
+        spec, arguments: of the network.
         patch: voxels along each axis.
         batch: patches in a step.
         device: to train on.
@@ -43,9 +39,9 @@ def measured_step(
         Cancelled: once `cancel` says so.
     """
     try:
-        network = build_network(name, in_channels, out_channels, arguments).to(device).train()
+        network = spec.build(arguments).to(device).train()
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
-        image = torch.randn(batch, in_channels, *patch, device=device)
+        image = torch.randn(batch, spec.in_channels, *patch, device=device)
         check_cancel(cancel, "planning")
         _step(network, optimizer, image)
         start = time.monotonic()
@@ -60,14 +56,21 @@ def measured_step(
     return OVERHEAD * (time.monotonic() - start) / STEPS
 
 
-def _step(network: torch.nn.Module, optimizer: torch.optim.Optimizer, image: torch.Tensor) -> None:
-    """Any number is as good as the loss to walk back from, if it has what the loss compares; read, it waits for the device."""
+class _AnyRegion:
+    """A `RegionLoss` without labels: any number is as good to walk back from."""
+
+    def cross_entropy(self, logits: Tensor) -> Tensor:
+        return logits.float().square().mean()
+
+    dice = cross_entropy
+
+
+def _step(network: Network, optimizer: torch.optim.Optimizer, image: Tensor) -> None:
     optimizer.zero_grad()
     # Always "cuda": until torch 2.5 autocast refuses the name "mps", switched off or not.
     with torch.autocast("cuda", enabled=image.device.type == "cuda"):
-        output = network(image, return_attention=())
-        reconstructions = output.guidance.reconstructions if output.guidance else ()
-        loss = sum(tensor.float().square().mean() for tensor in (output.logits, *output.side_logits, *reconstructions))
+        loss = added(network.loss_terms(network(image, return_attention=()), _AnyRegion()).values())
     loss.backward()
     optimizer.step()
+    # To read a number waits for the device.
     loss.item()

@@ -37,7 +37,7 @@ def initialize(network: nn.Module, card: Card, start_from: str | os.PathLike | N
         return [take_weights(network, card, start_from)]
     if pretrained is not None:
         if not hasattr(network, "backbone"):
-            msg = f"The network '{card.network}' has no backbone for the pretrained weights {pretrained}; leave them out, or train guided-attention."
+            msg = f"The network '{card.network}' has no backbone for the weights {pretrained}; leave them out, or train a network with one."
             raise InputError(msg)
         return [str(load_pretrained(network.backbone, pretrained))]
     return []

@@ -19,6 +19,7 @@ from ..inference.progress import Cancel, Progress
 from ..inference.slices import SliceNetwork
 from ..inference.sliding_window import placements, run_with_fallback
 from ..models import Card
+from ..networks import Network
 from .losses import NetworkLoss
 from .preparation import IGNORED, PreparedCase
 from .recipe import Recipe
@@ -35,7 +36,7 @@ class SegmentationModule(lightning.LightningModule):
     patches as large and overlapping as the card says, without post-processing.
 
     Args:
-        network: gives a `NetworkOutput` when called with `return_attention=()`.
+        network: as the card names it.
         recipe: settings of the training.
         card: of the model in the making.
         validation: cases to validate on.
@@ -49,7 +50,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         recipe: Recipe,
         card: Card,
         validation: Sequence[PreparedCase],
@@ -62,7 +63,7 @@ class SegmentationModule(lightning.LightningModule):
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)
         self.averaged.requires_grad_(False)
         self.recipe, self.card, self.validation, self.steps, self.settings = recipe, card, validation, steps, settings
-        self.loss = NetworkLoss(len(card.labels) + 1, recipe.class_weights, IGNORED, recipe.dice_weight)
+        self.loss = NetworkLoss(network.loss_terms, len(card.labels) + 1, recipe.class_weights, IGNORED, recipe.dice_weight)
         self.dice = torch.empty(0)
         self.cancel = cancel
 

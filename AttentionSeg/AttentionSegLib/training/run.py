@@ -93,7 +93,7 @@ def train_model(
 
     Args:
         cases: see `folder_cases` and `dataset_cases`.
-        network: `attention-unet` or `guided-attention`; None with a plan.
+        network: a key of `NETWORKS`, such as `attention-unet`; None with a plan.
         output: model folder to write; its name becomes the id of the model. It must not be there yet.
         work: folder for this training; `<output>-training` when left out.
         plan: recipe to follow instead, such as an edited `plan.json` of another work folder.

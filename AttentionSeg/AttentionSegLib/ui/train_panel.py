@@ -6,6 +6,7 @@ from typing import Any
 
 import qt
 
+from ..network_names import NETWORKS
 from .form_panel import FormPanel
 from .train_presenter import LICENSES, ShownTraining, TrainPresenter
 from .translation import tr as _
@@ -26,6 +27,7 @@ class TrainPanel(FormPanel):
         super().__init__(ui, "train", paths, {"train_network": ui.trainNetworkSelector})
         self._ui = ui
         self._names: list[tuple[str, str]] = []
+        ui.trainNetworkSelector.addItems(list(NETWORKS))
         ui.trainLicenseSelector.addItems([_("Choose ..."), *LICENSES[1:]])
         ui.trainPairTable.verticalHeader().setVisible(False)
         ui.trainPairTable.setTextElideMode(qt.Qt.ElideRight)

@@ -128,7 +128,7 @@ class TestEquations:
         assert_same(output.logits, sum(expected["refined"]) / 4)
         assert output.logits.std() > 0.05
         assert output.side_logits == ()
-        assert output.guidance is None
+        assert output.compared == {}
 
     def test_uncertainty_is_the_doubt_and_the_spread_of_the_scales(self, evaluated):
         expected, output = evaluated
@@ -153,18 +153,17 @@ class TestEquations:
             assert_same(computed, side)
         assert output.uncertainty is None
 
-    def test_guidance_has_the_codes_and_what_the_encoder_decoder_gave_back(self, trained):
+    def test_what_the_loss_compares_are_codes_of_steps_and_what_the_encoder_decoder_gave_back(self, trained):
         expected, output = trained
-        guidance, steps = output.guidance, len(expected["latents"])
-        assert [len(codes) for codes in guidance.latents] == [4] * steps
-        for computed, codes in zip(guidance.latents, expected["latents"]):
-            for a, b in zip(computed, codes):
-                assert_same(a, b)
-        assert len(guidance.inputs) == len(guidance.reconstructions) == 4 * steps
-        for entering, x_s, given_back, decoded in zip(guidance.inputs, expected["inputs"], guidance.reconstructions, expected["reconstructions"]):
-            assert_same(entering, x_s)
-            assert_same(given_back, decoded)
-            assert F.mse_loss(given_back, entering) > 0
+        codes = expected["latents"]
+        guided = [pair for step, following in zip(codes, codes[1:]) for pair in zip(step, following)]
+        reconstruction = list(zip(expected["reconstructions"], expected["inputs"]))
+        assert len(reconstruction) == 4 * len(codes)
+        assert {name: len(pairs) for name, pairs in output.compared.items()} == {"guided": len(guided), "reconstruction": len(reconstruction)}
+        for computed, pair in zip((*output.compared["guided"], *output.compared["reconstruction"]), (*guided, *reconstruction)):
+            for features, wanted in zip(computed, pair):
+                assert_same(features, wanted)
+            assert F.mse_loss(*computed) > 0
 
 
 class TestMaps:
@@ -217,7 +216,7 @@ class TestProbe:
             output, rows = network(x, return_attention=[self.NAME]), equations(network, x)["rows"][self.NAME]
         assert list(output.positions) == [self.NAME]
         for image, position in ((0, (0, 0)), (1, (3, 17)), (1, (15, 23))):
-            row = network.probe(output.positions[self.NAME], position, image)
+            row = output.positions[self.NAME].row(position, image)
             assert row.shape == (16, 24)
             assert row.min() >= 0
             assert row.sum().item() == pytest.approx(1)
@@ -227,14 +226,14 @@ class TestProbe:
         network, x = make_network(3, stem_stride=2), make_input(1, 1, 16, 32, 8)
         with torch.no_grad():
             output, rows = network(x, return_attention=[self.NAME]), equations(network, x)["rows"][self.NAME]
-        row = network.probe(output.positions[self.NAME], (3, 10, 1))
+        row = output.positions[self.NAME].row((3, 10, 1))
         assert_same(row, rows[0, (3 * 16 + 10) * 4 + 1].reshape(8, 16, 4))
 
     def test_the_mean_of_all_rows_is_the_map(self):
         network, x = make_network(), make_input(1, 1, 32, 64)
         with torch.no_grad():
             output = network(x, return_attention=[self.NAME])
-            rows = [network.probe(output.positions[self.NAME], (i, j)) for i in range(8) for j in range(16)]
+            rows = [output.positions[self.NAME].row((i, j)) for i in range(8) for j in range(16)]
         assert_same(output.attention[self.NAME][0, 0], sum(rows))
 
     def test_no_matrix_of_all_pairs_exists(self, monkeypatch):
@@ -245,7 +244,7 @@ class TestProbe:
         pairs = 64**4
         assert whole.entries < pairs / 50
         with LargestTensor() as one:
-            network.probe(output.positions[self.NAME], (63, 0))
+            output.positions[self.NAME].row((63, 0))
         assert one.entries < pairs / 1000
 
     @pytest.mark.parametrize("position", [(16, 0), (0, -1), (1,), (1, 2, 3)])
@@ -253,7 +252,7 @@ class TestProbe:
         network = make_network()
         positions = network(make_input(1, 1, 64, 96), return_attention=[self.NAME]).positions
         with pytest.raises(IndexError, match=r"^There is no position \(.*\) on the grid of 16 x 24\.$"):
-            network.probe(positions[self.NAME], position)
+            positions[self.NAME].row(position)
 
     def test_positions_come_with_the_maps_asked_for_and_no_others(self):
         output = make_network()(make_input(1, 1, 32, 64), return_attention=["guided_scale1_step1", "position_scale4_step2"])
@@ -295,14 +294,13 @@ class TestSwitches:
         parts, maps, output = self.run(guided=False)
         assert parts == {"position_attention", "channel_attention", "steps.0", "steps.1"}
         assert maps == self.maps()
-        assert output.guidance.inputs == output.guidance.reconstructions == ()
-        assert [list(codes) for codes in output.guidance.latents] == [[], []]
+        assert output.compared == {"guided": [], "reconstruction": []}
 
     def test_without_refinement(self):
         parts, maps, output = self.run(steps=1)
         assert parts == {"position_attention", "channel_attention", "semantic", "guide", "steps.0"}
         assert maps == self.maps(steps=(1,))
-        assert len(output.guidance.latents) == 1
+        assert output.compared["guided"] == []
 
 
 def test_guided_maps_are_the_ones_to_be_shown_as_a_share_of_the_largest():

@@ -58,7 +58,7 @@ def mean_dice(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 def test_a_network_learns_real_scans_by_heart(name, images_and_labels):
     images, labels = images_and_labels
     torch.manual_seed(0)
-    network = build_network(name, 1, CLASSES, {"spatial_dims": 3, "norm": "instance", **SMALL[name]})
+    network = build_network(name, 1, CLASSES, {"spatial_dims": 3, "norm": "instance", **SMALL.get(name, {})})
     criterion = DiceCELoss(to_onehot_y=True, softmax=True)
     optimizer = torch.optim.Adam(network.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=PASSES * CASES // BATCH, pct_start=0.2)

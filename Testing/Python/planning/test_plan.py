@@ -20,7 +20,7 @@ from AttentionSegLib.models.titles import title_of
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.planning import plan as planned
 from AttentionSegLib.planning import timing
-from AttentionSegLib.planning.budget import Budget, network_cost
+from AttentionSegLib.planning.budget import Budget, NetworkSpec
 from AttentionSegLib.planning.grid import coarser_spacing, median_spacing, region_size
 from AttentionSegLib.planning.inputs import plan_inputs
 from AttentionSegLib.planning.labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
@@ -106,7 +106,7 @@ class TestRecipe:
             built = build_network(card.network, 1, 2, card.network_arguments)
         assert recipe.patch_size == card.patch_size
         assert all(size % stride == 0 for size, stride in zip(recipe.patch_size, built.total_stride))
-        step = network_cost(network, 1, 2, card.network_arguments)
+        step = NetworkSpec(network, 1, 2).cost(card.network_arguments)
         assert step.step_bytes(prod(recipe.patch_size), recipe.batch_size) < budget.memory_bytes
         steps = recipe.epochs * (recipe.steps_per_epoch or 40 // recipe.batch_size)
         assert budget.seconds(step.step_flops(prod(recipe.patch_size), recipe.batch_size)) * steps < 3 * 3600
@@ -145,7 +145,7 @@ class TestRecipe:
     @pytest.mark.parametrize(
         ("more", "sentence"),
         [
-            ({"network": "transformer"}, "There is no plan for a network 'transformer'"),
+            ({"network": "transformer"}, "There is no network 'transformer'"),
             ({"modality": "XR"}, "the card of the plan breaks the schema of model cards at inputs.0.modality"),
             ({"labels": []}, "The labels given have the values [], but the cases [1]"),
         ],
@@ -275,7 +275,7 @@ class TestNetwork:
             network = build_network(name, 1, 3, arguments)
             with FlopCounterMode(display=False) as counter:
                 network(torch.zeros(1, 1, *shape), return_attention=())
-        cost = network_cost(name, 1, 3, arguments)
+        cost = NetworkSpec(name, 1, 3).cost(arguments)
         assert cost.forward_flops(prod(shape)) == pytest.approx(counter.get_total_flops(), rel=0.1)
         assert (cost.quadratic > 0) == (name == "guided-attention")
 
@@ -311,12 +311,12 @@ class TestTriedOut:
         monkeypatch.setattr(planned, "measured_step", lambda *step: asked.append(step) or 1)
         document = plan(crops(), budget=self.BUDGET)
         network, patch = document["card"]["network"], tuple(document["training"]["patch_size"])
-        assert asked == [(network["name"], 1, 2, network["arguments"], patch, 2, self.BUDGET.device, None)]
+        assert asked == [(NetworkSpec(network["name"], 1, 2), network["arguments"], patch, 2, self.BUDGET.device, None)]
 
     @pytest.mark.parametrize("name", ["attention-unet", "guided-attention"])
     def test_a_step_of_a_network(self, name):
         arguments = {"attention-unet": {"channels": [4, 8], "deep_supervision": True}, "guided-attention": guided()["arguments"]}[name]
-        assert measured_step(name, 1, 2, {"spatial_dims": 3, "norm": "instance", **arguments}, (16, 16, 16), 2, torch.device("cpu")) > 0
+        assert measured_step(NetworkSpec(name, 1, 2), {"spatial_dims": 3, "norm": "instance", **arguments}, (16, 16, 16), 2, torch.device("cpu")) > 0
 
     def test_a_planning_is_cancelled_between_two_steps(self, monkeypatch):
         steps = []

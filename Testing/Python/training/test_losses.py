@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.networks import AttentionUNet, GuidedAttention, NetworkOutput
-from AttentionSegLib.networks.output import Guidance
 from torch.testing import assert_close
 
 pytest.importorskip("monai")
@@ -27,6 +28,9 @@ NETWORKS = {
 
 def guided_network(**arguments) -> GuidedAttention:
     return GuidedAttention(2, 1, CLASSES, **{"backbone": 10, "backbone_width": 0.125, "stem_stride": 2, "width": 4, "norm": "instance", **arguments})
+
+
+region_loss, guided_loss = partial(NetworkLoss, AttentionUNet.loss_terms), partial(NetworkLoss, GuidedAttention.loss_terms)
 
 
 def generator(seed: int) -> torch.Generator:
@@ -78,7 +82,7 @@ class TestRegion:
     @pytest.mark.parametrize("ignored", [False, True], ids=["all voxels", "some ignored"])
     def test_the_formulas(self, size, weights, ignored):
         logits, label = make_logits(*size), make_label(*size, ignored=ignored)
-        loss = NetworkLoss(CLASSES, weights, IGNORED, dice_weight=0.7)(NetworkOutput(logits), label)
+        loss = region_loss(CLASSES, weights, IGNORED, dice_weight=0.7)(NetworkOutput(logits), label)
         given = (1, 1, 1) if weights is None else weights
         expected = {"cross_entropy": cross_entropy(logits, label, given), "dice": 0.7 * dice(logits, label, given)}
         assert numbers(loss) == {name: exactly(value) for name, value in expected.items()}
@@ -87,7 +91,7 @@ class TestRegion:
     def test_the_better_the_smaller(self):
         label = make_label(8, 8)
         sure = torch.cat([label == value for value in range(CLASSES)], 1).double()
-        losses = [NetworkLoss(CLASSES)(NetworkOutput(scale * sure), label).total.item() for scale in (-5, 0, 1, 5, 20)]
+        losses = [region_loss(CLASSES)(NetworkOutput(scale * sure), label).total.item() for scale in (-5, 0, 1, 5, 20)]
         assert losses == sorted(losses, reverse=True)
         assert losses[-1] < 1e-3
 
@@ -95,31 +99,31 @@ class TestRegion:
         """The same image once more, with all but class 1 ignored."""
         logits, label = make_logits(6, 5), make_label(6, 5)
         twice = torch.cat([label, torch.where(label == 1, label, IGNORED)])
-        weighted = NetworkLoss(CLASSES, [1, 2, 1])(NetworkOutput(logits), label).terms["cross_entropy"]
-        repeated = NetworkLoss(CLASSES, ignored_label=IGNORED)(NetworkOutput(torch.cat([logits, logits])), twice).terms["cross_entropy"]
+        weighted = region_loss(CLASSES, [1, 2, 1])(NetworkOutput(logits), label).terms["cross_entropy"]
+        repeated = region_loss(CLASSES, ignored_label=IGNORED)(NetworkOutput(torch.cat([logits, logits])), twice).terms["cross_entropy"]
         assert_close(weighted, repeated, rtol=0, atol=1e-12)
 
     def test_only_ratios_of_weights_count(self):
         output, label = NetworkOutput(make_logits(6, 5)), make_label(6, 5)
-        alike, scaled = NetworkLoss(CLASSES)(output, label), NetworkLoss(CLASSES, [5, 5, 5])(output, label)
+        alike, scaled = region_loss(CLASSES)(output, label), region_loss(CLASSES, [5, 5, 5])(output, label)
         assert numbers(scaled) == {name: exactly(value) for name, value in numbers(alike).items()}
 
     def test_a_checkpoint_does_not_bring_its_own_weights(self):
-        assert "class_weights" not in NetworkLoss(CLASSES, WEIGHTS).state_dict()
+        assert "class_weights" not in region_loss(CLASSES, WEIGHTS).state_dict()
 
     def test_without_dice(self):
         output, label = NetworkOutput(make_logits(6, 5)), make_label(6, 5)
-        assert numbers(NetworkLoss(CLASSES, dice_weight=0)(output, label)) == {"cross_entropy": exactly(cross_entropy(output.logits, label))}
+        assert numbers(region_loss(CLASSES, dice_weight=0)(output, label)) == {"cross_entropy": exactly(cross_entropy(output.logits, label))}
 
     @pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64], ids=str)
     def test_every_type_of_label(self, dtype):
         logits, label = make_logits(6, 5), make_label(6, 5)
-        assert NetworkLoss(CLASSES)(NetworkOutput(logits), label.to(dtype)).terms["dice"].item() == exactly(dice(logits, label))
+        assert region_loss(CLASSES)(NetworkOutput(logits), label.to(dtype)).terms["dice"].item() == exactly(dice(logits, label))
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
     def test_half_precision_is_computed_in_float32(self, dtype):
         logits, label = (1000 * make_logits(6, 5)).to(dtype).requires_grad_(), make_label(6, 5)
-        half, full = (NetworkLoss(CLASSES)(NetworkOutput(x), label) for x in (logits, logits.detach().float()))
+        half, full = (region_loss(CLASSES)(NetworkOutput(x), label) for x in (logits, logits.detach().float()))
         assert half.total.dtype == torch.float32
         assert_close(half.total.detach(), full.total, rtol=0, atol=0)
         half.total.backward()
@@ -134,7 +138,7 @@ class TestIgnored:
         logits = make_logits(6, 5).requires_grad_()
         others = torch.where(ignored, make_logits(6, 5, seed=5), logits.detach())
         loss, changed = (
-            NetworkLoss(CLASSES, WEIGHTS, value)(NetworkOutput(x), torch.where(label == IGNORED, value, label)).total for x in (logits, others)
+            region_loss(CLASSES, WEIGHTS, value)(NetworkOutput(x), torch.where(label == IGNORED, value, label)).total for x in (logits, others)
         )
         assert loss.item() == changed.item()
         loss.backward()
@@ -145,21 +149,21 @@ class TestIgnored:
         logits, label = make_logits(6, 8), make_label(6, 8)
         hidden = label.clone()
         hidden[..., 5:] = IGNORED
-        loss = NetworkLoss(CLASSES, WEIGHTS, IGNORED)
+        loss = region_loss(CLASSES, WEIGHTS, IGNORED)
         part, cut = loss(NetworkOutput(logits), hidden), loss(NetworkOutput(logits[..., :5]), label[..., :5])
         assert numbers(part) == {name: exactly(value) for name, value in numbers(cut).items()}
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64], ids=str)
     def test_nothing_but_ignored_voxels(self, dtype):
         logits = make_logits(6, 5).to(dtype).requires_grad_()
-        loss = NetworkLoss(CLASSES, WEIGHTS, IGNORED)(NetworkOutput(logits, side_logits=(2 * logits,)), torch.full((2, 1, 6, 5), IGNORED))
+        loss = region_loss(CLASSES, WEIGHTS, IGNORED)(NetworkOutput(logits, side_logits=(2 * logits,)), torch.full((2, 1, 6, 5), IGNORED))
         assert loss.total.item() == 0
         loss.total.backward()
         assert (logits.grad == 0).all()
 
     def test_an_image_of_nothing_else_leaves_the_loss_to_the_others(self):
         logits, label = make_logits(6, 5), make_label(6, 5)
-        loss = NetworkLoss(CLASSES, ignored_label=IGNORED)
+        loss = region_loss(CLASSES, ignored_label=IGNORED)
         empty = torch.cat([label[:1], torch.full_like(label[:1], IGNORED)])
         assert loss(NetworkOutput(logits), empty).total.item() == exactly(loss(NetworkOutput(logits[:1]), label[:1]).total.item())
 
@@ -169,7 +173,7 @@ class TestDeepSupervision:
         """The coarsest comes first in `side_logits`."""
         final, fine, middle, coarse = (make_logits(6, 5, seed=seed) for seed in range(4))
         label = make_label(6, 5, ignored=True)
-        loss = NetworkLoss(CLASSES, WEIGHTS, IGNORED)(NetworkOutput(final, side_logits=(coarse, middle, fine)), label)
+        loss = region_loss(CLASSES, WEIGHTS, IGNORED)(NetworkOutput(final, side_logits=(coarse, middle, fine)), label)
         levels = list(zip((8 / 15, 4 / 15, 2 / 15, 1 / 15), (final, fine, middle, coarse)))
         for name, formula in (("cross_entropy", cross_entropy), ("dice", dice)):
             assert loss.terms[name].item() == exactly(sum(share * formula(logits, label, WEIGHTS) for share, logits in levels))
@@ -186,9 +190,12 @@ class TestGuided:
         def features() -> tuple[torch.Tensor, ...]:
             return tuple(torch.randn(2, 3, 2, 2, dtype=torch.float64, generator=random).requires_grad_() for _ in range(self.SCALES if guided else 0))
 
-        guidance = Guidance(tuple(features() for _ in range(steps)), *(sum((features() for _ in range(steps)), ()) for _ in range(2)))
+        latents = [features() for _ in range(steps)]
+        inputs, reconstructions = ([one for _ in range(steps) for one in features()] for _ in range(2))
+        guided_pairs = [pair for codes, following in zip(latents, latents[1:]) for pair in zip(codes, following)]
+        compared = {"guided": guided_pairs, "reconstruction": list(zip(reconstructions, inputs))}
         sides = tuple(make_logits(6, 5, seed=10 + i) for i in range(2 * self.SCALES))
-        return NetworkOutput(torch.stack(sides).mean(0), side_logits=sides, guidance=guidance)
+        return NetworkOutput(torch.stack(sides).mean(0), side_logits=sides, compared=compared)
 
     def distance(self, first: torch.Tensor, second: torch.Tensor) -> float:
         return float(np.mean((first.detach().numpy() - second.detach().numpy()) ** 2))
@@ -197,36 +204,37 @@ class TestGuided:
     @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["alike", "weighted"])
     def test_the_terms_and_weights_of_the_paper(self, steps, weights):
         output, label = self.make_output(steps), make_label(6, 5, ignored=True)
-        latents, inputs, reconstructions = output.guidance.latents, output.guidance.inputs, output.guidance.reconstructions
-        pairs = [(latents[m][scale], latents[m + 1][scale]) for m in range(steps - 1) for scale in range(self.SCALES)]
         given = (1, 1, 1) if weights is None else weights
         expected = {
             "cross_entropy": sum(cross_entropy(side, label, given) for side in output.side_logits),
-            "guided": 0.25 * sum(self.distance(*pair) for pair in pairs),
-            "reconstruction": 0.1 * sum(self.distance(inputs[i], reconstructions[i]) for i in range(steps * self.SCALES)),
+            "guided": 0.25 * sum(self.distance(*pair) for pair in output.compared["guided"]),
+            "reconstruction": 0.1 * sum(self.distance(*pair) for pair in output.compared["reconstruction"]),
         }
-        paper = NetworkLoss(CLASSES, weights, IGNORED, dice_weight=0)(output, label)
+        paper = guided_loss(CLASSES, weights, IGNORED, dice_weight=0)(output, label)
         assert numbers(paper) == {name: exactly(value) for name, value in expected.items()}
         assert paper.total.item() == exactly(sum(expected.values()))
-        ours = NetworkLoss(CLASSES, weights, IGNORED)(output, label)
+        ours = guided_loss(CLASSES, weights, IGNORED)(output, label)
         assert ours.total.item() == exactly(sum(expected.values()) + dice(output.logits, label, given))
 
     def test_no_side_of_a_comparison_is_detached(self):
         output = self.make_output(steps=2)
-        NetworkLoss(CLASSES)(output, make_label(6, 5)).total.backward()
-        compared = [*sum(output.guidance.latents, ()), *output.guidance.inputs, *output.guidance.reconstructions]
+        guided_loss(CLASSES)(output, make_label(6, 5)).total.backward()
+        compared = [features for pairs in output.compared.values() for pair in pairs for features in pair]
+        assert len(compared) == 2 * self.SCALES * 3
         assert all((features.grad != 0).all() for features in compared)
 
     def test_without_guidance_in_the_network(self):
         output, label = self.make_output(steps=2, guided=False), make_label(6, 5)
-        loss = NetworkLoss(CLASSES)(output, label)
+        loss = guided_loss(CLASSES)(output, label)
         assert loss.terms["guided"].item() == loss.terms["reconstruction"].item() == 0
         assert loss.total.item() == exactly(sum(cross_entropy(side, label) for side in output.side_logits) + dice(output.logits, label))
 
     def test_half_precision_does_not_overflow(self):
-        codes = tuple((torch.full((1, 2, 2, 2), value, dtype=torch.float16),) for value in (1000.0, -1000.0))
+        codes = tuple(torch.full((1, 2, 2, 2), value, dtype=torch.float16) for value in (1000.0, -1000.0))
         logits = make_logits(6, 5).half()
-        loss = NetworkLoss(CLASSES)(NetworkOutput(logits, side_logits=(logits,), guidance=Guidance(codes)), make_label(6, 5))
+        loss = guided_loss(CLASSES)(
+            NetworkOutput(logits, side_logits=(logits,), compared={"guided": [codes], "reconstruction": []}), make_label(6, 5)
+        )
         assert loss.terms["guided"].item() == 0.25 * 2000**2
 
 
@@ -248,7 +256,7 @@ class TestWrongInput:
     )
     def test_arguments(self, arguments, named):
         with pytest.raises(InputError, match=rf"^{named}[^\n]+\.$"):
-            NetworkLoss(CLASSES, **arguments)
+            region_loss(CLASSES, **arguments)
 
     @pytest.mark.parametrize(
         ("value", "dtype", "ignored"), [(3, torch.uint8, 255), (255, torch.uint8, -1), (-1, torch.int8, 255), (156, torch.uint8, -100)]
@@ -257,16 +265,16 @@ class TestWrongInput:
         label = make_label(6, 5).to(dtype)
         label[1, 0, 2, 3] = value
         with pytest.raises(InputError, match=rf"^The label holds \[{value}\], [^\n]+ classes \(0\.\.2\) nor ignored \({ignored}\); [^\n]+\.$"):
-            NetworkLoss(CLASSES, ignored_label=ignored)(NetworkOutput(make_logits(6, 5)), label)
+            region_loss(CLASSES, ignored_label=ignored)(NetworkOutput(make_logits(6, 5)), label)
 
     @pytest.mark.parametrize("shape", [(2, 6, 5), (2, 3, 6, 5), (1, 1, 6, 5), (2, 1, 5, 6)], ids=str)
     def test_another_shape(self, shape):
         with pytest.raises(InputError, match=r"^The label has the shape [^\n]+ must be \(2, 1, 6, 5\), [^\n]+\.$"):
-            NetworkLoss(CLASSES)(NetworkOutput(make_logits(6, 5)), torch.zeros(shape, dtype=torch.uint8))
+            region_loss(CLASSES)(NetworkOutput(make_logits(6, 5)), torch.zeros(shape, dtype=torch.uint8))
 
     def test_fractions(self):
         with pytest.raises(InputError, match=r"^The label is of type torch\.float32; [^\n]+\.$"):
-            NetworkLoss(CLASSES)(NetworkOutput(make_logits(6, 5)), make_label(6, 5).float())
+            region_loss(CLASSES)(NetworkOutput(make_logits(6, 5)), make_label(6, 5).float())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -285,7 +293,7 @@ class TestAtWork:
         for parameter_name, parameter in network.named_parameters():
             if parameter_name.endswith("gamma"):
                 torch.nn.init.constant_(parameter, 0.5)
-        NetworkLoss(CLASSES, [0.5, 1, 1], IGNORED)(network(image, return_attention=()), label).total.backward()
+        NetworkLoss(network.loss_terms, CLASSES, [0.5, 1, 1], IGNORED)(network(image, return_attention=()), label).total.backward()
         gradients = {parameter_name: parameter.grad for parameter_name, parameter in network.named_parameters()}
         # The softmax over positions is the same whatever is added to all keys.
         without = {found for found, grad in gradients.items() if grad is None or not grad.any()}
@@ -294,7 +302,7 @@ class TestAtWork:
 
     def test_training_makes_it_smaller(self, name):
         network, image, label = self.make(name)
-        loss = NetworkLoss(CLASSES, ignored_label=IGNORED)
+        loss = NetworkLoss(network.loss_terms, CLASSES, ignored_label=IGNORED)
         optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
         totals = []
         for _ in range(4):
@@ -308,7 +316,7 @@ class TestAtWork:
     def test_half_precision(self, name):
         network, image, label = self.make(name)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = NetworkLoss(CLASSES, ignored_label=IGNORED)(network(image, return_attention=()), label)
+            loss = NetworkLoss(network.loss_terms, CLASSES, ignored_label=IGNORED)(network(image, return_attention=()), label)
         assert loss.total.dtype == torch.float32
         loss.total.backward()
         assert loss.total.isfinite()
@@ -316,6 +324,6 @@ class TestAtWork:
 
     def test_out_of_training_it_is_the_region_that_counts(self, name):
         network, image, label = self.make(name)
-        loss = NetworkLoss(CLASSES, ignored_label=IGNORED)(network.eval()(image, return_attention=()), label)
+        loss = NetworkLoss(network.loss_terms, CLASSES, ignored_label=IGNORED)(network.eval()(image, return_attention=()), label)
         assert loss.terms.keys() == {"cross_entropy", "dice"}
         assert loss.total.isfinite()

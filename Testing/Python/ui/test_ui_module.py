@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import slicer
 from AttentionSegLib.errors import InputError
+from AttentionSegLib.network_names import NETWORKS
 from doubles import make_scan
 from scenes import nodes_of
 from test_mrml_publish import save_and_load
@@ -346,7 +347,9 @@ class TestWidget:
         for part in ("Images", "Labels", "Output"):
             assert not widget.ui.trainButton.isEnabled()
             getattr(widget.ui, f"train{part}Edit").setCurrentPath(f"/nowhere/{part}")
-        widget.ui.trainNetworkSelector.setCurrentIndex(1)
+        selector = widget.ui.trainNetworkSelector
+        assert [selector.itemText(index) for index in range(selector.count)] == list(NETWORKS)
+        selector.setCurrentIndex(1)
         widget.ui.trainTitleEdit.setText("Mine ")
         assert "license" in widget.ui.trainReasonLabel.text
         widget.ui.trainLicenseSelector.setCurrentIndex(2)
