@@ -8,6 +8,9 @@ from math import ceil, prod
 import numpy as np
 
 from ..datasets.case_statistics import CaseStatistics
+from ..datasets.cases import named
+from ..datasets.survey import Survey
+from ..errors import InputError
 from ..inference.checks import REGION_ITSELF
 
 # Of the working axes, in which all sizes here are told.
@@ -22,6 +25,31 @@ FEWEST_VOXELS = 200
 COARSER = 2 ** (1 / 3)
 # Voxels along an axis from which on its patches come in steps of so many, so that levels can halve them.
 STEPS = ((96, 16), (24, 8), (8, 4), (0, 1))
+# Chance that a random patch holds a given voxel, below which so many patches are taken around labels.
+FOREGROUND_SHARES = ((0.5, 0.33), (0.1, 0.5), (0.0, 0.67))
+
+
+def field_of_view(survey: Survey, told: bool | None, notes: list[str]) -> tuple[float, float, float] | None:
+    """Size in mm of the region that the model is for, and why in a note; None for whole scans.
+
+    Args:
+        survey: of the cases.
+        told: whether it is to be a region; None to go by the size of the scans.
+        notes: gets a sentence.
+
+    Raises:
+        InputError: if a region was asked for and a scan is far larger than the others.
+    """
+    if told is False or (told is None and region_size(survey.cases) is None):
+        notes.append("Field of view: whole scans" + (", as told." if told is False else "; the scans are no crops around the labels."))
+        return None
+    size = median_extent(survey.cases)
+    larger = larger_than_region(survey.cases, size)
+    if larger:
+        msg = f"A model for regions of {in_mm(size)} cannot learn from scans far larger than that, such as {named(larger)}; crop all cases alike."
+        raise InputError(msg)
+    notes.append(f"Field of view: a region of {in_mm(size)} around the structure, {'as told' if told else 'as the scans are such crops'}.")
+    return size
 
 
 def region_size(cases: Sequence[CaseStatistics]) -> tuple[float, float, float] | None:
@@ -90,6 +118,23 @@ def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: f
         axis = max(longer, key=lambda axis: patch[axis] * spacing[axis])
         patch[axis] -= steps[axis]
     return tuple(patch)
+
+
+def foreground_share(cases: Sequence[CaseStatistics], patch: Sequence[int], field: np.ndarray, is_region: bool) -> tuple[float, str]:
+    """The share of patches around a label, higher the less a patch shows of a scan, and a sentence."""
+    if is_region:
+        return 0.0, "Patches lie about the middle of the crops."
+    seen = prod(np.minimum(1, patch / field))
+    labelled = np.median([sum(label.voxels for label in case.labels.values()) / prod(case.shape) for case in cases])
+    share = next(share for least, share in FOREGROUND_SHARES if seen >= least)
+    return share, (
+        f"{100 * share:.0f} % of the patches are taken around a label, the rest anywhere: the labels take {100 * labelled:.2g} % of a scan, "
+        f"and a patch shows {100 * seen:.2g} % of it."
+    )
+
+
+def in_mm(size: Sequence[float]) -> str:
+    return " x ".join(f"{s:.4g}" for s in size) + " mm"
 
 
 def _values(cases: Sequence[CaseStatistics]) -> list[int]:

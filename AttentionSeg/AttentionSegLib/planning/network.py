@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.survey import Survey
 from ..errors import InputError
+from ..inference.progress import Cancel, check_cancel
 from ..networks import network_class
 from ..networks.contract import Variant
 from .budget import Budget, NetworkCost, NetworkSpec
-from .grid import largest_patch
+from .grid import coarser_spacing, field_voxels, in_mm, largest_patch, median_spacing
 
 # Optimizer steps below which little is learned: the patch is chosen so that there is time for them.
 STEPS_WANTED = 2500
@@ -43,18 +45,51 @@ class NetworkPlan:
     fits: bool
 
 
-def plan_network(spec: NetworkSpec, field: Sequence[int], spacing: Sequence[float], is_region: bool, budget: Budget) -> NetworkPlan:
-    """The best variant of a network whose patches are of use, with the largest patch for which memory and time suffice.
+def plan_grid_and_network(
+    survey: Survey, spec: NetworkSpec, is_region: bool, budget: Budget, notes: list[str], cancel: Cancel | None
+) -> tuple[NetworkPlan, np.ndarray]:
+    """The network with its patches, and the spacing in mm: coarser than that of the scans where a patch would see too little of the largest label.
 
     Args:
+        survey: of the cases.
         spec: of the network.
-        field: working voxels of the median scan.
-        spacing: in mm.
         is_region: whether the scans are crops around a structure.
         budget: memory and time.
+        notes: gets sentences.
+        cancel: asked before each spacing that is tried.
 
     Raises:
         InputError: if there is no network of this name, or none for volumes.
+    """
+    cases = survey.train
+    spacing = median_spacing(cases)
+    why = f"the median of {len(cases)} cases"
+    while True:
+        check_cancel(cancel, "planning")
+        found = _plan_network(spec, field_voxels(cases, spacing), spacing, is_region, budget)
+        coarser = coarser_spacing(cases, spacing, found.patch)
+        if coarser is None:
+            break
+        spacing, why = (
+            coarser,
+            f"coarser than the median of {len(cases)} cases ({in_mm(median_spacing(cases))}), so that a patch sees enough of the largest label",
+        )
+    notes.append(f"Spacing {in_mm(spacing)}: {why}.")
+    size, mm = (" x ".join(f"{n:.4g}" for n in numbers) for numbers in (found.patch, np.multiply(found.patch, spacing)))
+    notes.append(f"Patches of {size} voxels ({mm} mm), for scans of {' x '.join(map(str, field_voxels(cases, spacing)))} voxels in the median.")
+    told = network_class(spec.name).size_arguments
+    widths = ", ".join(f"{key} {value}" for key, value in found.arguments.items() if key in told)
+    memory = found.cost.step_bytes(prod(found.patch), BATCH) / 2**30
+    notes.append(f"Network {spec.name} ({widths}), {found.cost.parameters / 1e6:.2g} million parameters; a step takes about {memory:.2g} GiB.")
+    if not found.fits:
+        notes.append("Even the smallest patches are too much for memory or time here; use a GPU, give more hours, or expect a weak model.")
+    return found, spacing
+
+
+def _plan_network(spec: NetworkSpec, field: Sequence[int], spacing: Sequence[float], is_region: bool, budget: Budget) -> NetworkPlan:
+    """The best variant of a network whose patches are of use, with the largest patch for which memory and time suffice.
+
+    `field`: working voxels of the median scan; `spacing`: in mm.
     """
     network, plans = network_class(spec.name), []
     if 3 not in network.dimensions:

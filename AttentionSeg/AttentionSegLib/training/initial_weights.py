@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -15,14 +16,29 @@ LEAST_SHARE = 0.5
 MOST_NAMED = 4
 
 
-def initialize(network: nn.Module, card: Card, start_from: str | os.PathLike | None, pretrained: str | None) -> list[str]:
+@dataclass(frozen=True)
+class InitialWeights:
+    """Where the weights of a network come from at first; at most one of two sources, at random without any.
+
+    Attributes:
+        start_from: model folder whose weights are taken, all that fit by name and shape.
+        pretrained: file or URL of weights for the backbone, as of `load_pretrained`.
+    """
+
+    start_from: str | os.PathLike | None = None
+    pretrained: str | None = None
+
+
+RANDOM = InitialWeights()
+
+
+def initialize(network: nn.Module, card: Card, initial: InitialWeights) -> list[str]:
     """Fill a network with the weights that are asked for.
 
     Args:
         network: as the card names it, with random weights.
         card: of the model in the making.
-        start_from: model folder whose weights are taken, all that fit by name and shape.
-        pretrained: file or URL of weights for the backbone, as of `load_pretrained`.
+        initial: what is asked for.
 
     Returns:
         A sentence about what was taken, if anything was asked for.
@@ -30,6 +46,7 @@ def initialize(network: nn.Module, card: Card, start_from: str | os.PathLike | N
     Raises:
         InputError: if both are asked for, or the weights cannot be read or do not fit.
     """
+    start_from, pretrained = initial.start_from, initial.pretrained
     if start_from is not None and pretrained is not None:
         msg = f"Both a model to start from ({start_from}) and pretrained weights ({pretrained}) were given; give one of them."
         raise InputError(msg)

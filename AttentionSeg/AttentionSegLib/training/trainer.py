@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import math
-import os
 import signal
 import warnings
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ from .callbacks import AtomicCheckpoints, Checkpoints, Patience, Report
 from .checks import check_recipe, check_room, check_same, lasting_settings
 from .dataset import CaseSampler, PatchDataset, StepSampler
 from .hardware import chosen_devices, lightning_arguments, loader_arguments
-from .initial_weights import initialize
+from .initial_weights import RANDOM, InitialWeights, initialize
 from .module import SETTINGS, SegmentationModule
 from .preparation import PreparedCase, prepare_cases
 from .recipe import Recipe
@@ -60,14 +59,12 @@ class Trained:
 
 def train(
     recipe: Recipe,
-    card: Card,
     cases: dict[str, list[Case]],
     work: Path,
     device: str = "auto",
+    initial: InitialWeights = RANDOM,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
-    start_from: str | os.PathLike | None = None,
-    pretrained: str | None = None,
 ) -> Trained:
     """Train, or go on from `work/last.ckpt` where a training was cut off, as if it had not been.
 
@@ -79,14 +76,12 @@ def train(
 
     Args:
         recipe: settings.
-        card: validated card of the model in the making.
         cases: `train` to learn from, `val` to choose the epoch by.
         work: folder for this training alone.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`. With CUDA, it computes in mixed precision.
+        initial: weights to start from, without effect on a training that goes on.
         on_progress: called with (fraction 0..1, stage, seconds left or None) before each case that is prepared and after each step.
         cancel: asked before each case and each step; the training ends when it returns True, and goes on from there another time.
-        start_from: model folder whose weights are taken where they fit (see `take_weights`); without effect on a training that goes on.
-        pretrained: weights for the backbone of guided-attention, as of `networks.pretrained.load_pretrained`; likewise.
 
     Raises:
         InputError: if recipe, card, device or a case cannot be used, the work folder cannot be written, has no room or holds a training of another
@@ -94,7 +89,7 @@ def train(
         Cancelled: if `cancel` said so.
         KeyboardInterrupt: if the user pressed Ctrl+C.
     """
-    work = check_output_folder(work)
+    work, card = check_output_folder(work), recipe.draft_card()
     devices = chosen_devices(device)
     check_recipe(recipe, card, len(devices))
     torch.manual_seed(recipe.seed)
@@ -105,7 +100,7 @@ def train(
     resumed = last.is_file()
     if resumed:
         check_same(AtomicCheckpoints().load_checkpoint(last).get(SETTINGS, {}), settings, work)
-    notes = [] if resumed else initialize(network, card, start_from, pretrained)
+    notes = [] if resumed else initialize(network, card, initial)
 
     prepared = _prepared(recipe, card, cases, work / "prepared", on_progress, cancel)
     check_room(work, network)

@@ -15,6 +15,7 @@ from AttentionSegLib.datasets.case_statistics import CaseStatistics, IntensitySt
 from AttentionSegLib.datasets.sides import left_right_pairs, side_of
 from AttentionSegLib.datasets.survey import Foreground, Survey
 from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.inference.progress import Cancel
 from AttentionSegLib.models import Card
 from AttentionSegLib.models.titles import title_of
 from AttentionSegLib.networks import build_network
@@ -24,7 +25,7 @@ from AttentionSegLib.planning.budget import Budget, NetworkSpec
 from AttentionSegLib.planning.grid import coarser_spacing, median_spacing, region_size
 from AttentionSegLib.planning.inputs import plan_inputs
 from AttentionSegLib.planning.labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
-from AttentionSegLib.planning.plan import make_plan, write_plan
+from AttentionSegLib.planning.plan import PlanOptions, make_plan, write_plan
 from AttentionSegLib.planning.timing import measured_step
 from AttentionSegLib.training.recipe import Recipe
 from builders import make_card_document
@@ -70,8 +71,8 @@ def crops() -> Survey:
     return make_survey({1: make_label((24, 38, 26))}, shape=(35, 51, 36), cases=160, validated=40)
 
 
-def plan(survey: Survey, network: str = "attention-unet", budget: Budget = CPU, **more: Any) -> dict[str, Any]:
-    return make_plan(survey, network, "some-organ", budget, **more)
+def plan(survey: Survey, network: str = "attention-unet", budget: Budget = CPU, cancel: Cancel | None = None, **options: Any) -> dict[str, Any]:
+    return make_plan(survey, network, "some-organ", budget, PlanOptions(**options), cancel)
 
 
 def note(document: dict[str, Any], beginning: str) -> str:

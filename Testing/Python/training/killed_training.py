@@ -32,7 +32,7 @@ def train_and_die(folder: Path, work: str, steps: int, minutes: float) -> None:
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train(recipe, recipe.draft_card(), find_cases(folder / "images", folder / "labels", folder / "split.csv"), folder / work, "cpu", on_progress)
+    train(recipe, find_cases(folder / "images", folder / "labels", folder / "split.csv"), folder / work, "cpu", on_progress=on_progress)
 
 
 def main() -> int:

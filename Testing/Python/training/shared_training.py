@@ -24,7 +24,7 @@ def main() -> None:
     trainer.lightning_arguments = lambda _devices: {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
     recipe = Recipe.load(folder / "recipe.json")
     cases = find_cases(folder / "images", folder / "labels", folder / "split.csv")
-    trained = trainer.train(recipe, recipe.draft_card(), cases, folder / "work")
+    trained = trainer.train(recipe, cases, folder / "work")
     torch.save({"network": trained.network.state_dict(), "dice": trained.dice}, folder / f"trained-{os.getpid()}.pt")
 
 

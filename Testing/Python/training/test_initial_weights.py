@@ -8,7 +8,7 @@ from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import save_model
 from AttentionSegLib.networks import build_network
-from AttentionSegLib.training.initial_weights import initialize, take_weights
+from AttentionSegLib.training.initial_weights import InitialWeights, initialize, take_weights
 from tiny_training import make_card, make_document, make_labels, make_recipe, write_cases
 
 UNET = {"name": "attention-unet", "arguments": {"spatial_dims": 3, "channels": [4, 8, 16], "norm": "instance", "deep_supervision": True}}
@@ -73,7 +73,7 @@ class TestPretrained:
         card = make_card(network=GUIDED)
         source, network = network_of(card), network_of(card)
         torch.save(source.backbone.state_dict(), tmp_path / "weights.pth")
-        (note,) = initialize(network, card, None, str(tmp_path / "weights.pth"))
+        (note,) = initialize(network, card, InitialWeights(pretrained=str(tmp_path / "weights.pth")))
         assert torch.equal(network.backbone.conv1.weight, source.backbone.conv1.weight)
         assert not torch.equal(network.heads[0].weight, source.heads[0].weight)
         assert note.startswith("Pretrained weights from ")
@@ -81,12 +81,12 @@ class TestPretrained:
     def test_a_network_without_one(self, tmp_path):
         card = make_card(network=UNET)
         with pytest.raises(InputError, match=r"^The network 'attention-unet' has no backbone for the pretrained weights [^\n]+\.$"):
-            initialize(network_of(card), card, None, str(tmp_path / "weights.pth"))
+            initialize(network_of(card), card, InitialWeights(pretrained=str(tmp_path / "weights.pth")))
 
     def test_not_both(self, tmp_path):
         card = make_card(network=GUIDED)
         with pytest.raises(InputError, match=r"^Both a model to start from [^\n]+; give one of them\.$"):
-            initialize(network_of(card), card, tmp_path, "weights.pth")
+            initialize(network_of(card), card, InitialWeights(tmp_path, "weights.pth"))
 
 
 class TestTraining:
@@ -98,6 +98,6 @@ class TestTraining:
         folder, given = saved(tmp_path)
         recipe = make_recipe(tmp_path, {"network": UNET}, learning_rate=1e-12)
         cases = find_cases(tmp_path / "images", tmp_path / "labels", write_cases(tmp_path))
-        trained = train(recipe, recipe.draft_card(), cases, tmp_path / "work", "cpu", start_from=folder)
+        trained = train(recipe, cases, tmp_path / "work", "cpu", InitialWeights(folder))
         torch.testing.assert_close(trained.network.encoder[0][0].weight, given.encoder[0][0].weight, rtol=1e-3, atol=1e-5)
         assert trained.notes[0].startswith("Started from boxes 1.0.0: ")

@@ -42,7 +42,7 @@ class Folder:
     def train(self, work: str = "work", **arguments) -> Trained:
         recipe = Recipe.load(self.path / "recipe.json")
         cases = find_cases(self.path / "images", self.path / "labels", self.split)
-        return train(recipe, recipe.draft_card(), cases, self.path / work, **{"device": "cpu", **arguments})
+        return train(recipe, cases, self.path / work, **{"device": "cpu", **arguments})
 
     def last(self, work: str = "work") -> dict:
         return torch.load(self.path / work / "last.ckpt", weights_only=True)

@@ -89,7 +89,7 @@ class TestValidation:
         card = {"patch_size": [12, 12, 24], "overlap": 0.5}
         recipe = make_recipe(tmp_path, card, steps_per_epoch=20, epochs=2, validate_every=1)
         cases = find_cases(tmp_path / "images", tmp_path / "labels", write_cases(tmp_path))
-        trained = train(recipe, recipe.draft_card(), cases, tmp_path / "work", "cpu")
+        trained = train(recipe, cases, tmp_path / "work", "cpu")
         case = cases["val"][0]
         found = Predictor(Model(make_card(**card), trained.network, tmp_path), "cpu")(read_image(case.images[0])).labels.voxels[0]
         wanted = read_image(case.label).voxels[0]

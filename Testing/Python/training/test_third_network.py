@@ -20,7 +20,7 @@ from AttentionSegLib.networks.contract import Network, RegionLoss, Variant
 from AttentionSegLib.networks.layers import conv_block, convolution, crop, max_pool, pad_to_multiple, resize
 from AttentionSegLib.networks.output import NetworkOutput, ReturnAttention, wanted_maps
 from AttentionSegLib.networks.supervision import added
-from AttentionSegLib.planning import plan as planning
+from AttentionSegLib.planning import schedule
 from tiny_training import write_cases
 from torch import Tensor
 
@@ -74,7 +74,7 @@ def trained(tmp_path_factory) -> Path:
     data = [f"--{name}={folder / name}" for name in ("images", "labels")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(NETWORKS, NAME, f"{__name__}:MaskNetwork")
-        patch.setattr(planning, "MOST_STEPS", 4)
+        patch.setattr(schedule, "MOST_STEPS", 4)
         assert attentionseg(["train", *data, "--network", NAME, "--hours=0.1", "--device=cpu", f"--output={folder / 'model'}"]) == 0
         yield folder
 

@@ -13,7 +13,7 @@ from AttentionSegLib.cli import main as attentionseg
 from AttentionSegLib.datasets.case_set import folder_cases
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.models import load_model
-from AttentionSegLib.planning import plan as plan_module
+from AttentionSegLib.planning import schedule
 from tiny_training import make_document, write_case, write_cases, write_recipe
 
 pytest.importorskip("lightning")
@@ -29,7 +29,7 @@ HOURS = "0.1"
 @pytest.fixture(scope="module", autouse=True)
 def short_plans():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "MOST_STEPS", 50)
+        patch.setattr(schedule, "MOST_STEPS", 50)
         yield
 
 

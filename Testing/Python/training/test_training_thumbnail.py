@@ -10,7 +10,7 @@ from AttentionSegLib.evaluation.definitions import METRICS
 from AttentionSegLib.evaluation.statistics import Scores
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.reporting.silhouette import draw_silhouette
-from AttentionSegLib.training.run import draw_thumbnail
+from AttentionSegLib.training.finished import draw_thumbnail
 from tiny_models import intensity_model
 from tiny_training import written_case
 

@@ -1,0 +1,34 @@
+"""The packages that only a training needs, and how far one of its stages is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..inference.progress import OnProgress
+
+
+def import_parts() -> tuple[Callable[..., Any], Callable[..., None]]:
+    """`train` and `write_training_report`. Raises InputError where lightning or matplotlib, which nothing else here needs, is missing."""
+    try:
+        from .report import write_training_report
+        from .trainer import train
+    except ModuleNotFoundError as error:
+        if error.name not in ("lightning", "matplotlib"):
+            raise
+        msg = f"Training needs the package {error.name}, which is not installed; run: pip install {error.name} tensorboard"
+        raise InputError(msg) from error
+    return train, write_training_report
+
+
+def part_of(on_progress: OnProgress | None, start: float, end: float, doing: str = "") -> OnProgress:
+    """Tells of a part of a run as of the whole: what it does with a case, and not that it is done."""
+
+    def tell(fraction: float, stage: str, seconds_left: float | None) -> None:
+        if on_progress is not None and (fraction < 1 or not doing):
+            on_progress(start + (end - start) * fraction, f"{doing}{stage}", seconds_left)
+
+    return tell

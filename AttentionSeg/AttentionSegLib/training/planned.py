@@ -1,0 +1,100 @@
+"""The plan of a training: made from the cases, or found in the work folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..datasets import CaseSet
+from ..datasets.cases import ROLES
+from ..datasets.label_maps import check_pairs
+from ..datasets.survey import make_survey, write_survey
+from ..errors import InputError
+from ..inference.progress import check_cancel
+from ..models import Card, find_model
+from ..models.card import CARD_NAME
+from ..models.titles import id_of
+from ..planning.budget import Budget
+from ..planning.plan import PlanOptions, make_plan, write_plan
+from .options import TrainingOptions
+from .parts import import_parts, part_of
+from .plan_match import MADE_FOR, made_for
+from .recipe import Recipe
+from .synthesis.scans import read_or_draw
+
+if TYPE_CHECKING:
+    from ..inference.progress import Cancel, OnProgress
+
+PLAN_NAME = "plan.json"
+HOURS = 3.0
+
+
+def plan_training(
+    cases: CaseSet,
+    network: str,
+    output: str | os.PathLike,
+    folder: Path,
+    *,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+    **options: Any,
+) -> Path:
+    """Look at all cases and write `survey.json` and `plan.json` into a folder; the path of the plan. Arguments and errors as of `train_model`.
+
+    Where images are drawn, `examples.html` there shows what the network will see.
+    """
+    asked = TrainingOptions(**options)
+    start = None if asked.start_from is None else Card.load(find_model(asked.start_from) / CARD_NAME)
+    model_id, synthesis = _model_id(Path(output)), asked.synthesis
+    looking = part_of(on_progress, 0, 1, "looking at ")
+    if synthesis is None:
+        survey = make_survey(cases, looking, cancel)
+    else:
+        survey = make_survey(cases, looking, cancel, lambda case: read_or_draw(case, synthesis, asked.seed or 0))
+        check_pairs(survey.train, survey.label_names)
+    if on_progress is not None:
+        on_progress(1.0, "planning", None)
+    check_cancel(cancel, "planning")
+    asked = replace(asked, hours=HOURS if asked.hours is None else asked.hours)
+    budget = Budget.measure(asked.main_device, asked.hours)
+    drawing = None if synthesis is None else synthesis.document
+    plan = make_plan(survey, network, model_id, budget, PlanOptions(start_from=start, synthesis=drawing, **asked.of_plan), cancel)
+    roles = {role: [case.id for case in survey.cases if case.role == role] for role in ROLES}
+    plan[MADE_FOR] = {**made_for(cases, asked.asked(network)), "cases": roles}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_survey(survey, folder / "survey.json")
+    write_plan(plan, folder / PLAN_NAME)
+    if synthesis is not None:
+        _write_examples(Recipe.load(folder / PLAN_NAME), cases, folder)
+    return folder / PLAN_NAME
+
+
+def check_plan(card: Card, path: Path, cases: CaseSet, recipe: Recipe) -> None:
+    """Raise InputError unless the plan at a path, with its card and settings, is for cases like these."""
+    msg = None
+    channels = max(1, len(cases.roles["train"][0].images))
+    drawn = not cases.roles["train"][0].images
+    if drawn != (recipe.synthesis is not None):
+        told = "label maps without scans, and it has no synthesis" if drawn else "scans, and it draws images from label maps alone"
+        msg = f"The plan {path} does not suit the data: the cases to learn from are {told}; choose the plan made for it."
+    elif len(card.inputs) != channels:
+        msg = f"The plan {path} is for {len(card.inputs)} scan(s) of a case, and the data has {channels}; choose the plan made for it."
+    if msg:
+        raise InputError(msg)
+
+
+def _model_id(output: Path) -> str:
+    name = id_of(output.name)
+    if not name:
+        msg = f"The name of the model folder {output} has no letter or digit for the id of the model; choose another name."
+        raise InputError(msg)
+    return name
+
+
+def _write_examples(recipe: Recipe, cases: CaseSet, folder: Path) -> None:
+    import_parts()
+    from .synthesis.examples import write_examples
+
+    write_examples(recipe, cases, folder, folder / "examples.html")
