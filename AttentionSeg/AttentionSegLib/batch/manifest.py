@@ -11,13 +11,14 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import write_text
+from ..reporting import STATISTICS
 
 DONE, FAILED = "done", "failed"
 # Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
 SCHEMA_VERSION = 1
 # What every label of a line has; other statistics are None where the line does not have them.
 _OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
-_STATISTICS = {"mean_uncertainty": None, "components": None}
+_UNKNOWN = {statistic.key: None for statistic in STATISTICS}
 # Of version 0, which did not always have these options.
 _OPTIONS = {"mirroring": False, "overlap": None}
 
@@ -119,7 +120,7 @@ def _read(path: Path) -> Iterable[Entry]:
 
 
 def _entry(document: dict[str, Any]) -> Entry:
-    labels = [{**_STATISTICS, **label} for label in document.pop("labels", ())]
+    labels = [{**_UNKNOWN, **label} for label in document.pop("labels", ())]
     # Now rather than when the results are written, after all cases.
     if not all(label.keys() >= _OF_EVERY_LABEL for label in labels):
         raise KeyError(*_OF_EVERY_LABEL)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from ..models import Card, Label, card_of_sides
+from ..reporting import STATISTICS
 from ..reporting.pages import render
 from ..reporting.spread import spread
 from .flags import case_uncertainty, flags_of
@@ -67,6 +69,8 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
         spreads=[spread(label, {row.entry.case: row.numbers[n] for row in rows if row.numbers[n]}, "{:.3g} mL") for n, label in enumerate(labels)],
         anchors={row.entry.case: row.anchor for row in rows},
         labels=labels,
+        statistics=[_statistics(label, done) for label in labels],
+        headings=[statistic.title for statistic in STATISTICS],
         skipped=skipped,
     )
 
@@ -77,6 +81,13 @@ def _labels(card: Card, done: Sequence[Entry]) -> list[Label]:
         return list(card.labels)
     named = {label["name"] for entry in done for label in entry.labels}
     return [label for label in (*card.labels, *card_of_sides(card).labels) if label.name in named]
+
+
+def _statistics(label: Label, done: Sequence[Entry]) -> tuple[str, int, list[str]]:
+    """Name of a label, how many cases have it, and the median over these of each of STATISTICS in words."""
+    found = [one for entry in done for one in entry.labels if one["name"] == label.name and one["voxels"]]
+    numbers = [[one[statistic.key] for one in found if one[statistic.key] is not None] for statistic in STATISTICS]
+    return label.name, len(found), [format(median(values), ".4g") if values else "" for values in numbers]
 
 
 def _rank(entry: Entry) -> tuple[bool, float, str]:

@@ -10,12 +10,13 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import write_text
 from ..models import Card
+from ..reporting import STATISTICS
 from .found import Skipped
 from .manifest import DONE, Entry
 from .page import page
 
 REPORT, MEASUREMENTS = "report.html", "measurements.csv"
-COLUMNS = ("value", "milliliters", "voxels", "mean_uncertainty", "components")
+COLUMNS = ("value", *(statistic.key for statistic in STATISTICS))
 
 
 def check_drawing() -> None:
@@ -30,7 +31,7 @@ def check_drawing() -> None:
 def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped]) -> tuple[Path, Path]:
     """Write `report.html` and `measurements.csv`, each completely or not at all; where they are.
 
-    The table has the columns case, label, value, milliliters, voxels, mean_uncertainty (empty for a label without voxels) and components.
+    The table has the columns case, label, value and one for each of STATISTICS, empty where a label has none.
 
     Raises:
         InputError: if one cannot be written.

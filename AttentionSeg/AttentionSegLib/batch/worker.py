@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -20,7 +20,6 @@ from ..reporting import measure
 from .case import read_case, write_files
 from .case_folder import case_folder
 from .cohort import BatchCase
-from .components import count_components
 from .fingerprint import content_hash, stamp
 from .manifest import DONE, FAILED, Entry
 
@@ -208,12 +207,7 @@ def _entry(case: BatchCase, card: Card, settings: Settings, **results: Any) -> E
 
 
 def _labels(prediction: Prediction) -> list[dict[str, Any]]:
-    components = count_components(prediction.labels.voxels[0])
-    kept = ("value", "name", "voxels", "milliliters", "mean_uncertainty")
-    return [
-        {**{key: value for key, value in asdict(one).items() if key in kept}, "components": components.get(one.value, 0)}
-        for one in measure(prediction)
-    ]
+    return [{"value": one.value, "name": one.name, **one.statistics} for one in measure(prediction)]
 
 
 def _model(card: Card) -> str:

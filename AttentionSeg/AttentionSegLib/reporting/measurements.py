@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .label_statistics import STATISTICS, LabelVoxels, Number
+
 if TYPE_CHECKING:
     from ..image import Image
     from ..inference.prediction import Prediction
@@ -21,25 +23,41 @@ class Measurement:
         value: the label's value in the segmentation.
         name: the label's name.
         color: RGB, each 0..255.
-        voxels: how many voxels have the label.
-        milliliters: their volume.
-        mean_uncertainty: mean uncertainty of these voxels, 0 (sure) to 1; None when there are none.
-        center: their centroid in RAS mm; None when there are none.
+        center: the centroid in RAS mm; None when there are no voxels.
+        statistics: by the keys of STATISTICS.
     """
 
     value: int
     name: str
     color: tuple[int, int, int]
-    voxels: int
-    milliliters: float
-    mean_uncertainty: float | None
     center: tuple[float, float, float] | None
+    statistics: dict[str, Number]
+
+    @property
+    def voxels(self) -> int:
+        """How many voxels have the label."""
+        return self.statistics["voxels"]
+
+    @property
+    def milliliters(self) -> float:
+        """Their volume."""
+        return self.statistics["milliliters"]
+
+    @property
+    def mean_uncertainty(self) -> float | None:
+        """Mean uncertainty of these voxels, 0 (sure) to 1; None when there are none."""
+        return self.statistics["mean_uncertainty"]
 
 
 def measure(prediction: Prediction) -> list[Measurement]:
     """Measure every label of the model's card, in the order of the card; labels that were not found have 0 voxels."""
-    sums = _sums_by_value(prediction.labels.voxels[0], prediction.uncertainty.voxels[0])
-    return [_measurement(label, sums.get(label.value), prediction.labels) for label in prediction.card.labels]
+    # Here, because it takes a while to import.
+    from scipy import ndimage
+
+    labels = prediction.labels
+    sums = _sums_by_value(labels.voxels[0], prediction.uncertainty.voxels[0])
+    boxes = ndimage.find_objects(labels.voxels[0])
+    return [_measurement(label, labels, sums.get(label.value), boxes) for label in prediction.card.labels]
 
 
 @dataclass(frozen=True)
@@ -71,16 +89,9 @@ def _sums_by_value(labels: np.ndarray, uncertainty: np.ndarray) -> dict[int, _Su
     return {value: _Sums(int(voxels[value]), totals[0, value], totals[1:, value]) for value in np.flatnonzero(voxels).tolist()}
 
 
-def _measurement(label: Label, sums: _Sums | None, geometry: Image) -> Measurement:
+def _measurement(label: Label, labels: Image, sums: _Sums | None, boxes: list[tuple[slice, slice, slice]]) -> Measurement:
     if sums is None:
-        return Measurement(label.value, label.name, tuple(label.color), 0, 0.0, None, None)
-    center = geometry.to_ras(sums.indices / sums.voxels)
-    return Measurement(
-        value=label.value,
-        name=label.name,
-        color=tuple(label.color),
-        voxels=sums.voxels,
-        milliliters=sums.voxels * geometry.voxel_volume / 1000,
-        mean_uncertainty=float(sums.uncertainty / sums.voxels),
-        center=tuple(float(coordinate) for coordinate in center),
-    )
+        return Measurement(label.value, label.name, tuple(label.color), None, {one.key: one.of_none for one in STATISTICS})
+    found = LabelVoxels(label.value, labels, boxes[label.value - 1], sums.voxels, float(sums.uncertainty))
+    center = tuple(float(coordinate) for coordinate in labels.to_ras(sums.indices / sums.voxels))
+    return Measurement(label.value, label.name, tuple(label.color), center, {one.key: one.compute(found) for one in STATISTICS})

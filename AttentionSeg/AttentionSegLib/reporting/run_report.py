@@ -84,15 +84,9 @@ def _found(found: FoundRegions | None) -> dict[str, Any] | None:
 
 
 def _label(measurement: Measurement) -> dict[str, Any]:
-    found = measurement.voxels > 0
-    return {
-        "value": measurement.value,
-        "name": measurement.name,
-        "voxels": measurement.voxels,
-        "milliliters": _number(measurement.milliliters),
-        "mean_uncertainty": _number(measurement.mean_uncertainty) if found else None,
-        "center_ras_mm": _numbers(measurement.center) if found else None,
-    }
+    statistics = {key: number if number is None or isinstance(number, int) else _number(number) for key, number in measurement.statistics.items()}
+    center = None if measurement.center is None else _numbers(measurement.center)
+    return {"value": measurement.value, "name": measurement.name, **statistics, "center_ras_mm": center}
 
 
 def _attention_map(name: str, image: Image) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import qt
 
-from .attention_presenter import AttentionPresenter, ListedMap, Row, ShownAttention
+from .attention_presenter import SHOWN_STATISTICS, AttentionPresenter, ListedMap, Row, ShownAttention
+from .translation import tr as _
 from .widgets import fit_height, line_height, set_note, silent
 
 TOGGLING_KEYS = ("Space", "Return", "Enter")
@@ -32,9 +33,13 @@ class AttentionPanel:
         self._lines: list[Any] = []
         self._shortcuts: list[Any] = []
         ui.resultTable.verticalHeader().setVisible(False)
+        # Beside the color and the name.
+        ui.resultTable.setColumnCount(2 + len(SHOWN_STATISTICS))
+        ui.resultTable.setHorizontalHeaderLabels(["", _("Segment"), *(_(statistic.heading) for statistic in SHOWN_STATISTICS)])
+        ui.resultTable.setToolTip("\n".join(f"{_(statistic.heading)}: {_(statistic.meaning)}" for statistic in SHOWN_STATISTICS))
         header, fit = ui.resultTable.horizontalHeader(), qt.QHeaderView.ResizeToContents
         header.setMinimumSectionSize(SWATCH)
-        for column, mode in enumerate((qt.QHeaderView.Fixed, qt.QHeaderView.Stretch, fit, fit)):
+        for column, mode in enumerate((qt.QHeaderView.Fixed, qt.QHeaderView.Stretch, *(fit for _statistic in SHOWN_STATISTICS))):
             header.setSectionResizeMode(column, mode)
         ui.resultTable.setColumnWidth(0, SWATCH)
         self._icons = {shown: _icon(path, ui.mapList) for shown, path in ((True, VISIBLE), (False, INVISIBLE))}
@@ -135,8 +140,7 @@ class AttentionPanel:
             color = qt.QTableWidgetItem("")
             color.setBackground(qt.QBrush(qt.QColor(*row.color)))
             table.setItem(line, 0, color)
-            unsure = "" if row.mean_uncertainty is None else f"{row.mean_uncertainty:.3f}"
-            for column, text in enumerate((row.name, f"{row.milliliters:.3f}", unsure), start=1):
+            for column, text in enumerate((row.name, *row.numbers), start=1):
                 table.setItem(line, column, qt.QTableWidgetItem(text))
             table.item(line, 1).setToolTip(row.name)
         # Names may need two lines, whatever the size of the text.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import slicer
 
@@ -17,23 +17,27 @@ from ..mrml.overlay import Look, apply_look, hide_in_3d, hide_overlay, is_in_3d,
 from ..mrml.probe_volume import ProbeVolume
 from ..mrml.sequences import shown_frame
 from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
+from ..reporting import STATISTICS
 from ..reporting.telling_map import most_telling_map
 from .settings import Settings
 from .translation import tr as _
 
 if TYPE_CHECKING:
     from ..mrml.segment import SegmentedVolume
+    from ..reporting import Measurement
     from .sequence_run import SegmentedSequence
+
+
+SHOWN_STATISTICS = tuple(statistic for statistic in STATISTICS if statistic.in_panel)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A segment in numbers: color RGB 0..255, volume in mL, mean uncertainty 0..1 or None where there is nothing."""
+    """A segment in numbers: color RGB 0..255, and for each of SHOWN_STATISTICS the number as it is shown, empty where there is none."""
 
     name: str
     color: tuple[int, int, int]
-    milliliters: float
-    mean_uncertainty: float | None
+    numbers: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +122,7 @@ class AttentionPresenter:
         self._result = result
         settings.maps = [*nodes.attention.values(), nodes.uncertainty, *nodes.probabilities.values()]
         settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
-        settings.statistics = [asdict(Row(m.name, m.color, m.milliliters, m.mean_uncertainty)) for m in result.statistics]
+        settings.statistics = _stored(result.statistics)
         self.show_map(nodes.attention.get(most_telling_map(result.prediction), nodes.uncertainty))
 
     def set_sequence(self, result: SegmentedSequence) -> None:
@@ -129,8 +133,7 @@ class AttentionPresenter:
         settings, shown = self._settings, shown_frame(result.volume)
         self._result, settings.maps = None, []
         settings.result_segmentation, settings.result_volume = result.segmentation, result.volume
-        measured = result.statistics[0 if shown is None else shown.number]
-        settings.statistics = [asdict(Row(m.name, m.color, m.milliliters, m.mean_uncertainty)) for m in measured]
+        settings.statistics = _stored(result.statistics[0 if shown is None else shown.number])
         self.refresh()
 
     @property
@@ -196,8 +199,8 @@ class AttentionPresenter:
 
     def table_text(self) -> str:
         """The table for a spreadsheet: tabs between columns, a line per segment; after an empty line the table that goes along."""
-        head = "\t".join([_("Segment"), _("Volume (mL)"), _("Mean uncertainty")])
-        lines = [f"{row.name}\t{row.milliliters:.3f}\t{'' if row.mean_uncertainty is None else f'{row.mean_uncertainty:.3f}'}" for row in self._rows]
+        head = "\t".join([_("Segment"), *(_(statistic.title) for statistic in SHOWN_STATISTICS)])
+        lines = ["\t".join([row.name, *row.numbers]) for row in self._rows]
         more = self._more_text()
         return "\n".join([head, *lines, *(["", more] if more else [])])
 
@@ -268,7 +271,9 @@ class AttentionPresenter:
 
     @property
     def _rows(self) -> tuple[Row, ...]:
-        return tuple(Row(**{**row, "color": tuple(row["color"])}) for row in self._settings.statistics)
+        stored = self._settings.statistics
+        # A scene from before a statistic was there does not have it.
+        return tuple(Row(row["name"], tuple(row["color"]), tuple(one.shown(row.get(one.key)) for one in SHOWN_STATISTICS)) for row in stored)
 
     @property
     def _probe_reason(self) -> str:
@@ -329,3 +334,8 @@ class AttentionPresenter:
 def _name(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     """The id of a map."""
     return node.GetAttribute(MAP_ATTRIBUTE) or node.GetName()
+
+
+def _stored(statistics: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """As the parameter node keeps them."""
+    return [{"name": one.name, "color": one.color, **one.statistics} for one in statistics]

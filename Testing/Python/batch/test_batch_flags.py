@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from AttentionSegLib.batch.components import count_components
 from AttentionSegLib.batch.flags import case_uncertainty, flags_of
 from AttentionSegLib.batch.manifest import Entry
 
@@ -50,10 +48,3 @@ def test_the_uncertainty_of_a_case_is_that_of_its_labeled_voxels():
     assert case_uncertainty(entry("a")) == pytest.approx((300 * 0.2 + 100 * 0.4) / 400)
     assert case_uncertainty(entry("a", other_voxels=0)) == pytest.approx(0.2)
     assert case_uncertainty(Entry("f", "failed", [], None, None, "m", "w", {}, error="Why.")) is None
-
-
-def test_components_touch_by_corners():
-    labels = np.zeros((6, 6, 6), np.uint8)
-    labels[0, 0, 0] = labels[1, 1, 1] = labels[4, 4, 4] = 3
-    labels[5, 0, 0] = 1
-    assert count_components(labels) == {1: 1, 3: 2}

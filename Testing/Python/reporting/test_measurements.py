@@ -43,6 +43,12 @@ class TestMeasure:
         assert (first.voxels, first.milliliters, first.mean_uncertainty, first.center) == (0, 0.0, None, None)
         assert second.voxels == 2
 
+    def test_components_touch_by_corners(self):
+        labels = np.zeros((6, 6, 6), np.uint8)
+        labels[0, 0, 0] = labels[1, 1, 1] = labels[4, 4, 4] = 2
+        first, second = measure(make_prediction(labels, np.eye(4)))
+        assert (first.statistics["components"], second.statistics["components"]) == (0, 2)
+
     def test_an_empty_segmentation_lists_every_label(self):
         measurements = measure(make_prediction(np.zeros((4, 5, 6)), np.eye(4)))
         assert [(m.value, m.voxels) for m in measurements] == [(1, 0), (2, 0)]

@@ -178,7 +178,7 @@ class TestSequence:
         assert foreground(app) is None
         assert not has_legend(shown)
         assert app.panel.shown.maps == ()
-        assert [row.milliliters for row in app.panel.shown.rows] == [measured.milliliters for measured in result.statistics[1]]
+        assert [row.numbers[0] for row in app.panel.shown.rows] == [f"{measured.milliliters:.3f}" for measured in result.statistics[1]]
         assert app.settings.result_segmentation is browser.GetProxyNode(result.sequence)
 
 
@@ -187,14 +187,21 @@ class TestTable:
         result = segmented(app)
         rows = app.panel.shown.rows
         assert [row.name for row in rows] == ["Hippocampus anterior", "Hippocampus posterior"]
-        assert [row.milliliters for row in rows] == [measured.milliliters for measured in result.statistics]
+        for row, measured in zip(rows, result.statistics):
+            assert row.numbers == (f"{measured.milliliters:.3f}", f"{measured.mean_uncertainty:.3f}", str(measured.statistics["components"]))
         assert rows[0].color == (221, 130, 101)
+
+    def test_a_scene_from_before_a_statistic_was_there_is_read(self, app):
+        app.settings.statistics = [{"name": "Left", "color": [1, 2, 3], "milliliters": 1.5, "mean_uncertainty": None}]
+        app.attention.refresh()
+        (row,) = app.panel.shown.rows
+        assert (row.name, row.color, row.numbers) == ("Left", (1, 2, 3), ("1.500", "", ""))
 
     def test_as_text_has_tabs(self, app):
         segmented(app)
         lines = app.attention.table_text().splitlines()
         assert len(lines) == 3
-        assert all(line.count("\t") == 2 for line in lines)
+        assert all(line.count("\t") == 3 for line in lines)
 
 
 class TestProbe:

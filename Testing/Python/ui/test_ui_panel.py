@@ -102,6 +102,7 @@ def test_two_choices_and_one_click(app):
     ]
     assert app.ui.mapList.item(1).toolTip() == "gate_2: T1 gate_2"
     assert [app.ui.resultTable.item(row, 1).text() for row in range(2)] == ["Hippocampus anterior", "Hippocampus posterior"]
+    assert app.ui.resultTable.item(0, 4).text() == str(app.panel.attention.result.statistics[0].statistics["components"])
 
 
 def test_progress_and_cancel(app):
@@ -255,7 +256,7 @@ def test_the_table_goes_to_the_clipboard(app):
     app.wait()
     app.ui.copyTableButton.click()
     lines = APPLICATION.clipboard().text().splitlines()
-    assert lines[0] == "Segment\tVolume (mL)\tMean uncertainty"
+    assert lines[0] == "Segment\tVolume (mL)\tMean uncertainty\tComponents"
     assert lines[1].startswith("Hippocampus anterior\t")
 
 
