@@ -37,6 +37,12 @@ class Placement:
         """Whether the voxels of both may be taken for the same."""
         return self.is_exact or self.apart_voxels <= NEAR
 
+    def start(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Where on the grid the first voxel of an image of this shape lies, once its axes are in the order and direction of the grid."""
+        backwards = self.matrix[:3, :3].sum(1) < 0
+        size = np.abs(self.matrix[:3, :3]) @ shape
+        return self.matrix[:3, 3] - np.where(backwards, size - 1, 0)
+
     def covers(self, shape: tuple[int, int, int], grid_shape: tuple[int, int, int]) -> bool:
         """Whether an image of this shape has a voxel for each one of a grid."""
         ends = box_corners(np.zeros(3), np.array(shape) - 1.0) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
@@ -48,7 +54,7 @@ class Placement:
         backwards = self.matrix[range(3), source] < 0
         turned = voxels.transpose(0, *(source + 1))[(slice(None), *(slice(None, None, -1 if back else 1) for back in backwards))]
         size = np.array(turned.shape[1:])
-        start = self.matrix[:3, 3] - np.where(backwards, size - 1, 0)
+        start = self.start(voxels.shape[1:])
         if tuple(size) == tuple(shape) and not start.any():
             return turned
         result = np.zeros((len(voxels), *shape), voxels.dtype)

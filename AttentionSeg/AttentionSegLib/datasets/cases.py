@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..files import read_images
-from ..files.formats import ENDINGS, ending_of
+from ..files.formats import DICOM_ENDINGS, ENDINGS, ending_of
 from ..files.names import as_text
 from ..image import Image
 from .label_reading import AS_STORED, LabelReading, Note, labels_on_scan, read_labels
@@ -63,7 +63,7 @@ def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]
             channels.
     """
     check_folders(images, labels)
-    scans, maps = scans_in(Path(images)), scans_in(Path(labels))
+    scans, maps = scans_in(Path(images)), label_maps_in(Path(labels))
     return assign(split, lambda case_id: Case(case_id, _find_images(scans, case_id, images), _find(maps, case_id, labels)))
 
 
@@ -93,7 +93,7 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
             in their channels.
     """
     check_folders(images, labels)
-    maps = scans_in(labels)
+    maps = label_maps_in(labels)
     scans = _by_case(scans_in(images), maps)
     lonely = [f"no label map of {name}" for name in scans if name not in maps] + [f"no scan of {name}" for name in maps if name not in scans]
     if lonely:
@@ -109,7 +109,12 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
     return cases
 
 
-def scans_in(folder: Path) -> dict[str, Path]:
+def label_maps_in(folder: Path) -> dict[str, Path]:
+    """The label maps in a folder by their names: what `scans_in` finds, and DICOM files."""
+    return scans_in(folder, (*ENDINGS, *DICOM_ENDINGS))
+
+
+def scans_in(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
     """The scans in a folder by their names, whatever the case of their endings. Hidden files, such as those that macOS puts into archives, are none.
 
     Raises:
@@ -117,7 +122,7 @@ def scans_in(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        stem = _stem(path)
+        stem = _stem(path, endings)
         if stem is None or path.name.startswith("."):
             continue
         name = as_text(stem)
@@ -214,9 +219,9 @@ def _by_case(scans: dict[str, Path], maps: dict[str, Path]) -> dict[str, tuple[P
     return {case_id: tuple(channels[number] for number in sorted(channels)) for case_id, channels in cases.items()}
 
 
-def _stem(path: Path) -> str | None:
+def _stem(path: Path, endings: Sequence[str]) -> str | None:
     ending = ending_of(path.name)
-    return path.name[: -len(ending)] if ending in ENDINGS else None
+    return path.name[: -len(ending)] if ending in endings else None
 
 
 def _find_images(scans: Mapping[str, Path], case_id: str, folder: Path) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..files.formats import ENDINGS
 from .case_set import CaseSet, drawn_set, split_set
 from .case_statistics import CaseStatistics
-from .cases import Case, named, pair_scans, scans_in
+from .cases import Case, label_maps_in, named, pair_scans
 from .label_reading import AS_STORED, LabelReading
 from .label_tables import read_alike
 from .sides import left_right_pairs
@@ -47,7 +47,7 @@ def label_cases(
     if not labels.is_dir():
         msg = f"There is no folder {labels}; give the folder of the label maps."
         raise InputError(msg)
-    cases = [Case(name, (), path) for name, path in scans_in(labels).items()]
+    cases = [Case(name, (), path) for name, path in label_maps_in(labels).items()]
     if not cases:
         msg = f"There is no label map in {labels}; give a folder of files that end in {', '.join(ENDINGS)}."
         raise InputError(msg)

@@ -120,9 +120,12 @@ def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, li
     placement = place_on(label, scan)
     if placement is not None and placement.is_near:
         voxels = placement.rearrange(label.voxels, scan.shape)
-        notes = (
-            [] if placement.is_exact else [Note("The label map lies less than a tenth of a voxel beside its scan", f"{placement.apart_mm:.2g} mm")]
-        )
+        beside = Note("The label map lies less than a tenth of a voxel beside its scan", f"{placement.apart_mm:.2g} mm")
+        notes = [] if placement.is_exact else [beside]
+        start = placement.start(label.shape)
+        if start.any() and sorted(label.shape) == sorted(scan.shape):
+            # A crop has seldom the size of its scan: the header may be wrong, though it is what there is to go by.
+            notes.append(Note("The label map is as large as its scan, but lies beside it", f"by {' x '.join(map(str, start))} voxels"))
     elif resample:
         voxels = _nearest(label, scan)
         notes = [Note("The label map was resampled by nearest neighbor to the grid of its scan", _difference(label, scan))]

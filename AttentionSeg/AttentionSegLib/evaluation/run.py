@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..datasets.cases import Case, note_sentences, one_sentence, read_labelled
+from ..datasets.cases import MOST_NAMED, Case, note_sentences, one_sentence, read_labelled
 from ..datasets.label_reading import AS_STORED, LabelReading, Note
 from ..errors import InputError
 from ..files.names import as_text
+from ..inference.fit import image_fit
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from .cases import check_labelled, fold_sides, has_sides, is_searched, judged_cards, labelled_cases, readable_cases
@@ -129,6 +130,7 @@ def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: Evaluat
     """The cards by whose labels the cases are measured, and what was accepted. Raises InputError naming all cases that cannot be measured."""
     sided, searched, problems = [], [], []
     accepted: dict[str, list[Note]] = {}
+    unfit: list[str] = []
     for case in cases:
         progress.next_check()
         try:
@@ -137,12 +139,14 @@ def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: Evaluat
         except InputError as error:
             problems.append(str(error))
             continue
+        unfit += image_fit(cards[0], image)
         searched.append(is_searched(image, cards[0]))
         if has_sides(reference, cards[0], case.reading.ignored_label):
             sided.append(reference.name)
     if problems:
         raise InputError(one_sentence(problems, "The model cannot be measured"))
-    return judged_cards(cards, sided, searched), note_sentences(accepted, len(cases))
+    more = [f"And {len(unfit) - MOST_NAMED} more such deviations of scans."] if len(unfit) > MOST_NAMED else []
+    return judged_cards(cards, sided, searched), [*note_sentences(accepted, len(cases)), *unfit[:MOST_NAMED], *more]
 
 
 def check_drawing() -> None:

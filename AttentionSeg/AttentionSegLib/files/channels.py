@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..image import Image
 from ..same_grid import place_on
 from .scan import read_image
+from .segments import read_segments
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -29,16 +30,26 @@ def read_images(paths: Sequence[Path | str]) -> Image:
         Voxels [C, I, J, K] in the common data type, with the affine and the name of the first scan.
 
     Raises:
-        InputError: if there is no path, a scan cannot be read (see read_image), or one covers less than 90 % of the first one's voxels.
+        InputError: if there is no path, a scan cannot be read (see read_image) or is a segmentation of 3D Slicer, or one covers less than 90 % of
+            the first one's voxels.
     """
     if not paths:
         msg = "No scan was given; give one path per input channel of the model."
         raise InputError(msg)
-    first = read_image(paths[0])
+    first = _read_scan(paths[0])
     if len(paths) == 1:
         return first
-    voxels = [first.voxels, *(_on_grid(read_image(path), first) for path in paths[1:])]
+    voxels = [first.voxels, *(_on_grid(_read_scan(path), first) for path in paths[1:])]
     return Image(np.concatenate(voxels), first.affine, first.name)
+
+
+def _read_scan(path: Path | str) -> Image:
+    segments = read_segments(path)
+    if segments:
+        names = ", ".join(segment.name for segment in segments)
+        msg = f"{path} is a segmentation ({names}) and no scan; give the scan that it was drawn on."
+        raise InputError(msg)
+    return read_image(path)
 
 
 def _on_grid(image: Image, grid: Image) -> np.ndarray:

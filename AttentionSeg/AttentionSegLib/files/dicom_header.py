@@ -54,7 +54,7 @@ def read_header(path: Path) -> Dataset | None:
     Raises:
         InputError: if the file is DICOM but damaged, or may not be read.
     """
-    with _reading(path):
+    with reading(path):
         if not is_dicom(path):
             return None
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
@@ -75,7 +75,7 @@ def slices_of(header: Dataset, path: Path) -> list[Slice]:
     Raises:
         InputError: if the pixels are colors, or a slice has no position, orientation or pixel spacing in the patient.
     """
-    with _reading(path):
+    with reading(path):
         _check_content(header, path)
         frames = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
         shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
@@ -86,8 +86,8 @@ def slices_of(header: Dataset, path: Path) -> list[Slice]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn the many errors of damaged files into InputError, and keep pydicom's warnings (of numbers with too many digits) off the console."""
+def reading(path: Path) -> Iterator[None]:
+    """Turn the many errors of damaged DICOM files into InputError, and keep pydicom's warnings (of numbers with too many digits) off the console."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

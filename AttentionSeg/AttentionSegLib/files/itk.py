@@ -12,10 +12,12 @@ import SimpleITK
 
 from ..errors import InputError
 from ..image import LPS_TO_RAS, Image, check_affine
+from .nrrd import read_mm_per_unit
 from .requirements import check_real, check_scalar, check_size
 
 HEADER_BYTES = 4096
 MOST_DIMENSIONS = 10
+NRRD = "NrrdImageIO"
 COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
 
 
@@ -52,6 +54,8 @@ def read_itk(path: Path, image_io: str, labels: bool = False) -> Image:
             check_real(path, reader.GetPixelIDValue() in COMPLEX)
             shape = check_size(path, reader.GetSize(), 1 if labels else 2)
             affine = _affine(reader)
+            if image_io == NRRD:
+                affine = np.diag([*[read_mm_per_unit(path)] * 3, 1.0]) @ affine
             check_affine(affine, str(path))
             image = reader.Execute()
     except RuntimeError as error:

@@ -27,7 +27,7 @@ def read_image(path: Path | str | DicomSeries) -> Image:
 
 def read_label_layers(path: Path | str) -> Image:
     """Read a label map as `read_image` does, but for two things: it may be a single voxel thick, as where it was cropped to what is labeled, and a
-    segmentation of 3D Slicer with overlapping segments gives its layers [L, I, J, K].
+    segmentation of 3D Slicer with overlapping segments, and one of DICOM, gives its layers [L, I, J, K].
     """
     return _read(path, labels=True)
 
@@ -49,6 +49,11 @@ def _read(path: Path | str | DicomSeries, labels: bool = False) -> Image:
         return form.read(path, labels)
     from pydicom.misc import is_dicom
 
+    if labels and is_dicom(path):
+        from .dicom_labels import is_segmentation, read_dicom_layers
+
+        if is_segmentation(path):
+            return read_dicom_layers(path)
     if is_dicom(path):
         from .dicom import read_dicom_file
 

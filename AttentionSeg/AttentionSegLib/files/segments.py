@@ -1,4 +1,4 @@
-"""The segments that a `.seg.nrrd` of 3D Slicer names in its header."""
+"""The segments that a `.seg.nrrd` of 3D Slicer, or a DICOM segmentation, names in its header."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
+from .formats import DICOM_ENDINGS, ending_of
 from .nrrd import read_keys
 
 ID = re.compile(r"Segment(\d+)_ID")
@@ -29,11 +30,16 @@ class Segment:
 
 
 def read_segments(path: Path | str) -> tuple[Segment, ...]:
-    """The segments of a file, in the order in which the file lists them; none of a file that is no segmentation of 3D Slicer.
+    """The segments of a file, in the order in which the file lists them; none of a file that is no segmentation of 3D Slicer or DICOM.
 
     Raises:
-        InputError: if the header gives a segment a value or a layer that is no number.
+        InputError: if the header gives a segment a value or a layer that is no number, or a DICOM file is damaged.
     """
+    if ending_of(Path(path).name) in DICOM_ENDINGS:
+        # Only here, because it needs pydicom.
+        from .dicom_labels import read_dicom_segments
+
+        return read_dicom_segments(Path(path))
     keys = read_keys(path)
     numbers = sorted(int(found[1]) for found in map(ID.fullmatch, keys) if found)
     try:

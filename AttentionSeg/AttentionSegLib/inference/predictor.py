@@ -19,6 +19,7 @@ from .backends import Backend, choose_backend, prepare_backend, torch_instead
 from .checks import check_attention, check_input, check_overlap, larger_than_region, region_note
 from .devices import choose_device
 from .finding import FoundRegions, find_by_template
+from .fit import image_fit
 from .memory import check_memory_limit, limited_memory, ran_out
 from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
@@ -169,7 +170,7 @@ class Predictor:
             backend=self._backend.name,
             mirroring=self.mirroring,
             seconds=progress.finish(),
-            notes=tuple(dict.fromkeys(note for note in [region_note(roi, self.model.card), *noted] if note)),
+            notes=tuple(dict.fromkeys(note for note in [*image_fit(card, image), region_note(roi, card), *noted] if note)),
             found=found,
         )
 

@@ -10,16 +10,13 @@ import slicer
 
 from ..errors import InputError
 from ..inference.checks import larger_than_region, region_note
+from ..inference.fit import AIR_IN_HU, ScanFacts, fit_notes
 from .regions import region_from_roi
 from .transforms import local_affine
+from .voxels import view_voxels
 
 if TYPE_CHECKING:
     from ..models import Card
-
-# Slices so many times thicker than those of the training data are worth a word.
-THICK = 2.5
-AIR_IN_HU = -500
-SMALLER_THAN_REGION = 0.7
 
 
 def fit_hints(
@@ -28,19 +25,8 @@ def fit_hints(
     roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
 ) -> list[str]:
     """One sentence for each way in which volumes and region differ from what the model was trained on. Hints, not errors: the run may go on."""
-    hints = []
-    for channel, node in zip(card.inputs, volume_nodes):
-        if node is None or node.GetImageData() is None:
-            continue
-        found = _modality(node)
-        if found is not None and found != channel.modality and "CT" in (found, channel.modality):
-            hints.append(f"{node.GetName()} looks like {found}; the model was trained on {channel.modality}.")
-        thickest, known = max(node.GetSpacing()), max(card.spacing)
-        if thickest > THICK * known:
-            hints.append(f"{node.GetName()} has {thickest:.3g} mm between slices; the model was trained on {known:.3g} mm.")
-        if card.region_size and (_extent(node) < SMALLER_THAN_REGION * np.sort(card.region_size)).any():
-            sizes = (" x ".join(f"{length:.0f}" for length in lengths) for lengths in (_extent(node), np.sort(card.region_size)))
-            hints.append("{} covers {} mm; the model was trained on about {} mm.".format(node.GetName(), *sizes))
+    scans = [None if node is None or node.GetImageData() is None else _facts(node) for node in volume_nodes]
+    hints = fit_notes(card, scans)
     hint = _region_hint(card, volume_nodes[0], roi_node) if volume_nodes else ""
     return [*hints, hint] if hint else hints
 
@@ -54,9 +40,10 @@ def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNod
     """
     if volume_node.GetImageData() is None:
         return ""
-    found, wanted = _modality(volume_node), modalities[0]
+    scan, wanted = _facts(volume_node), modalities[0]
+    found = scan.looks_like
     if found is None and wanted == "CT":
-        return f"for CT, and {volume_node.GetName()} has no air below {AIR_IN_HU} HU"
+        return f"for CT, and {volume_node.GetName()} has no air below {AIR_IN_HU:g} HU"
     if found is not None and found != wanted and "CT" in (found, wanted):
         return f"for {wanted}, and {volume_node.GetName()} looks like {found}"
     return ""
@@ -66,7 +53,8 @@ def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> boo
     """Whether a model that knows only a region, and names nothing that finds it, is about to be given a volume that is much larger."""
     if card.found_by is not None or volume_node.GetImageData() is None:
         return False
-    return larger_than_region(_extent(volume_node), card)
+    spacing = np.linalg.norm(local_affine(volume_node)[:3, :3], axis=0)
+    return larger_than_region(spacing * volume_node.GetImageData().GetDimensions(), card)
 
 
 def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None, roi_node: slicer.vtkMRMLMarkupsROINode | None) -> str:
@@ -79,17 +67,9 @@ def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None,
         return str(error)
 
 
-def _extent(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
-    """Edge lengths of a volume in mm, the shortest first."""
-    steps = np.linalg.norm(local_affine(node)[:3, :3], axis=0)
-    return np.sort(steps * node.GetImageData().GetDimensions())
-
-
-def _modality(node: slicer.vtkMRMLScalarVolumeNode) -> str | None:
-    """What DICOM says, else CT for air in Hounsfield units; None where nothing tells."""
+def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> ScanFacts:
+    """Of a volume with voxels, with the modality that DICOM says."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
     said = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
-    if said:
-        return said
-    return "CT" if node.GetImageData().GetScalarRange()[0] < AIR_IN_HU else None
+    return ScanFacts.of(node.GetName(), view_voxels(node.GetImageData()), local_affine(node), said or None)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from ..datasets.case_statistics import IntensityStatistics
+from ..datasets.cases import named
 from ..datasets.survey import Survey
+from ..errors import InputError
 
 # Percentiles beyond which intensities are cut off (Isensee et al. 2021).
 PERCENTILES = [0.5, 99.5]
@@ -19,6 +24,10 @@ NAMED_MODALITY = {
 AIR_HU = -900.0
 BONE_HU = (100.0, 4000.0)
 CT_SHARE = 0.9
+# From so many cases on that are CT in HU, the others are an oversight and no reason to take all for something else.
+MIXED_SHARE = 0.5
+# What scanners and converters add to HU to store numbers without a sign.
+STORED_OFFSET = 1024.0
 
 
 def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, Any]], list[str]]:
@@ -29,11 +38,15 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
     Args:
         survey: of the cases.
         modality: of all channels, such as `CT`; by their names, or else by their intensities, when None.
+
+    Raises:
+        InputError: naming the cases that are not in HU where most are and nobody told the modality.
     """
     inputs, notes = [], []
     for channel, foreground in enumerate(survey.foreground):
         given = survey.channel_names[channel] if survey.channel_names else ""
-        kind, why = _modality(survey, channel, given, modality)
+        odd = {case.id: case.intensities[channel] for case in survey.cases if not _is_ct(case.intensities[channel])}
+        kind, why = _modality(odd, len(survey.cases), given, modality)
         name = given or (kind if len(survey.foreground) == 1 else f"{kind} {channel + 1}")
         if kind == "CT" and foreground.percentile_0_5 < foreground.percentile_99_5:
             window = [round(foreground.percentile_0_5, 1), round(foreground.percentile_99_5, 1)]
@@ -44,17 +57,39 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
             how = "cut off at the percentiles 0.5 and 99.5 of each scan and brought to mean 0 and standard deviation 1"
         inputs.append({"name": name, "modality": kind, "normalization": normalization})
         notes.append(f"Input {name}: {kind}, {why}; {how}.")
+        if kind == "CT" and odd:
+            notes.append(f"{len(odd)} of {len(survey.cases)} cases do not have the intensities of CT in HU: {_ranges(odd)}; look at their units.")
     return inputs, notes
 
 
-def _modality(survey: Survey, channel: int, name: str, told: str | None) -> tuple[str, str]:
-    """The modality, and why."""
+def _modality(odd: Mapping[str, IntensityStatistics], cases: int, name: str, told: str | None) -> tuple[str, str]:
+    """The modality, and why. `odd` are the intensities of the cases that are not like CT, by their ids."""
     if told is not None:
         return told, "as told"
     for kind, words in NAMED_MODALITY.items():
         if re.search(rf"(?:^|[^A-Za-z0-9])(?:{words})(?:$|[^A-Za-z0-9])", name, re.IGNORECASE):
             return kind, "by its name"
-    like_ct = [of.minimum <= AIR_HU and BONE_HU[0] <= of.percentile_99_5 <= BONE_HU[1] for of in (case.intensities[channel] for case in survey.cases)]
-    if sum(like_ct) >= CT_SHARE * len(like_ct):
+    share = 1 - len(odd) / cases
+    if share >= CT_SHARE:
         return "CT", "by its intensities, which reach from air to bone in HU"
+    if share >= MIXED_SHARE:
+        msg = (
+            f"{cases - len(odd)} of {cases} cases have the intensities of CT in HU, and these have not: {_ranges(odd)}; bring all to HU, take these "
+            "cases out, or say what they are (--modality)."
+        )
+        raise InputError(msg)
     return "MR", "as its intensities are not those of CT"
+
+
+def _is_ct(of: IntensityStatistics) -> bool:
+    return of.minimum <= AIR_HU and BONE_HU[0] <= of.percentile_99_5 <= BONE_HU[1]
+
+
+def _ranges(odd: Mapping[str, IntensityStatistics]) -> str:
+    """Cases with the range of their intensities, and which may be HU with an offset."""
+    said = []
+    for case_id, of in odd.items():
+        shifted = replace(of, minimum=of.minimum - STORED_OFFSET, percentile_99_5=of.percentile_99_5 - STORED_OFFSET)
+        guess = f", perhaps HU + {STORED_OFFSET:g}" if of.minimum >= 0 and _is_ct(shifted) else ""
+        said.append(f"{case_id} ({of.minimum:g} to {of.percentile_99_5:g}{guess})")
+    return named(said)

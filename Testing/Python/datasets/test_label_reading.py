@@ -95,6 +95,14 @@ class TestPlace:
         np.testing.assert_array_equal(found.label.voxels[0], labels_of())
         assert "nearest neighbor" in found.notes[0].what
 
+    def test_whole_voxels_beside_is_another_place_and_said(self, tmp_path):
+        moved = AFFINE.copy()
+        moved[:3, 3] = Image(np.zeros((1, *SHAPE)), AFFINE).to_ras([0, -1, 2])
+        write_nifti(tmp_path / "label.nii.gz", labels_of(), moved)
+        found = read(tmp_path, tmp_path / "label.nii.gz")
+        np.testing.assert_array_equal(found.label.voxels[0], np.roll(labels_of(), (0, -1, 2), (0, 1, 2)))
+        assert found.notes == [Note("The label map is as large as its scan, but lies beside it", "by 0 x -1 x 2 voxels")]
+
     def test_labels_outside_of_the_scan(self, tmp_path):
         moved = AFFINE.copy()
         moved[0, 3] -= 3
@@ -102,7 +110,7 @@ class TestPlace:
         assert "12 of 48 labeled voxels of " in refused(read, tmp_path, tmp_path / "label.nii.gz")
         found = read(tmp_path, tmp_path / "label.nii.gz", LabelReading(resample=True))
         np.testing.assert_array_equal(found.label.voxels[0, 3:], labels_of()[:-3])
-        assert found.notes == [Note("Labels outside of the scan were left out", "12 of 48 voxels")]
+        assert Note("Labels outside of the scan were left out", "12 of 48 voxels") in found.notes
         moved[0, 3] -= 30
         write_nifti(tmp_path / "label.nii.gz", labels_of(), moved)
         assert "All labels of " in refused(read, tmp_path, tmp_path / "label.nii.gz", LabelReading(resample=True))

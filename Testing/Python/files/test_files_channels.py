@@ -8,6 +8,7 @@ import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, read_images
 from geometries import ROTATIONS, affine_of, axes_of
+from segmentation_files import write_segments
 
 SHAPE = (20, 16, 12)
 GRID = affine_of(ROTATIONS["oblique"] @ axes_of("LIP"))
@@ -96,3 +97,18 @@ def test_which_one_is_broken(tmp_path):
     first = save(tmp_path / "a.nii.gz", np.zeros(SHAPE, np.int16), GRID)
     with pytest.raises(InputError, match=r"no file or folder .*b.nii.gz"):
         read_images([first, tmp_path / "b.nii.gz"])
+
+
+def test_a_segmentation_is_no_scan(tmp_path):
+    path = write_segments(tmp_path / "a.seg.nrrd", np.ones((1, 4, 5, 6)), GRID, [("Liver", 1, 0)])
+    with pytest.raises(InputError, match=r"a.seg.nrrd is a segmentation \(Liver\) and no scan"):
+        read_images([path])
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0)])
+def test_other_orders_of_axes_are_copied(tmp_path, order):
+    voxels = np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8)
+    first, second = save(tmp_path / "a.nii.gz", voxels, GRID), save(tmp_path / "b.nii.gz", voxels.transpose(order), GRID[:, [*order, 3]])
+    image = read_images([first, second])
+    np.testing.assert_array_equal(image.voxels, np.stack([voxels, voxels]))
+    assert image.voxels.dtype == np.uint8

@@ -58,6 +58,19 @@ class TestNrrdAndMetaImage:
         image = read_image(write_nrrd(tmp_path / "scan.nrrd", nrrd_fields(affine, space), voxels))
         assert farthest(image.affine, np.diag([*signs, 1]) @ affine, SHAPE) < 1e-9
 
+    @pytest.mark.parametrize(("unit", "mm"), [("mm", 1), ("cm", 10), ("m", 1000), ("um", 0.001), ("", 1)])
+    def test_units_of_nrrd(self, tmp_path, voxels, unit, mm):
+        affine = all_affines()[-1]
+        fields = {**nrrd_fields(affine), "space units": " ".join([f'"{unit}"'] * 3)}
+        image = read_image(write_nrrd(tmp_path / "scan.nrrd", fields, voxels))
+        assert farthest(image.affine, np.diag([mm, mm, mm, 1]) @ affine, SHAPE) < 1e-9 * mm
+
+    @pytest.mark.parametrize("units", ['"cm" "mm" "mm"', '"s" "s" "s"', '"cm" "cm" ""'])
+    def test_units_of_nrrd_that_are_none(self, tmp_path, voxels, units):
+        path = write_nrrd(tmp_path / "scan.nrrd", {**nrrd_fields(all_affines()[-1]), "space units": units}, voxels)
+        with pytest.raises(InputError, match="space units"):
+            read_image(path)
+
     @pytest.mark.parametrize("ending", ["nrrd", "nhdr", "mha", "mhd"])
     @pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "f4", "f8"])
     def test_written_by_itk(self, tmp_path, voxels, ending, kind):

@@ -180,6 +180,23 @@ class TestInputs:
         found = plan(make_survey(intensities=CT), modality="MR")["card"]["inputs"][0]
         assert (found["modality"], found["normalization"]["kind"]) == ("MR", "z-score")
 
+    def mixed(self, ct: int, of: int = 10) -> Survey:
+        """Scans in HU, and others that were stored with an offset."""
+        survey = make_survey(intensities=CT, cases=of - 1, validated=1)
+        stored = IntensityStatistics(0, 24, 224, 1624, 3024, 0.4)
+        return replace(survey, cases=tuple(replace(case, intensities=(CT if n < ct else stored,)) for n, case in enumerate(survey.cases)))
+
+    def test_a_few_scans_that_are_not_in_hu_are_named(self):
+        inputs, notes = plan_inputs(self.mixed(9), None)
+        assert inputs[0]["modality"] == "CT"
+        assert "1 of 10 cases do not have the intensities of CT in HU: case_9 (0 to 1624, perhaps HU + 1024)" in notes[-1]
+
+    def test_scans_of_which_some_are_in_hu_are_no_mr(self):
+        text = refused(self.mixed(8))
+        assert "case_8 (0 to 1624, perhaps HU + 1024), case_9 (0 to 1624, perhaps HU + 1024)" in text
+        assert plan_inputs(self.mixed(8), "CT")[0][0]["modality"] == "CT"
+        assert plan_inputs(self.mixed(0), None)[0][0]["modality"] == "MR"
+
     def test_two_channels(self):
         one = make_survey(channel_names=("T1", "T2"))
         survey = replace(one, foreground=one.foreground * 2, cases=tuple(replace(case, intensities=(MR, MR)) for case in one.cases))

@@ -1,0 +1,125 @@
+"""Whether a scan is of the kind that a model knows: modality, unit of the intensities, spacing, size. Hints, not errors: the run may go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..image import Image
+from ..models import Card
+
+# Slices so many times thicker than those of the training data are worth a word.
+THICK = 2.5
+SMALLER_THAN_REGION = 0.7
+# Of the size that the model knows: less suggests that the voxel size is in another unit.
+FAR_TOO_SMALL = 0.2
+AIR_IN_HU = -500.0
+# What scanners and converters add to HU to store numbers without a sign, and how far soft tissue lies around that.
+STORED_OFFSET, SOFT_TISSUE = 1024.0, 200.0
+# Share of the voxels that lie there in a scan stored so, and how many times more they are than those from air to there.
+SOFT_SHARE, SOFT_TO_REST = 0.05, 3.0
+# Voxels, evenly spread, that intensities are judged by.
+SAMPLED = 20_000
+
+
+@dataclass(frozen=True)
+class ScanFacts:
+    """What is known of one scan.
+
+    Attributes:
+        name: what to call it.
+        spacing: of the voxels in mm.
+        extent: edges in mm, the shortest first.
+        intensities: what they look like: `HU`, `HU + 1024`, `0..1`, `0..255`, or nothing in particular (empty).
+        modality: that DICOM says; None where nobody said it.
+    """
+
+    name: str
+    spacing: tuple[float, ...]
+    extent: tuple[float, ...]
+    intensities: str
+    modality: str | None = None
+
+    @classmethod
+    def of(cls, name: str, voxels: np.ndarray, affine: np.ndarray, modality: str | None = None) -> ScanFacts:
+        """Of voxels [I, J, K] and their affine."""
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        return cls(name, tuple(spacing.tolist()), tuple(np.sort(spacing * voxels.shape).tolist()), look_of(voxels), modality)
+
+    @property
+    def looks_like(self) -> str | None:
+        """The modality: what DICOM says, else CT for air in Hounsfield units; None where nothing tells."""
+        return self.modality or ("CT" if self.intensities == "HU" else None)
+
+
+def look_of(voxels: np.ndarray) -> str:
+    """What the intensities of a scan look like (see `ScanFacts.intensities`)."""
+    sample = voxels.ravel(order="K")[:: max(1, voxels.size // SAMPLED)]
+    sample = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
+    if not sample.size:
+        return ""
+    low, high = float(sample.min()), float(sample.max())
+    if low < AIR_IN_HU:
+        return "HU"
+    if low < 0:
+        return ""
+    if high <= 1 and sample.dtype.kind == "f":
+        return "0..1"
+    if high <= 255:
+        return "0..255"
+    soft = (np.abs(sample - STORED_OFFSET) <= SOFT_TISSUE).mean()
+    below = ((sample >= SOFT_TISSUE) & (sample < STORED_OFFSET - SOFT_TISSUE)).mean()
+    return f"HU + {STORED_OFFSET:g}" if soft >= SOFT_SHARE and soft >= SOFT_TO_REST * below else ""
+
+
+def fit_notes(card: Card, scans: Sequence[ScanFacts | None]) -> list[str]:
+    """One sentence for each way in which scans differ from what a model was trained on.
+
+    Args:
+        card: of the model.
+        scans: one per input, in the order of the model's inputs; None for one that is not there yet.
+    """
+    notes: list[str] = []
+    for channel, scan in zip(card.inputs, scans):
+        if scan is not None:
+            notes += filter(None, (_modality(scan, channel.modality, card), _thickness(scan, card), _size(scan, card)))
+    return notes
+
+
+def image_fit(card: Card, image: Image) -> list[str]:
+    """The sentences for the channels of an image."""
+    names = [image.name] if image.channels == 1 else [f"{image.name} ({channel.name})" for channel in card.inputs]
+    return fit_notes(card, [ScanFacts.of(name, voxels, image.affine) for name, voxels in zip(names, image.voxels)])
+
+
+def _modality(scan: ScanFacts, wanted: str, card: Card) -> str:
+    found, look = scan.looks_like, scan.intensities
+    if found is not None and found != wanted and "CT" in (found, wanted):
+        return f"{scan.name} looks like {found}; the model was trained on {wanted}."
+    if wanted != "CT" or look == "HU":
+        return ""
+    if look.startswith("HU"):
+        return f"{scan.name} may be CT stored as {look}; the model was trained on HU, so subtract {STORED_OFFSET:g} from it if it is."
+    if look:
+        return f"{scan.name} has intensities of {look}, as pictures have; the model was trained on CT in HU."
+    # A crop of a CT need not show air.
+    return "" if card.needs_region else f"{scan.name} has no air below {AIR_IN_HU:g} HU; the model was trained on CT in HU."
+
+
+def _thickness(scan: ScanFacts, card: Card) -> str:
+    thickest, known = max(scan.spacing), max(card.spacing)
+    return f"{scan.name} has {thickest:.3g} mm between slices; the model was trained on {known:.3g} mm." if thickest > THICK * known else ""
+
+
+def _size(scan: ScanFacts, card: Card) -> str:
+    if card.region_size is None:
+        return ""
+    known = np.sort(card.region_size)
+    share = np.array(scan.extent) / known
+    if not (share < SMALLER_THAN_REGION).any():
+        return ""
+    size, wanted = (" x ".join(f"{length:.3g}" for length in lengths) for lengths in (scan.extent, known))
+    unit = " Look at the unit of its voxel size." if (share < FAR_TOO_SMALL).all() else ""
+    return f"{scan.name} covers {size} mm; the model was trained on about {wanted} mm.{unit}"

@@ -1,0 +1,91 @@
+"""What a scan looks like, and in which ways that is not what a model knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from AttentionSegLib.image import Image
+from AttentionSegLib.inference.fit import ScanFacts, fit_notes, image_fit, look_of
+from AttentionSegLib.models import Card
+from builders import make_card_document
+
+SHAPE = (20, 22, 24)
+
+
+def ct() -> np.ndarray:
+    """Air around soft tissue with some bone, in HU."""
+    random = np.random.default_rng(0)
+    voxels = np.full(SHAPE, -1000)
+    voxels[4:16, 4:18, 4:20] = random.normal(40, 40, (12, 14, 16))
+    voxels[6:8, 6:16, 6:18] = random.normal(900, 200, (2, 10, 12))
+    return voxels.astype(np.int16)
+
+
+def mr(bright: float = 700.0) -> np.ndarray:
+    """Dark background, and tissues of every brightness."""
+    random = np.random.default_rng(0)
+    voxels = random.uniform(0, bright / 20, SHAPE)
+    voxels[4:16, 4:18, 4:20] = random.uniform(bright / 10, bright * 2, (12, 14, 16))
+    return voxels.astype(np.int16)
+
+
+def card_of(modality: str, **more) -> Card:
+    return Card.from_document(make_card_document(inputs=[{**make_card_document()["inputs"][0], "modality": modality}], **more))
+
+
+def notes_of(card: Card, voxels: np.ndarray, spacing=(1.0, 1.0, 1.0)) -> list[str]:
+    return image_fit(card, Image(voxels[None], np.diag([*spacing, 1.0]), "scan"))
+
+
+@pytest.mark.parametrize(
+    ("voxels", "look"),
+    [
+        (ct(), "HU"),
+        (ct() + 1024, "HU + 1024"),
+        (np.clip(ct() + 1024, 0, None).astype(np.uint16), "HU + 1024"),
+        ((ct() + 1000) / 4000, "0..1"),
+        (np.clip((ct() + 160) / 400 * 255, 0, 255).astype(np.uint8), "0..255"),
+        (mr(), ""),
+        (mr(1500), ""),
+        (np.full(SHAPE, np.nan), ""),
+    ],
+)
+def test_what_intensities_look_like(voxels, look):
+    assert look_of(voxels) == look
+
+
+@pytest.mark.parametrize(
+    ("voxels", "said"),
+    [
+        (ct() + 1024, "may be CT stored as HU + 1024"),
+        ((ct() + 1000) / 4000, "has intensities of 0..1"),
+        (mr(), "has no air below -500 HU"),
+    ],
+)
+def test_a_model_of_ct(voxels, said):
+    assert notes_of(card_of("CT"), ct()) == []
+    (note,) = notes_of(card_of("CT"), voxels)
+    assert said in note
+
+
+def test_a_model_of_mr():
+    assert notes_of(card_of("MR"), ct()) == ["scan looks like CT; the model was trained on MR."]
+    for voxels in (mr(), mr(1500), mr() / 1400, mr(100)):
+        assert notes_of(card_of("MR"), voxels) == []
+
+
+def test_what_dicom_says_counts():
+    scan = ScanFacts.of("scan", mr(), np.eye(4), "MR")
+    assert fit_notes(card_of("CT"), [scan]) == ["scan looks like MR; the model was trained on CT."]
+    assert fit_notes(card_of("MR"), [scan, None]) == []
+
+
+def test_thick_slices():
+    assert notes_of(card_of("MR"), mr(), (1, 1, 6)) == ["scan has 6 mm between slices; the model was trained on 1 mm."]
+
+
+def test_a_scan_in_another_unit():
+    card = card_of("MR", field_of_view={"kind": "region", "size_mm": [20, 22, 24]})
+    assert notes_of(card, mr()) == []
+    (note,) = notes_of(card, mr(), (0.1, 0.1, 0.1))
+    assert note == "scan covers 2 x 2.2 x 2.4 mm; the model was trained on about 20 x 22 x 24 mm. Look at the unit of its voxel size."
