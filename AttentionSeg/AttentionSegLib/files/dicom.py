@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from ..errors import InputError
 from ..image import Image, check_affine
-from .dicom_header import read_header, slices_of
+from .dicom_header import cut_off, read_header, slices_of
 from .itk import array, quiet, reason
 from .requirements import check_size
 from .slices import Slice, stack
@@ -23,12 +23,17 @@ LISTED = 8
 def read_dicom_folder(folder: Path) -> Image:
     """Read the one series in a folder, [1, I, J, K] = columns, rows, slices along the slice normal, rescaled to the unit of the scan.
 
-    Files that are not DICOM or hold no pixels are passed over. Subfolders are not searched.
+    Files that are not DICOM or hold no pixels are passed over, unless they are called as the slices are. Subfolders are not searched.
 
     Raises:
-        InputError: if there are no or several series, or the slices do not make a regular volume.
+        InputError: if there are no or several series, a file is damaged, or the slices do not make a regular volume.
     """
-    headers = _headers(path for path in sorted(folder.iterdir()) if path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    headers = _headers(files)
+    lost = cut_off([path for path in files if path not in headers], headers)
+    if lost:
+        msg = f"{lost[0]} is no DICOM file, though it is called as the slices of a scan beside it are; copy or export it again, or take it away."
+        raise InputError(msg)
     if not headers:
         msg = f"The folder {folder} holds no DICOM images (subfolders are not searched); give the folder that holds the slices, or an image file."
         raise InputError(msg)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.misc import is_dicom
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ..errors import InputError
 from .requirements import check_scalar
@@ -44,6 +46,9 @@ TAGS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
+# Of elements in explicit form: those whose length takes four bytes, after two that are reserved.
+LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+NUMBER = re.compile(r"\d+")
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 DAMAGE = (EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, struct.error, BytesLengthException, InvalidDicomError)
 
@@ -57,16 +62,24 @@ def read_header(path: Path) -> Dataset | None:
     with reading(path):
         if not is_dicom(path):
             return None
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-        # pydicom decodes an element when it is first asked for, which for damaged ones must happen here.
-        list(header)
-        if header.get("Rows") and header.get("Columns"):
-            return header
+        with open(path, "rb") as file:
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS)
+            # pydicom decodes an element when it is first asked for, which for damaged ones must happen here.
+            list(header)
+            if header.get("Rows") and header.get("Columns"):
+                _check_length(header, file, path)
+                return header
         kind = UID(header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID") or "").name
     if "Image Storage" in kind:
         msg = f"{path} is a {kind.replace(' Storage', '')} without Rows and Columns, so it was cut off; copy or export it again."
         raise InputError(msg)
     return None
+
+
+def cut_off(others: Iterable[Path], images: Iterable[Path]) -> list[Path]:
+    """Those of other files that stand in a row with DICOM images by their names, such as `s00.dcm` before `s01.dcm`: their beginning is lost."""
+    rows = {(path.parent, NUMBER.sub("#", path.name)) for path in images}
+    return [path for path in others if NUMBER.search(path.name) and (path.parent, NUMBER.sub("#", path.name)) in rows]
 
 
 def slices_of(header: Dataset, path: Path) -> list[Slice]:
@@ -83,6 +96,36 @@ def slices_of(header: Dataset, path: Path) -> list[Slice]:
         count = int(header.get("NumberOfFrames") or 1)
     _check_frames(slices, count, path)
     return slices
+
+
+def _check_length(header: Dataset, file: BinaryIO, path: Path) -> None:
+    """Raise InputError if uncompressed pixels are not as many bytes as the header means, at the end of the file; it stands at their element."""
+    syntax = UID(header.file_meta.get("TransferSyntaxUID") or ExplicitVRLittleEndian)
+    if syntax.is_compressed or syntax.is_deflated:
+        return
+    told = _element_length(file, syntax)
+    samples = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1) * int(header.get("NumberOfFrames") or 1)
+    needed = -(-samples * int(header.get("BitsAllocated") or 8) // 8)
+    rest = path.stat().st_size - file.tell()
+    if min(told, rest) < needed:
+        msg = f"{path} is a damaged DICOM file ({min(told, rest)} of {needed} bytes of its pixels are there); copy or export it again."
+        raise InputError(msg)
+    # What a reader takes for another element may claim any length of memory.
+    file.seek(told, 1)
+    if rest > told and _element_length(file, syntax) > path.stat().st_size - file.tell():
+        msg = f"{path} is a damaged DICOM file (what follows its pixels is no DICOM element); copy or export it again."
+        raise InputError(msg)
+
+
+def _element_length(file: BinaryIO, syntax: UID) -> int:
+    """Bytes of the value of the element that begins here, past whose head the file is moved; more than a file can have where it is none."""
+    head, order = file.read(8), "<" if syntax.is_little_endian else ">"
+    if len(head) == 8 and (syntax.is_implicit_VR or not head[4:6].isalpha()):
+        return struct.unpack(f"{order}I", head[4:8])[0]
+    if len(head) == 8 and head[4:6] not in LONG_VR:
+        return struct.unpack(f"{order}H", head[6:8])[0]
+    length = file.read(4)
+    return struct.unpack(f"{order}I", length)[0] if len(length) == 4 else 2**32
 
 
 @contextmanager

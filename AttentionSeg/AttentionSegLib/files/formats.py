@@ -37,15 +37,16 @@ def _nifti(path: Path, labels: bool) -> Image:
 
 def _nrrd(path: Path, labels: bool) -> Image:
     from .itk import read_itk
+    from .nrrd import stored_in_nrrd
 
-    return read_itk(path, "NrrdImageIO", labels)
+    return read_itk(path, "NrrdImageIO", stored_in_nrrd(path), labels)
 
 
 def _meta_image(path: Path, labels: bool) -> Image:
-    from .itk import check_meta_image, read_itk
+    from .itk import read_itk
+    from .meta_image import stored_in_meta_image
 
-    check_meta_image(path)
-    return read_itk(path, "MetaImageIO", labels)
+    return read_itk(path, "MetaImageIO", stored_in_meta_image(path), labels)
 
 
 FORMATS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from ..errors import InputError
 from ..image import LPS_TO_RAS, Image, check_affine
 from .nrrd import read_mm_per_unit
 from .requirements import check_real, check_scalar, check_size
+from .stored_voxels import StoredVoxels, damaged
 
-HEADER_BYTES = 4096
-MOST_DIMENSIONS = 10
 NRRD = "NrrdImageIO"
+# Of an object in memory, which tells nobody anything.
+ADDRESS = re.compile(r"\(0x[0-9a-fA-F]+\)")
 COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
 
 
@@ -32,17 +34,20 @@ def quiet() -> Iterator[None]:
         SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def read_itk(path: Path, image_io: str, labels: bool = False) -> Image:
-    """Read an NRRD or MetaImage file, [1, I, J, K] in the data type of the file.
+def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: bool = False) -> Image:
+    """Read an NRRD or MetaImage file, [1, I, J, K] in the data type of the file: its geometry by ITK, its voxels by `StoredVoxels`.
 
     Args:
         path: the file; of a detached header, the header.
         image_io: `NrrdImageIO` or `MetaImageIO`.
+        stored: where the voxels are; where it is None, ITK reads them too.
         labels: whether it is a label map, which may be a single voxel thick and have several layers [L, I, J, K].
 
     Raises:
         InputError: if the file is damaged, is not one real scalar 3D volume, or its geometry cannot be used.
     """
+    if stored is not None:
+        stored.check_there(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(image_io)
     reader.SetFileName(str(path))
@@ -57,21 +62,15 @@ def read_itk(path: Path, image_io: str, labels: bool = False) -> Image:
             if image_io == NRRD:
                 affine = np.diag([*[read_mm_per_unit(path)] * 3, 1.0]) @ affine
             check_affine(affine, str(path))
-            image = reader.Execute()
+            if stored is not None and stored.count != prod(reader.GetSize()) * reader.GetNumberOfComponents():
+                raise damaged(path, "its header contradicts itself")
+            voxels = None if stored is None else stored.read(path)
+            if voxels is None or reader.GetNumberOfComponents() > 1:
+                voxels = array(reader.Execute())
     except RuntimeError as error:
         msg = f"{path} cannot be read ({reason(error)}); copy or export it again."
         raise InputError(msg) from error
-    return Image(array(image).reshape((-1, *shape), order="F"), affine, str(path))
-
-
-def check_meta_image(path: Path) -> None:
-    """Raise InputError for a MetaImage that ITK could not refuse by itself."""
-    # ITK prints to the console over a header without NDims, and ends the process over one with a large one.
-    with open(path, "rb") as file:
-        found = re.search(rb"^\s*NDims\s*=\s*(\d{1,3})\s*$", file.read(HEADER_BYTES), re.MULTILINE)
-    if found is None or not 1 <= int(found[1]) <= MOST_DIMENSIONS:
-        msg = f"{path} is not a MetaImage (its header does not tell the number of dimensions); copy or export it again."
-        raise InputError(msg)
+    return Image(voxels.reshape((-1, *shape), order="F"), affine, str(path))
 
 
 def array(image: SimpleITK.Image) -> np.ndarray:
@@ -91,7 +90,8 @@ def to_itk(image: Image) -> SimpleITK.Image:
 
 def reason(error: RuntimeError) -> str:
     """The part of an ITK exception that says what is wrong: its last line."""
-    return str(error).strip().splitlines()[-1].strip().replace("ITK ERROR: ", "").rstrip(".")
+    last = str(error).strip().splitlines()[-1].strip().replace("ITK ERROR: ", "").rstrip(".")
+    return ADDRESS.sub("", last)
 
 
 def _affine(geometry: SimpleITK.ImageFileReader) -> np.ndarray:

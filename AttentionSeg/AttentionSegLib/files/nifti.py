@@ -45,9 +45,10 @@ def read_nifti(path: Path, labels: bool = False) -> Image:
         with _opened(path) as stream:
             header = parse_header(stream.read(HEADER.itemsize), path)
             shape, kind = _check_content(header, path, 1 if labels else 2)
-            _check_length(prod(shape) * kind.itemsize, stream, path)
+            start = max(header["vox_offset"], HEADER.itemsize + 4)
+            _check_length(start + prod(shape) * kind.itemsize, stream, path)
             affine = read_affine(header, path)
-            stream.seek(max(int(header["vox_offset"]), HEADER.itemsize + 4))
+            stream.seek(int(start))
             voxels = np.empty(prod(shape), kind)
             _fill(stream, memoryview(voxels.view(np.uint8)))
     except (OSError, EOFError, zlib.error) as error:
@@ -100,8 +101,8 @@ def _check_content(header: np.void, path: Path, least: int) -> tuple[tuple[int, 
 
 def _check_length(size: int, stream: BinaryIO, path: Path) -> None:
     """Raise InputError, before memory is taken, if the file cannot hold so many bytes."""
-    if size > path.stat().st_size * (LARGEST_RATIO if isinstance(stream, gzip.GzipFile) else 1):
-        msg = f"{path} is damaged or cut off (its header promises {size} bytes of voxels); copy or export it again."
+    if not size <= path.stat().st_size * (LARGEST_RATIO if isinstance(stream, gzip.GzipFile) else 1):
+        msg = f"{path} is damaged or cut off (its header promises {size:.0f} bytes); copy or export it again."
         raise InputError(msg)
 
 

@@ -1,9 +1,10 @@
-"""Writing NRRD files: numbers with all their digits, text in UTF-8, and an error when the disk is full."""
+"""Headers of NRRD files, checked, and writing: numbers with all their digits, text in UTF-8, and an error when the disk is full."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,29 @@ import numpy as np
 from ..errors import InputError
 from ..image import LPS_TO_RAS
 from .compression import write_compressed
+from .requirements import check_numbers
+from .stored_voxels import GZIP, RAW, StoredVoxels, damaged
 
 MAGIC = b"NRRD"
 LONGEST_HEADER = 2**20
 MM_PER_UNIT = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001, "\u00b5m": 0.001, "\u03bcm": 0.001}
+HEADER_END = re.compile(rb"\r?\n\r?\n")
+# The names that the format knows for each type of voxel, and other ways to write its fields.
+TYPE_NAMES = {
+    "i1": ("signed char", "int8", "int8_t"),
+    "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
+    "i2": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
+    "u2": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
+    "i4": ("int", "signed int", "int32", "int32_t"),
+    "u4": ("uint", "unsigned int", "uint32", "uint32_t"),
+    "i8": ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
+    "u8": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
+    "f4": ("float",),
+    "f8": ("double",),
+}
+TYPE_CODES = {name: code for code, names in TYPE_NAMES.items() for name in names}
+FIELDS = {"datafile": "data file", "byteskip": "byte skip", "lineskip": "line skip"}
+ENCODINGS = {"raw": RAW, "gzip": GZIP, "gz": GZIP}
 TYPES = {"uint8": "unsigned char", "uint16": "unsigned short", "float32": "float"}
 
 
@@ -45,6 +65,47 @@ def write_nrrd(path: Path, voxels: np.ndarray, affine: np.ndarray, keys: Mapping
         write_compressed(file, voxels)
 
 
+def stored_in_nrrd(path: Path) -> StoredVoxels | None:
+    """Where the voxels of a .nrrd or .nhdr are, by a header that has been checked.
+
+    Returns:
+        None where they are text, in several files or after lines to pass over, which ITK reads.
+
+    Raises:
+        InputError: if the header is damaged or contradicts itself.
+    """
+    lines = _header_lines(path)
+    if not lines:
+        raise damaged(path, "it does not begin as a NRRD file does")
+    pairs = (line.partition(": ") for line in lines[1:] if not line.startswith("#") and ":=" not in line)
+    fields = {FIELDS.get(name.lower(), name.lower()): value.strip() for name, found, value in pairs if found}
+    sizes = fields.get("sizes", "").split()
+    dimension, kind = fields.get("dimension", ""), TYPE_CODES.get(fields.get("type", "").lower())
+    if kind is None or not all(re.fullmatch(r"[1-9]\d{0,8}", number) for number in (dimension, *sizes)) or int(dimension) != len(sizes):
+        raise damaged(path, f"it has {dimension[:20]} dimensions of {' '.join(sizes)[:80]} voxels of the type {fields.get('type', '')[:20]}")
+    if "space origin" in fields:
+        numbers = re.findall(r"[^\s(),]+", fields["space origin"])
+        check_numbers(path, "space origin", numbers, len(numbers))
+    for vector in re.findall(r"\(([^)]*)\)", fields.get("space directions", "")):
+        numbers = vector.split(",")
+        check_numbers(path, "space directions", numbers, len(numbers))
+    # Axes without a place in space have NaN or none.
+    spacings = [number for number in fields.get("spacings", "").split() if number.lower() not in ("nan", "none") or len(sizes) <= 3]
+    check_numbers(path, "spacings", spacings, len(spacings), positive=True)
+    encoding, skip = fields.get("encoding", "").lower(), fields.get("byte skip", "0")
+    place = fields.get("data file", path.name)
+    split = place.split()[0] in ("LIST", "SKIPLIST") or "%" in place
+    if encoding not in ENCODINGS or split or fields.get("line skip", "0") != "0":
+        return None
+    if not re.fullmatch(r"-1|\d{1,18}", skip):
+        raise damaged(path, f"its byte skip is '{skip[:40]}'")
+    start = int(skip) if "data file" in fields or skip == "-1" else int(skip) + _header_length(path)
+    order = {"little": "<", "big": ">"}.get(fields.get("endian", "").lower())
+    if order is None and kind[1:] != "1":
+        raise damaged(path, "it does not tell the byte order of its voxels")
+    return StoredVoxels(path.parent / place, start, ENCODINGS[encoding], prod(map(int, sizes)), np.dtype(kind).newbyteorder(order or "="))
+
+
 def read_keys(path: Path | str) -> dict[str, str]:
     """The key and value pairs in the header of a NRRD file; none of a file that is no NRRD or cannot be read."""
     lines = _header_lines(path)
@@ -66,14 +127,20 @@ def read_mm_per_unit(path: Path) -> float:
 
 
 def _header_lines(path: Path | str) -> list[str]:
-    """The lines of the header of a NRRD file; none of a file that is no NRRD or cannot be read."""
+    """The lines of the header of a NRRD file, the magic number first; none of a file that is no NRRD or cannot be read."""
     try:
         with open(path, "rb") as file:
-            if file.read(4) != MAGIC:
-                return []
-            return re.split(rb"\r?\n\r?\n", file.read(LONGEST_HEADER), maxsplit=1)[0].decode("utf-8", "replace").splitlines()
+            begin = file.read(LONGEST_HEADER)
     except OSError:
         return []
+    return HEADER_END.split(begin, maxsplit=1)[0].decode("utf-8", "replace").splitlines() if begin.startswith(MAGIC) else []
+
+
+def _header_length(path: Path) -> int:
+    with open(path, "rb") as file:
+        begin = file.read(LONGEST_HEADER)
+    found = HEADER_END.search(begin)
+    return len(begin) if found is None else found.end()
 
 
 def _vector(numbers: np.ndarray) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from ..errors import InputError
 
 AXES = "IJK"
+# No length in mm in a header is longer: 10 km.
+LARGEST = 1e7
 
 
 def check_scalar(path: Path, components: int) -> None:
@@ -22,6 +24,17 @@ def check_real(path: Path, is_complex: bool) -> None:
     """Raise InputError if the voxels are complex numbers."""
     if is_complex:
         msg = f"{path} has complex numbers as voxels; give the magnitude image."
+        raise InputError(msg)
+
+
+def check_numbers(path: Path, name: str, numbers: Sequence[str], count: int, positive: bool = False) -> None:
+    """Raise InputError unless a field of the header has so many numbers that can be lengths in mm or parts of a direction."""
+    try:
+        values = [float(number) for number in numbers]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(abs(value) < LARGEST and (value > 0 or not positive) for value in values):
+        msg = f"{path} has a damaged header (its {name} is {' '.join(numbers)[:80]}); repair the header, or export it again."
         raise InputError(msg)
 
 

@@ -64,6 +64,9 @@ def _read(path: Path | str | DicomSeries, labels: bool = False) -> Image:
 
 def _check_readable(path: Path) -> None:
     try:
+        if not path.is_dir() and path.exists() and not path.is_file():
+            msg = f"{path} is no file but a device or a pipe; save the scan in a file and give that."
+            raise InputError(msg)
         if path.is_dir():
             next(path.iterdir(), None)
             return

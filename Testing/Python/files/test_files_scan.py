@@ -90,8 +90,9 @@ class TestNrrdAndMetaImage:
         [
             ({"space directions": "(2,0,0) (1,3,0) (0,0,4)"}, "sheared"),
             ({"space directions": "(2,0,0) (0,0,0) (0,0,4)"}, "affine with NaN or infinite numbers"),
-            ({"space directions": "(2,0,0) (0,nan,0) (0,0,4)"}, "cannot be read"),
-            ({"sizes": "6 5 400"}, "cannot be read"),
+            ({"space directions": "(2,0,0) (0,nan,0) (0,0,4)"}, "space directions is 0 nan 0"),
+            ({"space origin": "(0,inf,0)"}, "space origin is 0 inf 0"),
+            ({"sizes": "6 5 400"}, "too short"),
             ({"sizes": "30 4 1"}, "fewer than 2 voxels along K"),
             ({"dimension": 4, "sizes": "2 3 5 4", "kinds": "list domain domain domain"}, "2 values per voxel"),
         ],
@@ -118,9 +119,11 @@ class TestNrrdAndMetaImage:
         ("fields", "sentence"),
         [
             ({"TransformMatrix": "1 0 0 .1 1 0 0 0 1"}, "sheared"),
-            ({"ElementSpacing": "0 2 3"}, "voxel spacing of 0 x 2 x 3 mm"),
+            ({"ElementSpacing": "0 2 3"}, "ElementSpacing is 0 2 3"),
             ({"TransformMatrix": "0 0 0 0 0 0 0 0 0"}, "voxel spacing of 0 x 0 x 0 mm"),
-            ({"DimSize": "6 5 400"}, "cannot be read"),
+            ({"ElementSpacing": "-1 2 3"}, "ElementSpacing is -1 2 3"),
+            ({"Offset": "0 nan 0"}, "Offset is 0 nan 0"),
+            ({"DimSize": "6 5 400"}, "too short"),
             ({"DimSize": "3 5 4", "ElementNumberOfChannels": 2}, "2 values per voxel"),
         ],
     )
@@ -143,7 +146,7 @@ class TestNrrdAndMetaImage:
     def test_data_file_that_is_missing(self, tmp_path):
         SimpleITK.WriteImage(SimpleITK.Image(5, 5, 5, SimpleITK.sitkInt16), str(tmp_path / "scan.nhdr"))
         (tmp_path / "scan.raw").unlink()
-        with pytest.raises(InputError, match=r"scan.nhdr cannot be read"):
+        with pytest.raises(InputError, match=r"keeps its voxels in scan\.raw, which is not there"):
             read_image(tmp_path / "scan.nhdr")
 
 
