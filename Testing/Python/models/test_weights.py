@@ -159,7 +159,7 @@ class TestWeightsThatDoNotFit:
         assert "hippocampus-t1 do not fit" in refusal(folder)
 
     def test_a_card_that_asks_for_a_network_beyond_all_memory(self, folder):
-        edit_card(folder, network={"name": "attention-unet", "arguments": {**ARGUMENTS, "channels": [4, 6, 10**7]}})
+        edit_card(folder, network={"name": "attention-unet", "arguments": {**ARGUMENTS, "channels": [4, 6, 10**6]}})
         assert "of another shape" in refusal(folder)
 
     def test_a_card_with_an_unknown_network(self, folder):
