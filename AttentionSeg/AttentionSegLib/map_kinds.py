@@ -38,6 +38,10 @@ class MapKind:
         """Whether it has the resolution that it has in the network, and so one worth telling."""
         return self.group not in (_CERTAINTY, _OTHER)
 
+    def title_at(self, spacing: Sequence[float]) -> str:
+        """The title with the resolution of a map of the network, from its spacing in mm: `Attention gate, level 2 (2 mm)`."""
+        return f"{self.title} ({in_millimeters(spacing)})" if self.of_network else self.title
+
 
 def map_kind(name: str, among: Iterable[str] = ()) -> MapKind:
     """What the map with this id is.

@@ -45,3 +45,8 @@ def test_every_map_of_every_network_is_known():
 def test_resolutions():
     assert in_millimeters((2.0, 2.0, 2.0000001)) == "2 mm"
     assert in_millimeters((1.5, 1.5, 3)) == "1.5 x 1.5 x 3 mm"
+
+
+def test_maps_of_the_network_tell_their_resolution():
+    assert map_kind("gate_2").title_at((2, 2, 2)) == "Attention gate, level 2 (2 mm)"
+    assert map_kind("uncertainty").title_at((2, 2, 2)) == "Uncertainty"

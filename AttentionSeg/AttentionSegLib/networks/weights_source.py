@@ -24,13 +24,6 @@ from ..user_folders import cache_folder
 OnBytes = Callable[[int, Optional[int]], None]
 Cancel = Callable[[], bool]
 
-# Depth -> torchvision's weights for ImageNet; the end of the name is the beginning of the file's SHA-256.
-TORCHVISION = {
-    18: "https://download.pytorch.org/models/resnet18-f37072fd.pth",
-    34: "https://download.pytorch.org/models/resnet34-b627a593.pth",
-    50: "https://download.pytorch.org/models/resnet50-0676ba61.pth",
-    101: "https://download.pytorch.org/models/resnet101-63fe2227.pth",
-}
 ENDINGS = (".safetensors", ".pth", ".pt")
 BLOCK = 2**20
 RIGHT_KIND = "give a .safetensors file, or one made by torch.save(model.state_dict(), path)."

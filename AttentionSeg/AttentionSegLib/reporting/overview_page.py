@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import RESEARCH_ONLY
+from ..map_kinds import map_kind
 from .field_of_view import FieldOfView, field_of_view
 from .intensities import gray_ends, heat_ends, scaled
 from .measurements import Measurement, measure
@@ -47,7 +48,10 @@ def draw_overview(image: Image, prediction: Prediction, title: str | None) -> Sh
     _draw_anatomy(sheet, layout.anatomy, large, {m.value: _fractions(m.color) for m in measurements})
     _draw_legend(sheet, layout.anatomy, measurements)
     for strip, (name, heat) in zip(layout.maps, maps):
-        _draw_map(sheet, strip, behind, name, heat, ends=(0.0, 1.0) if heat is prediction.uncertainty else None)
+        ends = _draw_map(sheet, strip, behind, heat, ends=(0.0, 1.0) if heat is prediction.uncertainty else None)
+        kind = map_kind(name, prediction.attention)
+        details = [name, _times(heat.shape)] if kind.of_network else [_times(heat.shape)]
+        _draw_caption(sheet, strip, kind.title_at(heat.spacing), details, ends)
     _draw_foot(sheet, layout.foot, prediction)
     return sheet
 
@@ -107,8 +111,8 @@ def _draw_legend(sheet: Sheet, strip: Strip, measurements: list[Measurement]) ->
             y += line
 
 
-def _draw_map(sheet: Sheet, strip: Strip, cuts: list[Cut], name: str, heat: Image, ends: tuple[float, float] | None) -> None:
-    """Draw a map with its color bar; the ends of the bar fit what is seen of the map unless they are given."""
+def _draw_map(sheet: Sheet, strip: Strip, cuts: list[Cut], heat: Image, ends: tuple[float, float] | None) -> tuple[float, float]:
+    """Draw a map; the values that have the first and the last color, which fit what is seen of the map unless they are given."""
     pictures = [sample(heat, cut.plane) for cut in cuts]
     ends = ends or heat_ends(np.stack(pictures))
     large = strip.size == LARGE
@@ -117,17 +121,20 @@ def _draw_map(sheet: Sheet, strip: Strip, cuts: list[Cut], name: str, heat: Imag
         for lines in cut.outlines.values():
             sheet.lines(x, strip.top, lines, WHITE, width=0.8 if large else 0.6)
         sheet.letters(x, strip.top, cut.plane, size=11 if large else 8)
-    _draw_caption(sheet, strip, name, heat, ends)
+    return ends
 
 
-def _draw_caption(sheet: Sheet, strip: Strip, name: str, heat: Image, ends: tuple[float, float]) -> None:
+def _draw_caption(sheet: Sheet, strip: Strip, title: str, details: list[str], ends: tuple[float, float]) -> None:
+    """Write what a map is beside it, and draw its color bar."""
     large = strip.size == LARGE
     y = strip.top
-    for part in textwrap.wrap(name.replace("_", " "), 28 if large else 14)[:4]:
+    for part in textwrap.wrap(title, 28 if large else 14)[:5]:
         sheet.text(strip.side, y, part, size=12 if large else 10, bold=True)
         y += 22 if large else 18
-    sheet.text(strip.side, y, _times(heat.shape), size=10 if large else 8, ink="faint")
-    y += 34 if large else 28
+    for part in details:
+        sheet.text(strip.side, y, part, size=10 if large else 7.5, ink="faint")
+        y += 20 if large else 15
+    y += 14
     sheet.color_bar(strip.side, y, 16 if large else 12, strip.top + strip.size - y - 8, ends, text_size=10 if large else 8)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import RESEARCH_ONLY, __version__
 from ..files import write_text
+from ..map_kinds import map_kind
 from .measurements import Measurement, measure
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
         "region": _region(region),
         "found": _found(prediction.found),
         "labels": [_label(measurement) for measurement in measure(prediction)],
-        "attention": [_attention_map(name, image) for name, image in prediction.attention.items()],
+        "attention": [_attention_map(name, image, prediction.attention) for name, image in prediction.attention.items()],
         "outputs": [str(name) for name in outputs],
         "device": prediction.device,
         "backend": prediction.backend,
@@ -89,9 +90,10 @@ def _label(measurement: Measurement) -> dict[str, Any]:
     return {"value": measurement.value, "name": measurement.name, **statistics, "center_ras_mm": center}
 
 
-def _attention_map(name: str, image: Image) -> dict[str, Any]:
+def _attention_map(name: str, image: Image, among: Iterable[str]) -> dict[str, Any]:
     return {
         "name": name,
+        "title": map_kind(name, among).title_at(image.spacing),
         "shape": list(image.shape),
         "spacing_mm": _numbers(image.spacing),
         "range": [_number(image.voxels.min()), _number(image.voxels.max())],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import slicer
 
-from ..map_kinds import in_millimeters, map_kind
+from ..map_kinds import map_kind
 from ..mrml.attention_volumes import MAP_ATTRIBUTE
 from ..mrml.heat_map import heat_map
 from ..mrml.legend import hide_legend, show_legend
@@ -250,10 +250,7 @@ class AttentionPresenter:
         names = [_name(node) for node in nodes]
         kinds = [map_kind(name, names) for name in names]
         groups = list(dict.fromkeys(kind.group for kind in kinds))
-        listed = [
-            ListedMap(name, kind.group, f"{kind.title} ({in_millimeters(node.GetSpacing())})" if kind.of_network else kind.title, node)
-            for name, kind, node in zip(names, kinds, nodes)
-        ]
+        listed = [ListedMap(name, kind.group, kind.title_at(node.GetSpacing()), node) for name, kind, node in zip(names, kinds, nodes)]
         return tuple(sorted(listed, key=lambda entry: groups.index(entry.group)))
 
     @property

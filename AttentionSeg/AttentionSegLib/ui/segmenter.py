@@ -120,11 +120,6 @@ class Segmenter:
 
         return Task(work, lambda nothing: nothing)
 
-    def forget(self) -> None:
-        """Let go of the loaded model and its memory."""
-        with self._lock:
-            self._predictor = self._key = None
-
     def segment(
         self,
         options: Options,

@@ -20,7 +20,7 @@ from AttentionSegLib.models import Card
 from AttentionSegLib.reporting import write_overview
 from AttentionSegLib.reporting.intensities import gray_ends, heat_ends
 from AttentionSegLib.reporting.overview_layout import LARGE, MOST_LARGE, Strip, lay_out
-from AttentionSegLib.reporting.sheet import round_length
+from AttentionSegLib.reporting.sheet import Sheet, round_length
 from builders import make_card_document
 from matplotlib.image import imread
 from predictions import AXES, affine_around, coarse_map, make_prediction
@@ -59,6 +59,15 @@ class TestWriteOverview:
         for strip in [layout.anatomy, *layout.maps]:
             for view in range(3):
                 assert picture_of(strip, view, page).std() > 0.02
+
+    @pytest.mark.parametrize("maps", [1, 6])
+    def test_names_the_maps_in_words_with_their_ids_below(self, maps, tmp_path, monkeypatch):
+        written: list[str] = []
+        monkeypatch.setattr(Sheet, "text", lambda self, x, y, text, *args, **style: written.append(text))
+        write_overview(*make_scan(maps), tmp_path / "overview.png")
+        text = " ".join(written)
+        assert "Attention gate, level 0 (2 x 3 x 4 mm) gate_0" in text
+        assert "Uncertainty" in written
 
     def test_right_front_and_head_are_on_the_left_and_up(self, tmp_path):
         """Label 1, red, lies to the right, the front and the head of label 2, blue, on a grid that runs the other way."""

@@ -59,6 +59,10 @@ class TestRunReport:
             assert entry["range"] == pytest.approx([image.voxels.min(), image.voxels.max()])
             assert entry["shape"] == list(image.shape)
 
+    def test_names_every_attention_map_in_words(self, prediction):
+        maps = run_report(prediction, [], None, [])["attention"]
+        assert [entry["title"] for entry in maps] == ["Attention gate, level 2 (1.6 x 6 x 3 mm)", "Attention gate, level 1 (3.2 x 12 x 6 mm)"]
+
     def test_keeps_tiny_attention_apart_from_zero(self, prediction):
         tiny = Image(np.full((1, 4, 4, 4), 3e-9, np.float32), np.eye(4))
         (entry,) = run_report(replace(prediction, attention={"position": tiny}), [], None, [])["attention"]
