@@ -17,7 +17,7 @@ FENCE = 1.5
 
 def case_uncertainty(entry: Entry) -> float | None:
     """Mean uncertainty of the labeled voxels, 0 (sure) to 1; None for a case without any, or where it is not known."""
-    found = [label for label in entry.labels if label["voxels"] and label["mean_uncertainty"] is not None]
+    found = [label for label in entry.labels if label["voxels"] and label.get("mean_uncertainty") is not None]
     if not found:
         return None
     return float(np.average([label["mean_uncertainty"] for label in found], weights=[label["voxels"] for label in found]))
@@ -56,7 +56,7 @@ def _flags(entry: Entry, usual: dict[str, np.ndarray], fence: float) -> list[str
         low, high = usual.get(name, (-np.inf, np.inf))
         if not low <= volume <= high:
             volumes.append(f"{name} {volume:.4g} mL, outside {low:.4g} to {high:.4g} mL (1st to 99th percentile)")
-        if (label["components"] or 0) > 1:
+        if label.get("components", 0) > 1:
             pieces.append(f"{name} in {label['components']} components")
     uncertainty = case_uncertainty(entry)
     high_uncertainty = [f"uncertainty {uncertainty:.3f}, above {fence:.3f}"] if uncertainty is not None and uncertainty > fence else []

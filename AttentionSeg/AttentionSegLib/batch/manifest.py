@@ -11,14 +11,12 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import write_text
-from ..reporting import STATISTICS
 
 DONE, FAILED = "done", "failed"
 # Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
 SCHEMA_VERSION = 1
-# What every label of a line has; other statistics are None where the line does not have them.
+# What every label of a line has; other statistics came later, or are still to come.
 _OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
-_UNKNOWN = {statistic.key: None for statistic in STATISTICS}
 # Of version 0, which did not always have these options.
 _OPTIONS = {"mirroring": False, "overlap": None}
 
@@ -38,7 +36,7 @@ class Entry:
         options: what else decides on the results: maps, format, region.
         seconds: reading, computing and writing.
         outputs: bytes of each result file, the segmentation first; empty for a failed case.
-        labels: value, name and statistics of each label, None where one is not known; empty for a failed case.
+        labels: value, name and statistics of each label, as far as they were known then; empty for a failed case.
         device: what computed it.
         notes: what was done other than asked.
         error: one sentence, for a failed case.
@@ -120,8 +118,7 @@ def _read(path: Path) -> Iterable[Entry]:
 
 
 def _entry(document: dict[str, Any]) -> Entry:
-    labels = [{**_UNKNOWN, **label} for label in document.pop("labels", ())]
     # Now rather than when the results are written, after all cases.
-    if not all(label.keys() >= _OF_EVERY_LABEL for label in labels):
+    if not all(label.keys() >= _OF_EVERY_LABEL for label in document.get("labels", ())):
         raise KeyError(*_OF_EVERY_LABEL)
-    return Entry(**{**document, "options": {**_OPTIONS, **document["options"]}}, labels=labels)
+    return Entry(**{**document, "options": {**_OPTIONS, **document["options"]}})

@@ -86,7 +86,7 @@ def _labels(card: Card, done: Sequence[Entry]) -> list[Label]:
 def _statistics(label: Label, done: Sequence[Entry]) -> tuple[str, int, list[str]]:
     """Name of a label, how many cases have it, and the median over these of each of STATISTICS in words."""
     found = [one for entry in done for one in entry.labels if one["name"] == label.name and one["voxels"]]
-    numbers = [[one[statistic.key] for one in found if one[statistic.key] is not None] for statistic in STATISTICS]
+    numbers = [[one[statistic.key] for one in found if one.get(statistic.key) is not None] for statistic in STATISTICS]
     return label.name, len(found), [format(median(values), ".4g") if values else "" for values in numbers]
 
 

@@ -47,7 +47,7 @@ def _table(entries: Sequence[Entry]) -> str:
     rows.writerow(("case", "label", *COLUMNS))
     for entry in entries:
         if entry.state == DONE:
-            rows.writerows((entry.case, label["name"], *(_number(label[column]) for column in COLUMNS)) for label in entry.labels)
+            rows.writerows((entry.case, label["name"], *(_number(label.get(column)) for column in COLUMNS)) for label in entry.labels)
     return text.getvalue()
 
 

@@ -1,8 +1,29 @@
-"""What is measured, in words."""
+"""What is measured, how, and in words: the one table that CSV, summary, page and command line follow.
+
+To add a metric: a line in METRICS and its function.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Spacings are rounded numbers in files, and a neighbor 1.0000001 mm away is meant to be within 1 mm.
+TOLERANCE_MM = 1.0 + 1e-3
+NAN = float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """A label in prediction and reference, neither of them empty: bool [1, 1, i, j, k] in a box around both, voxels of the given spacing in mm."""
+
+    predicted: Tensor
+    true: Tensor
+    spacing: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -14,34 +35,91 @@ class Metric:
         title: name for people, with the unit.
         digits: decimals worth showing.
         meaning: one sentence.
+        compute: from the masks to the number.
+        right: of a label that both lack.
+        no_reference, no_prediction: where only one has it; NaN where undefined.
     """
 
     key: str
     title: str
     digits: int
     meaning: str
+    compute: Callable[[Masks], float]
+    right: float
+    no_reference: float
+    no_prediction: float
+
+
+# MONAI is imported by each, because it takes seconds, and the table is read without it.
+def _dice(masks: Masks) -> float:
+    from monai.metrics import compute_dice
+
+    return compute_dice(masks.predicted, masks.true, include_background=True).item()
+
+
+def _hausdorff_95(masks: Masks) -> float:
+    from monai.metrics import compute_hausdorff_distance
+
+    return compute_hausdorff_distance(masks.predicted, masks.true, percentile=95, include_background=True, spacing=list(masks.spacing)).item()
+
+
+def _mean_surface_distance(masks: Masks) -> float:
+    from monai.metrics import compute_average_surface_distance
+
+    return compute_average_surface_distance(masks.predicted, masks.true, symmetric=True, include_background=True, spacing=list(masks.spacing)).item()
+
+
+def _surface_dice(masks: Masks) -> float:
+    from monai.metrics import compute_surface_dice
+
+    return compute_surface_dice(masks.predicted, masks.true, [TOLERANCE_MM], include_background=True, spacing=list(masks.spacing)).item()
+
+
+def _volume_error(masks: Masks) -> float:
+    return 100 * (int(masks.predicted.sum()) / int(masks.true.sum()) - 1)
 
 
 METRICS = (
-    Metric("dice", "Dice", 3, "Twice the voxels in both masks over the sum of the voxels of each, 0 to 1."),
+    Metric("dice", "Dice", 3, "Twice the voxels in both masks over the sum of the voxels of each, 0 to 1.", _dice, 1.0, 0.0, 0.0),
     Metric(
         "hausdorff_95_mm",
         "Hausdorff distance, 95 % (mm)",
         2,
         "95 % of the border voxels of each mask are at most this far from the border of the other (the larger of both directions).",
+        _hausdorff_95,
+        0.0,
+        NAN,
+        NAN,
     ),
     Metric(
         "mean_surface_distance_mm",
         "Mean surface distance (mm)",
         2,
         "Mean distance from the border voxels of each mask to the nearest one of the other, over both borders together.",
+        _mean_surface_distance,
+        0.0,
+        NAN,
+        NAN,
     ),
-    Metric("surface_dice_1mm", "Surface Dice at 1 mm", 3, "Share of the border voxels of both masks that have the other border within 1 mm, 0 to 1."),
+    Metric(
+        "surface_dice_1mm",
+        "Surface Dice at 1 mm",
+        3,
+        "Share of the border voxels of both masks that have the other border within 1 mm, 0 to 1.",
+        _surface_dice,
+        1.0,
+        0.0,
+        0.0,
+    ),
     Metric(
         "volume_error_percent",
         "Volume error (%)",
         1,
         "Volume of the prediction minus that of the reference, in percent of the reference: above 0 where the prediction is too large.",
+        _volume_error,
+        0.0,
+        NAN,
+        -100.0,
     ),
 )
 MEAN = "mean"

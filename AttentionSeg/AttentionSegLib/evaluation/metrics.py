@@ -1,4 +1,4 @@
-"""Overlap, distances and volume of two masks, by MONAI."""
+"""Overlap, distances and volume of two masks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from monai.metrics import compute_average_surface_distance, compute_dice, compute_hausdorff_distance, compute_surface_dice
 
 from ..image import Image
 from ..reporting.placement import bounding_box
-from .definitions import METRICS
+from .definitions import METRICS, Masks
 
 MARGIN = 1
-# Spacings are rounded numbers in files, and a neighbor 1.0000001 mm away is meant to be within 1 mm.
-TOLERANCE_MM = 1.0 + 1e-3
-NAN = float("nan")
 
 
 def case_metrics(prediction: Image, reference: Image, values: Sequence[int]) -> np.ndarray:
@@ -44,26 +40,15 @@ def label_metrics(prediction: np.ndarray, reference: np.ndarray, spacing: Sequen
     """
     box = bounding_box(prediction | reference)
     if box is None:
-        return _by_key(1.0, 0.0, 0.0, 1.0, 0.0)
+        return {metric.key: metric.right for metric in METRICS}
+    if not reference.any():
+        return {metric.key: metric.no_reference for metric in METRICS}
+    if not prediction.any():
+        return {metric.key: metric.no_prediction for metric in METRICS}
     box = tuple(slice(max(part.start - MARGIN, 0), part.stop + MARGIN) for part in box)
     predicted, true = (torch.from_numpy(mask[box])[None, None] for mask in (prediction, reference))
-    predicted_voxels, true_voxels = int(predicted.sum()), int(true.sum())
-    if not true_voxels:
-        return _by_key(0.0, NAN, NAN, 0.0, NAN)
-    if not predicted_voxels:
-        return _by_key(0.0, NAN, NAN, 0.0, -100.0)
-    surface = {"include_background": True, "spacing": [float(length) for length in spacing]}
+    masks = Masks(predicted, true, tuple(float(length) for length in spacing))
     with warnings.catch_warnings():
         # MONAI 1.5 and 1.6 warn about an argument that they give themselves.
         warnings.filterwarnings("ignore", ".*always_return_as_numpy", FutureWarning)
-        return _by_key(
-            compute_dice(predicted, true, include_background=True).item(),
-            compute_hausdorff_distance(predicted, true, percentile=95, **surface).item(),
-            compute_average_surface_distance(predicted, true, symmetric=True, **surface).item(),
-            compute_surface_dice(predicted, true, [TOLERANCE_MM], **surface).item(),
-            100 * (predicted_voxels / true_voxels - 1),
-        )
-
-
-def _by_key(*values: float) -> dict[str, float]:
-    return {metric.key: value for metric, value in zip(METRICS, values)}
+        return {metric.key: metric.compute(masks) for metric in METRICS}

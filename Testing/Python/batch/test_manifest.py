@@ -57,7 +57,7 @@ class TestManifest:
 
     def test_a_line_of_an_older_version_is_read(self, tmp_path):
         label = {"value": 1, "name": "liver", "voxels": 3, "milliliters": 0.5}
-        whole = entry("a", labels=[{**label, "mean_uncertainty": None, "components": None}])
+        whole = entry("a", labels=[label])
         line = {key: value for key, value in asdict(whole).items() if key not in ("notes", "date")}
         (tmp_path / "m.jsonl").write_text(json.dumps({**line, "options": {"attention": True}, "labels": [label]}) + "\n")
         assert Manifest(tmp_path / "m.jsonl").entries == {"a": whole}

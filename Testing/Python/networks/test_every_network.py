@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from AttentionSegLib.networks import NETWORKS, NetworkOutput, build_network, network_class
+from AttentionSegLib.networks.supervision import added
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -79,6 +80,15 @@ CASES = [
 
 def make_input(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(7))
+
+
+class AnyRegion:
+    """A `RegionLoss` of no labels."""
+
+    def cross_entropy(self, logits: Tensor) -> Tensor:
+        return (logits * make_input(*logits.shape)).sum()
+
+    dice = cross_entropy
 
 
 def everything(output: NetworkOutput) -> dict[str, Tensor]:
@@ -196,8 +206,8 @@ class TestEveryNetwork:
     def test_every_parameter_learns(self, modes, x):
         network = modes["train"]
         network.zero_grad()
-        logits = network(torch.cat([x, x.flip(2)]))
-        (logits * make_input(*logits.shape)).sum().backward()
+        output = network(torch.cat([x, x.flip(2)]), return_attention=())
+        added(network.loss_terms(output, AnyRegion()).values()).backward()
         parameters = dict(network.named_parameters())
         assert [key for key, parameter in parameters.items() if parameter.grad is None] == []
         # A softmax over keys does not see what is added to all of them.

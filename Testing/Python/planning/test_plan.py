@@ -348,7 +348,7 @@ class TestTriedOut:
             msg = "DefaultCPUAllocator: can't allocate memory"
             raise RuntimeError(msg)
 
-        monkeypatch.setattr(timing, "build_network", full)
+        monkeypatch.setattr(NetworkSpec, "build", full)
         with pytest.raises(InputError, match="cpu has no memory for a training step"):
             plan(crops(), budget=self.BUDGET)
 
