@@ -15,7 +15,7 @@ from ..reporting import STATISTICS
 
 DONE, FAILED = "done", "failed"
 # Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # What every label of a line has; other statistics are None where the line does not have them.
 _OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
 _UNKNOWN = {statistic.key: None for statistic in STATISTICS}
@@ -41,6 +41,7 @@ class Entry:
         labels: value, name and statistics of each label, None where one is not known; empty for a failed case.
         device: what computed it.
         notes: what was done other than asked.
+        misfits: in which ways the scans are not as those that the model was trained on.
         error: one sentence, for a failed case.
         date: when it ended, UTC.
     """
@@ -58,6 +59,7 @@ class Entry:
     labels: list[dict[str, Any]] = field(default_factory=list)
     device: str | None = None
     notes: list[str] = field(default_factory=list)
+    misfits: list[str] = field(default_factory=list)
     error: str | None = None
     date: str = ""
 
