@@ -26,8 +26,9 @@ def case_uncertainty(entry: Entry) -> float | None:
 def flags_of(entries: Sequence[Entry]) -> dict[str, list[str]]:
     """The flags of each case that is done, by its name: sentences, the gravest first.
 
-    A label is missing; it has more than one component; its volume is below the 1st or above the 99th percentile of the cases that have it (from 20
-    on); the mean uncertainty of the case is more than 1.5 interquartile ranges above the third quartile.
+    A scan is not as those that the model was trained on; a label is missing; it has more than one component; its volume is below the 1st or above the
+    99th percentile of the cases that have it (from 20 on); the mean uncertainty of the case is more than 1.5 interquartile ranges above the third
+    quartile.
     """
     volumes: dict[str, list[float]] = {}
     for entry in entries:
@@ -60,4 +61,4 @@ def _flags(entry: Entry, usual: dict[str, np.ndarray], fence: float) -> list[str
             pieces.append(f"{name} in {label['components']} components")
     uncertainty = case_uncertainty(entry)
     high_uncertainty = [f"uncertainty {uncertainty:.3f}, above {fence:.3f}"] if uncertainty is not None and uncertainty > fence else []
-    return [*missing, *high_uncertainty, *volumes, *pieces]
+    return [*entry.misfits, *missing, *high_uncertainty, *volumes, *pieces]

@@ -14,7 +14,7 @@ from ..files import write_text
 
 DONE, FAILED = "done", "failed"
 # Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # What every label of a line has; other statistics came later, or are still to come.
 _OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
 # Of version 0, which did not always have these options.
@@ -39,6 +39,7 @@ class Entry:
         labels: value, name and statistics of each label, as far as they were known then; empty for a failed case.
         device: what computed it.
         notes: what was done other than asked.
+        misfits: in which ways the scans are not as those that the model was trained on.
         error: one sentence, for a failed case.
         date: when it ended, UTC.
     """
@@ -56,6 +57,7 @@ class Entry:
     labels: list[dict[str, Any]] = field(default_factory=list)
     device: str | None = None
     notes: list[str] = field(default_factory=list)
+    misfits: list[str] = field(default_factory=list)
     error: str | None = None
     date: str = ""
 

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..files import write_text
 from ..models import Card
 from ..reporting import STATISTICS
+from .flags import flags_of
 from .found import Skipped
 from .manifest import DONE, Entry
 from .page import page
@@ -31,7 +32,8 @@ def check_drawing() -> None:
 def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped]) -> tuple[Path, Path]:
     """Write `report.html` and `measurements.csv`, each completely or not at all; where they are.
 
-    The table has the columns case, label, value and one for each of STATISTICS, empty where a label has none.
+    The table has the columns case, label, value, one for each of STATISTICS, empty where a label has none, and flags of the case between semicolons
+    (see `flags_of`).
 
     Raises:
         InputError: if one cannot be written.
@@ -44,10 +46,11 @@ def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: S
 def _table(entries: Sequence[Entry]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("case", "label", *COLUMNS))
-    for entry in entries:
-        if entry.state == DONE:
-            rows.writerows((entry.case, label["name"], *(_number(label.get(column)) for column in COLUMNS)) for label in entry.labels)
+    rows.writerow(("case", "label", *COLUMNS, "flags"))
+    done = [entry for entry in entries if entry.state == DONE]
+    flags = {case: "; ".join(found) for case, found in flags_of(done).items()}
+    for entry in done:
+        rows.writerows((entry.case, label["name"], *(_number(label.get(column)) for column in COLUMNS), flags[entry.case]) for label in entry.labels)
     return text.getvalue()
 
 

@@ -138,6 +138,7 @@ class Worker:
             labels=_labels(prediction),
             device=prediction.computed_on,
             notes=list(prediction.notes),
+            misfits=list(prediction.misfits),
         )
 
     def _read(self, case: BatchCase) -> Image:

@@ -152,11 +152,14 @@ def note_sentences(notes: Mapping[str, Sequence[Note]], count: int) -> list[str]
         notes: of each case, by its id.
         count: how many cases there are.
     """
-    kinds: dict[str, list[str]] = {}
+    kinds: dict[str, dict[str, list[str]]] = {}
     for case_id, found in notes.items():
         for note in found:
-            kinds.setdefault(note.what, []).append(f"{case_id} ({note.detail})")
-    return [f"{what} in {len(which)} of {count} cases: {named(which)}." for what, which in kinds.items()]
+            kinds.setdefault(note.what, {}).setdefault(note.detail, []).append(case_id)
+    return [
+        f"{what} in {sum(map(len, by_detail.values()))} of {count} cases: {named([f'{named(ids)} ({detail})' for detail, ids in by_detail.items()])}."
+        for what, by_detail in kinds.items()
+    ]
 
 
 def one_sentence(problems: Sequence[str], what: str) -> str:

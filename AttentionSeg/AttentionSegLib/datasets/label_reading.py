@@ -182,10 +182,8 @@ def _segment_values(layers: Image, segments: Sequence[Segment], reading: LabelRe
         numbers = range(1, len(segments) + 1) if layers.channels > 1 else [segment.value for segment in segments]
         return [reading.label_map.get(number, number) if value is None else value for value, number in zip(given, numbers)], []
     found, taken = match_names(open_names, reading.names, layers.name)
-    notes = [
-        Note("Segments were taken for the labels that share their words", f"{quoted([name], [label])} for {quoted([label], [name])}")
-        for name, label in taken
-    ]
+    pairs = sorted(f"{quoted([name], [label])} for {quoted([label], [name])}" for name, label in taken)
+    notes = [Note("Segments were taken for the labels that share their words", ", ".join(pairs))] if pairs else []
     return [found[segment.name] if value is None else value for segment, value in zip(segments, given)], notes
 
 

@@ -114,12 +114,12 @@ def _thickness(scan: ScanFacts, card: Card) -> str:
 
 
 def _size(scan: ScanFacts, card: Card) -> str:
-    if card.region_size is None:
-        return ""
-    known = np.sort(card.region_size)
+    # A model of whole scans knows no size; its patches, at least, lie within most scans.
+    known = np.sort(card.region_size or np.multiply(card.patch_size, card.spacing))
     share = np.array(scan.extent) / known
-    if not (share < SMALLER_THAN_REGION).any():
+    far_too_small = (share < FAR_TOO_SMALL).all()
+    if not far_too_small and not (card.region_size and (share < SMALLER_THAN_REGION).any()):
         return ""
     size, wanted = (" x ".join(f"{length:.3g}" for length in lengths) for lengths in (scan.extent, known))
-    unit = " Look at the unit of its voxel size." if (share < FAR_TOO_SMALL).all() else ""
+    unit = " Look at the unit of its voxel size." if far_too_small else ""
     return f"{scan.name} covers {size} mm; the model was trained on about {wanted} mm.{unit}"

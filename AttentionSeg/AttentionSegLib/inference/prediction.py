@@ -31,6 +31,7 @@ class Prediction:
         mirroring: whether the mirror image was segmented too (see `MirroredNetwork`).
         seconds: duration of each stage by name; of all regions together.
         notes: one sentence for everything that was done other than asked, such as falling back to the CPU.
+        misfits: those of the notes that tell in which way the scan is not as those that the model was trained on.
         probe: rows of position attention, `probe.row(ras)`; without names for networks or runs that have no position maps.
         found: where the model's regions were found, and how; None where a region was given, or the whole scan was segmented.
     """
@@ -45,6 +46,7 @@ class Prediction:
     mirroring: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    misfits: tuple[str, ...] = ()
     probe: Probe = field(default_factory=Probe)
     found: FoundRegions | None = None
 

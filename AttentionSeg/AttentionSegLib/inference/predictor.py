@@ -158,6 +158,7 @@ class Predictor:
         from .postprocessing import postprocess
 
         postprocess(merged.labels, card)
+        misfits = image_fit(card, image)
         noted = [*(found.notes if found else ()), *(note for part in parts for note in part.notes)]
         return Prediction(
             labels=Image(merged.labels[None], image.affine, "labels"),
@@ -170,7 +171,8 @@ class Predictor:
             backend=self._backend.name,
             mirroring=self.mirroring,
             seconds=progress.finish(),
-            notes=tuple(dict.fromkeys(note for note in [*image_fit(card, image), region_note(roi, card), *noted] if note)),
+            notes=tuple(dict.fromkeys(note for note in [*misfits, region_note(roi, card), *noted] if note)),
+            misfits=tuple(misfits),
             found=found,
         )
 

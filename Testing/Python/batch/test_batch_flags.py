@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from AttentionSegLib.batch.flags import case_uncertainty, flags_of
 from AttentionSegLib.batch.manifest import Entry
@@ -29,6 +31,10 @@ class TestFlags:
     def test_a_missing_label_and_several_components(self):
         found = flags_of([entry("a", other_voxels=0), entry("b", components=3), entry("c")])
         assert found == {"a": ["cyst missing"], "b": ["liver in 3 components"], "c": []}
+
+    def test_a_scan_of_another_kind(self):
+        odd = replace(entry("a", components=3), misfits=["a looks like CT; the model was trained on MR."])
+        assert flags_of([odd, entry("b")]) == {"a": [*odd.misfits, "liver in 3 components"], "b": []}
 
     def test_volumes_outside_the_1st_to_99th_percentile(self):
         found = flags_of([*cohort(), entry("small", 5), entry("large", 30)])

@@ -170,7 +170,8 @@ class TestSegments:
         path = self.write(tmp_path, "a", ("Right", 1, 0), ("left_kidney", 2, 0))
         voxels, notes = self.values_of(path, NAMES)
         np.testing.assert_array_equal(voxels, np.choose(labels_of(), (0, 2, 1)))
-        assert [note.detail for note in notes] == ["'Right' for 'Kidney, right'", "'left_kidney' for 'Kidney, left'"]
+        assert [note.detail for note in notes] == ["'Right' for 'Kidney, right', 'left_kidney' for 'Kidney, left'"]
+        assert note_sentences({"a": notes, "b": notes, "c": []}, 3) == [f"{notes[0].what} in 2 of 3 cases: a, b ({notes[0].detail})."]
 
     @pytest.mark.parametrize("name", ["Kidney", "Liver", "Kidney, left part", "---"])
     def test_a_name_that_is_none_of_the_labels(self, tmp_path, name):
