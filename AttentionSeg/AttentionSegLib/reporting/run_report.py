@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import RESEARCH_ONLY, __version__
+from .. import RESEARCH_ONLY
 from ..files import write_text
+from ..revision import version_text
 from .measurements import Measurement, measure
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _attention_map(name: str, image: Image) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"attentionseg": __version__, "python": platform.python_version()}
+    found = {"attentionseg": version_text(), "python": platform.python_version()}
     for library in LIBRARIES:
         try:
             found[library] = version(library)
