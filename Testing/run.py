@@ -1,4 +1,4 @@
-"""Set up and run AttentionSeg from a clone: `python3 Testing/run.py demo [SCAN]` or `python3 Testing/run.py test`.
+"""Set up and run AttentionSeg from a clone: `python3 Testing/run.py demo [SCAN]`, `test` or `docs`.
 
 Needs Python 3.10 to 3.13 with pip, nothing else. Makes a virtual environment in `.venv` beside the README and keeps it for the next run.
 """
@@ -16,20 +16,26 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 ENVIRONMENT = REPOSITORY / ".venv"
 STAMP = ENVIRONMENT / "installed.txt"
-REQUIREMENTS = REPOSITORY / "Testing" / "requirements.txt"
+REQUIREMENTS = [REPOSITORY / "Testing" / "requirements.txt", REPOSITORY / "docs" / "requirements.txt"]
 SUPPORTED = ((3, 10), (3, 13))
 COVERAGE = 90
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("demo", "test"), help="demo: segment both hippocampi of a head; test: run the tests with coverage")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="handed on: `demo --help` tells the demo's; for test, options of pytest")
+    parser.add_argument(
+        "command",
+        choices=("demo", "test", "docs"),
+        help="demo: segment both hippocampi of a head; test: run the tests with coverage; docs: make the pages in docs/_build",
+    )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: options of the demo, of pytest, or of Sphinx")
     options = parser.parse_args()
 
     python = prepare_environment()
     if options.command == "demo":
         return run(python, str(REPOSITORY / "Testing" / "demo.py"), *options.arguments)
+    if options.command == "docs":
+        return run(python, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", *options.arguments, "docs", "docs/_build")
     if options.arguments:
         return run(python, "-m", "pytest", "-q", *options.arguments)
     return test_all(python)
@@ -50,14 +56,14 @@ def prepare_environment() -> str:
     if not low <= sys.version_info[:2] <= high:
         sys.exit(f"Python {sys.version.split()[0]} is not supported here; run this with Python {low[0]}.{low[1]} to {high[0]}.{high[1]}.")
     python = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + (REPOSITORY / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in (*REQUIREMENTS, REPOSITORY / "pyproject.toml")) + sys.version.encode()).hexdigest()
     if python.is_file() and STAMP.is_file() and STAMP.read_text() == wanted:
         return str(python)
     print(f"Installing into {ENVIRONMENT} (some minutes, about 3 GB; only this once) ...", flush=True)
     venv.create(ENVIRONMENT, with_pip=True, clear=not python.is_file())
     # torch comes first and pinned, so that no other package asks pip for a newer and larger build.
     # --no-compile: of the many thousand files only those that are imported get compiled, when they are.
-    for arguments in (["-r", str(REQUIREMENTS)], ["-e", f"{REPOSITORY}[training]"]):
+    for arguments in ([part for path in REQUIREMENTS for part in ("-r", str(path))], ["-e", f"{REPOSITORY}[training]"]):
         code = run(str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", *arguments)
         if code:
             sys.exit(f"pip failed with exit code {code}; its last lines above say why. Mend that and run the same command again.")

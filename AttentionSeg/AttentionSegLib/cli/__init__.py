@@ -7,8 +7,9 @@ import io
 import sys
 from collections.abc import Sequence
 
-from .. import RESEARCH_ONLY, __version__
+from .. import RESEARCH_ONLY
 from ..errors import InputError
+from ..revision import version_text
 from . import batch, evaluate, models, segment, train
 
 COMMANDS = (segment, batch, evaluate, train, models)
@@ -58,7 +59,7 @@ def _joined_region(arguments: list[str]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="attentionseg", description=f"Segment scans and see where the network looked. {RESEARCH_ONLY}")
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action="version", version=version_text())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_command(commands)

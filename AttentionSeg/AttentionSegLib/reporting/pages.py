@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import RESEARCH_ONLY, __version__
+from .. import RESEARCH_ONLY
+from ..revision import version_text
 from .spread import LEFT, RIGHT, WIDTH
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def render(template: str, **values: object) -> str:
     Raises:
         jinja2.UndefinedError: if the template uses a value that was not given.
     """
-    made = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, AttentionSeg {__version__}"
+    made = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, AttentionSeg {version_text()}"
     return _environment().get_template(template).render(statement=RESEARCH_ONLY, made=made, **values)
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import RESEARCH_ONLY, __version__
+from .. import RESEARCH_ONLY
 from ..files import write_text
 from ..map_kinds import map_kind
+from ..revision import version_text
 from .measurements import Measurement, measure
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _attention_map(name: str, image: Image, among: Iterable[str]) -> dict[str, A
 
 
 def _versions() -> dict[str, str]:
-    found = {"attentionseg": __version__, "python": platform.python_version()}
+    found = {"attentionseg": version_text(), "python": platform.python_version()}
     for library in LIBRARIES:
         try:
             found[library] = version(library)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import slicer
 
-from .. import __version__
 from ..errors import InputError
 from ..models.card import CARD_NAME
 from ..models.catalogue import user_folder
+from ..revision import version_text
 from .imports import gentle_imports
 from .model_list import model_choices
 from .translation import tr as _
@@ -33,7 +33,7 @@ def environment_report(slicer_version: str) -> str:
         slicer_version: as of `slicer_version_text`, which the main thread alone may ask for.
     """
     lines = [
-        f"AttentionSeg {__version__}, Slicer {slicer_version}, Python {platform.python_version()}",
+        f"AttentionSeg {version_text()}, Slicer {slicer_version}, Python {platform.python_version()}",
         platform.platform(),
         *(f"{name} {_version(name)}" for name in PACKAGES),
         *_gpus(),

@@ -29,7 +29,7 @@ HOURS = "0.1"
 @pytest.fixture(scope="module", autouse=True)
 def short_plans():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "MOST_STEPS", 50)
+        patch.setattr(schedule, "MOST_STEPS", 8)
         yield
 
 
