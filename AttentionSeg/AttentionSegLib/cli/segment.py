@@ -63,7 +63,8 @@ def _print_result(result: CaseResult) -> None:
         print(f"{measurement.name:<30} {measurement.milliliters:9.2f} mL  {measurement.voxels:>9} voxels")
     if prediction.found is not None:
         places = "; ".join(f"{name} {','.join(f'{number:.0f}' for number in region.center)}" for name, region in prediction.regions.items())
-        print(f"Regions around {places} (RAS mm), by {prediction.found.how}, correlation {prediction.found.similarity:.2f}.")
+        alike = prediction.found.similarity
+        print(f"Regions around {places} (RAS mm), by {prediction.found.how}{'' if alike is None else f', correlation {alike:.2f}'}.")
     for note in prediction.notes:
         print(f"Note: {note}")
     print(f"{prediction.card.title} {prediction.card.version} on {prediction.computed_on}, {sum(prediction.seconds.values()):.1f} s. {RESEARCH_ONLY}")

@@ -88,13 +88,18 @@ def to_itk(image: Image) -> SimpleITK.Image:
     return result
 
 
+def from_itk(image: SimpleITK.Image, name: str = "image") -> Image:
+    """A scalar SimpleITK image as one of one channel."""
+    return Image(array(image)[None], _affine(image), name)
+
+
 def reason(error: RuntimeError) -> str:
     """The part of an ITK exception that says what is wrong: its last line."""
     last = str(error).strip().splitlines()[-1].strip().replace("ITK ERROR: ", "").rstrip(".")
     return ADDRESS.sub("", last)
 
 
-def _affine(geometry: SimpleITK.ImageFileReader) -> np.ndarray:
+def _affine(geometry: SimpleITK.ImageFileReader | SimpleITK.Image) -> np.ndarray:
     """IJK to RAS mm of an image of 2 dimensions or more, by its first three."""
     dimension = geometry.GetDimension()
     count = min(dimension, 3)

@@ -13,7 +13,7 @@ from ..files import read_image
 from ..image import Image
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
-from ..models.found_by import Template, TemplateRegion, checked_template
+from ..models.found_by import FindingModel, Template, TemplateRegion, checked_template
 from ..region import Region
 from .checks import check_input
 from .progress import Cancel, OnProgress, Progress
@@ -50,20 +50,20 @@ class FoundRegions:
     Attributes:
         regions: by name, such as `right` and `left`, in the order of the card; those of the scan alone.
         how: what found them, in words.
-        similarity: how much scan and template look alike around them, 0..1: the correlation that was reached.
+        similarity: how much scan and template look alike around them, 0..1: the correlation that was reached; None where a model found them.
         notes: one sentence for each region that was left out.
     """
 
     regions: dict[str, Region]
     how: str
-    similarity: float
+    similarity: float | None
     notes: tuple[str, ...] = ()
 
 
 def find_regions(
     model: ModelOnDisk | str | os.PathLike, image: Image, on_progress: OnProgress | None = None, cancel: Cancel | None = None
 ) -> FoundRegions:
-    """Find the regions of a scan; nothing is segmented, and torch is not loaded.
+    """Find the regions of a scan; nothing is segmented, and for a template torch is not loaded.
 
     Args:
         model: a loaded model, an entry of the list of models, an id, or the path of a model folder.
@@ -86,7 +86,13 @@ def find_regions(
     check_input(image, None, card)
     progress = Progress(on_progress, cancel)
     progress.stage("find")
-    found = find_by_template(card, folder, image, progress.step)
+    if isinstance(card.found_by, FindingModel):
+        # Only here, because it loads torch.
+        from .finding_by_model import find_by_model, load_finder
+
+        found = find_by_model(card, load_finder(card), image, progress.step)
+    else:
+        found = find_by_template(card, folder, image, progress.step)
     progress.finish()
     return found
 
@@ -104,17 +110,22 @@ def find_by_template(card: Card, folder: Path, image: Image, on_step: OnStep) ->
         raise _unlike(card, image, "it shows too little")
     _check_shape(alignment, card, image)
     placed = {region.name: Region(_moved(alignment.matrix, region), card.region_size) for region in source.regions}
-    shares = {name: _share_inside(region, image) for name, region in placed.items()}
-    inside = [region for region in source.regions if shares[region.name] >= LEAST_OF_BOX]
-    similarity = _check_likeness(alignment, template, card, image, inside, radius)
+    inside, notes = left_out(placed, image)
+    similarity = _check_likeness(alignment, template, card, image, [region for region in source.regions if region.name in inside], radius)
     if not inside:
         named = ", ".join(placed)
         msg = f"{image.name} shows none of the regions of the model {card.id} ({named}), which lie beyond its edges; choose a scan that does."
         raise InputError(msg)
+    return FoundRegions(inside, f"registration of {source.source}", similarity, notes)
+
+
+def left_out(placed: dict[str, Region], image: Image) -> tuple[dict[str, Region], tuple[str, ...]]:
+    """The regions of which the scan holds enough, and a sentence for each of the others."""
+    shares = {name: _share_inside(region, image) for name, region in placed.items()}
     notes = tuple(
         f"The region '{name}' was left out: {image.name} holds {100 * share:.0f} % of it." for name, share in shares.items() if share < LEAST_OF_BOX
     )
-    return FoundRegions({region.name: placed[region.name] for region in inside}, f"registration of {source.source}", similarity, notes)
+    return {name: region for name, region in placed.items() if shares[name] >= LEAST_OF_BOX}, notes
 
 
 def _check_shape(alignment: Alignment, card: Card, image: Image) -> None:

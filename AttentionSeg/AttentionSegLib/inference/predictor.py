@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..image import Image
 from ..models import Model, card_of_sides, find_model, load_model
+from ..models.found_by import FindingModel
 from ..region import Region
 from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
@@ -79,6 +80,7 @@ class Predictor:
         self.device = choose_device(device)
         self._backend_name = choose_backend(backend, self.device)
         self._backend: Backend | None = None
+        self._finder: Predictor | None = None
         self._last_found: tuple[str, FoundRegions] | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
         if overlap is not None:
@@ -184,10 +186,21 @@ class Predictor:
         progress.stage("find")
         key = image.digest()
         if self._last_found is None or self._last_found[0] != key:
-            self._last_found = key, find_by_template(card, self.model.folder, image, progress.step)
+            self._last_found = key, self._found_in(image, progress)
         found = self._last_found[1]
         progress.repeat(len(found.regions))
         return found
+
+    def _found_in(self, image: Image, progress: Progress) -> FoundRegions:
+        card = self.model.card
+        if not isinstance(card.found_by, FindingModel):
+            return find_by_template(card, self.model.folder, image, progress.step)
+        # Only here: scipy takes a while to import.
+        from .finding_by_model import find_by_model, load_finder
+
+        if self._finder is None:
+            self._finder = load_finder(card)
+        return find_by_model(card, self._finder, image, progress.step)
 
     def _offsets(self, found: FoundRegions | None) -> list[int]:
         """What is added to the label values of each region, so that those of a left-out region stay free."""

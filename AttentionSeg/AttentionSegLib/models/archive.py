@@ -23,7 +23,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 from ..errors import InputError
 from .card import CARD_NAME, THUMBNAIL_NAME, WEIGHTS_NAME, Card
 from .catalogue import find_model, list_models, user_folder
-from .found_by import LARGEST_TEMPLATE, check_template
+from .found_by import LARGEST_TEMPLATE, Template, check_template
 
 TEMPLATE_ENDING = ".nii.gz"
 TEXT_NAME = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|README|CITATION|CHANGELOG)(\.(txt|md|rst|cff))?", re.IGNORECASE)
@@ -100,10 +100,11 @@ def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
     """
     folder, path = find_model(name), Path(path)
     path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
-    template = Card.load(folder / CARD_NAME).found_by
+    found_by = Card.load(folder / CARD_NAME).found_by
+    template = found_by.file if isinstance(found_by, Template) else None
     wanted = [part for part in sorted(folder.iterdir()) if _is_part(part.name) and part.is_file()]
     # A model folder may hold other images, which are nobody's business.
-    files = {part.name: _file(part) for part in wanted if not part.name.endswith(TEMPLATE_ENDING) or (template and part.name == template.file)}
+    files = {part.name: _file(part) for part in wanted if not part.name.endswith(TEMPLATE_ENDING) or part.name == template}
     card = _check(files, folder)
     temporary = path.with_name(f".{uuid.uuid4().hex}.zip")
     try:
@@ -231,7 +232,7 @@ def _check(files: dict[str, _File], source: Path) -> Card:
 
 def _check_templates(files: dict[str, _File], card: Card, source: Path) -> None:
     """Raise InputError unless the template of the card is there, and no other image."""
-    known = {card.found_by.file} if card.found_by else set()
+    known = {card.found_by.file} if isinstance(card.found_by, Template) else set()
     found = {name for name in files if name.endswith(TEMPLATE_ENDING)}
     if found - known:
         msg = f"{source} holds '{min(found - known)}', which its card does not name; remove it, a model has {PARTS}."

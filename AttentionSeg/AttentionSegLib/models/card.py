@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..network_names import check_network
-from .found_by import Template, parse_found_by
+from .found_by import FoundBy, parse_found_by
 from .terms import Code, Label
 
 CARD_NAME = "model.json"
@@ -50,7 +50,7 @@ class Card:
     labels: tuple[Label, ...]
     field_of_view: str
     region_size: tuple[float, float, float] | None
-    found_by: Template | None
+    found_by: FoundBy | None
     largest_component: frozenset[int]
     fill_holes: frozenset[int]
     weights_sha256: str

@@ -7,7 +7,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from ..errors import InputError
 from .terms import Code
@@ -17,13 +17,30 @@ LARGEST_TEMPLATE, LARGEST_UNPACKED = 1_000_000, 32_000_000
 NIFTI_HEADER, NIFTI_UINT8 = 352, 2
 
 
+# Of regions that are called so, where the card does not say it otherwise.
+LATERALITY = {"right": Code("SCT", "24028007", "Right"), "left": Code("SCT", "7771000", "Left")}
+
+
 @dataclass(frozen=True)
-class TemplateRegion:
-    """Where a region is in a template: its name, its center in RAS mm, and the side of the patient that it is on, if it is on one."""
+class FoundRegion:
+    """A region that is found: its name, and the side of the patient that it is on, if it is on one."""
 
     name: str
-    center: tuple[float, float, float]
     laterality: Code | None = None
+
+
+@dataclass(frozen=True)
+class TemplateRegion(FoundRegion):
+    """A region in a template, with its center in RAS mm."""
+
+    center: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class LabeledRegion(FoundRegion):
+    """A region around what another model gives a label of this name."""
+
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,8 +62,26 @@ class Template:
     regions: tuple[TemplateRegion, ...]
 
 
-def parse_found_by(block: dict[str, Any]) -> Template:
-    """The block `found_by` of a document that fits the schema. Its `kind` says what finds; `template` is the one that there is."""
+@dataclass(frozen=True)
+class FindingModel:
+    """Regions are found around labels that another model gives the scan as a whole.
+
+    Attributes:
+        model: id of the other model.
+        regions: the regions, each with its label.
+    """
+
+    model: str
+    regions: tuple[LabeledRegion, ...]
+
+
+FoundBy = Union[Template, FindingModel]
+
+
+def parse_found_by(block: dict[str, Any]) -> FoundBy:
+    """The block `found_by` of a document that fits the schema."""
+    if block["kind"] == "model":
+        return FindingModel(block["model"], tuple(LabeledRegion(name, LATERALITY.get(name), label) for name, label in block["labels"].items()))
     regions = tuple(_region(entry) for entry in block["regions"])
     return Template(block["file"], block["sha256"], block["bytes"], block["license"], block["source"], regions)
 
@@ -77,7 +112,7 @@ def checked_template(folder: Path, template: Template) -> Path:
 
 def _region(entry: dict[str, Any]) -> TemplateRegion:
     laterality = Code(**entry["laterality"]) if "laterality" in entry else None
-    return TemplateRegion(entry["name"], tuple(entry["center_mm"]), laterality)
+    return TemplateRegion(entry["name"], laterality, tuple(entry["center_mm"]))
 
 
 def _is_small_nifti(content: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .card import Card
-from .found_by import TemplateRegion
+from .found_by import FoundRegion
 from .terms import Label
 
 
@@ -29,7 +29,7 @@ def card_of_sides(card: Card) -> Card:
     )
 
 
-def _sided(label: Label, region: TemplateRegion, offset: int) -> Label:
+def _sided(label: Label, region: FoundRegion, offset: int) -> Label:
     return replace(
         label,
         value=offset + label.value,

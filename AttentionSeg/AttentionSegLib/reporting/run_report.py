@@ -82,7 +82,7 @@ def _found(found: FoundRegions | None) -> dict[str, Any] | None:
     if found is None:
         return None
     regions = [{"name": name, **_region(region)} for name, region in found.regions.items()]
-    return {"by": found.how, "similarity": _number(found.similarity), "regions": regions}
+    return {"by": found.how, "similarity": None if found.similarity is None else _number(found.similarity), "regions": regions}
 
 
 def _label(measurement: Measurement) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""Regions around the labels that another model gives a scan: coarse to fine, without code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK
+from scipy import ndimage
+
+from ..errors import InputError
+from ..files.itk import from_itk, to_itk
+from ..image import Image
+from ..models import Card, find_model, load_model
+from ..models.found_by import FindingModel
+from ..region import Region
+from .finding import FoundRegions, left_out
+
+if TYPE_CHECKING:
+    from .predictor import Predictor
+    from .registration import OnStep
+
+# Of the finding model's own voxels: fewer are taken for noise.
+LEAST_VOXELS = 20
+
+
+def load_finder(card: Card) -> Predictor:
+    """The model that finds the regions of another, ready for many scans, on the CPU or where the other would run by itself.
+
+    Raises:
+        InputError: if it is not installed, has not the labels or the inputs that the card asks for, or needs a region itself.
+    """
+    from .predictor import Predictor
+
+    source: FindingModel = card.found_by
+    try:
+        model = load_model(find_model(source.model))
+    except InputError as error:
+        msg = f"The regions of the model {card.id} are found by the model {source.model}, which cannot be used: {error}"
+        raise InputError(msg) from error
+    found = model.card
+    missing = [region.label for region in source.regions if region.label not in {label.name for label in found.labels}]
+    wrong = None
+    if missing:
+        wrong = f"has no label '{missing[0]}'"
+    elif found.needs_region:
+        wrong = "needs a region itself"
+    elif [channel.modality for channel in found.inputs] != [channel.modality for channel in card.inputs]:
+        wrong = f"has other inputs ({', '.join(channel.modality for channel in found.inputs)})"
+    if wrong:
+        msg = f"The regions of the model {card.id} are found by the model {source.model}, which {wrong}; correct the card, or give a region."
+        raise InputError(msg)
+    return Predictor(model)
+
+
+def find_by_model(card: Card, finder: Predictor, image: Image, on_step: OnStep) -> FoundRegions:
+    """Find regions around labels of another model (see `find_regions`).
+
+    The scan is made about as coarse as the finding model works, so that it costs little, and of each label the largest part counts.
+
+    Args:
+        card: of the model whose regions are looked for.
+        finder: of `load_finder`.
+        image: the scan.
+        on_step: told how much is done, 0..1.
+    """
+    source: FindingModel = card.found_by
+    labels = finder(coarser(image, finder.model.card.spacing), attention=False, on_progress=lambda fraction, *_: on_step(fraction)).labels
+    values = {label.name: label.value for label in finder.model.card.labels}
+    placed = {}
+    for region in source.regions:
+        center = _center(labels, values[region.label])
+        if center is not None:
+            placed[region.name] = Region(center, card.region_size)
+    looked_for = ", ".join(region.label for region in source.regions)
+    if not placed:
+        seen = f"{source.model} sees no {looked_for} in {image.name}"
+        msg = f"The regions of the model {card.id} were not found: {seen}; choose another scan, or give a region."
+        raise InputError(msg)
+    inside, notes = left_out(placed, image)
+    if not inside:
+        msg = f"{image.name} is cut through {looked_for}, around which the model {card.id} works; choose a scan that shows more, or give a region."
+        raise InputError(msg)
+    missed = [
+        f"The region '{region.name}' was not found: {source.model} sees no {region.label}." for region in source.regions if region.name not in placed
+    ]
+    return FoundRegions(inside, f"the model {source.model}", None, (*missed, *notes))
+
+
+def coarser(image: Image, spacing: tuple[float, float, float]) -> Image:
+    """Means over blocks of voxels, as large as they can be without a voxel becoming larger than the smallest of `spacing`, mm."""
+    factors = [max(1, int(min(spacing) / length + 1e-3)) for length in image.spacing]
+    if max(factors) == 1:
+        return image
+    channels = [from_itk(SimpleITK.BinShrink(to_itk(Image(voxels[None], image.affine)), factors)) for voxels in image.voxels]
+    return Image(np.concatenate([channel.voxels for channel in channels]), channels[0].affine, image.name)
+
+
+def _center(labels: Image, value: int) -> tuple[float, float, float] | None:
+    """The middle of the box around the largest part of a label, RAS mm; None where there is none."""
+    parts, count = ndimage.label(labels.voxels[0] == value)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    if sizes.max() < LEAST_VOXELS:
+        return None
+    index = np.argwhere(parts == sizes.argmax())
+    return tuple(labels.to_ras((index.min(0) + index.max(0)) / 2).tolist())
