@@ -34,7 +34,7 @@ def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: S
     The table has the columns case, label, value and one for each of STATISTICS, empty where a label has none.
 
     Raises:
-        InputError: if one cannot be written.
+        OutputError: if one cannot be written.
     """
     write_text(folder / MEASUREMENTS, _table(entries))
     write_text(folder / REPORT, page(folder, card, entries, skipped))
