@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..options import RunOptions
 from ..reporting import STATISTICS
 from ..writing import write_text, writing
 
@@ -19,8 +20,6 @@ SCHEMA_VERSION = 1
 # What every label of a line has; other statistics are None where the line does not have them.
 _OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
 _UNKNOWN = {statistic.key: None for statistic in STATISTICS}
-# Of version 0, which did not always have these options.
-_OPTIONS = {"mirroring": False, "overlap": None}
 
 
 @dataclass(frozen=True)
@@ -124,4 +123,5 @@ def _entry(document: dict[str, Any]) -> Entry:
     # Now rather than when the results are written, after all cases.
     if not all(label.keys() >= _OF_EVERY_LABEL for label in labels):
         raise KeyError(*_OF_EVERY_LABEL)
-    return Entry(**{**document, "options": {**_OPTIONS, **document["options"]}}, labels=labels)
+    # Of a line from before there was an option the run was as by default.
+    return Entry(**{**document, "options": {**RunOptions().of_files(), **document["options"]}}, labels=labels)

@@ -20,17 +20,6 @@ def openvino_folder() -> Path:
     return cache_folder() / "openvino"
 
 
-def cache_size(folder: Path | None = None) -> int:
-    """Bytes that the entries of the cache folder take."""
-    return sum(path.stat().st_size for path in _entries(folder))
-
-
-def clear_cache(folder: Path | None = None) -> None:
-    """Delete every entry of the cache folder, and half-written ones of runs that were killed; other files stay. OSError if one cannot be deleted."""
-    for path in _entries(folder):
-        path.unlink(missing_ok=True)
-
-
 def read_entry(folder: Path, key: str) -> bytes | None:
     """What was kept under a key; None if that is nothing, cannot be read, or is not what was written."""
     try:
@@ -49,7 +38,3 @@ def keep_entry(folder: Path, key: str, content: bytes) -> None:
             temporary.write_bytes(hashlib.sha256(content).digest() + content)
     except OSError as error:
         logger.warning("The converted network cannot be kept in %s, so the next start converts it again: %s", folder, error)
-
-
-def _entries(folder: Path | None) -> list[Path]:
-    return list((folder or openvino_folder()).glob(f"*{SUFFIX}"))

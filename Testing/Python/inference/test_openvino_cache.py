@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from AttentionSegLib.inference.openvino_cache import cache_size, clear_cache, keep_entry, openvino_folder, read_entry
+from AttentionSegLib.inference.openvino_cache import keep_entry, openvino_folder, read_entry
 
 KEY = "0f" * 32
 WRITER = """
@@ -83,23 +83,6 @@ class TestUnwritable:
         assert list(tmp_path.iterdir()) == [entry]
 
 
-class TestSize:
-    def test_it_counts_and_clearing_deletes_the_entries_alone(self, tmp_path):
-        (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-        assert cache_size(tmp_path) == 0
-        keep_entry(tmp_path, KEY, bytes(1000))
-        keep_entry(tmp_path, KEY[::-1], bytes(2000))
-        assert 3000 <= cache_size(tmp_path) <= 3100
-        clear_cache(tmp_path)
-        assert cache_size(tmp_path) == 0
-        assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-    def test_of_a_folder_that_is_not_there(self, tmp_path):
-        clear_cache(tmp_path / "nowhere")
-        assert cache_size(tmp_path / "nowhere") == 0
-        assert not (tmp_path / "nowhere").exists()
-
-
 class TestFolder:
     @pytest.fixture(autouse=True)
     def at_home(self, monkeypatch, tmp_path):
@@ -127,10 +110,3 @@ class TestFolder:
         monkeypatch.setattr(sys, "platform", system)
         monkeypatch.setenv(name, str(tmp_path / "other"))
         assert openvino_folder() == tmp_path / "other" / place / "openvino"
-
-    def test_it_is_the_one_used_when_none_is_given(self, monkeypatch, tmp_path):
-        monkeypatch.setenv("ATTENTIONSEG_CACHE", str(tmp_path))
-        keep_entry(openvino_folder(), KEY, bytes(100))
-        assert cache_size() > 100
-        clear_cache()
-        assert list(openvino_folder().iterdir()) == []
