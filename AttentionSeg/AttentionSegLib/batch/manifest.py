@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import write_text
+from ..options import RunOptions
+from ..writing import write_text, writing
 
 DONE, FAILED = "done", "failed"
 # Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
 SCHEMA_VERSION = 2
 # What every label of a line has; other statistics came later, or are still to come.
 _OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
-# Of version 0, which did not always have these options.
-_OPTIONS = {"mirroring": False, "overlap": None}
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,13 @@ class Manifest:
         self.entries: dict[str, Entry] = {entry.case: entry for entry in _read(path)}
 
     def keep(self, names: Iterable[str]) -> None:
-        """Rewrite the file, in one step, with one line for each of these cases. InputError if it cannot be written."""
+        """Rewrite the file, in one step, with one line for each of these cases. OutputError if it cannot be written."""
         self.entries = {name: self.entries[name] for name in sorted(names)}
         write_text(self.path, "".join(map(_line, self.entries.values())))
 
     def add(self, entry: Entry) -> None:
-        """Record how a case ended. OSError if the disk does not take it."""
-        with open(self.path, "ab") as file:
+        """Record how a case ended. OutputError if it cannot be written."""
+        with writing(self.path), open(self.path, "ab") as file:
             file.write(_line(entry).encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
@@ -123,4 +122,5 @@ def _entry(document: dict[str, Any]) -> Entry:
     # Now rather than when the results are written, after all cases.
     if not all(label.keys() >= _OF_EVERY_LABEL for label in document.get("labels", ())):
         raise KeyError(*_OF_EVERY_LABEL)
-    return Entry(**{**document, "options": {**_OPTIONS, **document["options"]}})
+    # Of a line from before there was an option the run was as by default.
+    return Entry(**{**document, "options": {**RunOptions().of_files(), **document["options"]}})

@@ -20,7 +20,7 @@ from .options import add_label_options, label_reading
 
 if TYPE_CHECKING:
     from ..datasets import CaseSet
-    from ..inference.progress import Cancel
+    from ..progress import Cancel
     from ..training import Synthesis, TrainedModel
 
 MODALITIES = ("CT", "MR", "PT", "US", "OT")
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
                 done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show, cancel=cancel)
     except (KeyboardInterrupt, Cancelled):
         print("attentionseg: interrupted; run the same command again to go on.", file=sys.stderr)
-        return 130
+        return Cancelled.exit_code
     _print_trained(done)
     return 0
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import Cancelled, InputError
+from ..errors import InputError
 from ..files import write_text
 from ..image import Image
-from ..inference.checks import LARGEST
+from ..inference.checks import check_voxels
+from ..progress import Cancel, OnProgress, Reporter
 from .case_set import CaseSet, redrawn
 from .case_statistics import CaseStatistics, foreground_intensities, measure_case
 from .cases import ROLES, Case, Labeled, named, note_sentences, one_sentence, read_labelled
 from .label_reading import Note
 from .label_tables import gaps_filled
 from .survey_notes import odd_things
-
-if TYPE_CHECKING:
-    from ..inference.progress import Cancel, OnProgress
 
 # Prepared label maps are bytes, and one value is taken.
 MOST_LABELS = 254
@@ -92,17 +88,12 @@ def make_survey(
     measured: list[CaseStatistics] = []
     samples: dict[str, np.ndarray] = {}
     accepted: dict[str, list[Note]] = {}
-    start = time.monotonic()
+    reporter = Reporter(on_progress, cancel)
     for done, (role, case) in enumerate(cases):
-        stage = f"case {done + 1} of {len(cases)}"
-        if cancel is not None and cancel():
-            msg = f"Cancelled during '{stage}'."
-            raise Cancelled(msg)
-        if on_progress is not None:
-            on_progress(done / len(cases), stage, (time.monotonic() - start) / done * (len(cases) - done) if done else None)
+        reporter.report(done / len(cases), f"case {done + 1} of {len(cases)}", done, len(cases) - done)
         try:
             image, label, accepted[case.id] = read(case)
-            _check_voxels(image)
+            check_voxels(image, case_set.channel_names or range(image.channels), "take the case out")
             labels = _label_values(label, case_set.label_names, case_set.ignored_label)
         except InputError as error:
             problems.append(str(error))
@@ -117,8 +108,7 @@ def make_survey(
         problems = _label_problems(measured, case_set.label_names)
     if problems:
         raise InputError(one_sentence(problems, "The data cannot be learned from"))
-    if on_progress is not None:
-        on_progress(1.0, "done", 0.0)
+    reporter.finish()
     names = dict(case_set.label_names) or {value: f"Label {value}" for value in range(1, 1 + max(max(case.labels, default=0) for case in measured))}
     notes = (*case_set.notes, *note_sentences(accepted, len(cases)), *odd_things(measured, names))
     return Survey(
@@ -133,20 +123,8 @@ def make_survey(
 
 
 def write_survey(survey: Survey, path: Path) -> None:
-    """Write it as JSON, completely or not at all. InputError if it cannot be written."""
+    """Write it as JSON, completely or not at all. OutputError if it cannot be written."""
     write_text(path, json.dumps(asdict(survey), indent=1, ensure_ascii=False))
-
-
-def _check_voxels(image: Image) -> None:
-    for channel, voxels in enumerate(image.voxels):
-        where = image.name if image.channels == 1 else f"{image.name} (channel {channel})"
-        low, high = float(voxels.min()), float(voxels.max())
-        if not (abs(low) <= LARGEST and abs(high) <= LARGEST):
-            msg = f"{where} has voxels that are NaN, infinite or above {LARGEST:g}; replace them or take the case out."
-            raise InputError(msg)
-        if low == high:
-            msg = f"{where} has the same intensity ({low:g}) everywhere; take the case out."
-            raise InputError(msg)
 
 
 def _label_values(label: Image, names: Mapping[int, str], ignored: int | None) -> np.ndarray:

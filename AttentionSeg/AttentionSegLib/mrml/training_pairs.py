@@ -13,12 +13,13 @@ import numpy as np
 import slicer
 import vtk
 
+from ..datasets.survey import MOST_LABELS
 from ..errors import InputError
 from ..files import write_map
-from ..files.atomic import atomic_path
 from ..files.nrrd import write_nrrd
 from ..image import Image
 from ..same_grid import place_on
+from ..writing import atomic_path
 from .attention_volumes import is_own_map
 from .provenance import is_result
 from .resampling import sample_labelmap
@@ -27,8 +28,6 @@ from .transforms import local_affine
 from .volumes import image_from_volumes
 from .voxels import matrix_to_vtk, view_voxels
 
-# A network gives every voxel one label, stored in a byte.
-MOST_LABELS = 254
 # What a color table of 3D Slicer calls a value without a name.
 NO_NAME = "(none)"
 TISSUE = {"scheme": "SCT", "value": "85756007", "meaning": "Tissue"}
@@ -119,7 +118,7 @@ def reading_pairs(pairs: Sequence[Pair]) -> Generator[None, None, TrainingPairs]
 
 
 def write_pairs(pairs: TrainingPairs, folder: Path) -> tuple[Path, Path]:
-    """Write `images/<id>.nrrd` and `labels/<id>.nrrd`, and return these two folders. Touches no node. InputError if a file cannot be written."""
+    """Write `images/<id>.nrrd` and `labels/<id>.nrrd`, and return these two folders. Touches no node. OutputError if a file cannot be written."""
     images, labels = folder / "images", folder / "labels"
     for place in (images, labels):
         place.mkdir()

@@ -14,10 +14,10 @@ import numpy as np
 from ..datasets.survey import Survey
 from ..errors import InputError
 from ..files import write_text
-from ..inference.progress import Cancel
 from ..models import Card
 from ..models.card import with_weights
 from ..models.titles import title_of
+from ..progress import Cancel
 from .budget import Budget, NetworkSpec
 from .fine_tuning import RATE_SHARE, check_start, network_of
 from .grid import ORIENTATION, field_of_view, field_voxels, foreground_share, in_mm
@@ -91,7 +91,7 @@ def make_plan(
 
 
 def write_plan(document: dict[str, Any], path: Path) -> None:
-    """Write a recipe to read and to change, completely or not at all. InputError if it cannot be written."""
+    """Write a recipe to read and to change, completely or not at all. OutputError if it cannot be written."""
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
