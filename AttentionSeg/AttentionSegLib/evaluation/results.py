@@ -20,7 +20,7 @@ from .definitions import METRICS
 from .statistics import Scores
 
 if TYPE_CHECKING:
-    from .page import Picture
+    from .page import Data, Picture
 
 FILES = ("report.html", "metrics.csv", "summary.json", "comparison.json", "compared_metrics.csv", "compared_summary.json")
 
@@ -40,18 +40,14 @@ def write_results(
     folder: Path,
     scores: Scores,
     compared: Scores | None,
+    data: Data,
     pictures: Sequence[Picture],
-    images: str,
-    labels: str,
-    split: str | None,
-    role: str | None,
-    notes: Sequence[str] = (),
 ) -> tuple[Path, ...]:
     """Write the results into a folder, and tell where they are, the page first."""
-    from .page import Data, page
+    from .page import page
 
     texts = {
-        "report.html": page(scores, compared, Data(images, labels, split, role, tuple(notes)), pictures),
+        "report.html": page(scores, compared, data, pictures),
         **tables(scores),
     }
     if compared is not None:

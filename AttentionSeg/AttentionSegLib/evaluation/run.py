@@ -105,14 +105,15 @@ def evaluate(
         check_drawing()
         # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
         from ..inference import Predictor
+        from .page import Data
 
         predictors = [Predictor(one, options=run) for one in given]
         progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
         judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress)
         scores, pictures = measure_cases(predictors, cases, progress, reading.ignored_label, judged)
-        named = (None if path is None else as_text(path) for path in (images, labels, split))
         compared = scores[1] if compare is not None else None
-        files = write_results(folder, scores[0], compared, pictures, *named, role, notes)
+        data = Data(as_text(images), as_text(labels), None if split is None else as_text(split), role, tuple(notes))
+        files = write_results(folder, scores[0], compared, data, pictures)
     progress.finish()
     return Evaluation(scores[0], compared, files, tuple(notes))
 

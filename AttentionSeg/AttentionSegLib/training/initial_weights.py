@@ -54,7 +54,10 @@ def initialize(network: nn.Module, card: Card, initial: InitialWeights) -> list[
         return [take_weights(network, card, start_from)]
     if pretrained is not None:
         if not hasattr(network, "backbone"):
-            msg = f"The network '{card.network}' has no backbone for the weights {pretrained}; leave them out, or train a network with one."
+            msg = (
+                f"The network '{card.network}' has no backbone for the pretrained weights {pretrained}; leave them out, "
+                "or train a network with one, such as guided-attention."
+            )
             raise InputError(msg)
         return [str(load_pretrained(network.backbone, pretrained))]
     return []

@@ -188,7 +188,8 @@ class TestTable:
         rows = app.panel.shown.rows
         assert [row.name for row in rows] == ["Hippocampus anterior", "Hippocampus posterior"]
         for row, measured in zip(rows, result.statistics):
-            assert row.numbers == (f"{measured.milliliters:.3f}", f"{measured.mean_uncertainty:.3f}", str(measured.statistics["components"]))
+            unsure = "" if measured.mean_uncertainty is None else f"{measured.mean_uncertainty:.3f}"
+            assert row.numbers == (f"{measured.milliliters:.3f}", unsure, str(measured.statistics["components"]))
         assert rows[0].color == (221, 130, 101)
 
     def test_a_scene_from_before_a_statistic_was_there_is_read(self, app):
