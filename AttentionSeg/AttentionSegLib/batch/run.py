@@ -14,6 +14,7 @@ from ..inference.checks import check_attention
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..region import Region
+from ..reporting import check_drawing
 from .case import check_format
 from .case_folder import sweep
 from .cohort import Cohort, Skipped, find_cases
@@ -22,7 +23,7 @@ from .lock import locked
 from .manifest import DONE, FAILED, Entry, Manifest
 from .pool import LocalPool, Pool, run_all
 from .progress import BatchProgress
-from .results import check_drawing, write_results
+from .results import write_results
 from .worker import Computing, OutputFailed, Settings, is_current, make_worker
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def segment_folder(
     if jobs < 1:
         msg = f"The number of jobs is {jobs}; give 1 or more."
         raise InputError(msg)
-    check_drawing()
+    check_drawing("A batch with its pictures")
     if dicom:
         # Only here, because it needs pydicom.
         from ..files.dicom_segmentation import check_highdicom
