@@ -7,7 +7,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import InputError
 from ..files import write_text
 from ..models import Card
 from ..reporting import STATISTICS
@@ -18,15 +17,6 @@ from .page import page
 
 REPORT, MEASUREMENTS = "report.html", "measurements.csv"
 COLUMNS = ("value", *(statistic.key for statistic in STATISTICS))
-
-
-def check_drawing() -> None:
-    """Raise InputError if pictures cannot be drawn here."""
-    try:
-        from ..reporting import sheet  # noqa: F401
-    except ModuleNotFoundError as error:
-        msg = f"The pictures of a batch need {error.name}, which is not installed; run: pip install matplotlib."
-        raise InputError(msg) from error
 
 
 def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped]) -> tuple[Path, Path]:

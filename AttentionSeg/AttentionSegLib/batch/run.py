@@ -13,6 +13,7 @@ from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..options import RETURNED, KeywordOnly, RunOptions
 from ..region import Region
+from ..reporting import check_drawing
 from ..writing import output_folder, sweep
 from .cohort import Cohort, Skipped, find_cases
 from .found import CASES, MANIFEST
@@ -20,7 +21,7 @@ from .lock import locked
 from .manifest import DONE, FAILED, Entry, Manifest
 from .pool import LocalPool, Pool, run_all
 from .progress import BatchProgress
-from .results import check_drawing, write_results
+from .results import write_results
 from .worker import is_current, make_worker
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def segment_folder(
     """
     batch = BatchOptions(**{name: more.pop(name) for name in BatchOptions.names() if name in more})
     options = replace(options or RunOptions(), **more).default(RETURNED)
-    check_drawing()
+    check_drawing("A batch with its pictures")
     if options.dicom:
         # Only here, because it needs pydicom.
         from ..files.dicom_segmentation import check_highdicom

@@ -19,6 +19,7 @@ from ..inference.fit import image_fit
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..options import RunOptions
+from ..reporting import check_drawing
 from .cases import check_labelled, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
 from .definitions import MEAN, METRICS
 from .progress import EvaluationProgress
@@ -102,7 +103,7 @@ def evaluate(
     cases = labelled_cases(Path(images), Path(labels), None if split is None else Path(split), role)
     cases = readable_cases(cases, reading, cards[0])
     with results_folder(output) as folder:
-        check_drawing()
+        check_drawing("The report of an evaluation")
         # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
         from ..inference import Predictor
         from .page import Data
@@ -151,15 +152,6 @@ def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: Evaluat
         raise InputError(one_sentence(problems, "The model cannot be measured"))
     more = [f"And {len(unfit) - MOST_NAMED} more such deviations of scans."] if len(unfit) > MOST_NAMED else []
     return judged_cards(cards, sided, searched), [*note_sentences(accepted, len(cases)), *unfit[:MOST_NAMED], *more]
-
-
-def check_drawing() -> None:
-    """Raise InputError unless the pictures of a report can be drawn."""
-    try:
-        from ..reporting import sheet  # noqa: F401
-    except ModuleNotFoundError as error:
-        msg = f"The report of an evaluation needs {error.name}, which is not installed; run: pip install matplotlib."
-        raise InputError(msg) from error
 
 
 def measure_cases(

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import platform
 import sys
-import tempfile
-import warnings
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -17,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .. import __version__, networks
 from ..networks.layers import crop
 from ..networks.output import NetworkOutput, ReturnAttention, wanted_maps
 from ..networks.position_attention import PositionFeatures
 from .openvino_cache import keep_entry, openvino_folder, read_entry
+from .openvino_graph import KEYS, LOGITS, QUERIES, UNCERTAINTY, compile_graph, conversion_key, convert, from_bytes, to_bytes
 
 if TYPE_CHECKING:
     import openvino
 
-LOGITS, UNCERTAINTY, QUERIES, KEYS = "logits", "uncertainty", "queries", "keys"
-LENGTH_BYTES = 8
 # Of the largest value of an output. Sums over a whole patch round differently (2e-4 after instance norms); what is wrong is wrong by far more.
 TOLERANCE, SMALLEST = 1e-2, 1e-6
 
@@ -62,12 +55,12 @@ def openvino_network(network: nn.Module, weights_sha256: str, patch: Sequence[in
     expected = {}
     network.eval()
     try:
-        key = _key(network, weights_sha256, shape)
+        key = conversion_key(network, weights_sha256, shape)
         kept = read_entry(cache, key)
         if kept is None:
-            model, example, expected = _convert(network, shape)
-            kept = _to_bytes(model)
-        result = OpenVinoNetwork(network, _compile(_from_bytes(kept)))
+            model, example, expected = convert(network, shape)
+            kept = to_bytes(model)
+        result = OpenVinoNetwork(network, compile_graph(from_bytes(kept)))
     except (*own_failures, RuntimeError, MemoryError, OSError, TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
         raise OpenVinoFailed(_sentence("OpenVINO cannot run this network", error)) from error
     if expected:
@@ -146,108 +139,8 @@ class OpenVinoNetwork:
         return crop(features.received(), grid)
 
 
-class _Flat(nn.Module):
-    """A network as a function from one tensor to several, which can be traced. `tensors` holds those of the last call by name."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        output: NetworkOutput = self.network(x, return_attention=True)
-        tensors = {LOGITS: output.logits}
-        if output.uncertainty is not None:
-            tensors[UNCERTAINTY] = output.uncertainty
-        tensors.update({name: values for name, values in output.attention.items() if name not in output.positions})
-        for name, features in output.positions.items():
-            # The shape tells the grid when the graph is read back.
-            tensors[f"{QUERIES}/{name}"] = features.queries.unflatten(1, features.size)
-            tensors[f"{KEYS}/{name}"] = features.keys.unflatten(1, features.size)
-        self.tensors = tensors
-        return tuple(tensors.values())
-
-
 def _features(queries: Tensor, keys: Tensor) -> PositionFeatures:
     return PositionFeatures(queries.flatten(1, -2), keys.flatten(1, -2), tuple(keys.shape[1:-1]))
-
-
-def _convert(network: nn.Module, shape: Sequence[int]) -> tuple[openvino.Model, Tensor, dict[str, Tensor]]:
-    """The graph with named outputs; an input and what the network makes of it."""
-    import openvino
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-    from openvino.passes import ConstantFolding, Manager
-
-    flat = _Flat(network).eval()
-    example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad(), warnings.catch_warnings():
-        # Sizes are fixed: that the trace takes them for constants is as it should be.
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
-        # Freezing leaves OpenVINO half as many operations to convert.
-        traced = torch.jit.freeze(torch.jit.trace(flat, example, check_trace=False))
-    # openvino.convert_model would also rewrite the graph, and does so wrongly: in 2026.4 channel attention of padded volumes comes out wrong.
-    frontend = FrontEndManager().load_by_framework("pytorch")
-    # Kept under a name: it has to be there until the conversion ends.
-    decoder = TorchScriptPythonDecoder(traced, example_input=example)
-    loaded = frontend.load(decoder)
-    (entering,) = loaded.get_inputs()
-    loaded.set_element_type(entering, openvino.Type.f32)
-    loaded.set_partial_shape(entering, openvino.PartialShape(list(shape)))
-    model = frontend.convert(loaded)
-    passes = Manager()
-    passes.register_pass(ConstantFolding())
-    passes.run_passes(model)
-    for output, name in zip(model.outputs, flat.tensors):
-        output.get_tensor().set_names({name})
-    return model, example, flat.tensors
-
-
-def _compile(model: openvino.Model) -> openvino.CompiledModel:
-    import openvino
-
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        # Pinned threads of several processes would all sit on the same cores.
-        "ENABLE_CPU_PINNING": False,
-    }
-    return openvino.Core().compile_model(model, "CPU", settings)
-
-
-def _key(network: nn.Module, weights_sha256: str, shape: Sequence[int]) -> str:
-    """Of all that a conversion depends on. The check of a conversion holds for the kind of CPU that it was made on."""
-    import openvino
-
-    core = openvino.Core()
-    cpu = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    machine = [platform.system(), platform.machine(), *cpu, torch.backends.cpu.get_cpu_capability()]
-    versions = [openvino.__version__, torch.__version__, version("monai")]
-    # The same weights fit networks of different strides, and the code of a network may change.
-    text = repr([weights_sha256, shape, machine, versions, __version__, network])
-    digest = hashlib.sha256(text.encode())
-    for source in sorted(Path(networks.__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
-
-
-def _to_bytes(model: openvino.Model) -> bytes:
-    """OpenVINO's own format, its two files one after the other."""
-    import openvino
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.xml"
-        openvino.save_model(model, path, compress_to_fp16=False)
-        graph, weights = path.read_bytes(), path.with_suffix(".bin").read_bytes()
-    return len(graph).to_bytes(LENGTH_BYTES, "little") + graph + weights
-
-
-def _from_bytes(content: bytes) -> openvino.Model:
-    import openvino
-
-    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
-    return openvino.Core().read_model(content[LENGTH_BYTES:end], content[end:])
 
 
 def _alike(found: Tensor, expected: Tensor) -> bool:

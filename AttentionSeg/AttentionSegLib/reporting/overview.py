@@ -29,9 +29,16 @@ def write_overview(image: Image, prediction: Prediction, path: Path | str, title
         InputError: if matplotlib is not installed.
         OutputError: if the file cannot be written; nothing is left behind then.
     """
-    try:
-        from .overview_page import draw_overview
-    except ModuleNotFoundError as error:
-        msg = f"A picture of the result needs {error.name}, which is not installed; run: pip install matplotlib."
-        raise InputError(msg) from error
+    check_drawing("A picture of the result")
+    from .overview_page import draw_overview
+
     draw_overview(image, prediction, title).save(path)
+
+
+def check_drawing(what: str) -> None:
+    """Raise InputError where pictures cannot be drawn; `what` is the subject of the sentence: `The report of an evaluation`."""
+    try:
+        from . import sheet  # noqa: F401
+    except ModuleNotFoundError as error:
+        msg = f"{what} needs {error.name}, which is not installed; run: pip install matplotlib."
+        raise InputError(msg) from error

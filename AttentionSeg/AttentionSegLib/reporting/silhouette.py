@@ -146,11 +146,6 @@ def _shade(depth: np.ndarray) -> np.ndarray:
 
 def _slope(depth: np.ndarray, axis: int) -> np.ndarray:
     """How steeply the depth grows along an axis, from the neighbors that are there."""
-    steps = np.diff(depth, axis=axis)
-    ends = [(0, 0), (0, 0)]
-    ends[axis] = (1, 0)
-    before = np.pad(steps, ends, constant_values=np.nan)
-    ends[axis] = (0, 1)
-    both = np.stack([before, np.pad(steps, ends, constant_values=np.nan)])
-    there = np.isfinite(both)
-    return np.where(there, both, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    steps = np.stack([np.diff(depth, axis=axis, prepend=np.nan), np.diff(depth, axis=axis, append=np.nan)])
+    there = np.isfinite(steps)
+    return np.where(there, steps, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)

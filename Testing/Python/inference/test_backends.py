@@ -130,6 +130,6 @@ def _need_openvino() -> None:
 
 def _unchecked(network: torch.nn.Module) -> OpenVinoNetwork:
     """A converted network whose conversion was not compared with the original."""
-    from AttentionSegLib.inference.openvino_network import _compile, _convert
+    from AttentionSegLib.inference.openvino_graph import compile_graph, convert
 
-    return OpenVinoNetwork(network, _compile(_convert(network, (1, 1, 16, 16, 16))[0]))
+    return OpenVinoNetwork(network, compile_graph(convert(network, (1, 1, 16, 16, 16))[0]))
