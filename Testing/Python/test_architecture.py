@@ -1,20 +1,14 @@
-"""The rules of the house, read from the source: who may import whom, what stays out of where, and what is packed."""
+"""The rules of the house, read from the source: who may import whom, and what stays out of where."""
 
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULE = REPOSITORY / "AttentionSeg"
@@ -41,8 +35,6 @@ FLOORS = [
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MAY_IMPORT = {"slicer": {"mrml", "ui"}, "vtk": {"mrml", "ui"}, "qt": {"ui"}, "ctk": {"ui"}}
 MAY_PRINT = {"cli", "terminal", "__main__"}
-# matplotlib requires contourpy and Pillow, torch requires filelock, Jinja2 requires MarkupSafe.
-BROUGHT_ALONG = {"contourpy", "PIL", "filelock", "markupsafe"}
 HEAVY = ("torch", "monai", "slicer", "vtk", "matplotlib", "SimpleITK", "pydicom", "scipy", "lightning")
 
 
@@ -208,58 +200,3 @@ def annotations_of(tree: ast.AST) -> Iterator[ast.expr]:
         for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
             if annotation is not None:
                 yield annotation
-
-
-class TestPacking:
-    def cmake_list(self, name: str) -> list[str]:
-        text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
-        return re.search(rf"set\({name}\s+([^)]*)\)", text).group(1).split()
-
-    def test_every_source_is_on_the_list_of_the_extension(self):
-        scripts = self.cmake_list("MODULE_PYTHON_SCRIPTS")
-        assert sorted(scripts) == sorted(path.relative_to(MODULE).as_posix() for path in SOURCES)
-
-    def test_every_other_file_is_on_the_list_of_the_extension(self):
-        resources = self.cmake_list("MODULE_PYTHON_RESOURCES")
-        assert sorted(resources) == sorted(path.relative_to(MODULE).as_posix() for path in other_files(MODULE) if path.name != "CMakeLists.txt")
-
-    def test_every_package_is_in_the_wheel(self):
-        setuptools = pyproject_setuptools()
-        packages = {".".join(path.parent.relative_to(MODULE).parts) for path in LIBRARY_SOURCES if path.name == "__init__.py"}
-        assert set(setuptools["packages"]) == packages | {"AttentionSegLib.shipped"}
-        assert {path.parent for path in LIBRARY_SOURCES} == {LIBRARY / Path(*name.split(".")[1:]) for name in packages}
-
-    def test_every_other_file_of_the_library_is_in_the_wheel(self):
-        packed = {path for package, patterns in pyproject_setuptools()["package-data"].items() for path in matches(package, patterns)}
-        assert set(other_files(LIBRARY)) <= packed
-
-    def test_the_models_that_ship_are_in_the_wheel(self):
-        setuptools = pyproject_setuptools()
-        folder = REPOSITORY / setuptools["package-dir"]["AttentionSegLib.shipped"]
-        patterns = setuptools["package-data"]["AttentionSegLib.shipped"]
-        packed = {path for pattern in patterns for path in folder.glob(pattern)}
-        assert packed == {path for path in folder.rglob("*") if path.is_file() and path.name != ".gitkeep"}
-
-    def test_the_wheel_requires_what_the_library_imports(self):
-        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        optional = project["optional-dependencies"]
-        lines = [*project["dependencies"], *(line for extra in ("training", "cpu", "cluster", "dicom") for line in optional[extra])]
-        wanted = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in lines}
-        roots = {found.module.split(".")[0] for path in LIBRARY_SOURCES if room_of(path) not in ("mrml", "ui") for found in imports_of(path)}
-        third_party = {root.lower() for root in roots - sys.stdlib_module_names - {"AttentionSegLib"} - BROUGHT_ALONG}
-        assert third_party <= wanted
-
-
-def other_files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts]
-
-
-def pyproject_setuptools() -> dict:
-    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-
-
-def matches(package: str, patterns: list[str]) -> Iterator[Path]:
-    if package != "AttentionSegLib.shipped":
-        folder = LIBRARY / Path(*package.split(".")[1:])
-        for pattern in patterns:
-            yield from folder.glob(pattern)

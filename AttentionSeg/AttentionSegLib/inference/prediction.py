@@ -58,5 +58,5 @@ class Prediction:
 
     @property
     def computed_on(self) -> str:
-        """Device and, if it is not torch, back end in words, such as `cuda:0` or `cpu with OpenVINO`."""
+        """Device and, if it is not torch, back end in words, such as `cpu with OpenVINO`."""
         return f"{self.device} with OpenVINO" if self.backend == "openvino" else self.device
