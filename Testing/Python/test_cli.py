@@ -236,33 +236,6 @@ class TestBadPlace:
         )
         assert output.read_text() == "mine"
 
-    def test_a_disk_that_is_full(self, capfd, output, scan, monkeypatch):
-        def full(*_arguments, **_more):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr("AttentionSegLib.files.results.tempfile.mkdtemp", full)
-        assert segment(scan, "--model", "tiny-unet", "--output", output) == 1
-        assert "No space left on device" in capfd.readouterr().err.splitlines()[-1]
-        assert not output.exists()
-
-    def test_out_of_memory(self, capfd, output, scan, monkeypatch):
-        def fill(*_arguments, **_more):
-            raise MemoryError
-
-        monkeypatch.setattr("AttentionSegLib.batch.case.write_overview", fill)
-        assert segment(scan, "--model", "tiny-unet", "--output", output) == 1
-        assert "there is not enough memory for this scan" in capfd.readouterr().err.splitlines()[-1]
-        assert not output.exists()
-
-    def test_interrupted(self, capfd, output, scan, monkeypatch):
-        def interrupt(*_arguments, **_more):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr("AttentionSegLib.batch.case.write_overview", interrupt)
-        assert segment(scan, "--model", "tiny-unet", "--output", output) == 130
-        assert capfd.readouterr().err.splitlines()[-1] == "attentionseg: interrupted, nothing was written."
-        assert not output.exists()
-
     @pytest.mark.parametrize("arguments", [[], ["segment"], ["segment", "a.nii", "--model", "x"], ["paint"], ["segment", "a.nii", "--region"]])
     def test_arguments_that_are_missing_or_unknown(self, capfd, arguments):
         with pytest.raises(SystemExit) as caught:

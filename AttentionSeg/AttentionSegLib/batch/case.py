@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from ..files import DicomSeries, all_or_none, output_folder, read_images, scan_stem, write_map, write_segmentation
+from ..errors import InputError, memory_for
+from ..files import DicomSeries, read_images, scan_stem, write_map, write_segmentation
 from ..files.names import as_text
 from ..image import Image
 from ..inference.checks import check_input
 from ..models import Card
 from ..region import Region
 from ..reporting import run_report, write_overview, write_report
+from ..writing import all_or_none, output_folder
 
 if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
@@ -55,7 +56,8 @@ def segment_case(
 
     Raises:
         InputError: before any work, if a scan, the region, a name or the folder cannot be used.
-        InputError, OSError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
+        OutOfMemory: if memory is lacking.
+        OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
     """
     image = read_case(predictor.model.card, inputs, region)
     return write_case(predictor, image, inputs, output, region, attention, file_format, on_progress, cancel)
@@ -67,8 +69,9 @@ def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | 
         names = ", ".join(f"{channel.name} ({channel.modality})" for channel in card.inputs)
         msg = f"The model {card.id} needs {len(card.inputs)} scan(s) ({names}), and {len(inputs)} were given; give exactly these, in this order."
         raise InputError(msg)
-    image = read_images(inputs)
-    check_input(image, region, card)
+    with memory_for(as_text(inputs[0])):
+        image = read_images(inputs)
+        check_input(image, region, card)
     return image
 
 
@@ -85,7 +88,7 @@ def write_case(
 ) -> CaseResult:
     """Segment a case that was read, and write its results (see `segment_case`)."""
     check_format(file_format)
-    with output_folder(output) as folder:
+    with memory_for(image.name), output_folder(output) as folder:
         prediction = predictor(image, region, attention, on_progress=on_progress, cancel=cancel)
         with all_or_none(folder) as stage:
             names = write_files(prediction, image, inputs, stage, scan_stem(inputs[0]), region, file_format)

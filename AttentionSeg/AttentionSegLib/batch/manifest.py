@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import write_text
+from ..writing import write_text, writing
 
 DONE, FAILED = "done", "failed"
 # Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
@@ -79,13 +79,13 @@ class Manifest:
         self.entries: dict[str, Entry] = {entry.case: entry for entry in _read(path)}
 
     def keep(self, names: Iterable[str]) -> None:
-        """Rewrite the file, in one step, with one line for each of these cases. InputError if it cannot be written."""
+        """Rewrite the file, in one step, with one line for each of these cases. OutputError if it cannot be written."""
         self.entries = {name: self.entries[name] for name in sorted(names)}
         write_text(self.path, "".join(map(_line, self.entries.values())))
 
     def add(self, entry: Entry) -> None:
-        """Record how a case ended. OSError if the disk does not take it."""
-        with open(self.path, "ab") as file:
+        """Record how a case ended. OutputError if it cannot be written."""
+        with writing(self.path), open(self.path, "ab") as file:
             file.write(_line(entry).encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())

@@ -12,7 +12,7 @@ from ..errors import Cancelled
 from .cohort import BatchCase
 from .manifest import DONE, Entry, Manifest
 from .progress import BatchProgress
-from .worker import OutputFailed, Worker
+from .worker import Worker
 
 if TYPE_CHECKING:
     from ..inference.progress import OnProgress
@@ -31,7 +31,7 @@ class Pool(Protocol):
         """Begin a case."""
 
     def entry(self, case: BatchCase, future: Future[Entry]) -> Entry:
-        """How a case ended that has ended. Raises OutputFailed, or Cancelled."""
+        """How a case ended that has ended. Raises OutputError, or Cancelled."""
 
     def stop(self) -> None:
         """Begin no case more, and end those in work as soon as they can."""
@@ -61,18 +61,14 @@ def run_all(pool: Pool, cases: Sequence[BatchCase], manifest: Manifest, progress
     """Run cases and record how each ends.
 
     Raises:
-        OutputFailed: if results or manifest cannot be written.
+        OutputError: if results or manifest cannot be written.
         Cancelled: if the user wanted to stop. What was completed all the same is recorded.
     """
     waiting, working = iter(cases), {}
 
     def record(future: Future[Entry]) -> None:
         entry = pool.entry(working.pop(future), future)
-        try:
-            manifest.add(entry)
-        except OSError as error:
-            msg = f"{manifest.path} cannot be written ({error.strerror or error})"
-            raise OutputFailed(msg) from error
+        manifest.add(entry)
         progress.end_case(entry.state == DONE)
 
     try:

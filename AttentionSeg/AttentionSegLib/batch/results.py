@@ -36,7 +36,7 @@ def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: S
     (see `flags_of`).
 
     Raises:
-        InputError: if one cannot be written.
+        OutputError: if one cannot be written.
     """
     write_text(folder / MEASUREMENTS, _table(entries))
     write_text(folder / REPORT, page(folder, card, entries, skipped))

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import Cancelled, InputError
-from ..files import output_folder
+from ..errors import Cancelled, InputError, OutputError
 from ..inference.checks import check_attention
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..region import Region
+from ..writing import output_folder, sweep
 from .case import check_format
-from .case_folder import sweep
 from .cohort import Cohort, Skipped, find_cases
 from .found import CASES, MANIFEST
 from .lock import locked
@@ -23,7 +22,7 @@ from .manifest import DONE, FAILED, Entry, Manifest
 from .pool import LocalPool, Pool, run_all
 from .progress import BatchProgress
 from .results import check_drawing, write_results
-from .worker import Computing, OutputFailed, Settings, is_current, make_worker
+from .worker import Computing, Settings, is_current, make_worker
 
 if TYPE_CHECKING:
     from ..inference.progress import Cancel, OnProgress
@@ -107,7 +106,7 @@ def segment_folder(
 
     Raises:
         InputError: before any work, if the source, the model, an option or the folder cannot be used, or another run works in the folder.
-        OSError: if the results cannot be written. What is done stays done.
+        OutputError: if the results cannot be written. What is done stays done.
         Cancelled: if `cancel` said so. What is done stays done.
     """
     check_format(file_format)
@@ -139,10 +138,9 @@ def segment_folder(
         try:
             if pool is not None:
                 run_all(pool, todo, manifest, progress)
-        except OutputFailed as error:
-            through = len(done) + progress.ended
-            msg = f"{error}; make room or mend the disk and run the same again: {through} of {len(cohort.cases)} cases are through."
-            raise OutputFailed(msg) from error
+        except OutputError as error:
+            msg = f"{error} Run the same again afterwards: {len(done) + progress.ended} of {len(cohort.cases)} cases are through."
+            raise OutputError(msg) from error
         except (Cancelled, KeyboardInterrupt) as error:
             stopped = error
         files = write_results(place, card, sorted(manifest.entries.values(), key=lambda entry: entry.case), cohort.skipped)

@@ -12,13 +12,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from ..errors import Cancelled, InputError
+from ..errors import Cancelled, InputError, OutputError
 from ..files.names import as_text
 from ..models import Card
 from ..region import Region
 from ..reporting import measure
+from ..writing import atomic_folder
 from .case import read_case, write_files
-from .case_folder import case_folder
 from .cohort import BatchCase
 from .fingerprint import content_hash, stamp
 from .manifest import DONE, FAILED, Entry
@@ -66,10 +66,6 @@ class Settings:
         }
 
 
-class OutputFailed(OSError):
-    """Results cannot be written: no matter of one case, so the run has to stop."""
-
-
 class Worker:
     """Takes a case from its scans to its folder; may be called from several threads at once.
 
@@ -93,11 +89,11 @@ class Worker:
 
         Raises:
             Cancelled: if the user wanted to stop before the network was done.
-            OutputFailed: if the results cannot be written.
+            OutputError: if the results cannot be written: no matter of one case, so the run has to stop.
         """
         try:
             return self._run(case, cancelled or threading.Event(), on_progress)
-        except (OutputFailed, Cancelled):
+        except (OutputError, Cancelled):
             raise
         except InputError as error:
             sentence = str(error)
@@ -147,17 +143,10 @@ class Worker:
         return read_case(self.card, case.inputs, case.region)
 
     def _write(self, case: BatchCase, image: Image, prediction: Prediction) -> dict[str, int]:
-        try:
-            with case_folder(self._settings.folder / case.name) as folder:
-                options = (case.region, self._settings.file_format, self._settings.dicom)
-                names = write_files(prediction, image, case.inputs, folder, case.name, *options)
-                return {name: (folder / name).stat().st_size for name in names}
-        except (OSError, InputError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            if not isinstance(cause, OSError):
-                raise
-            msg = f"The results of {case.name} cannot be written to {self._settings.folder} ({cause.strerror or cause})"
-            raise OutputFailed(msg) from error
+        with atomic_folder(self._settings.folder / case.name, replace=True) as folder:
+            options = (case.region, self._settings.file_format, self._settings.dicom)
+            names = write_files(prediction, image, case.inputs, folder, case.name, *options)
+            return {name: (folder / name).stat().st_size for name in names}
 
 
 @contextmanager

@@ -8,36 +8,34 @@ import sys
 from collections.abc import Sequence
 
 from .. import RESEARCH_ONLY
-from ..errors import InputError
+from ..errors import AttentionSegError, Cancelled, memory_for
 from ..revision import version_text
 from . import batch, evaluate, models, segment, train
 
 COMMANDS = (segment, batch, evaluate, train, models)
+EXIT_CODES = (
+    "Exit code: 0 when everything asked for was written, 1 when a disk failed or was full or memory was lacking, 2 for bad input, "
+    f"{batch.SOME_FAILED} when some cases of a batch failed (report.html says why), {Cancelled.exit_code} when interrupted."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit code: 0 when all that was asked for was written, 2 for bad input, 1 when a disk, a folder or memory failed, 3 when some cases of a
-        batch failed, 130 when interrupted.
+        The exit code; see EXIT_CODES.
     """
     _print_any_text()
     options = _parser().parse_args(_joined_region(sys.argv[1:] if arguments is None else list(arguments)))
     try:
-        return options.run(options)
-    except InputError as error:
+        with memory_for("this command"):
+            return options.run(options)
+    except (AttentionSegError, OSError) as error:
         print(f"attentionseg: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"attentionseg: {error}; nothing was written, make room or choose another folder and run again.", file=sys.stderr)
-        return 1
-    except MemoryError:
-        print("attentionseg: there is not enough memory for this scan; nothing was written, close other programs or give a region.", file=sys.stderr)
-        return 1
+        return getattr(error, "exit_code", AttentionSegError.exit_code)
     except KeyboardInterrupt:
         print("attentionseg: interrupted, nothing was written.", file=sys.stderr)
-        return 130
+        return Cancelled.exit_code
 
 
 def _print_any_text() -> None:
@@ -58,7 +56,9 @@ def _joined_region(arguments: list[str]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="attentionseg", description=f"Segment scans and see where the network looked. {RESEARCH_ONLY}")
+    parser = argparse.ArgumentParser(
+        prog="attentionseg", description=f"Segment scans and see where the network looked. {RESEARCH_ONLY}", epilog=EXIT_CODES
+    )
     parser.add_argument("--version", action="version", version=version_text())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
+from ..errors import Cancelled
 from ..files.formats import described
 from ..terminal import ProgressDisplay
 from .options import add_patch_options
@@ -22,8 +23,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "batch",
         help="segment many scans",
         description=f"Segment many scans; run it again to go on where it stopped. {RESEARCH_ONLY}",
-        epilog=f"Exit code: 0 when every case has its results, {SOME_FAILED} when some cases failed (report.html says why), 2 for bad input, "
-        "1 when a disk failed, 130 when interrupted.",
     )
     batch.add_argument("input", metavar="INPUT", help=f"folder of {described()} or DICOM scans, BIDS tree, or CSV file with a column per input")
     batch.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
@@ -84,10 +83,7 @@ def run(options: argparse.Namespace) -> int:
             )
     except KeyboardInterrupt:
         print("attentionseg: interrupted; what is done stays done, and the same command goes on from there.", file=sys.stderr)
-        return 130
-    except OSError as error:
-        print(f"attentionseg: {error}", file=sys.stderr)
-        return 1
+        return Cancelled.exit_code
     _print_result(result)
     return SOME_FAILED if result.failed else 0
 

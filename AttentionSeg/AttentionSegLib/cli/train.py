@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
                 done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show, cancel=cancel)
     except (KeyboardInterrupt, Cancelled):
         print("attentionseg: interrupted; run the same command again to go on.", file=sys.stderr)
-        return 130
+        return Cancelled.exit_code
     _print_trained(done)
     return 0
 

@@ -133,7 +133,7 @@ def make_survey(
 
 
 def write_survey(survey: Survey, path: Path) -> None:
-    """Write it as JSON, completely or not at all. InputError if it cannot be written."""
+    """Write it as JSON, completely or not at all. OutputError if it cannot be written."""
     write_text(path, json.dumps(asdict(survey), indent=1, ensure_ascii=False))
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..files import all_or_none, output_folder, write_text
 from ..models import Card
+from ..writing import all_or_none, output_folder, write_text
 from .definitions import METRICS
 from .statistics import Scores
 

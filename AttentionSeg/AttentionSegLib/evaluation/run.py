@@ -91,7 +91,7 @@ def evaluate(
 
     Raises:
         InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used.
-        InputError, OSError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
+        OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
     """
     given = [model] if compare is None else [model, compare]
     cards = [Card.load(find_model(one) / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one in given]

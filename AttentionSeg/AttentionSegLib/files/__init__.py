@@ -1,11 +1,10 @@
 """Scans from and to disk."""
 
-from .atomic import atomic_path, check_output_folder, write_text
+from ..writing import all_or_none, atomic_path, check_output_folder, output_folder, write_text
 from .channels import read_images
 from .dicom_search import DicomSeries, find_series
 from .names import scan_stem
 from .output import write_map, write_segmentation
-from .results import all_or_none, output_folder
 from .scan import read_image, read_label_layers
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK
 from pydicom.dataset import Dataset
 
-from ..errors import InputError
+from ..errors import InputError, memory_for
 from ..image import Image, check_affine
 from .dicom_header import cut_off, read_header, slices_of
 from .itk import array, quiet, reason
@@ -98,7 +98,7 @@ def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
         # ITK would force all slices into the data type of the first, where the values of the others can overflow.
         reader.SetOutputPixelType(SimpleITK.sitkFloat32)
     try:
-        with quiet():
+        with quiet(), memory_for(name):
             voxels = array(reader.Execute())
     except RuntimeError as error:
         msg = f"The pixels of {name} cannot be decoded ({reason(error)}); export the scan again as uncompressed DICOM or as NIfTI."

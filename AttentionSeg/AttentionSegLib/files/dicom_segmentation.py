@@ -13,7 +13,7 @@ from pydicom import dcmread
 from .. import __version__
 from ..errors import InputError
 from ..image import Image
-from .atomic import atomic_path
+from ..writing import atomic_path
 from .dicom import series_slices
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], 
 
     Raises:
         InputError: if highdicom is not installed, there is no labeled voxel, the series is one multi-frame file or lacks attributes that an object
-            needs, or the file cannot be written.
+            needs.
+        OutputError: if the file cannot be written.
     """
     check_highdicom()
     import highdicom

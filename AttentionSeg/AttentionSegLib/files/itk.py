@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
-from ..errors import InputError
+from ..errors import InputError, memory_for
 from ..image import LPS_TO_RAS, Image, check_affine
 from .nrrd import read_mm_per_unit
 from .requirements import check_real, check_scalar, check_size
@@ -52,7 +52,7 @@ def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: boo
     reader.SetImageIO(image_io)
     reader.SetFileName(str(path))
     try:
-        with quiet():
+        with quiet(), memory_for(str(path)):
             reader.ReadImageInformation()
             if not labels:
                 check_scalar(path, reader.GetNumberOfComponents())

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..image import Image
-from .atomic import atomic_path
+from ..writing import atomic_path
 from .names import extension
 from .nifti import write_nifti
 from .nrrd import write_nrrd
@@ -32,7 +32,8 @@ def write_segmentation(labels: Image, card: Card, path: Path | str, reference_na
         reference_name: name of the scan, kept in the `.seg.nrrd` under the key AttentionSeg_Scan.
 
     Raises:
-        InputError: if the extension is another, a label is not on the card, there are several channels, or the file cannot be written.
+        InputError: if the extension is another, a label is not on the card, or there are several channels.
+        OutputError: if the file cannot be written.
     """
     voxels = _only_channel(labels)
     highest = int(voxels.max())
@@ -58,7 +59,8 @@ def write_map(image: Image, path: Path | str, name: str | None = None, card: Car
         card: of that model.
 
     Raises:
-        InputError: if the extension is another, there are several channels, or the file cannot be written.
+        InputError: if the extension is another, or there are several channels.
+        OutputError: if the file cannot be written.
     """
     voxels = _only_channel(image).astype(np.float32, copy=False)
     ending = _check_extension(path, ".nrrd", ".nii.gz")

@@ -6,9 +6,8 @@ import hashlib
 import logging
 from pathlib import Path
 
-from ..errors import InputError
-from ..files.atomic import atomic_path
 from ..user_folders import cache_folder
+from ..writing import atomic_path
 
 logger = logging.getLogger(__name__)
 
@@ -37,5 +36,5 @@ def keep_entry(folder: Path, key: str, content: bytes) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / f"{key}{SUFFIX}") as temporary:
             temporary.write_bytes(hashlib.sha256(content).digest() + content)
-    except (OSError, InputError) as error:
+    except OSError as error:
         logger.warning("The converted network cannot be kept in %s, so the next start converts it again: %s", folder, error)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, is_out_of_memory, memory_for
 from ..image import Image
 from ..models import Model, card_of_sides, find_model, load_model
 from ..models.found_by import FindingModel
@@ -32,7 +32,7 @@ from .probe import ProbeOfRegions
 from .progress import Cancel, OnProgress, Progress
 from .restore import Restored, restore
 from .slices import with_slices
-from .sliding_window import Placement, VolumeOutput, out_of_memory, placements, run_with_fallback
+from .sliding_window import Placement, VolumeOutput, placements, run_with_fallback
 
 PATCHES_AT_A_TIME = {"cuda": 4, "mps": 1, "cpu": 1}
 SLICES_AT_A_TIME = {"cuda": 16, "mps": 4, "cpu": 1}
@@ -140,43 +140,45 @@ class Predictor:
         Raises:
             InputError: before any work, if image, region or a name cannot be used; later, if no region is found (see `find_regions`), one shows a
                 single intensity, or the network gives numbers that are not finite.
+            OutOfMemory: if memory is lacking.
             Cancelled: if `cancel` said so.
         """
         if attention_grid not in ATTENTION_GRIDS:
             msg = f"There is no attention grid '{attention_grid}'; choose one of {', '.join(ATTENTION_GRIDS)}."
             raise InputError(msg)
-        names = self.check(image, roi, attention)
-        progress = Progress(on_progress, cancel)
-        found = self._find(image, progress) if roi is None else None
-        card = self.model.card if found is None else card_of_sides(self.model.card)
-        regions = [roi] if found is None else list(found.regions.values())
-        parts: list[Part] = []
-        for region in regions:
-            parts.append(self._segment(image, region, names, probabilities, progress, parts[0].grid if parts else None))
+        with memory_for(image.name):
+            names = self.check(image, roi, attention)
+            progress = Progress(on_progress, cancel)
+            found = self._find(image, progress) if roi is None else None
+            card = self.model.card if found is None else card_of_sides(self.model.card)
+            regions = [roi] if found is None else list(found.regions.values())
+            parts: list[Part] = []
+            for region in regions:
+                parts.append(self._segment(image, region, names, probabilities, progress, parts[0].grid if parts else None))
 
-        progress.stage("finish")
-        merged = merge_restored(parts, self._offsets(found), len(card.labels) + 1, image)
-        # Only here: scipy takes a while to import, and the network need not wait for it.
-        from .postprocessing import postprocess
+            progress.stage("finish")
+            merged = merge_restored(parts, self._offsets(found), len(card.labels) + 1, image)
+            # Only here: scipy takes a while to import, and the network need not wait for it.
+            from .postprocessing import postprocess
 
-        postprocess(merged.labels, card)
-        misfits = image_fit(card, image)
-        noted = [*(found.notes if found else ()), *(note for part in parts for note in part.notes)]
-        return Prediction(
-            labels=Image(merged.labels[None], image.affine, "labels"),
-            uncertainty=Image(merged.uncertainty[None], image.affine, "uncertainty"),
-            attention={name: self._attention(name, parts, image if attention_grid == "input" else None) for name in names},
-            probabilities=None if merged.probabilities is None else Image(merged.probabilities, image.affine, "probabilities"),
-            probe=parts[0].probe if found is None else ProbeOfRegions([part.probe for part in parts], [region.center for region in regions]),
-            card=card,
-            device=parts[-1].device,
-            backend=self._backend.name,
-            mirroring=self.mirroring,
-            seconds=progress.finish(),
-            notes=tuple(dict.fromkeys(note for note in [*misfits, region_note(roi, card), *noted] if note)),
-            misfits=tuple(misfits),
-            found=found,
-        )
+            postprocess(merged.labels, card)
+            misfits = image_fit(card, image)
+            noted = [*(found.notes if found else ()), *(note for part in parts for note in part.notes)]
+            return Prediction(
+                labels=Image(merged.labels[None], image.affine, "labels"),
+                uncertainty=Image(merged.uncertainty[None], image.affine, "uncertainty"),
+                attention={name: self._attention(name, parts, image if attention_grid == "input" else None) for name in names},
+                probabilities=None if merged.probabilities is None else Image(merged.probabilities, image.affine, "probabilities"),
+                probe=parts[0].probe if found is None else ProbeOfRegions([part.probe for part in parts], [region.center for region in regions]),
+                card=card,
+                device=parts[-1].device,
+                backend=self._backend.name,
+                mirroring=self.mirroring,
+                seconds=progress.finish(),
+                notes=tuple(dict.fromkeys(note for note in [*misfits, region_note(roi, card), *noted] if note)),
+                misfits=tuple(misfits),
+                found=found,
+            )
 
     def _find(self, image: Image, progress: Progress) -> FoundRegions | None:
         """The regions of a scan that is larger than one, by what the card names; None where there is nothing to find."""
@@ -274,7 +276,7 @@ class Predictor:
             try:
                 return restore(*tensors, grid.affine, image, roi, probabilities, progress), []
             except RuntimeError as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 notes.append(f"{ran_out(device, self._memory_limit_gb)} while labels were brought back to the scan; the CPU did this instead.")
         tensors = (values if values is None else values.cpu() for values in tensors)

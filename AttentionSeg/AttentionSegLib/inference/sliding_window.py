@@ -9,7 +9,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import OutOfMemory, is_out_of_memory
 from ..networks import NetworkOutput
 from .blend import Blend, patch_windows
 from .memory import ran_out
@@ -85,19 +85,19 @@ def run_with_fallback(
         The output and the placement that worked.
 
     Raises:
-        InputError: if the last placement runs out of memory as well.
+        OutOfMemory: if the last placement runs out of memory as well.
     """
     for placement in tries:
         try:
             return run(network, volume, patch, overlap, names, placement, progress), placement
         except RuntimeError as error:
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # Outside the handler: while it is active, its traceback keeps the tensors alive that have to go.
         _empty_cache(placement.device)
     size = " x ".join(map(str, volume.shape[1:]))
     msg = f"There is not enough memory on {tries[-1].device} for a volume of {size} working voxels; close other programs or give a smaller region."
-    raise InputError(msg)
+    raise OutOfMemory(msg)
 
 
 @torch.inference_mode()
@@ -141,12 +141,6 @@ def run(
             blend.add(name, output.attention[name], group)
     means = blend.means()
     return VolumeOutput(means.pop("logits"), {name: means[name] for name in ordered}, means.pop("uncertainty", None), probe)
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that a device has no memory left: CUDA has a class for it, mps and the CPU say so in words."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, torch.cuda.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _empty_cache(device: torch.device) -> None:

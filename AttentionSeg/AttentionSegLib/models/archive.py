@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import re
-import shutil
 import stat
-import tempfile
-import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
+from ..writing import atomic_folder, atomic_path
 from .card import CARD_NAME, THUMBNAIL_NAME, WEIGHTS_NAME, Card
 from .catalogue import find_model, list_models, user_folder
 from .found_by import LARGEST_TEMPLATE, Template, check_template
@@ -63,7 +60,7 @@ def import_model(path: str | os.PathLike) -> Path:
 
     Raises:
         InputError: if it is damaged, is not a model, holds anything else or more than it may, or a model of that id is there already.
-        OSError: if the disk does not take it.
+        OutputError: if it cannot be written.
     """
     path = Path(path)
     path = path.parent if path.name == CARD_NAME else path
@@ -74,14 +71,8 @@ def import_model(path: str | os.PathLike) -> Path:
         if card.id in there or target.exists():
             msg = f"There is already a model '{card.id}' at {there.get(card.id, target)}; remove that one first, or give the new one another id."
             raise InputError(msg)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{card.id}-", dir=target.parent))
-        try:
+        with atomic_folder(target) as temporary:
             _copy(files, card, path, lambda name: (temporary / name).open("wb"))
-            temporary.chmod(0o755)
-            temporary.rename(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
@@ -96,7 +87,8 @@ def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
         The file.
 
     Raises:
-        InputError: if there is no such model, it is not as its card says, or the file cannot be written.
+        InputError: if there is no such model, or it is not as its card says.
+        OutputError: if the file cannot be written.
     """
     folder, path = find_model(name), Path(path)
     path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
@@ -106,17 +98,8 @@ def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
     # A model folder may hold other images, which are nobody's business.
     files = {part.name: _file(part) for part in wanted if not part.name.endswith(TEMPLATE_ENDING) or part.name == template}
     card = _check(files, folder)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.zip")
-    try:
-        try:
-            with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
-                _copy(files, card, folder, lambda name: archive.open(f"{card.id}/{name}", "w", force_zip64=True))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        msg = f"{path} cannot be written ({error.strerror or error}); check the disk and the permissions, or choose another folder."
-        raise InputError(msg) from error
+    with atomic_path(path) as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+        _copy(files, card, folder, lambda name: archive.open(f"{card.id}/{name}", "w", force_zip64=True))
     return path
 
 
@@ -129,14 +112,19 @@ def _opened(path: Path) -> Iterator[dict[str, _File]]:
     if not path.is_file():
         msg = f"There is no file or folder {path}; check the path."
         raise InputError(msg)
+    with _reading(path), ZipFile(path) as archive:
+        yield _files_of_zip(archive, path)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        with ZipFile(path) as archive:
-            yield _files_of_zip(archive, path)
+        yield
+    except OutputError:
+        raise
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, OSError) as error:
-        # From a damaged list of contents the reader seeks places that are not there; of other errors the disk is the cause.
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
-        msg = f"{path} is not a .zip that can be read ({str(error) or type(error).__name__}); get it anew."
+        wrong = "cannot be read" if path.is_dir() else "is not a .zip that can be read"
+        msg = f"{path} {wrong} ({str(error) or type(error).__name__}); get it anew."
         raise InputError(msg) from error
 
 
@@ -266,12 +254,17 @@ def _is_text(content: bytes) -> bool:
         return False
 
 
+def _chunks(file: _File, source: Path) -> Iterator[bytes]:
+    with _reading(source), file.open() as stream:
+        yield from iter(partial(stream.read, CHUNK), b"")
+
+
 def _copy(files: dict[str, _File], card: Card, source: Path, create: Callable[[str], BinaryIO]) -> None:
     """Copy the files to where `create` opens one of that name. Raises InputError if the weights are not those of the card."""
     for name, file in files.items():
         digest = hashlib.sha256()
-        with file.open() as stream, create(name) as target:
-            for chunk in iter(partial(stream.read, CHUNK), b""):
+        with create(name) as target:
+            for chunk in _chunks(file, source):
                 digest.update(chunk)
                 target.write(chunk)
         if name == WEIGHTS_NAME and digest.hexdigest() != card.weights_sha256:

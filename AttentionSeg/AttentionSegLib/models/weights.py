@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
 from ..networks import build_network
+from ..writing import atomic_folder
 from .card import CARD_NAME, THUMBNAIL_NAME, WEIGHTS_NAME, Card, with_weights
 
 
@@ -61,26 +60,20 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumb
 
     Raises:
         InputError: if the folder exists, the card is not valid, or a weight is NaN or infinite.
-        OSError: if the disk does not take it.
+        OutputError: if it cannot be written.
     """
     folder = Path(folder)
     if folder.exists():
         msg = f"There is already something at {folder}; remove it or choose another folder for the model."
         raise InputError(msg)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        content = save({name: _halved(value, name) for name, value in network.state_dict().items()})
-        document = with_weights(document, hashlib.sha256(content).hexdigest(), len(content))
-        card = Card.from_document(document, f"the card of {folder.name}")
+    content = save({name: _halved(value, name) for name, value in network.state_dict().items()})
+    document = with_weights(document, hashlib.sha256(content).hexdigest(), len(content))
+    card = Card.from_document(document, f"the card of {folder.name}")
+    with atomic_folder(folder) as temporary:
         (temporary / WEIGHTS_NAME).write_bytes(content)
         (temporary / CARD_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if thumbnail is not None:
             (temporary / THUMBNAIL_NAME).write_bytes(thumbnail)
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return card
 
 

@@ -15,10 +15,10 @@ import vtk
 
 from ..errors import InputError
 from ..files import write_map
-from ..files.atomic import atomic_path
 from ..files.nrrd import write_nrrd
 from ..image import Image
 from ..same_grid import place_on
+from ..writing import atomic_path
 from .attention_volumes import is_own_map
 from .provenance import is_result
 from .resampling import sample_labelmap
@@ -119,7 +119,7 @@ def reading_pairs(pairs: Sequence[Pair]) -> Generator[None, None, TrainingPairs]
 
 
 def write_pairs(pairs: TrainingPairs, folder: Path) -> tuple[Path, Path]:
-    """Write `images/<id>.nrrd` and `labels/<id>.nrrd`, and return these two folders. Touches no node. InputError if a file cannot be written."""
+    """Write `images/<id>.nrrd` and `labels/<id>.nrrd`, and return these two folders. Touches no node. OutputError if a file cannot be written."""
     images, labels = folder / "images", folder / "labels"
     for place in (images, labels):
         place.mkdir()

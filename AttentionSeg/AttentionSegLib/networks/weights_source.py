@@ -6,8 +6,7 @@ import hashlib
 import os
 import re
 import tarfile
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path, PureWindowsPath
 from typing import Optional
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 
 from ..errors import Cancelled, InputError
 from ..user_folders import cache_folder
+from ..writing import atomic_path, writing
 
 # bytes done, bytes in all (None if the server does not say)
 OnBytes = Callable[[int, Optional[int]], None]
@@ -49,7 +49,8 @@ def local_weights(
         timeout: seconds that the server may be silent.
 
     Raises:
-        InputError: if there is no such file, its kind or SHA-256 is another, or it cannot be downloaded or stored; no part of it is kept then.
+        InputError: if there is no such file, its kind or SHA-256 is another, or it cannot be downloaded; no part of it is kept then.
+        OutputError: if the download cannot be stored.
         Cancelled: if `cancel` said so.
     """
     is_url = str(source).lower().startswith(("http://", "https://"))
@@ -114,38 +115,37 @@ def _has_hash(path: Path, sha256: str) -> bool:
 
 
 def _download(url: str, path: Path, sha256: str, on_progress: OnBytes | None, cancel: Cancel | None, timeout: float) -> None:
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _fetch(url, temporary, on_progress, cancel, timeout)
-            if not _has_hash(temporary, sha256):
-                msg = f"the SHA-256 of what came does not begin with {sha256}"
-                raise ValueError(msg)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as stream:
+            for block in _blocks(url, on_progress, cancel, timeout):
+                stream.write(block)
+        if not _has_hash(temporary, sha256):
+            raise _not_downloaded(url, f"the SHA-256 of what came does not begin with {sha256}")
+
+
+def _blocks(url: str, on_progress: OnBytes | None, cancel: Cancel | None, timeout: float) -> Iterator[bytes]:
+    """What the server sends. Raises InputError if it does not, or not all."""
+    try:
+        with urlopen(Request(url, headers={"User-Agent": "AttentionSeg"}), timeout=timeout) as response:
+            total, done = response.length, 0
+            while True:
+                if cancel is not None and cancel():
+                    msg = f"The download of {url} was cancelled."
+                    raise Cancelled(msg)
+                block = response.read(BLOCK)
+                if not block:
+                    break
+                yield block
+                done += len(block)
+                if on_progress is not None:
+                    on_progress(done, total)
     except (OSError, HTTPException, ValueError, OverflowError) as error:
-        reason = error.reason if type(error) is URLError else error
-        msg = f"The weights {url} cannot be downloaded to {path.parent} ({reason}); get the file by hand and give its path, or train from scratch."
-        raise InputError(msg) from error
+        raise _not_downloaded(url, error.reason if type(error) is URLError else error) from error
+    if total is not None and done < total:
+        raise _not_downloaded(url, f"the connection broke off after {done} of {total} bytes")
 
 
-def _fetch(url: str, path: Path, on_progress: OnBytes | None, cancel: Cancel | None, timeout: float) -> None:
-    with urlopen(Request(url, headers={"User-Agent": "AttentionSeg"}), timeout=timeout) as response, path.open("wb") as stream:
-        total = response.length
-        done = 0
-        while True:
-            if cancel is not None and cancel():
-                msg = f"The download of {url} was cancelled."
-                raise Cancelled(msg)
-            block = response.read(BLOCK)
-            if not block:
-                break
-            stream.write(block)
-            done += len(block)
-            if on_progress is not None:
-                on_progress(done, total)
-        if total is not None and done < total:
-            msg = f"the connection broke off after {done} of {total} bytes"
-            raise ConnectionError(msg)
+def _not_downloaded(url: str, reason: object) -> InputError:
+    return InputError(f"The weights {url} cannot be downloaded ({reason}); get the file by hand and give its path, or train from scratch.")

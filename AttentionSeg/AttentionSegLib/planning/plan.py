@@ -91,7 +91,7 @@ def make_plan(
 
 
 def write_plan(document: dict[str, Any], path: Path) -> None:
-    """Write a recipe to read and to change, completely or not at all. InputError if it cannot be written."""
+    """Write a recipe to read and to change, completely or not at all. OutputError if it cannot be written."""
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import memory_for
 from ..inference.progress import Cancel, check_cancel
-from ..inference.sliding_window import out_of_memory
 from ..networks import Network
 from ..networks.supervision import added
 from .budget import NetworkSpec
@@ -35,10 +34,10 @@ def measured_step(
         cancel: asked before each step.
 
     Raises:
-        InputError: if the device has no memory for it.
+        OutOfMemory: if the device has no memory for it.
         Cancelled: once `cancel` says so.
     """
-    try:
+    with memory_for(f"a training step on {device} of the network that was planned", "close other programs that use it, and start again"):
         network = spec.build(arguments).to(device).train()
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
         image = torch.randn(batch, spec.in_channels, *patch, device=device)
@@ -48,11 +47,6 @@ def measured_step(
         for _ in range(STEPS):
             check_cancel(cancel, "planning")
             _step(network, optimizer, image)
-    except (RuntimeError, MemoryError) as error:
-        if not (isinstance(error, MemoryError) or out_of_memory(error)):
-            raise
-        msg = f"{device} has no memory for a training step of the network that was planned; close other programs that use it, and start again."
-        raise InputError(msg) from error
     return OVERHEAD * (time.monotonic() - start) / STEPS
 
 

@@ -26,7 +26,8 @@ def write_overview(image: Image, prediction: Prediction, path: Path | str, title
         title: headline; the image's name when left out.
 
     Raises:
-        InputError: if matplotlib is not installed, or the file cannot be written; nothing is left behind then.
+        InputError: if matplotlib is not installed.
+        OutputError: if the file cannot be written; nothing is left behind then.
     """
     try:
         from .overview_page import draw_overview

@@ -16,15 +16,18 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ..errors import Cancelled, InputError
-from ..files import atomic_path
 from ..inference.progress import Cancel, OnProgress
+from ..writing import atomic_path
 
 # Of training, from one checkpoint to the next within an epoch.
 CHECKPOINT_MINUTES = 10
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all, and are read without running code. InputError where the disk does not take or give one."""
+    """Checkpoints that are there whole or not at all, and are read without running code.
+
+    Raises OutputError where one cannot be written, and InputError where one cannot be read.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         content = io.BytesIO()

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..datasets.cases import ROLES, Case
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from ..models import Card
 from .preparation import IGNORED
 from .recipe import Recipe
@@ -58,11 +58,11 @@ def check_same(before: dict[str, Any], now: dict[str, Any], work: Path) -> None:
 
 
 def check_room(work: Path, network: nn.Module) -> None:
-    """Raise InputError unless the disk has room for the checkpoints of a network: the two that stay, and the one that is being written."""
+    """Raise OutputError unless the disk has room for the checkpoints of a network: the two that stay, and the one that is being written."""
     size = KEPT_NUMBERS * sum(parameter.nbytes for parameter in network.parameters())
     there = sum((work / name).stat().st_size for name in CHECKPOINTS if (work / name).is_file())
     needed, free = (len(CHECKPOINTS) + 1) * size - there, shutil.disk_usage(work).free
     if free < needed:
         left = f"{free / 1e6:.0f} MB left, and the checkpoints need {needed / 1e6:.0f} MB"
         msg = f"The disk of {work} has {left}; make room, or choose another work folder."
-        raise InputError(msg)
+        raise OutputError(msg)

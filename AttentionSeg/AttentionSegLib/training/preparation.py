@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +14,13 @@ import torch
 from torch import Tensor
 
 from ..datasets.cases import Case, read_labelled
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from ..image import Image
 from ..inference.checks import check_input
 from ..inference.preprocessing import prepare, working_grid
 from ..inference.resampling import sample, voxel_map
 from ..models import Card
+from ..writing import atomic_folder
 
 # Stands in prepared label maps for voxels that do not count.
 IGNORED = 255
@@ -84,7 +83,8 @@ def prepare_cases(cases: Sequence[Case], card: Card, ignored_label: int | None, 
         on_case: called before each case.
 
     Raises:
-        InputError: if a case cannot be used (see `prepare_case`), or the folder cannot be written.
+        InputError: if a case cannot be used (see `prepare_case`).
+        OutputError: if the folder cannot be written.
     """
     prepared = []
     for done, case in enumerate(cases):
@@ -153,21 +153,15 @@ def _key(case: Case, card: Card, ignored_label: int | None) -> str:
 
 
 def write_arrays(place: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the files of a case into a folder by their names: all of them, or nothing. InputError if they cannot be written."""
+    """Write the files of a case into a folder by their names: all of them, or nothing. OutputError if they cannot be written."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
-        try:
+        with atomic_folder(place) as temporary:
             for name, array in arrays.items():
                 np.save(temporary / f"{name}.npy", array)
-            temporary.rename(place)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
+    except OutputError:
         # Where several machines share the folder, another one may have been first.
         if not place.is_dir():
-            msg = f"The prepared cases cannot be written to {place.parent} ({error.strerror}); make room, or choose another folder for the work."
-            raise InputError(msg) from error
+            raise
 
 
 def label_voxels_of(label: np.ndarray) -> np.ndarray:

@@ -22,12 +22,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..datasets.cases import ROLES, Case
-from ..errors import InputError
-from ..files import check_output_folder
+from ..errors import InputError, OutputError, memory_for
 from ..inference.progress import Cancel, OnProgress, check_cancel
-from ..inference.sliding_window import out_of_memory
 from ..models import Card
 from ..networks import build_network
+from ..writing import check_output_folder
 from .callbacks import AtomicCheckpoints, Checkpoints, Patience, Report
 from .checks import check_recipe, check_room, check_same, lasting_settings
 from .dataset import CaseSampler, PatchDataset, StepSampler
@@ -84,8 +83,9 @@ def train(
         cancel: asked before each case and each step; the training ends when it returns True, and goes on from there another time.
 
     Raises:
-        InputError: if recipe, card, device or a case cannot be used, the work folder cannot be written, has no room or holds a training of another
-            kind, the loss becomes NaN, or memory runs out.
+        InputError: if recipe, card, device or a case cannot be used, the work folder holds a training of another kind, or the loss becomes NaN.
+        OutputError: if the work folder cannot be written or has no room.
+        OutOfMemory: if memory runs out.
         Cancelled: if `cancel` said so.
         KeyboardInterrupt: if the user pressed Ctrl+C.
     """
@@ -198,8 +198,10 @@ def _quiet() -> Iterator[None]:
 def _in_words(recipe: Recipe, work: Path, device: torch.device) -> Iterator[None]:
     """In words, what may go wrong in the middle of a training."""
     on_interrupt = signal.getsignal(signal.SIGINT)
+    size = f"a training on {device} with batches of {recipe.batch_size} patches of {' x '.join(map(str, recipe.patch_size))} voxels"
     try:
-        yield
+        with memory_for(size, "lower batch_size or patch_size in the recipe, or take a smaller network"):
+            yield
     except SystemExit as error:
         # Lightning's answer to Ctrl+C, of late; it leaves the next one without effect.
         signal.signal(signal.SIGINT, on_interrupt or signal.SIG_DFL)
@@ -208,10 +210,4 @@ def _in_words(recipe: Recipe, work: Path, device: torch.device) -> Iterator[None
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         msg = f"The disk of {work} is full; make room and start the training again: it goes on from its last checkpoint."
-        raise InputError(msg) from error
-    except (RuntimeError, MemoryError) as error:
-        if not (isinstance(error, MemoryError) or out_of_memory(error)):
-            raise
-        size = f"batches of {recipe.batch_size} patches of {' x '.join(map(str, recipe.patch_size))} voxels"
-        msg = f"{device} ran out of memory with {size}; lower batch_size or patch_size in the recipe, or take a smaller network."
-        raise InputError(msg) from error
+        raise OutputError(msg) from error

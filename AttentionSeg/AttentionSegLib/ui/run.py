@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import InputError
+from ..errors import AttentionSegError, InputError
 from .task import State, Task
 from .translation import tr as _
 
@@ -136,7 +136,7 @@ class Run:
 
 def failure(error: Exception) -> tuple[str, str]:
     """A sentence and the traceback, which is empty for what the user can mend; both go to the log as well, there an error only if it is our own."""
-    if isinstance(error, InputError):
+    if isinstance(error, AttentionSegError):
         LOG.info(str(error))
         return str(error), ""
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -18,7 +18,7 @@ import pytest
 from AttentionSegLib.batch import BatchResult, segment_folder
 from AttentionSegLib.batch.cohort import find_cases
 from AttentionSegLib.batch.lock import locked
-from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.errors import Cancelled, InputError, OutputError
 from AttentionSegLib.files import read_image
 from AttentionSegLib.inference import Predictor
 from batch_scans import write_dicom, write_scan
@@ -230,7 +230,7 @@ class TestInterruption:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
         try:
-            with pytest.raises(OSError, match=r"The results of a cannot be written to \S+ \(File too large\); make room .* 0 of 1 cases are"):
+            with pytest.raises(OutputError, match=r"cases/a/\S+ cannot be written \(File too large\).* 0 of 1 cases are"):
                 batch(scans, tmp_path, model, pattern="a.*")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from AttentionSegLib.batch.case_folder import case_folder, sweep
 from AttentionSegLib.batch.fingerprint import content_hash, stamp
 from AttentionSegLib.batch.lock import locked
 from AttentionSegLib.batch.manifest import Entry, Manifest
-from AttentionSegLib.errors import InputError
+from AttentionSegLib.errors import InputError, OutputError
+from AttentionSegLib.writing import atomic_folder, sweep
 
 
 def entry(case: str, state: str = "done", **changes) -> Entry:
@@ -88,22 +88,22 @@ class TestLock:
         assert list(tmp_path.iterdir()) == []
 
 
-class TestCaseFolder:
+class TestFolder:
     def write(self, target: Path, *names: str) -> None:
-        with case_folder(target) as folder:
+        with atomic_folder(target, replace=True) as folder:
             for name in names:
                 (folder / name).write_text(name)
 
     def test_appears_whole_and_replaces_the_one_before(self, tmp_path):
         self.write(tmp_path / "a", "1", "2")
-        with case_folder(tmp_path / "a") as folder:
+        with atomic_folder(tmp_path / "a", replace=True) as folder:
             (folder / "3").write_text("")
             assert {path.name for path in (tmp_path / "a").iterdir()} == {"1", "2"}
         assert [path.name for path in tmp_path.rglob("*")] == ["a", "3"]
 
     def test_stays_what_it_was_when_writing_fails(self, tmp_path):
         self.write(tmp_path / "a", "1")
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(OutputError, match="No such file"):
             self.write(tmp_path / "a", "2", "nowhere/3")
         assert [path.name for path in tmp_path.rglob("*")] == ["a", "1"]
 

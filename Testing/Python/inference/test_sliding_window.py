@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.errors import Cancelled, OutOfMemory
 from AttentionSegLib.inference.progress import Progress
 from AttentionSegLib.inference.sliding_window import Placement, placements, run, run_with_fallback
 from AttentionSegLib.networks import NetworkOutput, build_network
@@ -170,7 +170,7 @@ class TestMemory:
 
     def test_when_nothing_fits_a_sentence_says_so(self):
         network = Recorder(0)
-        with pytest.raises(InputError, match="not enough memory on cpu for a volume of 24 x 24 x 16 working voxels"):
+        with pytest.raises(OutOfMemory, match="not enough memory on cpu for a volume of 24 x 24 x 16 working voxels"):
             self.fall_back(network)
         assert network.batches == [4, 2, 1]
 

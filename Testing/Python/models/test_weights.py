@@ -9,7 +9,7 @@ import struct
 
 import pytest
 import torch
-from AttentionSegLib.errors import InputError
+from AttentionSegLib.errors import InputError, OutputError
 from AttentionSegLib.models import load_model, save_model
 from builders import make_card_document
 from model_folders import ARGUMENTS, CARD, WEIGHTS, edit_card, make_document, make_folder, make_network, replace_weights
@@ -210,7 +210,7 @@ class TestAllOrNothing:
 
     def test_a_folder_that_cannot_be_made(self, tmp_path):
         (tmp_path / "file").write_bytes(b"")
-        with pytest.raises(OSError, match="file"):
+        with pytest.raises(OutputError, match="file"):
             save_model(tmp_path / "file" / "model", make_document(), make_network())
 
     def test_a_saved_folder_holds_the_card_and_the_weights_alone(self, tmp_path):

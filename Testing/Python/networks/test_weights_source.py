@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.errors import Cancelled, InputError, OutputError
 from AttentionSegLib.networks.weights_source import local_weights, read_weights
 from safetensors.torch import save_file
 
@@ -158,12 +158,13 @@ class TestNoDownload:
     def test_nobody_there(self, server, tmp_path):
         server.http.shutdown()
         server.http.server_close()
-        self.check(f"{server.address}/resnet.pth", tmp_path, str(tmp_path))
+        self.check(f"{server.address}/resnet.pth", tmp_path, "refused")
 
     def test_a_folder_that_cannot_be_made(self, server, tmp_path):
         (tmp_path / "file").write_text("")
-        self.check(f"{server.address}/resnet.pth", tmp_path / "file", str(tmp_path / "file"))
-        self.check(f"{server.address}/resnet.pth", tmp_path / "file" / "cache", str(tmp_path / "file" / "cache"))
+        for folder in (tmp_path / "file", tmp_path / "file" / "cache"):
+            with pytest.raises(OutputError, match=f"{folder}.* cannot be written"):
+                local_weights(f"{server.address}/resnet.pth", SHA256, folder)
 
     @pytest.mark.parametrize("host", ["", "[::1", "exa mple", "localhost:abc", "ü" * 70])
     def test_no_host(self, tmp_path, host):

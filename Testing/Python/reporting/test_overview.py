@@ -13,7 +13,7 @@ import matplotlib
 import nibabel
 import numpy as np
 import pytest
-from AttentionSegLib.errors import InputError
+from AttentionSegLib.errors import OutputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference.prediction import Prediction
 from AttentionSegLib.models import Card
@@ -127,7 +127,7 @@ class TestWriteOverview:
     def test_a_failing_write_leaves_nothing(self, tmp_path):
         image, prediction = make_scan(0)
         (tmp_path / "taken.png").mkdir()
-        with pytest.raises(InputError, match="taken"):
+        with pytest.raises(OutputError, match="taken"):
             write_overview(image, prediction, tmp_path / "taken.png")
         assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from AttentionSegLib.errors import InputError
+from AttentionSegLib.errors import OutputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import run_report, write_report
@@ -99,6 +99,6 @@ class TestWriteReport:
         assert texts[0] == texts[1]
 
     def test_a_folder_that_is_not_there_is_named_and_nothing_is_left(self, prediction, tmp_path):
-        with pytest.raises(InputError, match="missing"):
+        with pytest.raises(OutputError, match="missing"):
             write_report(run_report(prediction, [], None, []), tmp_path / "missing" / "report.json")
         assert list(tmp_path.iterdir()) == []

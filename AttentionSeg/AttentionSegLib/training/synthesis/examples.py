@@ -34,7 +34,8 @@ def write_examples(recipe: Recipe, cases: CaseSet, work: Path, path: Path) -> No
         path: of the page.
 
     Raises:
-        InputError: if a label map cannot be used (see `prepare_maps`), or a file cannot be written.
+        InputError: if a label map cannot be used (see `prepare_maps`).
+        OutputError: if a file cannot be written.
     """
     card = recipe.draft_card()
     patches = DrawnPatches(prepare_maps(cases.roles["train"][:COUNT], card, recipe, work / "prepared"), card, recipe)

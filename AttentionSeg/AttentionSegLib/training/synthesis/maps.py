@@ -116,8 +116,8 @@ def prepare_maps(cases: Sequence[Case], card: Card, recipe: Recipe, folder: Path
         on_case: called before each case.
 
     Raises:
-        InputError: if a label map cannot be read or holds unknown values, the card has several inputs or works on slices, or the folder cannot be
-            written.
+        InputError: if a label map cannot be read or holds unknown values, or the card has several inputs or works on slices.
+        OutputError: if the folder cannot be written.
     """
     if len(card.inputs) != 1 or card.slice_axis is not None:
         msg = "Images are drawn for models of volumes with a single input; take another card, or train on scans."

@@ -56,7 +56,8 @@ def write_drawn(cases: Sequence[Case], synthesis: Synthesis, seed: int, folder: 
     """Draw a scan of each case that has none into a folder, but for those that lie there already; the new cases by their ids.
 
     Raises:
-        InputError: if a label map cannot be read, or a file cannot be written.
+        InputError: if a label map cannot be read.
+        OutputError: if a file cannot be written.
     """
     drawn = {}
     for case in cases:

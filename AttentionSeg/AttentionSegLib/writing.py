@@ -1,0 +1,174 @@
+"""Writing files and folders so that a reader never meets half of one: to a hidden folder beside them first, then moved."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import InputError, OutputError
+
+HIDDEN = ".attentionseg-"
+FAULTS_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path of the same name; what was written there becomes `path` at the end.
+
+    If the block raises, `path` stays as it was and nothing else is left behind.
+
+    Raises:
+        OutputError: instead of an OSError of the block or of the move, such as a full disk or a folder without permission.
+    """
+    path = Path(path)
+    with _hidden_folder(path.parent, path) as hidden:
+        yield hidden / path.name
+        os.replace(hidden / path.name, path)
+
+
+@contextmanager
+def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
+    """Give an empty folder to write into, which becomes `target` at the end, in one step; its parents are made.
+
+    If the block or the step fails, `target` stays as it was. A kill leaves a hidden folder behind for `sweep`.
+
+    Args:
+        target: the folder to make.
+        replace: whether it may replace an earlier one.
+
+    Raises:
+        OutputError: as of `atomic_path`, and if there is an earlier folder that must not be replaced.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with _hidden_folder(target.parent, target) as hidden:
+        new, old = hidden / target.name, hidden / f"{target.name}.old"
+        new.mkdir()
+        yield new
+        if replace:
+            with suppress(FileNotFoundError):
+                os.rename(target, old)
+        try:
+            os.rename(new, target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.rename(old, target)
+            raise
+
+
+@contextmanager
+def all_or_none(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder to write files into, which all move to `folder` at the end.
+
+    Files of the same names are replaced. If the block or a move fails, `folder` is as it was before.
+
+    Raises:
+        InputError: if there is a folder in the place of a file.
+        OutputError: as of `atomic_path`.
+    """
+    with _hidden_folder(folder, folder) as old, _hidden_folder(folder, folder) as new:
+        yield new
+        _move_all(new, folder, old)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text with the line ends as given. OutputError if it cannot be written."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left behind."""
+    for hidden in folder.glob(f"{HIDDEN}*"):
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def check_output_folder(path: Path | str) -> Path:
+    """The folder for outputs, made with its parents if it is not there.
+
+    Raises:
+        InputError: if it is a file, or cannot be made or written to; then no folder is left behind.
+        OutputError: likewise, if its disk is full or fails.
+    """
+    folder = Path(path)
+    made: list[Path] = []
+    try:
+        for parent in [*reversed(folder.parents), folder]:
+            if not parent.is_dir():
+                parent.mkdir(exist_ok=True)
+                made.append(parent)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        for parent in reversed(made):
+            parent.rmdir()
+        wrong = f"{error.filename} is a file" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+        msg = f"The output folder {folder} cannot be used ({wrong}); choose another folder."
+        raise (OutputError if error.errno in FAULTS_OF_DISK else InputError)(msg) from error
+
+
+@contextmanager
+def output_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """The folder for the results; if the block fails, folders that were made for it are gone again."""
+    missing = [folder for folder in (Path(path), *Path(path).parents) if not os.path.exists(folder)]
+    folder = check_output_folder(path)
+    try:
+        yield folder
+    except BaseException:
+        # Another run may have put its results there meanwhile: a folder that is not empty stays.
+        with suppress(OSError):
+            for empty in missing:
+                empty.rmdir()
+        raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise OutputError, which names the path where the file will lie in the end, in place of an OSError."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        place = Path(*(part for part in path.parts if not part.startswith(HIDDEN)))
+        msg = f"{place} cannot be written ({error.strerror or error}); check the disk and the permissions, or choose another folder."
+        raise OutputError(msg) from error
+
+
+@contextmanager
+def _hidden_folder(parent: Path, path: Path) -> Iterator[Path]:
+    """A folder to make `path` in, on the same disk, which is gone in the end."""
+    # Not by `tempfile`, whose folders, and on Windows what is made in them, are for the user alone.
+    hidden = parent / f"{HIDDEN}{uuid.uuid4().hex}"
+    with writing(path):
+        try:
+            hidden.mkdir()
+            yield hidden
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _move_all(new: Path, folder: Path, old: Path) -> None:
+    names = sorted(path.name for path in new.iterdir())
+    for name in names:
+        if (folder / name).is_dir():
+            msg = f"There is a folder at {folder / name}, where a result file belongs; move it, or choose another folder for the results."
+            raise InputError(msg)
+    try:
+        for name in names:
+            if (folder / name).exists():
+                os.replace(folder / name, old / name)
+            os.replace(new / name, folder / name)
+    except BaseException:
+        for name in names:
+            if (old / name).exists():
+                os.replace(old / name, folder / name)
+            elif not (new / name).exists():
+                (folder / name).unlink(missing_ok=True)
+        raise

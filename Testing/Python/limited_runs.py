@@ -1,0 +1,78 @@
+"""Runs `attentionseg segment` again and again in this process, under limits that only a process of its own may have.
+
+Called with a scan, a large scan, one too large to be read and a folder; prints how each run ended: {case: [exit code, standard error]}.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from AttentionSegLib.cli import main
+
+LARGEST_FILE = 20_000
+MORE_MEMORY = 200_000_000
+
+
+@contextmanager
+def limit(kind: int, size: int) -> Iterator[None]:
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, before)
+
+
+def memory_taken() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+class PressedWhen(io.StringIO):
+    """A terminal whose user presses Ctrl+C once it shows a word."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word = word
+
+    def write(self, text: str) -> int:
+        if self.word and self.word in text:
+            self.word = ""
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().write(text)
+
+
+def run(scan: str, folder: Path, model: str = "tiny-unet", word: str = "") -> tuple[int, str]:
+    with redirect_stdout(io.StringIO()), redirect_stderr(PressedWhen(word)) as said:
+        code = main(["segment", scan, "--model", model, "--output", str(folder), "--device", "cpu", "--backend", "torch"])
+    return code, said.getvalue()
+
+
+def all_runs(scan: str, large: str, too_large: str, folder: Path) -> dict[str, tuple[int, str]]:
+    # The first one takes what later ones need: libraries and threads.
+    cases: dict[str, Callable[[], tuple[int, str]]] = {
+        "done": lambda: run(scan, folder / "done"),
+        "bad input": lambda: run(scan, folder / "new", model="none"),
+        "full disk": lambda: run(scan, folder / "new"),
+        "memory, reading": lambda: run(too_large, folder / "new"),
+        "memory, computing": lambda: run(large, folder / "new"),
+        "interrupted": lambda: run(scan, folder / "new", word="network"),
+    }
+    ended = {}
+    for name, call in cases.items():
+        limits = {"full": (resource.RLIMIT_FSIZE, LARGEST_FILE), "memory,": (resource.RLIMIT_AS, memory_taken() + MORE_MEMORY)}
+        given = limits.get(name.split()[0])
+        with limit(*given) if given else nullcontext():
+            ended[name] = call()
+    return ended
+
+
+if __name__ == "__main__":
+    print(json.dumps(all_runs(*sys.argv[1:4], Path(sys.argv[4]))))
