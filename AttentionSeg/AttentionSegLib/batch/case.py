@@ -20,7 +20,7 @@ from ..writing import all_or_none, output_folder
 
 if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
 
 ENDINGS = {"nrrd": (".seg.nrrd", ".nrrd"), "nii": (".nii.gz", ".nii.gz")}
 

@@ -15,7 +15,7 @@ from .progress import BatchProgress
 from .worker import Worker
 
 if TYPE_CHECKING:
-    from ..inference.progress import OnProgress
+    from ..progress import OnProgress
 
 POLL_SECONDS = 0.05
 

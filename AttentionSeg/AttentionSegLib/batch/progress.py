@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
-from ..inference.progress import Cancel, OnProgress, check_cancel
+from ..progress import Cancel, OnProgress, Reporter, check_cancel
 
 # Share of a case.
 LEAST = 0.1
 
 
-class BatchProgress:
+class BatchProgress(Reporter):
     """Turns ended cases, and the share of the one in the network, into one fraction, and raises `Cancelled` when asked to.
 
     Args:
@@ -19,10 +17,10 @@ class BatchProgress:
     """
 
     def __init__(self, cases: int, on_progress: OnProgress | None, cancel: Cancel | None) -> None:
+        super().__init__(on_progress, cancel, LEAST)
         self.ended = self._run = 0
-        self._cases, self._report, self._cancel = cases, on_progress, cancel
+        self._cases = cases
         self._within = self._shown = 0.0
-        self._start = time.monotonic()
 
     def within_case(self, fraction: float, _stage: str, _seconds_left: float | None) -> None:
         """The `on_progress` of a prediction; from any thread."""
@@ -41,20 +39,10 @@ class BatchProgress:
     def step(self) -> None:
         """Tell how far it is. Raises Cancelled when the user wants to stop."""
         stage = f"case {min(self.ended + 1, self._cases)} of {self._cases}"
-        check_cancel(self._cancel, stage)
-        done = (self.ended + min(self._within, 0.99)) / self._cases
-        if self._report is not None and done > self._shown:
+        within = min(self._within, 0.99)
+        done = (self.ended + within) / self._cases
+        if done > self._shown:
             self._shown = done
-            self._report(done, stage, self._seconds_left())
-
-    def _seconds_left(self) -> float | None:
-        """None until a case has come so far that its pace tells something."""
-        run = self._run + min(self._within, 0.99)
-        if run < LEAST:
-            return None
-        return (time.monotonic() - self._start) / run * (self._cases - self.ended - min(self._within, 0.99))
-
-    def finish(self) -> None:
-        """End the run. It cannot be cancelled any more."""
-        if self._report is not None:
-            self._report(1.0, "done", 0.0)
+            self.report(done, stage, self._run + within, self._cases - self.ended - within)
+        else:
+            check_cancel(self.cancel, stage)

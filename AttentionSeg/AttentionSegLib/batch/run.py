@@ -25,7 +25,7 @@ from .results import check_drawing, write_results
 from .worker import Computing, Settings, is_current, make_worker
 
 if TYPE_CHECKING:
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
 
 
 @dataclass(frozen=True, eq=False)

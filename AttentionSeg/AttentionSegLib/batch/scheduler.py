@@ -15,7 +15,7 @@ from .manifest import Entry
 from .worker import Computing, Settings, Worker, failed, make_worker
 
 if TYPE_CHECKING:
-    from ..inference.progress import OnProgress
+    from ..progress import OnProgress
 
 # How often a case is begun anew after its worker has died.
 RETRIES = 3

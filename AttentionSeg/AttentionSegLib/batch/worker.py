@@ -26,8 +26,8 @@ from .manifest import DONE, FAILED, Entry
 if TYPE_CHECKING:
     from ..image import Image
     from ..inference import Prediction, Predictor
-    from ..inference.progress import OnProgress
     from ..models import Model
+    from ..progress import OnProgress
 
 
 # Device, back end and memory limit in GB, as of `Predictor`.

@@ -20,7 +20,7 @@ from .options import add_label_options, label_reading
 
 if TYPE_CHECKING:
     from ..datasets import CaseSet
-    from ..inference.progress import Cancel
+    from ..progress import Cancel
     from ..training import Synthesis, TrainedModel
 
 MODALITIES = ("CT", "MR", "PT", "US", "OT")

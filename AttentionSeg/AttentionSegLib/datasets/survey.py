@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import Cancelled, InputError
+from ..errors import InputError
 from ..files import write_text
 from ..image import Image
 from ..inference.checks import LARGEST
+from ..progress import Cancel, OnProgress, Reporter
 from .case_set import CaseSet, redrawn
 from .case_statistics import CaseStatistics, foreground_intensities, measure_case
 from .cases import ROLES, Case, Labeled, named, note_sentences, one_sentence, read_labelled
 from .label_reading import Note
 from .label_tables import gaps_filled
 from .survey_notes import odd_things
-
-if TYPE_CHECKING:
-    from ..inference.progress import Cancel, OnProgress
 
 # Prepared label maps are bytes, and one value is taken.
 MOST_LABELS = 254
@@ -92,14 +88,9 @@ def make_survey(
     measured: list[CaseStatistics] = []
     samples: dict[str, np.ndarray] = {}
     accepted: dict[str, list[Note]] = {}
-    start = time.monotonic()
+    reporter = Reporter(on_progress, cancel)
     for done, (role, case) in enumerate(cases):
-        stage = f"case {done + 1} of {len(cases)}"
-        if cancel is not None and cancel():
-            msg = f"Cancelled during '{stage}'."
-            raise Cancelled(msg)
-        if on_progress is not None:
-            on_progress(done / len(cases), stage, (time.monotonic() - start) / done * (len(cases) - done) if done else None)
+        reporter.report(done / len(cases), f"case {done + 1} of {len(cases)}", done, len(cases) - done)
         try:
             image, label, accepted[case.id] = read(case)
             _check_voxels(image)
@@ -117,8 +108,7 @@ def make_survey(
         problems = _label_problems(measured, case_set.label_names)
     if problems:
         raise InputError(one_sentence(problems, "The data cannot be learned from"))
-    if on_progress is not None:
-        on_progress(1.0, "done", 0.0)
+    reporter.finish()
     names = dict(case_set.label_names) or {value: f"Label {value}" for value in range(1, 1 + max(max(case.labels, default=0) for case in measured))}
     notes = (*case_set.notes, *note_sentences(accepted, len(cases)), *odd_things(measured, names))
     return Survey(

@@ -26,8 +26,8 @@ from .statistics import Scores
 if TYPE_CHECKING:
     from ..image import Image
     from ..inference import Prediction, Predictor
-    from ..inference.progress import Cancel, OnProgress
     from ..models import Model
+    from ..progress import Cancel, OnProgress
     from .page import Picture
 
 WORST = 4

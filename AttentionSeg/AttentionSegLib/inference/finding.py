@@ -14,9 +14,10 @@ from ..image import Image
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..models.found_by import FindingModel, Template, TemplateRegion, checked_template
+from ..progress import Cancel, OnProgress
 from ..region import Region
 from .checks import check_input
-from .progress import Cancel, OnProgress, Progress
+from .progress import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path

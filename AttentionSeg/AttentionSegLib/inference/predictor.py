@@ -14,6 +14,7 @@ from ..errors import InputError, is_out_of_memory, memory_for
 from ..image import Image
 from ..models import Model, card_of_sides, find_model, load_model
 from ..models.found_by import FindingModel
+from ..progress import Cancel, OnProgress
 from ..region import Region
 from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
@@ -29,7 +30,7 @@ from .parts import affine_from, bounds
 from .prediction import Prediction
 from .preprocessing import WorkingGrid, prepare, working_grid
 from .probe import ProbeOfRegions
-from .progress import Cancel, OnProgress, Progress
+from .progress import Progress
 from .restore import Restored, restore
 from .slices import with_slices
 from .sliding_window import Placement, VolumeOutput, placements, run_with_fallback

@@ -1,40 +1,28 @@
-"""What the user sees while waiting, and how a run is stopped."""
+"""The stages of a prediction."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Optional
 
-from ..errors import Cancelled
-
-# fraction done 0..1, name of the stage, seconds left (None while unknown)
-OnProgress = Callable[[float, str, Optional[float]], None]
-# True once the user wants to stop
-Cancel = Callable[[], bool]
+from ..progress import Cancel, OnProgress, Reporter
 
 # Share of the whole run that each stage takes, roughly; the network's patches dominate.
 STAGES = {"prepare": 0.05, "network": 0.80, "restore": 0.12, "finish": 0.03}
 # Share of a run that begins by looking for its regions.
 FIND = 0.5
+# Share of a run after which its pace tells how long it takes.
+LEAST = 0.1
 
 
-def check_cancel(cancel: Cancel | None, doing: str) -> None:
-    """Raises Cancelled, which tells what was being done, once the user wants to stop."""
-    if cancel is not None and cancel():
-        msg = f"Cancelled during '{doing}'."
-        raise Cancelled(msg)
-
-
-class Progress:
+class Progress(Reporter):
     """Turns steps within stages into one fraction, times the stages, and raises `Cancelled` between steps when asked to.
 
     A run has the stages of STAGES once, or `find`, then for each region all but the last of them again, and then the last.
     """
 
     def __init__(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> None:
-        self._report, self._cancel = on_progress, cancel
-        self._start = self._stage_start = time.monotonic()
+        super().__init__(on_progress, cancel, LEAST)
+        self._stage_start = self._start
         self._stage: str | None = None
         self._done = 0.0
         self._shares = {"find": FIND, **STAGES}
@@ -54,11 +42,8 @@ class Progress:
 
     def step(self, fraction: float) -> None:
         """Say how much of the current stage is done, 0..1. Raises Cancelled when the user wants to stop."""
-        check_cancel(self._cancel, self._stage)
-        if self._report is not None:
-            done = float(self._done + self._shares[self._stage] * fraction)
-            elapsed = time.monotonic() - self._start
-            self._report(done, self._stage, elapsed / done * (1 - done) if done > 0.1 else None)
+        done = float(self._done + self._shares.get(self._stage, 0.0) * fraction)
+        self.report(done, self._stage, done, 1 - done)
 
     def close(self) -> None:
         """End the last stage."""
@@ -70,6 +55,5 @@ class Progress:
     def finish(self) -> dict[str, float]:
         """End the run; the duration of each stage in seconds."""
         self.close()
-        if self._report is not None:
-            self._report(1.0, "done", 0.0)
+        super().finish()
         return dict(self.seconds)

@@ -18,7 +18,7 @@ from .voxels import in_vtk_order
 
 if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
     from ..region import Region
 
 

@@ -16,7 +16,7 @@ from .volumes import image_from_volumes
 
 if TYPE_CHECKING:
     from ..inference import Predictor
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
 
 
 @dataclass(frozen=True, eq=False)

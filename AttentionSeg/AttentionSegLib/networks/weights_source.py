@@ -16,13 +16,13 @@ from urllib.request import Request, urlopen
 import torch
 from safetensors.torch import load_file
 
-from ..errors import Cancelled, InputError
+from ..errors import InputError
+from ..progress import Cancel, check_cancel
 from ..user_folders import cache_folder
 from ..writing import atomic_path, writing
 
 # bytes done, bytes in all (None if the server does not say)
 OnBytes = Callable[[int, Optional[int]], None]
-Cancel = Callable[[], bool]
 
 ENDINGS = (".safetensors", ".pth", ".pt")
 BLOCK = 2**20
@@ -131,9 +131,7 @@ def _blocks(url: str, on_progress: OnBytes | None, cancel: Cancel | None, timeou
         with urlopen(Request(url, headers={"User-Agent": "AttentionSeg"}), timeout=timeout) as response:
             total, done = response.length, 0
             while True:
-                if cancel is not None and cancel():
-                    msg = f"The download of {url} was cancelled."
-                    raise Cancelled(msg)
+                check_cancel(cancel, f"download of {url}")
                 block = response.read(BLOCK)
                 if not block:
                     break

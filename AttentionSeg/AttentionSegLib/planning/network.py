@@ -11,9 +11,9 @@ import numpy as np
 
 from ..datasets.survey import Survey
 from ..errors import InputError
-from ..inference.progress import Cancel, check_cancel
 from ..networks import network_class
 from ..networks.contract import Variant
+from ..progress import Cancel, check_cancel
 from .budget import Budget, NetworkCost, NetworkSpec
 from .grid import coarser_spacing, field_voxels, in_mm, largest_patch, median_spacing
 

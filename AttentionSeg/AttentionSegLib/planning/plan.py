@@ -14,10 +14,10 @@ import numpy as np
 from ..datasets.survey import Survey
 from ..errors import InputError
 from ..files import write_text
-from ..inference.progress import Cancel
 from ..models import Card
 from ..models.card import with_weights
 from ..models.titles import title_of
+from ..progress import Cancel
 from .budget import Budget, NetworkSpec
 from .fine_tuning import RATE_SHARE, check_start, network_of
 from .grid import ORIENTATION, field_of_view, field_voxels, foreground_share, in_mm

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import memory_for
-from ..inference.progress import Cancel, check_cancel
 from ..networks import Network
 from ..networks.supervision import added
+from ..progress import Cancel, check_cancel
 from .budget import NetworkSpec
 
 # Steps that are timed, after a first one that makes room.

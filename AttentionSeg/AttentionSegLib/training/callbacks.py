@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ..errors import Cancelled, InputError
-from ..inference.progress import Cancel, OnProgress
+from ..progress import Cancel, OnProgress, Reporter
 from ..writing import atomic_path
 
 # Of training, from one checkpoint to the next within an epoch.
@@ -126,17 +126,17 @@ class Report(Callback):
     """Tells about each step: the share of the training that is done, the epoch with the last `val_dice`, and the seconds left."""
 
     def __init__(self, on_progress: OnProgress) -> None:
-        self.on_progress = on_progress
-        self.start, self.first_step = 0.0, 0
+        self.reporter, self.first_step = Reporter(on_progress), 0
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
-        self.start, self.first_step = time.monotonic(), trainer.global_step
+        self.first_step = trainer.global_step
+        self.reporter.start_clock()
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
         if not trainer.is_global_zero:
             return
-        done, seconds = trainer.global_step - self.first_step, time.monotonic() - self.start
         dice = trainer.callback_metrics.get("val_dice")
         measured = "" if dice is None else f", Dice {dice:.3f}"
         stage = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}{measured}"
-        self.on_progress(trainer.global_step / module.steps, stage, seconds / done * (module.steps - trainer.global_step))
+        done, steps = trainer.global_step, module.steps
+        self.reporter.report(done / steps, stage, done - self.first_step, steps - done)

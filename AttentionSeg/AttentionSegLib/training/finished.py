@@ -15,7 +15,7 @@ from ..inference import Predictor
 
 if TYPE_CHECKING:
     from ..evaluation import Scores
-    from ..inference.progress import Cancel
+    from ..progress import Cancel
 
 
 def accuracy_entries(scores: Scores, document: dict[str, Any], command: str) -> list[dict[str, Any]]:

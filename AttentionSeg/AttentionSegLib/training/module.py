@@ -15,11 +15,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import InputError
 from ..inference.predictor import PATCHES_AT_A_TIME, SLICES_AT_A_TIME
-from ..inference.progress import Cancel, Progress
+from ..inference.progress import Progress
 from ..inference.slices import SliceNetwork
 from ..inference.sliding_window import placements, run_with_fallback
 from ..models import Card
 from ..networks import Network
+from ..progress import Cancel
 from .losses import NetworkLoss
 from .preparation import IGNORED, PreparedCase
 from .recipe import Recipe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..inference.progress import OnProgress
+    from ..progress import OnProgress
 
 
 def import_parts() -> tuple[Callable[..., Any], Callable[..., None]]:

@@ -12,12 +12,12 @@ from ..datasets.cases import ROLES
 from ..datasets.label_maps import check_pairs
 from ..datasets.survey import make_survey, write_survey
 from ..errors import InputError
-from ..inference.progress import check_cancel
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..models.titles import id_of
 from ..planning.budget import Budget
 from ..planning.plan import PlanOptions, make_plan, write_plan
+from ..progress import check_cancel
 from .options import TrainingOptions
 from .parts import import_parts, part_of
 from .plan_match import MADE_FOR, made_for
@@ -25,7 +25,7 @@ from .recipe import Recipe
 from .synthesis.scans import read_or_draw
 
 if TYPE_CHECKING:
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
 
 PLAN_NAME = "plan.json"
 HOURS = 3.0

@@ -17,8 +17,8 @@ from ..evaluation.results import tables
 from ..evaluation.run import measure_cases
 from ..files import check_output_folder, write_text
 from ..inference import Predictor
-from ..inference.progress import check_cancel
 from ..models import find_model, load_model, save_model
+from ..progress import check_cancel
 from .finished import accuracy_entries, draw_thumbnail
 from .initial_weights import InitialWeights
 from .options import TrainingOptions
@@ -30,7 +30,7 @@ from .synthesis.scans import write_drawn
 
 if TYPE_CHECKING:
     from ..evaluation import Scores
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
 
 # What the stages take of the whole run, roughly: the survey, the training and the measurement each up to so much.
 SURVEYED, TRAINED = 0.02, 0.95

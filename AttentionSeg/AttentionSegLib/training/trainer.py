@@ -23,9 +23,9 @@ from torch.utils.data import DataLoader
 
 from ..datasets.cases import ROLES, Case
 from ..errors import InputError, OutputError, memory_for
-from ..inference.progress import Cancel, OnProgress, check_cancel
 from ..models import Card
 from ..networks import build_network
+from ..progress import Cancel, OnProgress, check_cancel
 from ..writing import check_output_folder
 from .callbacks import AtomicCheckpoints, Checkpoints, Patience, Report
 from .checks import check_recipe, check_room, check_same, lasting_settings

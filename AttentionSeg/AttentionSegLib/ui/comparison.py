@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import Cancelled
 from ..mrml.comparison import SegmentPair, SegmentPairs, read_segment_pairs
+from ..progress import check_cancel
 from .task import Task
 from .translation import tr as _
 
 if TYPE_CHECKING:
     import slicer
 
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,7 @@ def measure_pairs(found: SegmentPairs, on_progress: OnProgress, cancel: Cancel) 
     """Measure what was read; touches no node. Raises Cancelled if `cancel` said so, between two segments."""
     rows = []
     for number, pair in enumerate(found.pairs):
-        if cancel():
-            msg = "The comparison was cancelled."
-            raise Cancelled(msg)
+        check_cancel(cancel, pair.name)
         on_progress(number / len(found.pairs), pair.name, None)
         rows.append(_measured(pair))
     return Comparison(tuple(rows), found.only_in_result, found.only_in_reference)

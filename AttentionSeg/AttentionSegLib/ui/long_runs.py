@@ -11,14 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from ..inference.progress import check_cancel
 from ..mrml.training_pairs import Pair, TrainingPairs, reading_pairs, write_pairs
+from ..progress import check_cancel
 from .imports import gentle_imports
 from .task import Task
 
 if TYPE_CHECKING:
     from ..batch.run import BatchResult
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
     from ..training import TrainedModel
 
 OnChange = Optional[Callable[[Task], None]]

@@ -9,9 +9,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ..errors import Cancelled
 from ..mrml import image_from_volumes
 from ..mrml.segment import SegmentedVolume, predict, publish_scan, read_scan, segment_volume
+from ..progress import check_cancel
 from .imports import gentle_imports
 from .task import Task
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..inference import Predictor
     from ..inference.finding import FoundRegions
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
     from .model_list import ModelChoice
     from .settings import Settings
 
@@ -151,7 +151,7 @@ class Segmenter:
         def work(on_progress: OnProgress, cancel: Cancel) -> tuple:
             on_progress(0.0, "load", None)
             predictor = self.predictor(options, cancel)
-            _check(cancel)
+            check_cancel(cancel, "load")
             return predict(predictor, scan, _maps(options.attention), options.probabilities, on_progress, cancel)
 
         nodes = [*volumes] if segmentation is None else [*volumes, segmentation]
@@ -161,35 +161,29 @@ class Segmenter:
     def _alone(self, cancel: Cancel | None) -> Iterator[None]:
         """Whoever asks while another thread prepares a model waits for it: to do it twice at a time would take twice as long."""
         while not self._lock.acquire(timeout=0.05):
-            _check(cancel)
+            check_cancel(cancel, "load")
         try:
             yield
         finally:
             self._lock.release()
 
     def _ready(self, options: Options, cancel: Cancel | None) -> Predictor:
-        _check(cancel)
+        check_cancel(cancel, "load")
         # Here, because it takes seconds to import.
         with gentle_imports():
             from ..inference import Predictor
         from ..models import find_model
 
-        _check(cancel)
+        check_cancel(cancel, "load")
         folder = Path(find_model(options.model))
         card = folder / "model.json"
         key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring, options.memory_limit)
         if self._key != key:
             run = {"mirroring": options.mirroring, "memory_limit_gb": options.memory_limit, "overlap": options.overlap}
             self._predictor, self._key = Predictor(folder, options.device, **run), key
-        _check(cancel)
+        check_cancel(cancel, "load")
         self._predictor.prepare()
         return self._predictor
-
-
-def _check(cancel: Cancel | None) -> None:
-    if cancel is not None and cancel():
-        msg = "Cancelled while the model was loaded."
-        raise Cancelled(msg)
 
 
 def _maps(attention: bool | Iterable[str]) -> bool | list[str]:

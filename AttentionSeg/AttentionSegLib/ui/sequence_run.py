@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -11,6 +10,7 @@ from ..errors import InputError
 from ..mrml.regions import region_from_roi
 from ..mrml.segment import Scan, predict
 from ..mrml.sequences import FrameSegmentations, frame_image, shown_frame
+from ..progress import Reporter
 from .task import State, Task
 from .translation import tr as _
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import slicer
 
     from ..inference import Prediction
-    from ..inference.progress import Cancel, OnProgress
+    from ..progress import Cancel, OnProgress
     from ..reporting import Measurement
     from .segmenter import Options, Segmenter
 
@@ -79,7 +79,7 @@ class SequenceTask(Generic[Result]):
         self.error: Exception | None = None
         self._frames, self._start, self._finish, self._on_change = frames, start, finish, on_change
         self.cancelling = False
-        self._frame, self._began = 0, time.monotonic()
+        self._frame, self._clock = 0, Reporter()
         self._task = start(0, self._heard)
 
     def cancel(self) -> None:
@@ -122,7 +122,7 @@ class SequenceTask(Generic[Result]):
             return
         done = (self._frame + task.progress[0]) / self._frames
         # The first frame has the loading in it, and would promise too much time for the others.
-        left = (time.monotonic() - self._began) * (1 / done - 1) if self._frame else None
+        left = self._clock.seconds_left(done, 1 - done) if self._frame else None
         self.progress = (done, _("Frame {number} of {count}").format(number=self._frame + 1, count=self._frames), left)
         self._changed()
 

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import Cancelled, InputError
-from ..inference.progress import Cancel, OnProgress
+from ..progress import Cancel, OnProgress
 from .translation import tr as _
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ class TestTimeLeft:
     @pytest.fixture
     def clock(self, monkeypatch):
         clock = SimpleNamespace(now=0.0)
-        monkeypatch.setattr("AttentionSegLib.batch.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
+        monkeypatch.setattr("AttentionSegLib.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
         return clock
 
     def test_a_case_that_failed_at_once_tells_nothing_of_the_others(self, clock):
