@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..files import write_text
 from ..image import Image
-from ..inference.checks import LARGEST
+from ..inference.checks import check_voxels
 from ..progress import Cancel, OnProgress, Reporter
 from .case_set import CaseSet, redrawn
 from .case_statistics import CaseStatistics, foreground_intensities, measure_case
@@ -93,7 +93,7 @@ def make_survey(
         reporter.report(done / len(cases), f"case {done + 1} of {len(cases)}", done, len(cases) - done)
         try:
             image, label, accepted[case.id] = read(case)
-            _check_voxels(image)
+            check_voxels(image, case_set.channel_names or range(image.channels), "take the case out")
             labels = _label_values(label, case_set.label_names, case_set.ignored_label)
         except InputError as error:
             problems.append(str(error))
@@ -125,18 +125,6 @@ def make_survey(
 def write_survey(survey: Survey, path: Path) -> None:
     """Write it as JSON, completely or not at all. OutputError if it cannot be written."""
     write_text(path, json.dumps(asdict(survey), indent=1, ensure_ascii=False))
-
-
-def _check_voxels(image: Image) -> None:
-    for channel, voxels in enumerate(image.voxels):
-        where = image.name if image.channels == 1 else f"{image.name} (channel {channel})"
-        low, high = float(voxels.min()), float(voxels.max())
-        if not (abs(low) <= LARGEST and abs(high) <= LARGEST):
-            msg = f"{where} has voxels that are NaN, infinite or above {LARGEST:g}; replace them or take the case out."
-            raise InputError(msg)
-        if low == high:
-            msg = f"{where} has the same intensity ({low:g}) everywhere; take the case out."
-            raise InputError(msg)
 
 
 def _label_values(label: Image, names: Mapping[int, str], ignored: int | None) -> np.ndarray:

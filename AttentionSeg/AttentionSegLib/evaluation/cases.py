@@ -12,7 +12,7 @@ from ..datasets.cases import MOST_NAMED, Case, check_folders, find_cases, pair_s
 from ..datasets.label_reading import LabelReading
 from ..errors import InputError
 from ..image import Image
-from ..inference.checks import check_input, larger_than_region
+from ..inference.checks import check_input, is_searched
 from ..models import Card, card_of_sides
 
 
@@ -47,7 +47,7 @@ def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignore
     """Raise InputError unless the models can segment the scan, and the label map holds only their labels, or those of the regions that they find."""
     for card in cards:
         check_input(image, None, card)
-    labels = (card_of_sides(cards[0]) if is_searched(image, cards[0]) else cards[0]).labels
+    labels = (card_of_sides(cards[0]) if is_searched(image.spacing * image.shape, cards[0]) else cards[0]).labels
     known_values = [label.value for label in labels] + ([] if ignored is None else [ignored])
     unknown = np.unique(reference.voxels[~np.isin(reference.voxels, [0, *known_values])])
     if unknown.size:
@@ -58,11 +58,6 @@ def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignore
             f"(such as --label-map {unknown[0]:g}={labels[0].value}), or leave them out of account (--ignored-label {unknown[0]:g})."
         )
         raise InputError(msg)
-
-
-def is_searched(image: Image, card: Card) -> bool:
-    """Whether the model finds its regions in the scan, and so tells their sides."""
-    return card.found_by is not None and larger_than_region(image.spacing * image.shape, card)
 
 
 def has_sides(reference: Image, card: Card, ignored: int | None = None) -> bool:

@@ -14,10 +14,11 @@ from ..datasets.cases import MOST_NAMED, Case, note_sentences, one_sentence, rea
 from ..datasets.label_reading import AS_STORED, LabelReading, Note
 from ..errors import InputError
 from ..files.names import as_text
+from ..inference.checks import is_searched
 from ..inference.fit import image_fit
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
-from .cases import check_labelled, fold_sides, has_sides, is_searched, judged_cards, labelled_cases, readable_cases
+from .cases import check_labelled, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
 from .definitions import MEAN, METRICS
 from .progress import EvaluationProgress
 from .results import results_folder, write_results
@@ -140,7 +141,7 @@ def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: Evaluat
             problems.append(str(error))
             continue
         unfit += image_fit(cards[0], image)
-        searched.append(is_searched(image, cards[0]))
+        searched.append(is_searched(image.spacing * image.shape, cards[0]))
         if has_sides(reference, cards[0], case.reading.ignored_label):
             sided.append(reference.name)
     if problems:

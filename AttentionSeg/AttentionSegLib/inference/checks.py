@@ -36,18 +36,28 @@ def check_input(image: Image, roi: Region | None, card: Card) -> None:
     if min(image.shape) < 2:
         msg = f"{image.name} has {' x '.join(map(str, image.shape))} voxels; a volume needs at least 2 along each axis."
         raise InputError(msg)
-    _check_voxels(image, card)
+    check_voxels(image, [channel.name for channel in card.inputs])
     if roi is not None:
         _check_region(image, roi)
-    elif card.found_by is None and larger_than_region(image.spacing * image.shape, card):
+    elif lacks_region(image.spacing * image.shape, card):
         size, region = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_size))
         msg = f"The model {card.id} needs a region of about {region} mm around the structure, and {image.name} is {size} mm large; give a region."
         raise InputError(msg)
 
 
-def larger_than_region(extent: Sequence[float], card: Card) -> bool:
-    """Whether a scan with these edges, in mm, is much larger than the region that the model knows; never for a model of whole scans."""
-    return card.needs_region and bool((np.sort(extent) > REGION_ITSELF * np.sort(card.region_size)).any())
+def larger_than_region(extent: Sequence[float], size: Sequence[float]) -> bool:
+    """Whether a scan with these edges, in mm, is too large to be taken for a region of this size itself."""
+    return bool((np.sort(extent) > REGION_ITSELF * np.sort(size)).any())
+
+
+def lacks_region(extent: Sequence[float], card: Card) -> bool:
+    """Whether a scan with these edges, in mm, needs a region to be given, for a model that knows a region alone and names nothing that finds it."""
+    return card.needs_region and card.found_by is None and larger_than_region(extent, card.region_size)
+
+
+def is_searched(extent: Sequence[float], card: Card) -> bool:
+    """Whether the model finds its regions in a scan with these edges, in mm, and so tells their sides."""
+    return card.needs_region and card.found_by is not None and larger_than_region(extent, card.region_size)
 
 
 def check_attention(attention: bool | Iterable[str], available: Iterable[str], card: Card) -> list[str]:
@@ -70,19 +80,20 @@ def check_overlap(overlap: float | None) -> None:
         raise InputError(msg)
 
 
-def _check_voxels(image: Image, card: Card) -> None:
+def check_voxels(image: Image, channels: Sequence[object], otherwise: str = "choose another scan") -> None:
+    """Raise InputError, which ends in what to do `otherwise`, unless every channel holds numbers only, and more than one intensity."""
     if image.voxels.dtype.kind not in "biuf":
         msg = f"{image.name} has voxels of type {image.voxels.dtype}; real numbers are needed."
         raise InputError(msg)
-    for channel, voxels in zip(card.inputs, image.voxels):
-        named = image.name if len(card.inputs) == 1 else f"{image.name} (channel {channel.name})"
+    for channel, voxels in zip(channels, image.voxels):
+        named = image.name if image.channels == 1 else f"{image.name} (channel {channel})"
         low, high = voxels.min(), voxels.max()
         if not (abs(float(low)) <= LARGEST and abs(float(high)) <= LARGEST):
             bad = int((~(np.abs(voxels.astype(np.float64)) <= LARGEST)).sum())
-            msg = f"{named} has {bad} voxel(s) that are NaN, infinite or above {LARGEST:g}; replace them (with 0, say) and try again."
+            msg = f"{named} has {bad} voxel(s) that are NaN, infinite or above {LARGEST:g}; replace them (with 0, say) and try again, or {otherwise}."
             raise InputError(msg)
         if low == high:
-            msg = f"{named} has the same intensity ({low:g}) everywhere; there is nothing to segment, choose another scan."
+            msg = f"{named} has the same intensity ({low:g}) everywhere; there is nothing to segment, {otherwise}."
             raise InputError(msg)
 
 

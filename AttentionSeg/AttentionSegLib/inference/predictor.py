@@ -18,7 +18,7 @@ from ..progress import Cancel, OnProgress
 from ..region import Region
 from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
-from .checks import check_attention, check_input, check_overlap, larger_than_region, region_note
+from .checks import check_attention, check_input, check_overlap, is_searched, region_note
 from .devices import choose_device
 from .finding import FoundRegions, find_by_template
 from .fit import image_fit
@@ -184,7 +184,7 @@ class Predictor:
     def _find(self, image: Image, progress: Progress) -> FoundRegions | None:
         """The regions of a scan that is larger than one, by what the card names; None where there is nothing to find."""
         card = self.model.card
-        if card.found_by is None or not larger_than_region(image.spacing * image.shape, card):
+        if not is_searched(image.spacing * image.shape, card):
             return None
         progress.stage("find")
         key = image.digest()

@@ -9,7 +9,8 @@ import numpy as np
 import slicer
 
 from ..errors import InputError
-from ..inference.checks import larger_than_region, region_note
+from ..inference import checks
+from ..inference.checks import region_note
 from ..inference.fit import AIR_IN_HU, ScanFacts, fit_notes
 from .regions import region_from_roi
 from .transforms import local_affine
@@ -51,10 +52,10 @@ def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNod
 
 def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     """Whether a model that knows only a region, and names nothing that finds it, is about to be given a volume that is much larger."""
-    if card.found_by is not None or volume_node.GetImageData() is None:
+    if volume_node.GetImageData() is None:
         return False
     spacing = np.linalg.norm(local_affine(volume_node)[:3, :3], axis=0)
-    return larger_than_region(spacing * volume_node.GetImageData().GetDimensions(), card)
+    return checks.lacks_region(spacing * volume_node.GetImageData().GetDimensions(), card)
 
 
 def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None, roi_node: slicer.vtkMRMLMarkupsROINode | None) -> str:

@@ -7,11 +7,10 @@ import slicer
 import vtk
 
 from ..errors import InputError
+from ..files.channels import LEAST_COVERAGE
 from ..image import Image
 from .transforms import transform_between
 from .voxels import fill_voxels, matrix_to_vtk, view_voxels
-
-MINIMUM_COVERAGE = 0.9
 
 
 def resample_onto(grid: Image, grid_node: slicer.vtkMRMLVolumeNode, volume_node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
@@ -89,9 +88,9 @@ def _check_coverage(stencil: vtk.vtkImageStencilData, grid: Image, name: str) ->
     mask.SetOutputScalarTypeToUnsignedChar()
     mask.Update()
     coverage = np.count_nonzero(view_voxels(mask.GetOutput())) / np.prod(grid.shape)
-    if coverage < MINIMUM_COVERAGE:
+    if coverage < LEAST_COVERAGE:
         msg = (
-            f"{name} covers only {100 * coverage:.0f} % of {grid.name}, and {100 * MINIMUM_COVERAGE:.0f} % are needed; "
+            f"{name} covers only {100 * coverage:.0f} % of {grid.name}, and {100 * LEAST_COVERAGE:.0f} % are needed; "
             "choose volumes of the same body part and align them first."
         )
         raise InputError(msg)

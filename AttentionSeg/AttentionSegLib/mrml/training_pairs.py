@@ -13,6 +13,7 @@ import numpy as np
 import slicer
 import vtk
 
+from ..datasets.survey import MOST_LABELS
 from ..errors import InputError
 from ..files import write_map
 from ..files.nrrd import write_nrrd
@@ -27,8 +28,6 @@ from .transforms import local_affine
 from .volumes import image_from_volumes
 from .voxels import matrix_to_vtk, view_voxels
 
-# A network gives every voxel one label, stored in a byte.
-MOST_LABELS = 254
 # What a color table of 3D Slicer calls a value without a name.
 NO_NAME = "(none)"
 TISSUE = {"scheme": "SCT", "value": "85756007", "meaning": "Tissue"}

@@ -11,7 +11,7 @@ from ..datasets.case_statistics import CaseStatistics
 from ..datasets.cases import named
 from ..datasets.survey import Survey
 from ..errors import InputError
-from ..inference.checks import REGION_ITSELF
+from ..inference.checks import larger_than_region
 
 # Of the working axes, in which all sizes here are told.
 ORIENTATION = "RAS"
@@ -44,7 +44,7 @@ def field_of_view(survey: Survey, told: bool | None, notes: list[str]) -> tuple[
         notes.append("Field of view: whole scans" + (", as told." if told is False else "; the scans are no crops around the labels."))
         return None
     size = median_extent(survey.cases)
-    larger = larger_than_region(survey.cases, size)
+    larger = cases_larger_than(survey.cases, size)
     if larger:
         msg = f"A model for regions of {in_mm(size)} cannot learn from scans far larger than that, such as {named(larger)}; crop all cases alike."
         raise InputError(msg)
@@ -56,7 +56,7 @@ def region_size(cases: Sequence[CaseStatistics]) -> tuple[float, float, float] |
     """Size in mm (right, anterior, superior) of the crops around a structure that the scans are; None if they are whole scans."""
     share = np.median([np.prod(np.divide(case.labels_box_mm, case.extent_mm)) ** (1 / 3) for case in cases if case.labels_box_mm])
     size = median_extent(cases)
-    return None if share < CROP_SHARE or max(size) > LONGEST_CROP_MM or larger_than_region(cases, size) else size
+    return None if share < CROP_SHARE or max(size) > LONGEST_CROP_MM or cases_larger_than(cases, size) else size
 
 
 def median_extent(cases: Sequence[CaseStatistics]) -> tuple[float, float, float]:
@@ -64,10 +64,9 @@ def median_extent(cases: Sequence[CaseStatistics]) -> tuple[float, float, float]
     return tuple(np.ceil(np.median([case.extent_mm for case in cases], axis=0) - 1e-3).tolist())
 
 
-def larger_than_region(cases: Sequence[CaseStatistics], size: Sequence[float]) -> list[str]:
+def cases_larger_than(cases: Sequence[CaseStatistics], size: Sequence[float]) -> list[str]:
     """The cases that are too large to be taken for a region of this size themselves (see `check_input`)."""
-    known = REGION_ITSELF * np.sort(size)
-    return [case.id for case in cases if (np.sort(case.extent_mm) > known).any()]
+    return [case.id for case in cases if larger_than_region(case.extent_mm, size)]
 
 
 def median_spacing(cases: Sequence[CaseStatistics]) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.cases import Case, read_labelled
+from ..datasets.survey import MOST_LABELS
 from ..errors import InputError, OutputError
 from ..image import Image
 from ..inference.checks import check_input
@@ -23,7 +24,7 @@ from ..models import Card
 from ..writing import atomic_folder
 
 # Stands in prepared label maps for voxels that do not count.
-IGNORED = 255
+IGNORED = MOST_LABELS + 1
 # Voxels kept of each label of a scan, evenly spread, to take patches around.
 VOXELS_PER_LABEL = 2000
 # By which the entries of a voxel map may deviate from whole numbers, for the voxels of both grids to lie in the same places.

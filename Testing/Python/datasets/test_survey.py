@@ -187,7 +187,7 @@ class TestStopping:
             "The voxels differ in size or direction",
             "b.nii.gz has the same intensity (0) everywhere",
             "c.nii.gz is ",
-            "d.nii.gz has voxels that are NaN",
+            "d.nii.gz has 1 voxel(s) that are NaN",
         ):
             assert sentence in text
 
