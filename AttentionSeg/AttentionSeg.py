@@ -153,10 +153,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         device="auto",
         onProgress=None,
         cancel=None,
-        probabilities=False,
-        overlap=None,
-        mirroring=False,
-        memoryLimit=None,
+        **options,
     ) -> object:
         """Segment a volume and wait. Of the result: `segmentation`, `attention` (volumes by name), `uncertainty`, `statistics`, `prediction`.
 
@@ -172,16 +169,14 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
             device: auto, cpu, cuda, cuda:1, mps.
             onProgress: called with (fraction 0..1, stage, seconds left or None).
             cancel: asked between patches; returns True to stop.
-            probabilities: whether to add a volume of probabilities for each label.
-            overlap: of neighboring patches, 0 to below 1; the model's when left out.
-            mirroring: whether to segment the mirror image as well, of models that were trained so.
-            memoryLimit: memory of a CUDA device that the run may take, in GB; what there is when left out.
+            options: `memoryLimit` (memory of a CUDA device that the run may take, in GB), and by the names in `AttentionSegLib.options.RunOptions`
+                `probabilities`, `overlap`, `mirroring` and others.
 
         Raises:
             InputError: if something given cannot be used; the scene is unchanged then, as it is after a cancelled run.
         """
-        options = self._options(model, device, overlap, attention, probabilities, mirroring, memoryLimit)
-        return self.segmenter.segment(options, _listed(volumeNode), region, outputSegmentation, onProgress, cancel)
+        chosen = _chosen(model, attention=attention, device=device, **options)
+        return self.segmenter.segment(chosen, _listed(volumeNode), region, outputSegmentation, onProgress, cancel)
 
     def startSegmentVolume(
         self,
@@ -192,10 +187,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         attention=True,
         device="auto",
         onChange=None,
-        probabilities=False,
-        overlap=None,
-        mirroring=False,
-        memoryLimit=None,
+        **options,
     ) -> object:
         """Segment a volume while the application stays alive. Returns the run: `state`, `progress`, `result`, `error`, `cancel()`.
 
@@ -203,8 +195,8 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
         `onChange` is called with the run, on the main thread; the other arguments are those of `segmentVolume`.
         """
-        options = self._options(model, device, overlap, attention, probabilities, mirroring, memoryLimit)
-        return self._started(self.segmenter.start(options, _listed(volumeNode), region, outputSegmentation, onChange))
+        chosen = _chosen(model, attention=attention, device=device, **options)
+        return self._started(self.segmenter.start(chosen, _listed(volumeNode), region, outputSegmentation, onChange))
 
     def compare(self, resultSegmentation, referenceSegmentation, volume=None) -> object:
         """Compare a result with a reference: `rows`, each with `name`, `dice`, `hausdorff_95_mm`, `milliliters` and `reference_milliliters`.
@@ -332,11 +324,12 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         self.keepPolling(run.poll)
         return run
 
-    def _options(self, model, device, overlap, attention, probabilities, mirroring, memoryLimit) -> object:
-        from AttentionSegLib.ui.segmenter import Options
 
-        wanted = attention if isinstance(attention, bool) else tuple([attention] if isinstance(attention, str) else attention)
-        return Options(model, device, overlap, wanted, probabilities, mirroring, memoryLimit)
+def _chosen(model: object, memoryLimit: float | None = None, **options: object) -> object:
+    from AttentionSegLib.options import RunOptions
+    from AttentionSegLib.ui.segmenter import Options
+
+    return Options(model, RunOptions(memory_limit_gb=memoryLimit, **options))
 
 
 def _listed(nodes: object) -> list:

@@ -24,7 +24,7 @@ LIBRARY_SOURCES = sorted(LIBRARY.rglob("*.py"))
 # From the ground up. A room imports its own files and lower floors; the package itself (its version) is open to all.
 FLOORS = [
     ["errors", "map_kinds", "revision", "user_folders"],
-    ["progress", "writing"],
+    ["options", "progress", "writing"],
     ["image", "network_names"],
     ["region", "same_grid", "networks"],
     ["models"],

@@ -17,6 +17,9 @@ from AttentionSegLib import cli
 from AttentionSegLib.cli import main
 from AttentionSegLib.files import read_image, write_map
 from AttentionSegLib.image import Image
+from AttentionSegLib.inference import checks
+from AttentionSegLib.models import card
+from AttentionSegLib.reporting import measurements
 from poses import OBLIQUE, affine_around
 from tiny_models import save_unet
 
@@ -115,6 +118,20 @@ class TestSegment:
         assert json.loads((output / "overlap" / "head_report.json").read_text(encoding="utf-8"))["overlap"] == 0.75
         capfd.readouterr()
         assert "tiny-unet was not trained on scans mirrored" in refused(capfd, output / "refused", scan, "--model", "tiny-unet", "--mirror")
+
+    def test_a_run_reads_the_card_checks_the_scan_and_measures_the_labels_once(self, scan, output, tmp_path, monkeypatch):
+        calls = []
+
+        def counted(owner, name):
+            original = getattr(owner, name)
+            monkeypatch.setattr(owner, name, lambda *arguments: calls.append(name) or original(*arguments))
+
+        counted(card, "_check_schema")
+        counted(checks, "check_voxels")
+        counted(measurements, "_sums_by_value")
+        assert segment(scan, "--model", save_unet(tmp_path / "fresh"), "--output", output, "--attention", "none") == 0
+        # The first is that of `save_unet`.
+        assert calls == ["_check_schema", "_check_schema", "check_voxels", "_sums_by_value"]
 
 
 class TestBadScan:

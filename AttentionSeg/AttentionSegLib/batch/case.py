@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, memory_for
 from ..files import DicomSeries, read_images, scan_stem, write_map, write_segmentation
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
     from ..progress import Cancel, OnProgress
 
+# By the names of FORMATS.
 ENDINGS = {"nrrd": (".seg.nrrd", ".nrrd"), "nii": (".nii.gz", ".nii.gz")}
 
 
@@ -38,21 +39,20 @@ def segment_case(
     inputs: Sequence[str | os.PathLike],
     output: str | os.PathLike,
     region: Region | None = None,
-    attention: bool | Iterable[str] = True,
-    file_format: str = "nrrd",
+    *,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    **changes: Any,
 ) -> CaseResult:
     """Segment a scan and write segmentation, attention maps, uncertainty, report and overview picture.
 
     Args:
-        predictor: the loaded model.
+        predictor: the loaded model, with the options of the run.
         inputs: one scan per input of the model: NIfTI, NRRD, MetaImage, or a DICOM folder.
         output: folder for the results, made if it is not there. Files are named after the first input.
         region: box in RAS mm.
-        attention: all maps, none, or those named.
-        file_format: `nrrd` or `nii`.
         on_progress, cancel: as of `Predictor`.
+        changes: options of the predictor that are others for this case, such as `attention` and `file_format`.
 
     Raises:
         InputError: before any work, if a scan, the region, a name or the folder cannot be used.
@@ -60,7 +60,7 @@ def segment_case(
         OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
     """
     image = read_case(predictor.model.card, inputs, region)
-    return write_case(predictor, image, inputs, output, region, attention, file_format, on_progress, cancel)
+    return write_case(predictor, image, inputs, output, region, on_progress=on_progress, cancel=cancel, **changes)
 
 
 def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | None = None) -> Image:
@@ -81,25 +81,17 @@ def write_case(
     inputs: Sequence[str | os.PathLike],
     output: str | os.PathLike,
     region: Region | None = None,
-    attention: bool | Iterable[str] = True,
-    file_format: str = "nrrd",
+    *,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    **changes: Any,
 ) -> CaseResult:
     """Segment a case that was read, and write its results (see `segment_case`)."""
-    check_format(file_format)
     with memory_for(image.name), output_folder(output) as folder:
-        prediction = predictor(image, region, attention, on_progress=on_progress, cancel=cancel)
+        prediction = predictor.run(image, region, on_progress=on_progress, cancel=cancel, **changes)
         with all_or_none(folder) as stage:
-            names = write_files(prediction, image, inputs, stage, scan_stem(inputs[0]), region, file_format)
+            names = write_files(prediction, image, inputs, stage, scan_stem(inputs[0]), region)
         return CaseResult(prediction, tuple(folder / name for name in names))
-
-
-def check_format(file_format: str) -> None:
-    """Raise InputError unless results can be written in this format."""
-    if file_format not in ENDINGS:
-        msg = f"There is no format '{file_format}'; choose one of {', '.join(ENDINGS)}."
-        raise InputError(msg)
 
 
 def write_files(
@@ -109,21 +101,19 @@ def write_files(
     folder: Path,
     stem: str,
     region: Region | None = None,
-    file_format: str = "nrrd",
-    dicom: bool = False,
 ) -> list[str]:
     """Write the result files of a case, called after `stem`, one by one into a folder; their names, the segmentation first and the report last.
 
-    With `dicom` a DICOM segmentation too, where the first scan is a `DicomSeries` and a label was found.
+    If the options ask for it, a DICOM segmentation too, where the first scan is a `DicomSeries` and a label was found.
     """
-    segmentation_ending, map_ending = ENDINGS[file_format]
+    segmentation_ending, map_ending = ENDINGS[prediction.options.file_format]
     first, report = f"{stem}_segmentation{segmentation_ending}", f"{stem}_report.json"
     write_segmentation(prediction.labels, prediction.card, folder / first)
     for name, attention in prediction.attention.items():
         write_map(attention, folder / f"{stem}_{name}{map_ending}", name, prediction.card)
     write_map(prediction.uncertainty, folder / f"{stem}_uncertainty{map_ending}", "uncertainty", prediction.card)
     write_overview(image, prediction, folder / f"{stem}_overview.png", title=stem)
-    if dicom and isinstance(inputs[0], DicomSeries) and prediction.labels.voxels.any():
+    if prediction.options.dicom and isinstance(inputs[0], DicomSeries) and prediction.labels.voxels.any():
         # Only here, because it needs pydicom.
         from ..files.dicom_segmentation import write_dicom_segmentation
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..options import RunOptions
 from ..writing import write_text, writing
 
 DONE, FAILED = "done", "failed"
@@ -17,8 +18,6 @@ DONE, FAILED = "done", "failed"
 SCHEMA_VERSION = 2
 # What every label of a line has; other statistics came later, or are still to come.
 _OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
-# Of version 0, which did not always have these options.
-_OPTIONS = {"mirroring": False, "overlap": None}
 
 
 @dataclass(frozen=True)
@@ -123,4 +122,5 @@ def _entry(document: dict[str, Any]) -> Entry:
     # Now rather than when the results are written, after all cases.
     if not all(label.keys() >= _OF_EVERY_LABEL for label in document.get("labels", ())):
         raise KeyError(*_OF_EVERY_LABEL)
-    return Entry(**{**document, "options": {**_OPTIONS, **document["options"]}})
+    # Of a line from before there was an option the run was as by default.
+    return Entry(**{**document, "options": {**RunOptions().of_files(), **document["options"]}})

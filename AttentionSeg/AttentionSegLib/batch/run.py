@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, InputError, OutputError
 from ..inference.checks import check_attention
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
+from ..options import RETURNED, KeywordOnly, RunOptions
 from ..region import Region
 from ..writing import output_folder, sweep
-from .case import check_format
 from .cohort import Cohort, Skipped, find_cases
 from .found import CASES, MANIFEST
 from .lock import locked
@@ -22,10 +21,38 @@ from .manifest import DONE, FAILED, Entry, Manifest
 from .pool import LocalPool, Pool, run_all
 from .progress import BatchProgress
 from .results import check_drawing, write_results
-from .worker import Computing, Settings, is_current, make_worker
+from .worker import is_current, make_worker
 
 if TYPE_CHECKING:
     from ..progress import Cancel, OnProgress
+
+
+@dataclass(frozen=True)
+class BatchOptions(KeywordOnly):
+    """How the cases of a batch are found and worked on.
+
+    Attributes:
+        recursive, pattern, channels: see `find_cases`.
+        restart: do all cases again.
+        jobs: how many cases are in work at one time: while the network computes one, others are read and written. Each takes the memory of a scan
+            and its results. On a cluster the threads of its workers take the place of this number.
+        scheduler: address of a Dask scheduler, or a `dask.distributed.Client`, whose workers then do the work; all paths must be the same there.
+
+    Raises:
+        InputError: if there are no jobs.
+    """
+
+    recursive: bool = False
+    pattern: str | None = None
+    channels: str | None = None
+    restart: bool = False
+    jobs: int = 3
+    scheduler: object = None
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            msg = f"The number of jobs is {self.jobs}; give 1 or more."
+            raise InputError(msg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +89,11 @@ def segment_folder(
     output: str | os.PathLike,
     model: str | os.PathLike,
     region: Region | None = None,
-    attention: bool | Iterable[str] = True,
-    file_format: str = "nrrd",
-    dicom: bool = False,
-    recursive: bool = False,
-    pattern: str | None = None,
-    channels: str | None = None,
-    restart: bool = False,
-    jobs: int = 3,
-    device: str = "auto",
-    backend: str = "auto",
-    memory_limit_gb: float | None = None,
-    mirroring: bool = False,
-    overlap: float | None = None,
-    scheduler: object = None,
+    *,
+    options: RunOptions | None = None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    **more: Any,
 ) -> BatchResult:
     """Segment many scans. Call it again after a crash, a cancel or with more scans: what is done is not done again.
 
@@ -89,48 +105,40 @@ def segment_folder(
     run goes on. A case is done again when its scans, the weights or the options have changed, a result is missing, or it failed.
 
     Args:
-        source, recursive, pattern, channels: where the cases are (see `find_cases`).
+        source: where the cases are (see `find_cases`).
         output: folder for the results, made if it is not there. It may lie in the source.
         model: the id of an installed model, or the path of a model folder.
         region: box in RAS mm, for all cases that have none of their own in a CSV file.
-        attention: all maps, none, or those named.
-        file_format: `nrrd` or `nii`.
-        dicom: write a DICOM segmentation of each DICOM series too (it needs highdicom).
-        restart: do all cases again.
-        jobs: how many cases are in work at one time: while the network computes one, others are read and written. Each takes the memory of a scan
-            and its results. On a cluster the threads of its workers take the place of this number.
-        device, backend, memory_limit_gb, mirroring, overlap: as of `Predictor`; on a cluster the limit is on each worker.
-        scheduler: address of a Dask scheduler, or a `dask.distributed.Client`, whose workers then do the work; all paths must be the same there.
+        options: of the run; the defaults of `RunOptions` when left out. On a cluster the limit of memory is on each worker.
         on_progress: called with (fraction 0..1, stage, seconds left or None), from the calling thread.
         cancel: asked a few times a second; when it returns True, cases in the network are dropped, those being written are completed.
+        more: options of the batch (see `BatchOptions`), and those of `RunOptions` in place of those in `options`, by name.
 
     Raises:
         InputError: before any work, if the source, the model, an option or the folder cannot be used, or another run works in the folder.
         OutputError: if the results cannot be written. What is done stays done.
         Cancelled: if `cancel` said so. What is done stays done.
     """
-    check_format(file_format)
-    if jobs < 1:
-        msg = f"The number of jobs is {jobs}; give 1 or more."
-        raise InputError(msg)
+    batch = BatchOptions(**{name: more.pop(name) for name in BatchOptions.names() if name in more})
+    options = replace(options or RunOptions(), **more).default(RETURNED)
     check_drawing()
-    if dicom:
+    if options.dicom:
         # Only here, because it needs pydicom.
         from ..files.dicom_segmentation import check_highdicom
 
         check_highdicom()
     folder = find_model(model)
     card = Card.load(folder / CARD_NAME)
-    cohort = _with_region(find_cases(source, card, output, recursive, pattern, channels), region)
-    wanted = attention if isinstance(attention, bool) else tuple([attention] if isinstance(attention, str) else attention)
+    cohort = _with_region(find_cases(source, card, output, batch.recursive, batch.pattern, batch.channels), region)
     with output_folder(output) as place, locked(place):
-        settings = Settings(place.resolve() / CASES, wanted, file_format, dicom, mirroring, overlap)
+        results = place.resolve() / CASES
         manifest = Manifest(place / MANIFEST)
-        done = set() if restart else {case.name for case in cohort.cases if is_current(manifest.entries.get(case.name), case, card, settings)}
+        before = {} if batch.restart else manifest.entries
+        done = {case.name for case in cohort.cases if is_current(before.get(case.name), case, card, results, options)}
         todo = [case for case in cohort.cases if case.name not in done]
-        pool = _pool(folder.resolve(), settings, jobs, (device, backend, memory_limit_gb), scheduler) if todo else None
-        settings.folder.mkdir(exist_ok=True)
-        sweep(settings.folder)
+        pool = _pool(folder.resolve(), results, options, batch) if todo else None
+        results.mkdir(exist_ok=True)
+        sweep(results)
         present = {case.name for case in cohort.cases}
         manifest.keep(done | {name for name, entry in manifest.entries.items() if name not in present and entry.state == DONE})
         progress = BatchProgress(len(todo), on_progress, cancel)
@@ -157,22 +165,18 @@ def _with_region(cohort: Cohort, region: Region | None) -> Cohort:
     return replace(cohort, cases=tuple(case if case.region else replace(case, region=region) for case in cohort.cases))
 
 
-def _pool(model: Path, settings: Settings, jobs: int, computing: Computing, scheduler: object) -> Pool:
-    """What runs the cases. InputError if the model, a map's name, the device, the limit or the scheduler cannot be used."""
+def _pool(model: Path, folder: Path, options: RunOptions, batch: BatchOptions) -> Pool:
+    """What runs the cases. InputError if the model, a map's name, the device or the scheduler cannot be used."""
     # torch takes seconds to import: only now, when there is something to do.
     from ..models import load_model
 
     loaded = load_model(model)
-    check_attention(settings.attention, loaded.network.attention_strides, loaded.card)
-    if scheduler is not None:
-        from ..inference.checks import check_overlap
-        from ..inference.memory import check_memory_limit
-        from ..inference.mirroring import check_mirroring
-        from .scheduler import ClusterPool
+    check_attention(options.attention, loaded.network.attention_strides, loaded.card)
+    if batch.scheduler is None:
+        return LocalPool(make_worker(loaded, folder, options), batch.jobs)
+    from ..inference.mirroring import check_mirroring
+    from .scheduler import ClusterPool
 
-        check_memory_limit(computing[-1])
-        check_overlap(settings.overlap)
-        if settings.mirroring:
-            check_mirroring(loaded.card)
-        return ClusterPool(scheduler, model, settings, computing)
-    return LocalPool(make_worker(loaded, settings, computing), jobs)
+    if options.mirroring:
+        check_mirroring(loaded.card)
+    return ClusterPool(batch.scheduler, model, folder, options)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..models import Card
 from ..models.card import CARD_NAME
+from ..options import RunOptions
 from .cohort import BatchCase
 from .manifest import Entry
-from .worker import Computing, Settings, Worker, failed, make_worker
+from .worker import Worker, failed, make_worker
 
 if TYPE_CHECKING:
     from ..progress import OnProgress
@@ -33,13 +34,14 @@ class ClusterPool:
     Args:
         scheduler: its address, or a `dask.distributed.Client`.
         model: model folder, at the same path on every worker, as are scans and results.
-        settings, computing: the same for all cases.
+        folder: of the case folders.
+        options: the same for all cases.
 
     Raises:
         InputError: if Dask is not installed, or the scheduler does not answer or has no worker.
     """
 
-    def __init__(self, scheduler: object, model: Path, settings: Settings, computing: Computing) -> None:
+    def __init__(self, scheduler: object, model: Path, folder: Path, options: RunOptions) -> None:
         try:
             from distributed import Client
         except ModuleNotFoundError as error:
@@ -54,8 +56,7 @@ class ClusterPool:
         self._own = self._client is not scheduler
         self._executor = self._client.get_executor(pure=False, retries=RETRIES)
         self._card = Card.load(model / CARD_NAME)
-        self._settings = settings
-        self._arguments = (model, settings, computing)
+        self._arguments = (model, folder, options)
 
     @property
     def width(self) -> int:
@@ -71,7 +72,9 @@ class ClusterPool:
         try:
             return future.result()
         except KilledWorker:
-            return failed(case, self._card, self._settings, f"{case.name} ended every worker that took it, as lack of memory does; see their logs.")
+            return failed(
+                case, self._card, self._arguments[-1], f"{case.name} ended every worker that took it, as lack of memory does; see their logs."
+            )
 
     def stop(self) -> None:
         self._executor.shutdown(wait=False)
@@ -79,12 +82,12 @@ class ClusterPool:
             self._client.close()
 
 
-def segment_on_worker(case: BatchCase, model: Path, settings: Settings, computing: Computing) -> Entry:
+def segment_on_worker(case: BatchCase, model: Path, folder: Path, options: RunOptions) -> Entry:
     """Run a case in the process of a Dask worker, which keeps the model loaded."""
     global _loaded
-    wanted = (model, settings, computing)
+    wanted = (model, folder, options)
     with _lock:
         if _loaded is None or _loaded[0] != wanted:
-            _loaded = wanted, make_worker(model, settings, computing)
+            _loaded = wanted, make_worker(*wanted)
         worker = _loaded[1]
     return worker(case)

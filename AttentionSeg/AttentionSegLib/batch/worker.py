@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, InputError, OutputError
 from ..files.names import as_text
 from ..models import Card
+from ..options import RunOptions
 from ..region import Region
 from ..reporting import measure
 from ..writing import atomic_folder
@@ -30,52 +30,21 @@ if TYPE_CHECKING:
     from ..progress import OnProgress
 
 
-# Device, back end and memory limit in GB, as of `Predictor`.
-Computing = tuple[str, str, Optional[float]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is the same for all cases of a run.
-
-    Attributes:
-        folder: of the case folders.
-        attention: maps to write: all, none, or those named.
-        file_format: `nrrd` or `nii`.
-        dicom: whether to write DICOM segmentations of DICOM series.
-        mirroring, overlap: as of `Predictor`.
-    """
-
-    folder: Path
-    attention: bool | tuple[str, ...]
-    file_format: str
-    dicom: bool = False
-    mirroring: bool = False
-    overlap: float | None = None
-
-    def options(self, region: Region | None) -> dict[str, Any]:
-        """What besides scan and model decides on the results of a case, in JSON's own types."""
-        attention = self.attention if isinstance(self.attention, bool) else list(self.attention)
-        return {
-            "attention": attention,
-            "format": self.file_format,
-            "dicom": self.dicom,
-            "mirroring": self.mirroring,
-            "overlap": self.overlap,
-            "region": None if region is None else _numbers(region),
-        }
-
-
 class Worker:
     """Takes a case from its scans to its folder; may be called from several threads at once.
 
     One thread reads at a time, and the network runs in a thread of its own, whose threads and buffers it keeps; what is written by one
     thread overlaps with what others read and compute.
+
+    Args:
+        predictor: the loaded model.
+        folder: of the case folders.
+        options: as they were asked for; those of the predictor hold what is used.
     """
 
-    def __init__(self, predictor: Predictor, settings: Settings) -> None:
+    def __init__(self, predictor: Predictor, folder: Path, options: RunOptions) -> None:
         self.card: Card = predictor.model.card
-        self._predictor, self._settings = predictor, settings
+        self._predictor, self._folder, self._options = predictor, folder, options
         self._reading = threading.Lock()
         self._network = ThreadPoolExecutor(1, "network")
 
@@ -102,7 +71,7 @@ class Worker:
         # A run of a night must outlive what nobody foresaw in one of its scans; the sentence tells what it was.
         except Exception as error:  # noqa: BLE001
             sentence = f"{case.name} failed unexpectedly ({type(error).__name__}: {' '.join(str(error).split())[:300]}); report it."
-        return failed(case, self.card, self._settings, sentence)
+        return failed(case, self.card, self._options, sentence)
 
     def _run(self, case: BatchCase, cancelled: threading.Event, on_progress: OnProgress | None) -> Entry:
         seconds: dict[str, float] = {}
@@ -115,9 +84,8 @@ class Worker:
                 stamped, hashed = stamp(case.inputs), content_hash(case.inputs)
             with _timed(seconds, "read"):
                 image = self._read(case)
-        options = {"on_progress": on_progress, "cancel": cancelled.is_set}
         started = time.monotonic()
-        prediction = self._network.submit(self._predictor, image, case.region, self._settings.attention, **options).result()
+        prediction = self._network.submit(self._predictor.run, image, case.region, on_progress=on_progress, cancel=cancelled.is_set).result()
         seconds["wait"] = time.monotonic() - started - sum(prediction.seconds.values())
         seconds.update(prediction.seconds)
         with _timed(seconds, "write"):
@@ -125,7 +93,7 @@ class Worker:
         return _entry(
             case,
             self.card,
-            self._settings,
+            self._options,
             state=DONE,
             stamp=stamped,
             sha256=hashed,
@@ -143,9 +111,8 @@ class Worker:
         return read_case(self.card, case.inputs, case.region)
 
     def _write(self, case: BatchCase, image: Image, prediction: Prediction) -> dict[str, int]:
-        with atomic_folder(self._settings.folder / case.name, replace=True) as folder:
-            options = (case.region, self._settings.file_format, self._settings.dicom)
-            names = write_files(prediction, image, case.inputs, folder, case.name, *options)
+        with atomic_folder(self._folder / case.name, replace=True) as folder:
+            names = write_files(prediction, image, case.inputs, folder, case.name, case.region)
             return {name: (folder / name).stat().st_size for name in names}
 
 
@@ -156,27 +123,26 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = time.monotonic() - started
 
 
-def failed(case: BatchCase, card: Card, settings: Settings, error: str) -> Entry:
+def failed(case: BatchCase, card: Card, options: RunOptions, error: str) -> Entry:
     """The entry of a case that could not be run."""
-    return _entry(case, card, settings, state=FAILED, stamp=None, sha256=None, error=as_text(error))
+    return _entry(case, card, options, state=FAILED, stamp=None, sha256=None, error=as_text(error))
 
 
-def make_worker(model: Model | Path, settings: Settings, computing: Computing) -> Worker:
+def make_worker(model: Model | Path, folder: Path, options: RunOptions) -> Worker:
     """A worker with a model that is loaded for it, or was. InputError as of `Predictor`."""
     from ..inference import Predictor
 
-    device, backend, memory_limit_gb = computing
-    return Worker(Predictor(model, device, backend, settings.mirroring, memory_limit_gb, settings.overlap), settings)
+    return Worker(Predictor(model, options=options), folder, options)
 
 
-def is_current(entry: Entry | None, case: BatchCase, card: Card, settings: Settings) -> bool:
+def is_current(entry: Entry | None, case: BatchCase, card: Card, folder: Path, options: RunOptions) -> bool:
     """Whether the results of a case are there, and the same would come out again: of the same contents, model and options."""
     if entry is None or entry.state != DONE or case.problem:
         return False
-    if (entry.weights_sha256, entry.model, entry.options) != (card.weights_sha256, _model(card), settings.options(case.region)):
+    if (entry.weights_sha256, entry.model, entry.options) != (card.weights_sha256, _model(card), _options(case, options)):
         return False
     try:
-        if any((settings.folder / case.name / name).stat().st_size != size for name, size in entry.outputs.items()):
+        if any((folder / case.name / name).stat().st_size != size for name, size in entry.outputs.items()):
             return False
         return entry.stamp == stamp(case.inputs) or entry.sha256 == content_hash(case.inputs)
     except OSError:
@@ -184,13 +150,13 @@ def is_current(entry: Entry | None, case: BatchCase, card: Card, settings: Setti
         return False
 
 
-def _entry(case: BatchCase, card: Card, settings: Settings, **results: Any) -> Entry:
+def _entry(case: BatchCase, card: Card, options: RunOptions, **results: Any) -> Entry:
     return Entry(
         case=case.name,
         inputs=[as_text(path) for path in case.inputs],
         model=_model(card),
         weights_sha256=card.weights_sha256,
-        options=settings.options(case.region),
+        options=_options(case, options),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **results,
     )
@@ -202,6 +168,11 @@ def _labels(prediction: Prediction) -> list[dict[str, Any]]:
 
 def _model(card: Card) -> str:
     return f"{card.id} {card.version}"
+
+
+def _options(case: BatchCase, options: RunOptions) -> dict[str, Any]:
+    """What besides scan and model decides on the results of a case, in JSON's own types."""
+    return {**options.of_files(), "region": None if case.region is None else _numbers(case.region)}
 
 
 def _numbers(region: Region) -> list[float]:

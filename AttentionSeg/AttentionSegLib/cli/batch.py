@@ -10,7 +10,7 @@ from .. import RESEARCH_ONLY
 from ..errors import Cancelled
 from ..files.formats import described
 from ..terminal import ProgressDisplay
-from .options import add_patch_options
+from .options import add_run_options, run_options
 
 if TYPE_CHECKING:
     from ..batch import BatchResult
@@ -32,9 +32,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         metavar="R,A,S,W,H,D",
         help="box around the structure, the same for all: center and size in mm, RAS (default: all, or the regions that the model finds)",
     )
-    batch.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
-    batch.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
-    batch.add_argument("--dicom", action="store_true", help="write a DICOM segmentation of each DICOM series too (needs highdicom)")
+    add_run_options(batch)
     batch.add_argument("--recursive", action="store_true", help="search subfolders too")
     batch.add_argument("--pattern", metavar="GLOB", help='only files of such names, as in "*_T1w.nii.gz"')
     batch.add_argument("--channels", metavar="NAME,...", help='a file name per input of the model, as in "{case}_0000.nii.gz,{case}_0001.nii.gz"')
@@ -44,10 +42,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     again = batch.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="do what is missing or has changed (default)")
     again.add_argument("--restart", action="store_true", help="do all cases again")
-    batch.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    batch.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
-    add_patch_options(batch)
-    batch.add_argument("--memory-limit", type=float, metavar="GB", help="memory of a CUDA device to take at most (default: what there is)")
     batch.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers do the work, such as tcp://10.0.0.1:8786")
     batch.set_defaults(run=run)
 
@@ -57,30 +51,10 @@ def run(options: argparse.Namespace) -> int:
     from ..region import Region
 
     region = None if options.region is None else Region.parse(options.region)
-    attention = {"all": True, "none": False}.get(options.attention, [name.strip() for name in options.attention.split(",")])
+    search = {name: getattr(options, name) for name in ("recursive", "pattern", "channels", "restart", "jobs", "scheduler")}
     try:
         with ProgressDisplay(sys.stderr) as show:
-            result = segment_folder(
-                options.input,
-                options.output,
-                options.model,
-                region=region,
-                attention=attention,
-                file_format=options.format,
-                dicom=options.dicom,
-                recursive=options.recursive,
-                pattern=options.pattern,
-                channels=options.channels,
-                restart=options.restart,
-                jobs=options.jobs,
-                device=options.device,
-                backend=options.backend,
-                memory_limit_gb=options.memory_limit,
-                mirroring=options.mirror,
-                overlap=options.overlap,
-                scheduler=options.scheduler,
-                on_progress=show,
-            )
+            result = segment_folder(options.input, options.output, options.model, region, options=run_options(options), on_progress=show, **search)
     except KeyboardInterrupt:
         print("attentionseg: interrupted; what is done stays done, and the same command goes on from there.", file=sys.stderr)
         return Cancelled.exit_code

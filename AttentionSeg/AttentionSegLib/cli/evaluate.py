@@ -10,7 +10,7 @@ from .. import RESEARCH_ONLY
 from ..evaluation import EMPTY_RULE, METRICS
 from ..files.formats import described
 from ..terminal import ProgressDisplay
-from .options import add_label_options, add_patch_options, label_reading
+from .options import add_label_options, add_run_options, label_reading, run_options
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -30,8 +30,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--split", metavar="FILE", help="CSV file with the columns id and role (default: all scans of the folder)")
     evaluate.add_argument("--role", help="which part of the split to measure on, such as val")
     evaluate.add_argument("--compare", metavar="ID", help="another model, measured on the same cases")
-    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    add_patch_options(evaluate)
+    add_run_options(evaluate, ("device", "mirroring", "overlap"))
     add_label_options(evaluate)
     evaluate.set_defaults(run=run)
 
@@ -43,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     reading = label_reading(options)
     with ProgressDisplay(sys.stderr) as show:
         compared = (options.split, options.role, options.compare)
-        done = evaluate(options.model, *folders, *compared, options.device, options.mirror, options.overlap, reading, show)
+        done = evaluate(options.model, *folders, *compared, reading=reading, options=run_options(options), on_progress=show)
     _print_evaluation(done)
     return 0
 

@@ -1,20 +1,41 @@
-"""Options that several commands have."""
+"""Options of a run on the command line."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..options import FORMATS, RunOptions
 
 if TYPE_CHECKING:
     from ..datasets import LabelReading
 
+MIRROR = "segment the mirror image as well and take the mean, if the model was trained so; twice as long"
+LIMIT = "memory of a CUDA device to take at most (default: what there is)"
+# By the names of `RunOptions`.
+ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "attention": ("--attention", {"default": "all", "metavar": "all|none|NAME,...", "help": "attention maps to write (default: all)"}),
+    "file_format": ("--format", {"default": "nrrd", "choices": FORMATS, "help": "file format of the results (default: nrrd)"}),
+    "dicom": ("--dicom", {"action": "store_true", "help": "write a DICOM segmentation of each DICOM series too (needs highdicom)"}),
+    "device": ("--device", {"default": "auto", "help": "auto, cpu, cuda, cuda:1, mps (default: auto)"}),
+    "backend": ("--backend", {"default": "auto", "help": "auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)"}),
+    "mirroring": ("--mirror", {"action": "store_true", "help": MIRROR}),
+    "overlap": ("--overlap", {"type": float, "metavar": "SHARE", "help": "of a patch that the next covers again, 0 to 0.9 (default: the model's)"}),
+    "memory_limit_gb": ("--memory-limit", {"type": float, "metavar": "GB", "help": LIMIT}),
+}
 
-def add_patch_options(command: argparse.ArgumentParser) -> None:
-    """How patches are run: `--mirror` and `--overlap`, as of `Predictor`."""
-    command.add_argument(
-        "--mirror", action="store_true", help="segment the mirror image as well and take the mean, if the model was trained so; twice as long"
-    )
-    command.add_argument("--overlap", type=float, metavar="SHARE", help="of a patch that the next covers again, 0 to 0.9 (default: the model's)")
+
+def add_run_options(command: argparse.ArgumentParser, names: Iterable[str] = tuple(ARGUMENTS)) -> None:
+    """Add arguments for options of `RunOptions`."""
+    for name in names:
+        flag, how = ARGUMENTS[name]
+        command.add_argument(flag, dest=name, **how)
+
+
+def run_options(given: argparse.Namespace) -> RunOptions:
+    """What was asked for. InputError if an option is out of its range."""
+    return RunOptions(**{name: value for name, value in vars(given).items() if name in ARGUMENTS})
 
 
 def add_label_options(command: argparse._ActionsContainer) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import RESEARCH_ONLY
 from ..files.formats import described
 from ..terminal import ProgressDisplay
-from .options import add_patch_options
+from .options import ARGUMENTS, add_run_options, run_options
 
 if TYPE_CHECKING:
     from ..batch import CaseResult
@@ -25,12 +25,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         metavar="R,A,S,W,H,D",
         help="box around the structure: center and size in mm, RAS (default: all, or the regions that the model finds)",
     )
-    segment.add_argument("--attention", default="all", metavar="all|none|NAME,...", help="attention maps to write (default: all)")
-    segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    segment.add_argument("--backend", default="auto", help="auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)")
-    add_patch_options(segment)
-    segment.add_argument("--memory-limit", type=float, metavar="GB", help="memory of a CUDA device to take at most (default: what there is)")
-    segment.add_argument("--format", default="nrrd", choices=("nrrd", "nii"), help="file format of the results (default: nrrd)")
+    add_run_options(segment, [name for name in ARGUMENTS if name != "dicom"])
     segment.set_defaults(run=run)
 
 
@@ -41,16 +36,16 @@ def run(options: argparse.Namespace) -> int:
     from ..region import Region
 
     region = None if options.region is None else Region.parse(options.region)
-    attention = {"all": True, "none": False}.get(options.attention, [name.strip() for name in options.attention.split(",")])
+    run = run_options(options)
     folder = find_model(options.model)
     image = read_case(Card.load(folder / CARD_NAME), options.inputs, region)
 
     # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
     from ..inference import Predictor
 
-    predictor = Predictor(folder, options.device, options.backend, options.mirror, options.memory_limit, options.overlap)
+    predictor = Predictor(folder, options=run)
     with ProgressDisplay(sys.stderr) as show:
-        result = write_case(predictor, image, options.inputs, options.output, region, attention, options.format, show)
+        result = write_case(predictor, image, options.inputs, options.output, region, on_progress=show)
     _print_result(result)
     return 0
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..inference.checks import is_searched
 from ..inference.fit import image_fit
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
+from ..options import RunOptions
 from .cases import check_labelled, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
 from .definitions import MEAN, METRICS
 from .progress import EvaluationProgress
@@ -60,12 +61,12 @@ def evaluate(
     split: str | os.PathLike | None = None,
     role: str | None = None,
     compare: Model | str | os.PathLike | None = None,
-    device: str = "auto",
-    mirroring: bool = False,
-    overlap: float | None = None,
+    *,
     reading: LabelReading = AS_STORED,
+    options: RunOptions | None = None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    **more: Any,
 ) -> Evaluation:
     """Segment labelled scans and measure how well; on the grid of each scan, per label: METRICS.
 
@@ -87,13 +88,14 @@ def evaluate(
         output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
         split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
         compare: another model of the same labels.
-        device, mirroring, overlap, on_progress, cancel: as of `Predictor`, for both models.
         reading: how the label maps are read: values to read as others, the value of voxels to leave out of account, whether to resample.
+        options, more, on_progress, cancel: as of `Predictor`, for both models.
 
     Raises:
         InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used.
         OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
     """
+    run = replace(options or RunOptions(), **more)
     given = [model] if compare is None else [model, compare]
     cards = [Card.load(find_model(one) / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one in given]
     _check_cards(cards)
@@ -104,7 +106,7 @@ def evaluate(
         # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
         from ..inference import Predictor
 
-        predictors = [Predictor(one, device, mirroring=mirroring, overlap=overlap) for one in given]
+        predictors = [Predictor(one, options=run) for one in given]
         progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
         judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress)
         scores, pictures = measure_cases(predictors, cases, progress, reading.ignored_label, judged)
@@ -190,7 +192,7 @@ def measure_cases(
         reference = _where(reference, counted)
         for m, predictor in enumerate(predictors):
             progress.next_prediction()
-            prediction = predictor(image, attention=False, on_progress=progress.within_prediction, cancel=progress.cancel)
+            prediction = predictor.run(image, attention=False, on_progress=progress.within_prediction, cancel=progress.cancel)
             if len(prediction.card.labels) != len(numbers):
                 prediction = replace(prediction, labels=fold_sides(prediction.labels, cards[m]), card=cards[m])
             prediction = replace(prediction, labels=_where(prediction.labels, counted))
@@ -198,7 +200,11 @@ def measure_cases(
             if m == 0:
                 worst = _with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
     names = tuple(case.id for case in cases)
-    return [Scores(card, names, found, predictor.mirroring) for card, predictor, found in zip(cards, predictors, values)], worst
+    return [_scores(card, names, found, predictor.options) for card, predictor, found in zip(cards, predictors, values)], worst
+
+
+def _scores(card: Card, cases: tuple[str, ...], values: np.ndarray, options: RunOptions) -> Scores:
+    return Scores(replace(card, overlap=options.overlap), cases, values, options.mirroring)
 
 
 def _where(labels: Image, counted: np.ndarray) -> Image:

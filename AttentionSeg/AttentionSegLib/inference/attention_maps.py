@@ -38,12 +38,12 @@ def shares_of_largest(parts: Sequence[Image]) -> list[Image]:
     return [replace(part, voxels=part.voxels / largest) for part in parts] if largest > 0 else list(parts)
 
 
-def on_grid_of(attention: Image, image: Image, roi: Region | None) -> Image:
+def on_grid_of(attention: Image, image: Image, region: Region | None) -> Image:
     """An attention map interpolated at the voxels of the input; 0 outside the region."""
     values = np.zeros((1, *image.shape), np.float32)
-    first, last = bounds(image, roi)
+    first, last = bounds(image, region)
     part = values[(slice(None), *(slice(a, b) for a, b in zip(first, last)))]
     part[:] = sample(torch.from_numpy(attention.voxels), voxel_map(affine_from(image.affine, first), attention.affine), last - first).numpy()
-    if roi is not None:
-        part[:, ~held(image.affine, first, last, roi)] = 0
+    if region is not None:
+        part[:, ~held(image.affine, first, last, region)] = 0
     return Image(values, image.affine, attention.name)

@@ -15,7 +15,6 @@ from .parts import bounds, held, slabs
 
 # Squares and sums of larger intensities leave the range of float32, in which the engine works.
 LARGEST = 1e15
-LARGEST_OVERLAP = 0.9
 VOXELS_AT_A_TIME = 1_000_000
 # Shares of the size that a model knows, along one edge. At 0.7 and 1.25, hippocampi lose 8 % of their volume (Testing/benchmarks/region_size.py).
 SMALLEST_REGION, LARGEST_REGION = 0.75, 1.25
@@ -23,7 +22,7 @@ SMALLEST_REGION, LARGEST_REGION = 0.75, 1.25
 REGION_ITSELF = 2.0
 
 
-def check_input(image: Image, roi: Region | None, card: Card) -> None:
+def check_input(image: Image, region: Region | None, card: Card) -> None:
     """Raise InputError unless the model can work on the image.
 
     Checked: number of channels, at least two voxels along each axis, numbers only, more than one intensity, a region that holds
@@ -37,11 +36,11 @@ def check_input(image: Image, roi: Region | None, card: Card) -> None:
         msg = f"{image.name} has {' x '.join(map(str, image.shape))} voxels; a volume needs at least 2 along each axis."
         raise InputError(msg)
     check_voxels(image, [channel.name for channel in card.inputs])
-    if roi is not None:
-        _check_region(image, roi)
+    if region is not None:
+        _check_region(image, region)
     elif lacks_region(image.spacing * image.shape, card):
-        size, region = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_size))
-        msg = f"The model {card.id} needs a region of about {region} mm around the structure, and {image.name} is {size} mm large; give a region."
+        size, known = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_size))
+        msg = f"The model {card.id} needs a region of about {known} mm around the structure, and {image.name} is {size} mm large; give a region."
         raise InputError(msg)
 
 
@@ -60,24 +59,16 @@ def is_searched(extent: Sequence[float], card: Card) -> bool:
     return card.needs_region and card.found_by is not None and larger_than_region(extent, card.region_size)
 
 
-def check_attention(attention: bool | Iterable[str], available: Iterable[str], card: Card) -> list[str]:
+def check_attention(attention: bool | tuple[str, ...], available: Iterable[str], card: Card) -> list[str]:
     """The names of the maps wanted. Raises InputError for a name that the model does not have."""
     available = list(available)
     if isinstance(attention, bool):
         return available if attention else []
-    names = list(dict.fromkeys([attention] if isinstance(attention, str) else attention))
-    unknown = [name for name in names if name not in available]
+    unknown = [name for name in attention if name not in available]
     if unknown:
         msg = f"The model {card.id} has no attention map '{unknown[0]}'; it has {', '.join(available) or 'none'}."
         raise InputError(msg)
-    return names
-
-
-def check_overlap(overlap: float | None) -> None:
-    """Raise InputError unless it is a share of a patch that the next one may cover again, or None for that of the model."""
-    if overlap is not None and not 0 <= overlap <= LARGEST_OVERLAP:
-        msg = f"The overlap of patches is {overlap:g}; give a number from 0 to {LARGEST_OVERLAP:g}, such as 0.5 for half of a patch."
-        raise InputError(msg)
+    return list(attention)
 
 
 def check_voxels(image: Image, channels: Sequence[object], otherwise: str = "choose another scan") -> None:
@@ -90,25 +81,25 @@ def check_voxels(image: Image, channels: Sequence[object], otherwise: str = "cho
         low, high = voxels.min(), voxels.max()
         if not (abs(float(low)) <= LARGEST and abs(float(high)) <= LARGEST):
             bad = int((~(np.abs(voxels.astype(np.float64)) <= LARGEST)).sum())
-            msg = f"{named} has {bad} voxel(s) that are NaN, infinite or above {LARGEST:g}; replace them (with 0, say) and try again, or {otherwise}."
+            msg = f"{named} has {bad} voxel(s) that are NaN, infinite or above {LARGEST:g}; replace them (with 0, say), or {otherwise}."
             raise InputError(msg)
         if low == high:
             msg = f"{named} has the same intensity ({low:g}) everywhere; there is nothing to segment, {otherwise}."
             raise InputError(msg)
 
 
-def holds_voxels(image: Image, roi: Region) -> bool:
+def holds_voxels(image: Image, region: Region) -> bool:
     """Whether the center of a voxel lies in the region."""
-    return any(held(image.affine, first, last, roi).any() for first, last in slabs(*bounds(image, roi), VOXELS_AT_A_TIME))
+    return any(held(image.affine, first, last, region).any() for first, last in slabs(*bounds(image, region), VOXELS_AT_A_TIME))
 
 
-def region_note(roi: Region | None, card: Card) -> str:
+def region_note(region: Region | None, card: Card) -> str:
     """One sentence about a region much smaller or larger than those that the model knows; empty for any other. The run may go on all the same."""
-    if roi is None or card.region_size is None:
+    if region is None or card.region_size is None:
         return ""
     # Which edge of a turned box is the one along right, anterior, superior.
-    along = max(permutations(range(3)), key=lambda order: np.abs(roi.axes[range(3), order]).sum())
-    edges = np.asarray(roi.size)[list(along)]
+    along = max(permutations(range(3)), key=lambda order: np.abs(region.axes[range(3), order]).sum())
+    edges = np.asarray(region.size)[list(along)]
     known = np.array(card.region_size)
     too_small, too_large = (edges < SMALLEST_REGION * known).any(), (edges > LARGEST_REGION * known).any()
     if not (too_small or too_large):
@@ -120,10 +111,10 @@ def region_note(roi: Region | None, card: Card) -> str:
     )
 
 
-def _check_region(image: Image, roi: Region) -> None:
-    if holds_voxels(image, roi):
+def _check_region(image: Image, region: Region) -> None:
+    if holds_voxels(image, region):
         return
     ranges = ", ".join(f"{axis} {a:.0f}..{b:.0f}" for axis, a, b in zip("RAS", image.corners().min(0), image.corners().max(0)))
-    center = ", ".join(f"{c:.0f}" for c in roi.center)
+    center = ", ".join(f"{c:.0f}" for c in region.center)
     msg = f"The region around ({center}) holds no voxel of {image.name}, which spans {ranges} mm; move the region into the image."
     raise InputError(msg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,20 +9,11 @@ from contextlib import contextmanager
 
 import torch
 
-from ..errors import InputError
-
 GIGABYTE = 1e9
 
 _lock = threading.Lock()
 # The limits in force on each device, as shares of its memory.
 _shares: defaultdict[torch.device, list[float]] = defaultdict(list)
-
-
-def check_memory_limit(gigabytes: float | None) -> None:
-    """Raise InputError unless the limit is a finite number of GB above 0, or None for no limit."""
-    if gigabytes is not None and not (math.isfinite(gigabytes) and gigabytes > 0):
-        msg = f"The memory limit is {gigabytes:g} GB; give a number above 0, or none for no limit."
-        raise InputError(msg)
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from ..region import Region
 ON_THE_FACE = 1e-6
 
 
-def bounds(image: Image, roi: Region | None) -> tuple[np.ndarray, np.ndarray]:
+def bounds(image: Image, region: Region | None) -> tuple[np.ndarray, np.ndarray]:
     """First and one past the last voxel, along each axis, of the part of the image that the region can touch; of all when there is none."""
     shape = np.array(image.shape)
-    if roi is None:
+    if region is None:
         return np.zeros(3, int), shape
-    corners = image.to_ijk(roi.corners())
+    corners = image.to_ijk(region.corners())
     low = np.clip(np.floor(corners.min(0)), 0, shape - 1).astype(int)
     return low, np.clip(np.ceil(corners.max(0)) + 1, low + 1, shape).astype(int)
 
@@ -30,19 +30,19 @@ def slabs(first: np.ndarray, last: np.ndarray, voxels: int) -> Iterator[tuple[np
         yield np.array([start, *first[1:]]), np.array([min(start + rows, last[0]), *last[1:]])
 
 
-def held(affine: np.ndarray, first: Sequence[int], last: Sequence[int], roi: Region) -> np.ndarray:
+def held(affine: np.ndarray, first: Sequence[int], last: Sequence[int], region: Region) -> np.ndarray:
     """Which voxels from `first` to before `last` have their center in the region (its faces included). bool [*(last - first)]
 
     Args:
         affine: voxel indices to RAS mm.
         first, last: along each axis.
-        roi: the region.
+        region: the region.
     """
     index = np.ogrid[tuple(slice(int(a), int(b)) for a, b in zip(first, last))]
-    to_box = np.asarray(roi.axes, dtype=float).T @ affine[:3, :3]
-    offset = np.asarray(roi.axes, dtype=float).T @ (affine[:3, 3] - np.asarray(roi.center, dtype=float))
+    to_box = np.asarray(region.axes, dtype=float).T @ affine[:3, :3]
+    offset = np.asarray(region.axes, dtype=float).T @ (affine[:3, 3] - np.asarray(region.center, dtype=float))
     result = np.ones(np.subtract(last, first), dtype=bool)
-    for row, start, size in zip(to_box, offset, roi.size):
+    for row, start, size in zip(to_box, offset, region.size):
         result &= np.abs(row[0] * index[0] + row[1] * index[1] + row[2] * index[2] + start) <= size / 2 + ON_THE_FACE
     return result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..options import RunOptions
 from .probe import Probe
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Prediction:
         card: the card of the model that was used; where its regions were found, with the labels of each region (see `models.card_of_sides`).
         device: where the network ran at the end: `cpu`, `cuda:0` or `mps`.
         backend: what computed it: `torch` or `openvino`.
-        mirroring: whether the mirror image was segmented too (see `MirroredNetwork`).
+        options: what was asked for, with the overlap that was used.
         seconds: duration of each stage by name; of all regions together.
         notes: one sentence for everything that was done other than asked, such as falling back to the CPU.
         misfits: those of the notes that tell in which way the scan is not as those that the model was trained on.
@@ -43,7 +44,7 @@ class Prediction:
     card: Card
     device: str
     backend: str = "torch"
-    mirroring: bool = False
+    options: RunOptions = field(default_factory=RunOptions)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     misfits: tuple[str, ...] = ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +14,16 @@ from ..errors import InputError, is_out_of_memory, memory_for
 from ..image import Image
 from ..models import Model, card_of_sides, find_model, load_model
 from ..models.found_by import FindingModel
+from ..options import RunOptions
 from ..progress import Cancel, OnProgress
 from ..region import Region
 from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
-from .checks import check_attention, check_input, check_overlap, is_searched, region_note
+from .checks import check_attention, check_input, is_searched, region_note
 from .devices import choose_device
 from .finding import FoundRegions, find_by_template
 from .fit import image_fit
-from .memory import check_memory_limit, limited_memory, ran_out
+from .memory import limited_memory, ran_out
 from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
@@ -37,7 +38,6 @@ from .sliding_window import Placement, VolumeOutput, placements, run_with_fallba
 
 PATCHES_AT_A_TIME = {"cuda": 4, "mps": 1, "cpu": 1}
 SLICES_AT_A_TIME = {"cuda": 16, "mps": 4, "cpu": 1}
-ATTENTION_GRIDS = ("network", "input")
 
 
 class Predictor:
@@ -45,51 +45,43 @@ class Predictor:
 
         predictor = Predictor("hippocampus-mr-attention-unet")
         prediction = predictor(read_image("T1.nii.gz"))
-        prediction = predictor(read_image("T1.nii.gz"), roi=Region((26, -24, -13), (36, 52, 36)))
+        prediction = predictor(read_image("T1.nii.gz"), region=Region((26, -24, -13), (36, 52, 36)))
 
     Args:
         model: a loaded model, the id of an installed one, or the path of a model folder.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
-        backend: `auto` (OpenVINO on the CPU where it is installed, else torch), `torch` or `openvino`. OpenVINO converts a network once, at its first
-            run on a computer, which takes some seconds.
-        mirroring: whether to run the network on the mirror image of each patch, from left to right, as well; see `MirroredNetwork`.
-        memory_limit_gb: memory of a CUDA device that a run may take, in GB; none for no limit. A run that would need more does with less at a time,
-            in the end on the CPU, and its notes say so. See `limited_memory`.
-        overlap: share of a patch that the next one covers again, 0..0.9; that of the card when left out. More takes longer, and gives less weight to
-            the edges of patches, where the network sees little of what is around.
+        options: of all runs; the defaults of `RunOptions` when left out.
+        device, backend, more: of `RunOptions` by name, in place of those in `options`.
 
     Attributes:
-        model, device, mirroring: in use.
+        model, device: in use.
+        options: with the overlap that is used.
 
     Raises:
-        InputError: if the model, the device or the back end cannot be used, mirroring is asked of a model that was not trained with it, or limit or
-            overlap is out of range.
+        InputError: if model, device, back end or another option cannot be used, or mirroring is asked of a model that was not trained with it.
     """
 
     def __init__(
         self,
         model: Model | str | os.PathLike,
-        device: str = "auto",
-        backend: str = "auto",
-        mirroring: bool = False,
-        memory_limit_gb: float | None = None,
-        overlap: float | None = None,
+        device: str | None = None,
+        backend: str | None = None,
+        *,
+        options: RunOptions | None = None,
+        **more: Any,
     ) -> None:
-        check_memory_limit(memory_limit_gb)
-        check_overlap(overlap)
-        self._memory_limit_gb = memory_limit_gb
-        self.device = choose_device(device)
-        self._backend_name = choose_backend(backend, self.device)
+        named = {"device": device, "backend": backend}
+        options = replace(options or RunOptions(), **{name: value for name, value in named.items() if value is not None}, **more)
+        self.device = choose_device(options.device)
+        self._backend_name = choose_backend(options.backend, self.device)
         self._backend: Backend | None = None
         self._finder: Predictor | None = None
         self._last_found: tuple[str, FoundRegions] | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
-        if overlap is not None:
-            self.model = replace(self.model, card=replace(self.model.card, overlap=float(overlap)))
-        self.mirroring = mirroring
-        if mirroring:
-            check_mirroring(self.model.card)
-        self._at_a_time = (PATCHES_AT_A_TIME if self.model.card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
+        card = self.model.card
+        self.options = replace(options, overlap=card.overlap if options.overlap is None else float(options.overlap))
+        if options.mirroring:
+            check_mirroring(card)
+        self._at_a_time = (PATCHES_AT_A_TIME if card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
 
     @property
     def attention_names(self) -> list[str]:
@@ -110,33 +102,24 @@ class Predictor:
         check_input(image, None, self.model.card)
         self._find(image, Progress(cancel=cancel))
 
-    def check(self, image: Image, roi: Region | None = None, attention: bool | str | Iterable[str] = True) -> list[str]:
+    def check(self, image: Image, region: Region | None = None, **changes: Any) -> list[str]:
         """The attention maps wanted. Raises InputError if the image, the region or a name cannot be used (see `__call__`)."""
-        names = check_attention(attention, self.attention_names, self.model.card)
-        check_input(image, roi, self.model.card)
+        names = check_attention(self.options.for_image(changes).attention, self.attention_names, self.model.card)
+        check_input(image, region, self.model.card)
         return names
 
     def __call__(
-        self,
-        image: Image,
-        roi: Region | None = None,
-        attention: bool | str | Iterable[str] = True,
-        probabilities: bool = False,
-        attention_grid: str = "network",
-        on_progress: OnProgress | None = None,
-        cancel: Cancel | None = None,
+        self, image: Image, region: Region | None = None, *, on_progress: OnProgress | None = None, cancel: Cancel | None = None, **changes: Any
     ) -> Prediction:
         """Segment an image.
 
         Args:
             image: one channel per input of the card.
-            roi: box in RAS mm; what lies outside it stays background. Without it a model that knows a region alone segments a scan of about that size
-                as a whole; in a larger one its regions are found first, and each has labels of its own (see `models.card_of_sides`).
-            attention: all maps, none, or those named.
-            probabilities: whether to return them; they take 2 bytes per voxel and label.
-            attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region.
+            region: box in RAS mm; what lies outside it stays background. Without it a model that knows a region alone segments a scan of about that
+                size as a whole; in a larger one its regions are found first, and each has labels of its own (see `models.card_of_sides`).
             on_progress: called with (fraction 0..1, stage, seconds left or None) between patches, and between the steps of finding.
             cancel: asked as often; the run ends when it returns True.
+            changes: `attention`, `probabilities` and `attention_grid` of `RunOptions`, for this image.
 
         Raises:
             InputError: before any work, if image, region or a name cannot be used; later, if no region is found (see `find_regions`), one shows a
@@ -144,18 +127,24 @@ class Predictor:
             OutOfMemory: if memory is lacking.
             Cancelled: if `cancel` said so.
         """
-        if attention_grid not in ATTENTION_GRIDS:
-            msg = f"There is no attention grid '{attention_grid}'; choose one of {', '.join(ATTENTION_GRIDS)}."
-            raise InputError(msg)
         with memory_for(image.name):
-            names = self.check(image, roi, attention)
+            self.check(image, region, **changes)
+            return self.run(image, region, on_progress=on_progress, cancel=cancel, **changes)
+
+    def run(
+        self, image: Image, region: Region | None = None, *, on_progress: OnProgress | None = None, cancel: Cancel | None = None, **changes: Any
+    ) -> Prediction:
+        """The same for an image that `check_input` has passed."""
+        options = self.options.for_image(changes)
+        with memory_for(image.name):
+            names = check_attention(options.attention, self.attention_names, self.model.card)
             progress = Progress(on_progress, cancel)
-            found = self._find(image, progress) if roi is None else None
+            found = self._find(image, progress) if region is None else None
             card = self.model.card if found is None else card_of_sides(self.model.card)
-            regions = [roi] if found is None else list(found.regions.values())
+            regions = [region] if found is None else list(found.regions.values())
             parts: list[Part] = []
-            for region in regions:
-                parts.append(self._segment(image, region, names, probabilities, progress, parts[0].grid if parts else None))
+            for one in regions:
+                parts.append(self._segment(image, one, names, options.probabilities, progress, parts[0].grid if parts else None))
 
             progress.stage("finish")
             merged = merge_restored(parts, self._offsets(found), len(card.labels) + 1, image)
@@ -168,15 +157,15 @@ class Predictor:
             return Prediction(
                 labels=Image(merged.labels[None], image.affine, "labels"),
                 uncertainty=Image(merged.uncertainty[None], image.affine, "uncertainty"),
-                attention={name: self._attention(name, parts, image if attention_grid == "input" else None) for name in names},
+                attention={name: self._attention(name, parts, image if options.attention_grid == "input" else None) for name in names},
                 probabilities=None if merged.probabilities is None else Image(merged.probabilities, image.affine, "probabilities"),
                 probe=parts[0].probe if found is None else ProbeOfRegions([part.probe for part in parts], [region.center for region in regions]),
                 card=card,
                 device=parts[-1].device,
                 backend=self._backend.name,
-                mirroring=self.mirroring,
+                options=options,
                 seconds=progress.finish(),
-                notes=tuple(dict.fromkeys(note for note in [*misfits, region_note(roi, card), *noted] if note)),
+                notes=tuple(dict.fromkeys(note for note in [*misfits, region_note(region, card), *noted] if note)),
                 misfits=tuple(misfits),
                 found=found,
             )
@@ -211,13 +200,15 @@ class Predictor:
             return [0]
         return [len(self.model.card.labels) * n for n, region in enumerate(self.model.card.found_by.regions) if region.name in found.regions]
 
-    def _segment(self, image: Image, roi: Region | None, names: list[str], probabilities: bool, progress: Progress, like: WorkingGrid | None) -> Part:
+    def _segment(
+        self, image: Image, region: Region | None, names: list[str], probabilities: bool, progress: Progress, like: WorkingGrid | None
+    ) -> Part:
         card = self.model.card
         progress.stage("prepare")
         network = self._prepared().network
-        grid = working_grid(image, roi, card, self._patch, network.total_stride, like)
-        volume = prepare(image, roi, grid, card)
-        with limited_memory(self.device, self._memory_limit_gb):
+        grid = working_grid(image, region, card, self._patch, network.total_stride, like)
+        volume = prepare(image, region, grid, card)
+        with limited_memory(self.device, self.options.memory_limit_gb):
             progress.stage("network")
             output, placement = self._run(volume, names, progress)
             output.probe.place(grid.affine, grid.field)
@@ -227,14 +218,14 @@ class Predictor:
                 raise InputError(msg)
 
             progress.stage("restore")
-            first, last = bounds(image, roi)
+            first, last = bounds(image, region)
             window = tuple(slice(a, b) for a, b in zip(first, last))
             seen = Image(image.voxels[(slice(None), *window)], affine_from(image.affine, first), image.name)
-            restored, notes = self._restore(output, grid, seen, roi, probabilities, progress)
+            restored, notes = self._restore(output, grid, seen, region, probabilities, progress)
         strides = network.attention_strides
         attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in names}
         notes = tuple(note for note in (self._backend.note, placement.note, *notes) if note)
-        return Part(roi, grid, restored, attended, output.probe, str(placement.device), notes)
+        return Part(region, grid, restored, attended, output.probe, str(placement.device), notes)
 
     def _attention(self, name: str, parts: list[Part], on: Image | None) -> Image:
         """A map of all parts, on the grid that it has in the network or on that of an image."""
@@ -257,11 +248,11 @@ class Predictor:
 
     def _network(self) -> nn.Module:
         network = self._prepared().network
-        return MirroredNetwork(network, self.model.card) if self.mirroring else network
+        return MirroredNetwork(network, self.model.card) if self.options.mirroring else network
 
     def _run(self, volume: Tensor, names: list[str], progress: Progress) -> tuple[VolumeOutput, Placement]:
-        tries = placements(self.device, self._at_a_time, self._memory_limit_gb)
-        arguments = volume, self._patch, self.model.card.overlap, names, tries, progress
+        tries = placements(self.device, self._at_a_time, self.options.memory_limit_gb)
+        arguments = volume, self._patch, self.options.overlap, names, tries, progress
         try:
             return run_with_fallback(self._network(), *arguments)
         except OpenVinoFailed as error:
@@ -269,16 +260,16 @@ class Predictor:
         return run_with_fallback(self._network(), *arguments)
 
     def _restore(
-        self, output: VolumeOutput, grid: WorkingGrid, image: Image, roi: Region | None, probabilities: bool, progress: Progress
+        self, output: VolumeOutput, grid: WorkingGrid, image: Image, region: Region | None, probabilities: bool, progress: Progress
     ) -> tuple[Restored, list[str]]:
         device, tensors, notes = output.logits.device, (output.logits, output.uncertainty), []
         # 3D interpolation on arbitrary grids is not there on mps.
         if device.type != "mps":
             try:
-                return restore(*tensors, grid.affine, image, roi, probabilities, progress), []
+                return restore(*tensors, grid.affine, image, region, probabilities, progress), []
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                notes.append(f"{ran_out(device, self._memory_limit_gb)} while labels were brought back to the scan; the CPU did this instead.")
+                notes.append(f"{ran_out(device, self.options.memory_limit_gb)} while labels were brought back to the scan; the CPU did this instead.")
         tensors = (values if values is None else values.cpu() for values in tensors)
-        return restore(*tensors, grid.affine, image, roi, probabilities, progress), notes
+        return restore(*tensors, grid.affine, image, region, probabilities, progress), notes

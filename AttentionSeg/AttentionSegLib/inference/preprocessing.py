@@ -37,7 +37,7 @@ class WorkingGrid:
 
 
 def working_grid(
-    image: Image, roi: Region | None, card: Card, patch: Sequence[int], multiple: Sequence[int], like: WorkingGrid | None = None
+    image: Image, region: Region | None, card: Card, patch: Sequence[int], multiple: Sequence[int], like: WorkingGrid | None = None
 ) -> WorkingGrid:
     """The smallest grid over the image, or over the region's part of it, grown to at least a patch and to a multiple of `multiple` voxels.
 
@@ -57,8 +57,8 @@ def working_grid(
     count = np.maximum(np.ceil(high - low - 0.5 - SAME), 1)
     first_center = (low + high) / 2 - (count - 1) / 2
     start, stop = np.zeros(3), count
-    if roi is not None:
-        box = roi.corners() @ directions / spacing
+    if region is not None:
+        box = region.corners() @ directions / spacing
         start = np.clip(np.ceil(box.min(0) - first_center - SAME), 0, count - 1)
         stop = np.clip(np.floor(box.max(0) - first_center + SAME) + 1, start + 1, count)
 
@@ -76,7 +76,7 @@ def working_grid(
     return WorkingGrid(affine, tuple(int(n) for n in grown), tuple((int(b), int(b + n)) for b, n in zip(before, wanted)))
 
 
-def prepare(image: Image, roi: Region | None, grid: WorkingGrid, card: Card) -> Tensor:
+def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) -> Tensor:
     """Resample the image to the working grid and normalize it; 0 outside the image.
 
     Intensity statistics come from the image within the region, whatever the grid holds beside it.
@@ -96,7 +96,7 @@ def prepare(image: Image, roi: Region | None, grid: WorkingGrid, card: Card) -> 
         size = " x ".join(f"{s:g}" for s in card.spacing)
         msg = f"{image.name} is too thin there to hold a voxel of the model's grid ({size} mm); choose a larger region, or another scan."
         raise InputError(msg)
-    counted = valid & _field_mask(grid, roi)
+    counted = valid & _field_mask(grid, region)
     # A region too small, or too far at the edge of an oblique image, for statistics of its own is judged by what is around it.
     counted = counted if counted.sum() > 1 else valid
     result = torch.zeros_like(working)
@@ -133,10 +133,10 @@ def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> T
     return (volume.clamp(float(low), float(high)) - mean) / std
 
 
-def _field_mask(grid: WorkingGrid, roi: Region | None) -> np.ndarray:
+def _field_mask(grid: WorkingGrid, region: Region | None) -> np.ndarray:
     mask = np.zeros(grid.shape, dtype=bool)
     window = tuple(slice(*ends) for ends in grid.field)
-    mask[window] = True if roi is None else held(grid.affine, *np.transpose(grid.field), roi)
+    mask[window] = True if region is None else held(grid.affine, *np.transpose(grid.field), region)
     return mask
 
 

@@ -28,7 +28,7 @@ class Restored:
 
 @torch.inference_mode()
 def restore(
-    logits: Tensor, own_uncertainty: Tensor | None, affine: np.ndarray, image: Image, roi: Region | None, probabilities: bool, progress: Progress
+    logits: Tensor, own_uncertainty: Tensor | None, affine: np.ndarray, image: Image, region: Region | None, probabilities: bool, progress: Progress
 ) -> Restored:
     """Sample logits at the voxels of the input, and reduce them at once to label, uncertainty and, on request, probabilities.
 
@@ -37,7 +37,7 @@ def restore(
         own_uncertainty: the network's own, [1, *working grid] from 0 to 1; None for the entropy of the probabilities over its largest possible value.
         affine: of the working grid.
         image: the input.
-        roi: voxels whose center is not in it become background, certain.
+        region: voxels whose center is not in it become background, certain.
         probabilities: whether to keep them.
         progress: told about each slab.
     """
@@ -48,7 +48,7 @@ def restore(
     if probabilities:
         kept = np.zeros((classes, *image.shape), np.float16)
         kept[0] = 1
-    low, high = bounds(image, roi)
+    low, high = bounds(image, region)
     for first, last in slabs(low, high, SLAB_BYTES // (4 * 3 * classes)):
         progress.step((first[0] - low[0]) / (high[0] - low[0]))
         window = tuple(slice(a, b) for a, b in zip(first, last))
@@ -60,8 +60,8 @@ def restore(
         uncertainty[window] = doubt.clamp(0, 1).cpu().numpy()
         if kept is not None:
             kept[(slice(None), *window)] = share.cpu().numpy()
-        if roi is not None:
-            outside = ~held(image.affine, first, last, roi)
+        if region is not None:
+            outside = ~held(image.affine, first, last, region)
             labels[window][outside] = 0
             uncertainty[window][outside] = 0
             if kept is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -97,11 +98,12 @@ class Card:
             InputError: if the file is missing or unreadable, is not JSON, or breaks the schema (naming the first field that does).
         """
         try:
-            document = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            found = Path(path).stat()
+            # A card of one's own for everyone who asks: parts of it are dictionaries, which can be changed.
+            return deepcopy(_load(Path(path), found.st_mtime_ns, found.st_size))
+        except OSError as error:
             msg = f"The model card {path} cannot be read ({error}); restore the file or install the model again."
             raise InputError(msg) from error
-        return cls.from_document(document, str(path))
 
     @classmethod
     def from_document(cls, document: dict[str, Any], source: str = "model card") -> Card:
@@ -222,6 +224,17 @@ def _is_array(_checker: object, value: object) -> bool:
 
 def _is_number(checker: object, value: object) -> bool:
     return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+@lru_cache(maxsize=256)
+def _load(path: Path, _modified: int, _size: int) -> Card:
+    """A card as it was at that time: to validate one takes tens of milliseconds, a run asks for it several times, and the panel lists all of them."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        msg = f"The model card {path} cannot be read ({error}); restore the file or install the model again."
+        raise InputError(msg) from error
+    return Card.from_document(document, str(path))
 
 
 def _check_schema(document: Any, source: str) -> None:

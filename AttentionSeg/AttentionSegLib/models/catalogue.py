@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 
 from ..errors import InputError
@@ -80,15 +78,7 @@ def find_model(name: str | os.PathLike) -> Path:
 
 def _entry(card_path: Path) -> Entry:
     try:
-        found = card_path.stat()
-        # A card of one's own for everyone who asks: parts of it are dictionaries, which can be changed.
-        card = deepcopy(_card(card_path, found.st_mtime_ns, found.st_size))
-    except (InputError, OSError) as error:
+        card = Card.load(card_path)
+    except InputError as error:
         return Entry(card_path.parent.name, card_path.parent, None, str(error))
     return Entry(card.id, card_path.parent, card)
-
-
-@lru_cache(maxsize=256)
-def _card(path: Path, _modified: int, _size: int) -> Card:
-    """A card as it was at that time: to validate one takes tens of milliseconds, and the panel lists all whenever it is opened."""
-    return Card.load(path)

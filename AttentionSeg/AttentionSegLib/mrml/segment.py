@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import slicer
 
@@ -79,13 +79,12 @@ def read_scan(
 def predict(
     predictor: Predictor,
     scan: Scan,
-    attention: bool | Iterable[str] = True,
-    probabilities: bool = False,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    **changes: Any,
 ) -> tuple[Prediction, tuple[Measurement, ...]]:
     """Segment what was read, and measure it. Touches no node, so any thread will do. Arguments and exceptions are those of `Predictor`."""
-    prediction = predictor(scan.image, scan.region, attention, probabilities, on_progress=on_progress, cancel=cancel)
+    prediction = predictor(scan.image, scan.region, on_progress=on_progress, cancel=cancel, **changes)
     return _in_vtk_order(prediction), tuple(measure(prediction))
 
 
@@ -101,10 +100,10 @@ def segment_volume(
     volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
     roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
-    attention: bool | Iterable[str] = True,
-    probabilities: bool = False,
+    *,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    **changes: Any,
 ) -> SegmentedVolume:
     """Segment volumes of the scene and show the result beside the first of them. Blocks; main thread only.
 
@@ -113,14 +112,14 @@ def segment_volume(
         volume_nodes: one per input of the model.
         roi_node: box around the structure, of any orientation; its parent transform counts.
         segmentation_node: where to put the segments; its other segments stay. A new node when left out.
-        attention, probabilities, on_progress, cancel: as of `Predictor`.
+        on_progress, cancel, changes: as of `Predictor`.
 
     Raises:
         InputError: if a node cannot be used. The scene is unchanged then, as it is after a cancelled run.
         Cancelled: if `cancel` said so.
     """
     scan = read_scan(volume_nodes, roi_node, segmentation_node)
-    return publish_scan(scan, *predict(predictor, scan, attention, probabilities, on_progress, cancel))
+    return publish_scan(scan, *predict(predictor, scan, on_progress, cancel, **changes))
 
 
 def _in_vtk_order(prediction: Prediction) -> Prediction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from ..image import Image
     from ..inference.prediction import Prediction
     from ..models import Label
+
+_measured: WeakKeyDictionary[Prediction, list[Measurement]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,16 @@ class Measurement:
 
 def measure(prediction: Prediction) -> list[Measurement]:
     """Measure every label of the model's card, in the order of the card; labels that were not found have 0 voxels."""
-    # Here, because it takes a while to import.
-    from scipy import ndimage
+    # Report, picture, table and command ask for the same numbers.
+    if prediction not in _measured:
+        # Here, because it takes a while to import.
+        from scipy import ndimage
 
-    labels = prediction.labels
-    sums = _sums_by_value(labels.voxels[0], prediction.uncertainty.voxels[0])
-    boxes = ndimage.find_objects(labels.voxels[0])
-    return [_measurement(label, labels, sums.get(label.value), boxes) for label in prediction.card.labels]
+        labels = prediction.labels
+        sums = _sums_by_value(labels.voxels[0], prediction.uncertainty.voxels[0])
+        boxes = ndimage.find_objects(labels.voxels[0])
+        _measured[prediction] = [_measurement(label, labels, sums.get(label.value), boxes) for label in prediction.card.labels]
+    return list(_measured[prediction])
 
 
 @dataclass(frozen=True)

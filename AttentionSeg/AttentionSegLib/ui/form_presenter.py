@@ -116,15 +116,7 @@ class BatchPresenter(FormPresenter):
     def _start(self, on_change: Callable[[Task], None]) -> Task:
         settings = self._settings
         chosen = Options.chosen(settings, next((model for model in model_choices() if model.id == settings.model), None))
-        options = {
-            "model": chosen.model,
-            "attention": chosen.attention,
-            "device": chosen.device,
-            "memory_limit_gb": chosen.memory_limit,
-            "mirroring": chosen.mirroring,
-            "overlap": chosen.overlap,
-        }
-        return folder_task(settings.batch_input, settings.batch_output, on_change, **options)
+        return folder_task(settings.batch_input, settings.batch_output, on_change, model=chosen.model, options=chosen.run)
 
     def _describe(self, result: BatchResult) -> str:
         done = _("Scans segmented: {count}. The results are in {folder}.").format(count=len(result.done), folder=result.folder)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..mrml import image_from_volumes
 from ..mrml.segment import SegmentedVolume, predict, publish_scan, read_scan, segment_volume
+from ..options import PER_IMAGE, RunOptions
 from ..progress import check_cancel
 from .imports import gentle_imports
 from .task import Task
@@ -29,40 +30,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a model.
+    """Which model to run, and how.
 
     Attributes:
         model: id of an installed model, or path of a model folder.
-        device: auto, cpu, cuda, cuda:1, mps.
-        overlap: of neighboring patches, 0 to below 1; the card's when None.
-        attention: all maps, none, or those named.
-        probabilities: whether to keep a volume of probabilities for each label.
-        mirroring: whether to segment the mirror image as well; see `Predictor`.
-        memory_limit: memory of a GPU that a run may take, in GB; None for no limit.
+        run: options of the run.
     """
 
     model: str | os.PathLike
-    device: str = "auto"
-    overlap: float | None = None
-    attention: bool | tuple[str, ...] = True
-    probabilities: bool = False
-    mirroring: bool = False
-    memory_limit: float | None = None
+    run: RunOptions = field(default_factory=RunOptions)
 
     @classmethod
     def chosen(cls, settings: Settings, model: ModelChoice | None) -> Options:
         """What the panel is set to; no mirroring of a model that did not learn so, though it may have been chosen for another."""
-        words = {"all": True, "none": False}
-        names = tuple(name.strip() for name in settings.attention.split(",") if name.strip())
-        return cls(
-            model=settings.model,
+        run = RunOptions(
             device=settings.device,
             overlap=settings.overlap if settings.overlap >= 0 else None,
-            attention=words.get(settings.attention, names),
+            attention=settings.attention.strip(" ,") or "none",
             probabilities=settings.keep_probabilities,
             mirroring=settings.mirroring and (model is None or model.can_mirror),
-            memory_limit=settings.memory_limit or None,
+            memory_limit_gb=settings.memory_limit or None,
         )
+        return cls(settings.model, run)
 
 
 class Segmenter:
@@ -131,7 +120,7 @@ class Segmenter:
     ) -> SegmentedVolume:
         """Segment and wait. Arguments and exceptions are those of `segment_volume`."""
         predictor = self.predictor(options)
-        return segment_volume(predictor, volumes, region, segmentation, _maps(options.attention), options.probabilities, on_progress, cancel)
+        return segment_volume(predictor, volumes, region, segmentation, on_progress=on_progress, cancel=cancel, **options.run.of_image())
 
     def start(
         self,
@@ -152,7 +141,7 @@ class Segmenter:
             on_progress(0.0, "load", None)
             predictor = self.predictor(options, cancel)
             check_cancel(cancel, "load")
-            return predict(predictor, scan, _maps(options.attention), options.probabilities, on_progress, cancel)
+            return predict(predictor, scan, on_progress, cancel, **options.run.of_image())
 
         nodes = [*volumes] if segmentation is None else [*volumes, segmentation]
         return Task(work, lambda found: publish_scan(scan, *found), on_change, nodes=nodes)
@@ -177,14 +166,10 @@ class Segmenter:
         check_cancel(cancel, "load")
         folder = Path(find_model(options.model))
         card = folder / "model.json"
-        key = (str(folder), card.stat().st_mtime_ns, options.device, options.overlap, options.mirroring, options.memory_limit)
+        run = options.run.default(PER_IMAGE)
+        key = (str(folder), card.stat().st_mtime_ns, run)
         if self._key != key:
-            run = {"mirroring": options.mirroring, "memory_limit_gb": options.memory_limit, "overlap": options.overlap}
-            self._predictor, self._key = Predictor(folder, options.device, **run), key
+            self._predictor, self._key = Predictor(folder, options=run), key
         check_cancel(cancel, "load")
         self._predictor.prepare()
         return self._predictor
-
-
-def _maps(attention: bool | Iterable[str]) -> bool | list[str]:
-    return attention if isinstance(attention, bool) else list(attention)

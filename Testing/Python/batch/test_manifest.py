@@ -12,11 +12,12 @@ from AttentionSegLib.batch.fingerprint import content_hash, stamp
 from AttentionSegLib.batch.lock import locked
 from AttentionSegLib.batch.manifest import Entry, Manifest
 from AttentionSegLib.errors import InputError, OutputError
+from AttentionSegLib.options import RunOptions
 from AttentionSegLib.writing import atomic_folder, sweep
 
 
 def entry(case: str, state: str = "done", **changes) -> Entry:
-    return Entry(case, state, [f"{case}.nii"], "s", "h", "tiny 1", "w", {"attention": True, "mirroring": False, "overlap": None}, **changes)
+    return Entry(case, state, [f"{case}.nii"], "s", "h", "tiny 1", "w", RunOptions().of_files(), **changes)
 
 
 class TestManifest:

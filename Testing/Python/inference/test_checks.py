@@ -51,7 +51,7 @@ class TestVoxels:
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, -1e16])
     def test_that_are_no_usable_numbers_are_counted(self, value):
         text = refused(noise(_3=value, _700=value))
-        assert text == "scan.nii has 2 voxel(s) that are NaN, infinite or above 1e+15; replace them (with 0, say) and try again."
+        assert text.startswith("scan.nii has 2 voxel(s) that are NaN, infinite or above 1e+15; ")
 
     def test_of_the_wrong_channel_are_named(self):
         image = noise((2, 12, 12, 12), _2000=np.nan)

@@ -106,7 +106,7 @@ def test_an_overlap_is_that_of_a_card_that_says_so(noise):
     said = Predictor(replace(model, card=make_card(network=UNET, **fine, overlap=0.5)), "cpu")(noise)
     np.testing.assert_array_equal(half.uncertainty.voxels, said.uncertainty.voxels)
     assert np.abs(plain.uncertainty.voxels - half.uncertainty.voxels).max() > 1e-3
-    assert (plain.card.overlap, half.card.overlap, model.card.overlap) == (0, 0.5, 0)
+    assert (plain.options.overlap, half.options.overlap, model.card.overlap) == (0, 0.5, 0)
 
 
 class TestOutputs:

@@ -139,7 +139,7 @@ class TestLogic:
         assert list(result.attention) == ["gate_3"]
         assert len(result.statistics) == 2
         assert heard[-1][0] == 1
-        assert result.prediction.card.overlap == 0.5
+        assert result.prediction.options.overlap == 0.5
 
     def test_a_memory_limit_reaches_the_engine(self, logic, scene, monkeypatch):
         limits = []

@@ -120,7 +120,7 @@ def test_progress_and_cancel(app):
 
 
 def test_an_error_is_in_the_panel_with_its_details_folded(app, monkeypatch):
-    def fail(*_arguments):
+    def fail(*_arguments, **_changes):
         msg = "no more memory"
         raise MemoryError(msg)
 
@@ -178,7 +178,7 @@ def test_settings_of_the_section_advanced(app):
     result = app.results[-1]
     assert app.settings.device == "cpu"
     assert app.settings.memory_limit == 2.5
-    assert result.prediction.card.overlap == 0.5
+    assert result.prediction.options.overlap == 0.5
     assert list(result.attention) == ["gate_3"]
     assert len(result.nodes.probabilities) == 2
 

@@ -315,9 +315,9 @@ class TestRun:
         app.choose()
         assert app.view.shown.overlap == 0.25
         app.presenter.set_overlap(0.5)
-        assert app.run().prediction.card.overlap == 0.5
+        assert app.run().prediction.options.overlap == 0.5
         app.presenter.set_overlap(0.25)
-        assert app.run().prediction.card.overlap == 0.25
+        assert app.run().prediction.options.overlap == 0.25
 
     def test_a_memory_limit_reaches_the_engine_and_0_is_none(self, app, monkeypatch):
         limits = []
@@ -459,7 +459,7 @@ class TestCancel:
             return predictor
 
         monkeypatch.setattr(segmenter_module.Segmenter, "predictor", cancelled_meanwhile)
-        monkeypatch.setattr(segmenter_module, "predict", lambda *_arguments: pytest.fail("it went on to predict"))
+        monkeypatch.setattr(segmenter_module, "predict", lambda *_arguments, **_changes: pytest.fail("it went on to predict"))
         app.choose()
         nodes = nodes_of(scene)
         app.presenter.press()
@@ -469,13 +469,13 @@ class TestCancel:
     def test_in_every_stage_of_the_engine(self, app, scene, monkeypatch, stage):
         original = segment_module.measure
 
-        def predict(predictor, scan, attention, probabilities, on_progress, cancel):
+        def predict(predictor, scan, on_progress, cancel, **changes):
             def note(fraction, name, seconds):
                 if name == stage:
                     app.presenter.cancel()
                 on_progress(fraction, name, seconds)
 
-            prediction = predictor(scan.image, scan.region, attention, probabilities, on_progress=note, cancel=cancel)
+            prediction = predictor(scan.image, scan.region, on_progress=note, cancel=cancel, **changes)
             return prediction, tuple(original(prediction))
 
         monkeypatch.setattr(segmenter_module, "predict", predict)
@@ -487,8 +487,8 @@ class TestCancel:
     def test_after_the_work_and_before_the_scene_changes(self, app, scene, monkeypatch):
         original = segmenter_module.predict
 
-        def predict(*arguments):
-            found = original(*arguments)
+        def predict(*arguments, **changes):
+            found = original(*arguments, **changes)
             app.presenter.cancel()
             return found
 
