@@ -65,8 +65,9 @@ def test_a_command_ends_with_its_code_and_one_sentence(ended, case, code, senten
         assert ".attentionseg-" not in said
 
 
-def test_the_help_tells_every_code(capsys):
+@pytest.mark.parametrize("command", [[], ["segment"], ["batch"], ["evaluate"]])
+def test_the_help_tells_every_code(command, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["--help"])
-    told = {int(code) for code in re.findall(r"(?<![\w.])\d+(?= (?:when|for)\b)", capsys.readouterr().out.split("Exit code:")[1])}
+        cli.main([*command, "--help"])
+    told = {int(code) for code in re.findall(r"(?<![\w.])\d+(?=\s+(?:when|for)\b)", capsys.readouterr().out.split("Exit code:")[1])}
     assert told == {0, 3, *(one.exit_code for one in FAMILY)}

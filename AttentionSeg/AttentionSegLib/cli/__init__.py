@@ -63,4 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_command(commands)
+    for one in commands.choices.values():
+        one.epilog = " ".join(filter(None, [one.epilog, EXIT_CODES]))
     return parser
