@@ -8,8 +8,9 @@ from typing import Any
 import qt
 import slicer
 
+from .choices import Shown
 from .model_list import ModelChoice
-from .presenter import Presenter, Shown
+from .presenter import Presenter
 from .translation import tr as _
 from .widgets import set_note, show_progress, silent
 

@@ -1,0 +1,204 @@
+"""What the panel is set to: volumes, model and region, chosen by the user or for the user, and what can be said of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..mrml.fit import fit_hints, lacks_region
+from ..mrml.scans import own_maps, shown_scan
+from ..mrml.sequences import frame_hint, shown_frame
+from .model_list import ModelChoice, by_fit, model_choices
+from .run import Run
+from .segmenter import Options
+from .task import State
+from .translation import tr as _
+
+if TYPE_CHECKING:
+    import slicer
+
+    from .settings import Settings
+
+# While there is no model that has one.
+USUAL_OVERLAP = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """All that the sections Input, Output and Advanced show.
+
+    Attributes:
+        state: where the run stands; while it runs the button cancels.
+        models: those that match the search, the fitting ones first.
+        misfits: by id of a model, why the first volume cannot be for it.
+        model: the chosen one, None while there is none.
+        inputs: label and volume of each channel of the model.
+        reason: why the button is grey; empty while it can be pressed.
+        hints: how volumes and region differ from what the model was trained on, and whether another frame is shown than the result is of.
+        frames: of the sequence of which the volume shows one; 0 where there is none to segment as a whole.
+        all_frames: whether all of them are wanted.
+        hidden: ids of volumes that are maps and no scans, not to choose from.
+        message: how the last run ended, in one sentence.
+        details: of an error, for whoever has to find its cause.
+        memory_limit: memory of a GPU that a run may take, in GB; 0 for no limit.
+        overlap: of neighboring patches, the model's unless another was set.
+        mirroring: whether the mirror image is segmented as well; False where `mirroring_reason` tells why it cannot be.
+    """
+
+    state: State
+    models: tuple[ModelChoice, ...]
+    misfits: dict[str, str]
+    model: ModelChoice | None
+    inputs: tuple[tuple[str, slicer.vtkMRMLScalarVolumeNode | None], ...]
+    region: slicer.vtkMRMLMarkupsROINode | None
+    segmentation: slicer.vtkMRMLSegmentationNode | None
+    reason: str
+    hints: tuple[str, ...]
+    frames: int
+    all_frames: bool
+    hidden: tuple[str, ...]
+    message: str
+    details: str
+    device: str
+    memory_limit: float
+    overlap: float
+    attention: str
+    mirroring: bool
+    mirroring_reason: str
+    keep_probabilities: bool
+
+
+class Choices:
+    """The settings of a scene, with the models that there are.
+
+    Args:
+        settings: in the scene's parameter node; a new scene brings new ones (`use`).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._models: list[ModelChoice] = []
+        self._search, self._misfits = "", {}
+
+    def use(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def look_for_models(self) -> None:
+        """Models may have come or gone."""
+        self._models = model_choices()
+
+    def search(self, text: str) -> None:
+        """Offer only the models in whose description every word of the text is found; the chosen one stays."""
+        self._search = text
+
+    def use_model(self, model_id: str) -> None:
+        self.settings.model = model_id
+        self.settings.overlap = -1.0
+
+    def choose_for_user(self, fixed: bool) -> None:
+        """Choose volume and model by what is shown and what fits, as far as the user has not; nothing where it is fixed, as during a run."""
+        settings = self.settings
+        fixed = fixed or self.scene is None
+        if not fixed and (not settings.volume_chosen or settings.input(0) is None):
+            scan = shown_scan(self.scene)
+            if scan is not settings.input(0):
+                settings.set_input(0, scan)
+        self._models, self._misfits = by_fit(self._models, settings.input(0), settings.region is not None)
+        best = next((model.id for model in self._models if model.usable), None)
+        kept = settings.model_chosen and self.model is not None
+        if best is not None and not fixed and not kept and settings.model != best:
+            self.use_model(best)
+
+    @property
+    def scene(self) -> slicer.vtkMRMLScene | None:
+        return self.settings.node.GetScene()
+
+    @property
+    def model(self) -> ModelChoice | None:
+        return next((model for model in self._models if model.id == self.settings.model), None)
+
+    @property
+    def volumes(self) -> list[slicer.vtkMRMLScalarVolumeNode | None]:
+        """One per input of the model."""
+        model = self.model
+        return [self.settings.input(channel) for channel in range(len(model.channels) if model else 1)]
+
+    @property
+    def options(self) -> Options:
+        return Options.chosen(self.settings, self.model)
+
+    @property
+    def finds_regions(self) -> bool:
+        """Whether the model will look for its regions, and the scan may well show them."""
+        model = self.model
+        finds = model is not None and model.card is not None and model.card.found_by is not None and len(model.channels) == 1
+        return finds and self.settings.region is None and model.id not in self._misfits
+
+    @property
+    def frames(self) -> int:
+        """Frames of the sequence of which the volume shows one, for a model of one input; 0 where there is no choice."""
+        frame = shown_frame(self.settings.input(0)) if len(self.volumes) == 1 else None
+        return frame.count if frame is not None and frame.count > 1 else 0
+
+    @property
+    def reason(self) -> str:
+        """Why there is nothing to run, in the order in which one would mend it; empty where there is."""
+        model, volumes = self.model, self.volumes
+        if model is None:
+            return _("No model is installed.")
+        if not model.usable:
+            return model.text
+        missing = [name for name, node in zip(model.channels, volumes) if node is None]
+        if missing:
+            return _("Choose a volume for {names}.").format(names=", ".join(missing))
+        empty = [node.GetName() for node in volumes if node.GetImageData() is None]
+        if empty:
+            return _("{names} has no voxels; load its image.").format(names=", ".join(empty))
+        if model.card and self.settings.region is None and lacks_region(model.card, volumes[0]):
+            size = " x ".join(f"{length:g}" for length in model.card.region_size)
+            return _("This model needs a region of about {size} mm around the structure: place one.").format(size=size)
+        return ""
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        settings, model = self.settings, self.model
+        hints = fit_hints(model.card, self.volumes, settings.region) if model and model.card else []
+        other_frame = frame_hint(settings.result_volume, settings.result_segmentation)
+        return tuple([*hints, other_frame] if other_frame else hints)
+
+    def shown(self, run: Run) -> Shown:
+        """All that there is to show, with how the run stands."""
+        settings, model = self.settings, self.model
+        return Shown(
+            state=run.state,
+            models=tuple(choice for choice in self._models if choice.matches(self._search) or choice is model),
+            misfits=self._misfits,
+            model=model,
+            inputs=tuple((name, settings.input(channel)) for channel, name in enumerate(model.channels if model else [_("Volume")])),
+            region=settings.region,
+            segmentation=settings.segmentation,
+            reason=self.reason,
+            hints=self.hints,
+            frames=self.frames,
+            all_frames=settings.all_frames,
+            hidden=self._hidden,
+            message=run.message,
+            details=run.details,
+            device=settings.device,
+            memory_limit=settings.memory_limit,
+            overlap=settings.overlap if settings.overlap >= 0 else (model.card.overlap if model and model.card else USUAL_OVERLAP),
+            attention=settings.attention,
+            mirroring=settings.mirroring and not self._mirroring_reason,
+            mirroring_reason=self._mirroring_reason,
+            keep_probabilities=settings.keep_probabilities,
+        )
+
+    @property
+    def _hidden(self) -> tuple[str, ...]:
+        # Qt complains when a list is filtered anew while the scene of its nodes goes.
+        leaving = self.scene is None or self.scene.IsClosing()
+        return () if leaving else tuple(node.GetID() for node in own_maps(self.scene))
+
+    @property
+    def _mirroring_reason(self) -> str:
+        return "" if self.model is None or self.model.can_mirror else _("This model was not trained on mirrored scans.")
