@@ -15,6 +15,8 @@ THICK = 2.5
 SMALLER_THAN_REGION = 0.7
 # Of the size that the model knows: less suggests that the voxel size is in another unit.
 FAR_TOO_SMALL = 0.2
+# A scan of a patient has an edge longer than this.
+SMALLEST_MM = 5.0
 AIR_IN_HU = -500.0
 # What scanners and converters add to HU to store numbers without a sign, and how far soft tissue lies around that.
 STORED_OFFSET, SOFT_TISSUE = 1024.0, 200.0
@@ -114,12 +116,12 @@ def _thickness(scan: ScanFacts, card: Card) -> str:
 
 
 def _size(scan: ScanFacts, card: Card) -> str:
-    # A model of whole scans knows no size; its patches, at least, lie within most scans.
-    known = np.sort(card.region_size or np.multiply(card.patch_size, card.spacing))
+    size = " x ".join(f"{length:.3g}" for length in scan.extent)
+    if card.region_size is None:
+        return f"{scan.name} is only {size} mm large; look at the unit of its voxel size." if max(scan.extent) < SMALLEST_MM else ""
+    known = np.sort(card.region_size)
     share = np.array(scan.extent) / known
-    far_too_small = (share < FAR_TOO_SMALL).all()
-    if not far_too_small and not (card.region_size and (share < SMALLER_THAN_REGION).any()):
+    if not (share < SMALLER_THAN_REGION).any():
         return ""
-    size, wanted = (" x ".join(f"{length:.3g}" for length in lengths) for lengths in (scan.extent, known))
-    unit = " Look at the unit of its voxel size." if far_too_small else ""
-    return f"{scan.name} covers {size} mm; the model was trained on about {wanted} mm.{unit}"
+    unit = " Look at the unit of its voxel size." if (share < FAR_TOO_SMALL).all() else ""
+    return f"{scan.name} covers {size} mm; the model was trained on about {' x '.join(f'{length:.3g}' for length in known)} mm.{unit}"
