@@ -35,6 +35,9 @@ FLOORS = [
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MAY_IMPORT = {"slicer": {"mrml", "ui"}, "vtk": {"mrml", "ui"}, "qt": {"ui"}, "ctk": {"ui"}}
 MAY_PRINT = {"cli", "terminal", "__main__"}
+# Of a function, in these rooms.
+MOST_ARGUMENTS = 7
+OF_FEW_ARGUMENTS = {"networks", "planning", "training", "evaluation"}
 HEAVY = ("torch", "monai", "slicer", "vtk", "matplotlib", "SimpleITK", "pydicom", "scipy", "lightning")
 
 
@@ -152,6 +155,16 @@ class TestFiles:
 
     def test_each_is_short_enough_to_be_one_thing(self):
         assert [identify(path) for path in SOURCES if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []
+
+    def test_no_function_takes_more_than_seven_arguments(self):
+        long = []
+        for path in (path for path in LIBRARY_SOURCES if room_of(path) in OF_FEW_ARGUMENTS):
+            functions = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)]
+            for function in functions:
+                given = function.args
+                names = {one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg) if one} - {"self", "cls"}
+                long += [f"{identify(path)}:{function.lineno} {function.name}: {len(names)}"] if len(names) > MOST_ARGUMENTS else []
+        assert long == []
 
     def test_each_compiles_for_the_oldest_python_that_slicer_brings(self):
         for path in SOURCES:

@@ -39,10 +39,9 @@ def run(options: argparse.Namespace) -> int:
     from ..evaluation import evaluate
 
     folders = (options.images, options.labels, options.output)
-    reading = label_reading(options)
+    asked = {"split": options.split, "role": options.role, "compare": options.compare, "reading": label_reading(options)}
     with ProgressDisplay(sys.stderr) as show:
-        compared = (options.split, options.role, options.compare)
-        done = evaluate(options.model, *folders, *compared, reading=reading, options=run_options(options), on_progress=show)
+        done = evaluate(options.model, *folders, **asked, options=run_options(options), on_progress=show)
     _print_evaluation(done)
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,20 +54,34 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class EvaluationOptions:
+    """What may be left out when a model is measured.
+
+    Attributes:
+        split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
+        compare: another model of the same labels.
+        reading: how the label maps are read: values to read as others, the value of voxels to leave out of account, whether to resample.
+    """
+
+    split: str | os.PathLike | None = None
+    role: str | None = None
+    compare: Model | str | os.PathLike | None = None
+    reading: LabelReading = AS_STORED
+
+
+OPTIONS = {field.name for field in fields(EvaluationOptions)}
+
+
 def evaluate(
     model: Model | str | os.PathLike,
     images: str | os.PathLike,
     labels: str | os.PathLike,
     output: str | os.PathLike,
-    split: str | os.PathLike | None = None,
-    role: str | None = None,
-    compare: Model | str | os.PathLike | None = None,
     *,
-    reading: LabelReading = AS_STORED,
-    options: RunOptions | None = None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
-    **more: Any,
+    **options: Any,
 ) -> Evaluation:
     """Segment labelled scans and measure how well; on the grid of each scan, per label: METRICS.
 
@@ -87,21 +101,20 @@ def evaluate(
             `models.card_of_sides`). Where no label map tells sides, those of the predictions are left out of account. Segments of a `.seg.nrrd`
             are known by their names.
         output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
-        split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
-        compare: another model of the same labels.
-        reading: how the label maps are read: values to read as others, the value of voxels to leave out of account, whether to resample.
-        options, more, on_progress, cancel: as of `Predictor`, for both models.
+        on_progress, cancel: as of `Predictor`.
+        options: those of `EvaluationOptions`, and `options` or single ones of `RunOptions`, for both models.
 
     Raises:
         InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used.
         OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
     """
-    run = replace(options or RunOptions(), **more)
-    given = [model] if compare is None else [model, compare]
+    asked = EvaluationOptions(**{name: options.pop(name) for name in OPTIONS & options.keys()})
+    given = [model] if asked.compare is None else [model, asked.compare]
+    run = replace(options.pop("options", None) or RunOptions(), **options)
     cards = [Card.load(find_model(one) / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one in given]
     _check_cards(cards)
-    cases = labelled_cases(Path(images), Path(labels), None if split is None else Path(split), role)
-    cases = readable_cases(cases, reading, cards[0])
+    cases = labelled_cases(Path(images), Path(labels), None if asked.split is None else Path(asked.split), asked.role)
+    cases = readable_cases(cases, asked.reading, cards[0])
     with results_folder(output) as folder:
         check_drawing("The report of an evaluation")
         # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
@@ -111,9 +124,9 @@ def evaluate(
         predictors = [Predictor(one, options=run) for one in given]
         progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
         judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress)
-        scores, pictures = measure_cases(predictors, cases, progress, reading.ignored_label, judged)
-        compared = scores[1] if compare is not None else None
-        data = Data(as_text(images), as_text(labels), None if split is None else as_text(split), role, tuple(notes))
+        scores, pictures = measure_cases(predictors, cases, progress, asked.reading.ignored_label, judged)
+        compared = scores[1] if asked.compare is not None else None
+        data = Data(as_text(images), as_text(labels), None if asked.split is None else as_text(asked.split), asked.role, tuple(notes))
         files = write_results(folder, scores[0], compared, data, pictures)
     progress.finish()
     return Evaluation(scores[0], compared, files, tuple(notes))

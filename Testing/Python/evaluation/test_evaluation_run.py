@@ -120,7 +120,7 @@ def test_a_split_chooses_the_cases_whose_numbers_stay_the_same(done, folders, tm
     split.write_text("id,role\na,train\ne,val\nb,val\n")
     output.mkdir()
     (output / "notes.txt").write_text("mine")
-    found = evaluate(intensity_model(), *folders, output, split, "val", device="cpu")
+    found = evaluate(intensity_model(), *folders, output, split=split, role="val", device="cpu")
     assert found.compared is None
     assert [path.name for path in found.files] == ["report.html", "metrics.csv", "summary.json"]
     assert sorted(everything_in(output)) == sorted([*FILES, "notes.txt"])
