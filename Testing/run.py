@@ -1,4 +1,4 @@
-"""Set up and run AttentionSeg from a clone: `python3 Testing/run.py demo [SCAN]`, `test` or `docs`.
+"""Set up and run AttentionSeg from a clone: `python3 Testing/run.py demo [SCAN]`, `test`, `check` or `docs`.
 
 Needs Python 3.10 to 3.13 with pip, nothing else. Makes a virtual environment in `.venv` beside the README and keeps it for the next run.
 """
@@ -19,21 +19,29 @@ STAMP = ENVIRONMENT / "installed.txt"
 REQUIREMENTS = [REPOSITORY / "Testing" / "requirements.txt", REPOSITORY / "docs" / "requirements.txt"]
 SUPPORTED = ((3, 10), (3, 13))
 COVERAGE = 90
+# The oldest that slicer-core has a wheel for; that the library keeps to the syntax of 3.9 is a test of its own.
+OLDEST = "3.10"
+LOWEST = REPOSITORY / "Testing" / "requirements-lowest.txt"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "command",
-        choices=("demo", "test", "docs"),
-        help="demo: segment both hippocampi of a head; test: run the tests with coverage; docs: make the pages in docs/_build",
+        choices=("demo", "test", "check", "docs", "lowest"),
+        help="demo: segment both hippocampi of a head; test: run the tests with coverage; check: linter and types; "
+        "docs: make the pages in docs/_build; lowest: the tests with the lowest promised versions (needs uv)",
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: options of the demo, of pytest, or of Sphinx")
     options = parser.parse_args()
 
+    if options.command == "lowest":
+        return test_lowest(options.arguments)
     python = prepare_environment()
     if options.command == "demo":
         return run(python, str(REPOSITORY / "Testing" / "demo.py"), *options.arguments)
+    if options.command == "check":
+        return max(run(python, "-m", *words) for words in (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)))
     if options.command == "docs":
         return run(python, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", *options.arguments, "docs", "docs/_build")
     if options.arguments:
@@ -48,6 +56,12 @@ def test_all(python: str) -> int:
     spread = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile")
     coverage = ("--cov=AttentionSegLib", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
     return run(python, "-m", "pytest", "-q", *spread, *coverage)
+
+
+def test_lowest(arguments: list[str]) -> int:
+    """The tests with the lowest versions that `pyproject.toml` promises, in an environment of their own that uv makes."""
+    wanted = ("--resolution", "lowest-direct", "--with-editable", f"{REPOSITORY}[training]", "--with-requirements", str(LOWEST))
+    return run("uv", "run", "--no-project", "--python", OLDEST, *wanted, "python", "-m", "pytest", "-q", *arguments)
 
 
 def prepare_environment() -> str:

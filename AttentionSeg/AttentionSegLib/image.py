@@ -77,7 +77,7 @@ class Image:
         order = [axis for axis in np.argsort(self.voxels.strides).tolist() if self.voxels.shape[axis] > 1]
         told = repr((self.name, self.voxels.dtype.str, self.voxels.shape, order, self.affine.tolist()))
         checksum = hashlib.blake2b(told.encode(), digest_size=16)
-        checksum.update(self.voxels.ravel(order="K"))
+        checksum.update(self.voxels.ravel(order="K").data)
         return checksum.hexdigest()
 
 

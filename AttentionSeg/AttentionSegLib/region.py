@@ -41,13 +41,12 @@ class Region:
     def parse(cls, text: str) -> Region:
         """Read `R,A,S,W,H,D`: center and size in mm, edges along right, anterior and superior."""
         try:
-            numbers = [float(part) for part in text.split(",")]
-        except ValueError:
-            numbers = []
-        if len(numbers) != 6:
+            right, anterior, superior, *size = (float(part) for part in text.split(","))
+            width, depth, height = size
+        except ValueError as error:
             msg = f"The region '{text}' is not six numbers R,A,S,W,H,D (center and size in mm, RAS), such as 26,-24,-13,36,52,36."
-            raise InputError(msg)
-        return cls(tuple(numbers[:3]), tuple(numbers[3:]))
+            raise InputError(msg) from error
+        return cls((right, anterior, superior), (width, depth, height))
 
     def corners(self) -> np.ndarray:
         """The eight corners in RAS mm, [8, 3]."""

@@ -19,7 +19,7 @@ class ProgressDisplay:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._bar = None
-        self._last = (None, -1)
+        self._last: tuple[str | None, int] = (None, -1)
 
     def __enter__(self) -> ProgressDisplay:
         if self._stream.isatty():

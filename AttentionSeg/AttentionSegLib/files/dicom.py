@@ -87,12 +87,14 @@ def _read(headers: dict[Path, Dataset], name: str) -> Image:
 def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
     """The voxels [I, J, K]; every slice rescaled by its own slope and intercept."""
     frames = ordered[0].path == ordered[-1].path
-    reader = SimpleITK.ImageFileReader() if frames else SimpleITK.ImageSeriesReader()
-    reader.SetImageIO("GDCMImageIO")
+    reader: SimpleITK.ImageReaderBase
     if frames:
+        reader = SimpleITK.ImageFileReader()
         reader.SetFileName(str(ordered[0].path))
     else:
+        reader = SimpleITK.ImageSeriesReader()
         reader.SetFileNames([str(one.path) for one in ordered])
+    reader.SetImageIO("GDCMImageIO")
     storages = {one.storage for one in ordered}
     if len(storages) > 1 or any(number != int(number) for number in ordered[0].storage):
         # ITK would force all slices into the data type of the first, where the values of the others can overflow.

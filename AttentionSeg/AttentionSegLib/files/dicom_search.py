@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ def find_series(files: Iterable[Path]) -> tuple[list[DicomSeries], dict[Path, st
     # Here, because it needs pydicom: a series as such does not.
     from .dicom_header import read_header
 
-    headers, damaged = {}, {}
+    headers: dict[str, dict[Path, Dataset]] = {}
+    damaged: dict[Path, str] = {}
     for path in sorted(files):
         try:
             header = read_header(path)

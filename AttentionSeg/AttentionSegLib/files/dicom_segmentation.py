@@ -17,6 +17,9 @@ from ..writing import atomic_path
 from .dicom import series_slices
 
 if TYPE_CHECKING:
+    from highdicom.seg import SegmentDescription
+    from highdicom.sr import CodedConcept
+
     from ..models import Card, Code, Label
 
 MAKER = "AttentionSeg"
@@ -79,7 +82,7 @@ def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], 
         segmentation.save_as(temporary)
 
 
-def _description(number: int, label: Label, card: Card) -> object:
+def _description(number: int, label: Label, card: Card) -> SegmentDescription:
     import highdicom
 
     algorithm = highdicom.AlgorithmIdentificationSequence(
@@ -100,7 +103,7 @@ def _description(number: int, label: Label, card: Card) -> object:
     return description
 
 
-def _concept(code: Code) -> object:
+def _concept(code: Code) -> CodedConcept:
     import highdicom
 
     return highdicom.sr.CodedConcept(code.value, code.scheme, code.meaning[:64])

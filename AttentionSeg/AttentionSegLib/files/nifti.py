@@ -7,12 +7,12 @@ with zeros, and reports no error when the disk is full while it writes.
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def read_nifti(path: Path, labels: bool = False) -> Image:
             affine = read_affine(header, path)
             stream.seek(int(start))
             voxels = np.empty(prod(shape), kind)
-            _fill(stream, memoryview(voxels.view(np.uint8)))
+            _fill(stream, voxels.view(np.uint8).data)
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{path} is damaged or cut off ({error}); copy or export it again."
         raise InputError(msg) from error
@@ -71,7 +71,7 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[io.BufferedReader | gzip.GzipFile]:
     with open(path, "rb") as file:
         compressed = file.read(2) == GZIP_MAGIC
         file.seek(0)
@@ -99,14 +99,14 @@ def _check_content(header: np.void, path: Path, least: int) -> tuple[tuple[int, 
     return shape, kind
 
 
-def _check_length(size: int, stream: BinaryIO, path: Path) -> None:
+def _check_length(size: int, stream: io.BufferedReader | gzip.GzipFile, path: Path) -> None:
     """Raise InputError, before memory is taken, if the file cannot hold so many bytes."""
     if not size <= path.stat().st_size * (LARGEST_RATIO if isinstance(stream, gzip.GzipFile) else 1):
         msg = f"{path} is damaged or cut off (its header promises {size:.0f} bytes); copy or export it again."
         raise InputError(msg)
 
 
-def _fill(stream: BinaryIO, buffer: memoryview) -> None:
+def _fill(stream: io.BufferedReader | gzip.GzipFile, buffer: memoryview) -> None:
     done = 0
     while done < len(buffer):
         count = stream.readinto(buffer[done : done + CHUNK])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from ..errors import InputError
 from ..image import check_affine
 
 logger = logging.getLogger(__name__)
+
+_BYTE_ORDERS: tuple[Literal["<", ">"], ...] = ("<", ">")
 
 HEADER = np.dtype(
     [
@@ -56,7 +59,7 @@ def parse_header(data: bytes, path: Path) -> np.void:
     Raises:
         InputError: if they are not the header of a single-file NIfTI-1 image.
     """
-    candidates = [np.frombuffer(data, HEADER.newbyteorder(order))[0] for order in "<>"] if len(data) == HEADER.itemsize else []
+    candidates = [np.frombuffer(data, HEADER.newbyteorder(order))[0] for order in _BYTE_ORDERS] if len(data) == HEADER.itemsize else []
     for header in candidates:
         sound = 1 <= header["dim"][0] <= 7 and np.isfinite(header["vox_offset"])
         if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] == MAGIC and sound:

@@ -100,10 +100,12 @@ def stored_in_nrrd(path: Path) -> StoredVoxels | None:
     if not re.fullmatch(r"-1|\d{1,18}", skip):
         raise damaged(path, f"its byte skip is '{skip[:40]}'")
     start = int(skip) if "data file" in fields or skip == "-1" else int(skip) + _header_length(path)
-    order = {"little": "<", "big": ">"}.get(fields.get("endian", "").lower())
-    if order is None and kind[1:] != "1":
+    endian = fields.get("endian", "").lower()
+    if endian not in ("little", "big") and kind[1:] != "1":
         raise damaged(path, "it does not tell the byte order of its voxels")
-    return StoredVoxels(path.parent / place, start, ENCODINGS[encoding], prod(map(int, sizes)), np.dtype(kind).newbyteorder(order or "="))
+    return StoredVoxels(
+        path.parent / place, start, ENCODINGS[encoding], prod(map(int, sizes)), np.dtype(kind).newbyteorder(">" if endian == "big" else "<")
+    )
 
 
 def read_keys(path: Path | str) -> dict[str, str]:

@@ -48,7 +48,8 @@ def check_size(path: Path, size: Sequence[int], least: int = 2) -> tuple[int, in
     if volumes > 1:
         msg = f"{path} holds {volumes} volumes of {' x '.join(map(str, size[:3]))} voxels; save one of them as a 3D file and give that."
         raise InputError(msg)
-    shape = (*size[:3], 1, 1, 1)[:3]
+    i, j, k = (*size[:3], 1, 1, 1)[:3]
+    shape = (i, j, k)
     thin = [axis for axis, count in zip(AXES, shape) if count < least]
     if thin:
         msg = f"{path} has fewer than 2 voxels along {' and '.join(thin)} ({' x '.join(map(str, shape))}); give a 3D scan, not a single slice."

@@ -5,10 +5,10 @@ ITK fills what is missing with zeros, passes over checksums, and ends the proces
 
 from __future__ import annotations
 
+import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -76,15 +76,15 @@ class StoredVoxels:
         return voxels.view(self.kind).astype(self.kind.newbyteorder("="), copy=False)
 
 
-def _raw(file: BinaryIO, size: int) -> np.ndarray:
+def _raw(file: io.BufferedReader, size: int) -> np.ndarray:
     voxels = np.empty(size, np.uint8)
-    if file.readinto(memoryview(voxels)) < size:
+    if file.readinto(voxels.data) < size:
         msg = "bytes of voxels are missing"
         raise EOFError(msg)
     return voxels
 
 
-def _inflated(file: BinaryIO, size: int, encoding: str, stored: int | None) -> np.ndarray:
+def _inflated(file: io.BufferedReader, size: int, encoding: str, stored: int | None) -> np.ndarray:
     voxels, done, taken = np.empty(size, np.uint8), 0, 0
     inflate, waiting = zlib.decompressobj(FRAMES[encoding]), b""
     while not inflate.eof:
