@@ -72,7 +72,7 @@ def learn(patch: Sequence[int]) -> Run:
     torch.manual_seed(0)
     network = AttentionUNet(3, 1, LABELS + 1, channels=CHANNELS, norm="instance")
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    loss = NetworkLoss(LABELS + 1)
+    loss = NetworkLoss(network.loss_terms, LABELS + 1)
     image, label = torch.randn(1, 1, *patch), torch.randint(0, LABELS + 1, (1, 1, *patch))
 
     def run() -> int:

@@ -56,7 +56,7 @@ def our_step(patch: Sequence[int], deep_supervision: bool = True) -> Run:
     network = AttentionUNet(3, 1, CLASSES, channels=CHANNELS, norm="instance", deep_supervision=deep_supervision)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY), use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    loss = NetworkLoss(CLASSES)
+    loss = NetworkLoss(network.loss_terms, CLASSES)
     image, label = patches(patch)
 
     def step() -> int:

@@ -6,51 +6,32 @@ import hashlib
 import json
 import os
 import re
-import stat
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
 from ..writing import atomic_folder, atomic_path
 from .card import CARD_NAME, THUMBNAIL_NAME, WEIGHTS_NAME, Card
 from .catalogue import find_model, list_models, user_folder
-from .found_by import LARGEST_TEMPLATE, Template, check_template
+from .found_by import Template, check_template
+from .model_files import LARGEST_OTHER, ModelFile, chunks, file_of, model_files
 
 TEMPLATE_ENDING = ".nii.gz"
 TEXT_NAME = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|README|CITATION|CHANGELOG)(\.(txt|md|rst|cff))?", re.IGNORECASE)
 PARTS = f"{CARD_NAME}, {WEIGHTS_NAME}, {THUMBNAIL_NAME}, the template that its card names, and texts such as LICENSE or README.md"
-# Bytes; a text, a card or a template has no use for more.
-LARGEST_WEIGHTS, LARGEST_OTHER = 4_000_000_000, LARGEST_TEMPLATE
-MOST_ENTRIES = 50
-# Trained weights hardly get smaller by packing; what grows more than so many times is made to fill a disk.
-MOST_PACKED = 50
+# Bytes.
+LARGEST_WEIGHTS = 4_000_000_000
 # Pixels along an edge of the picture.
 LARGEST_PICTURE = 512
-CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class _File:
-    """A part of a model, wherever it lies."""
-
-    size: int
-    open: Callable[[], BinaryIO]
-
-    def content(self) -> bytes:
-        with self.open() as stream:
-            return stream.read(LARGEST_OTHER)
 
 
 def import_model(path: str | os.PathLike) -> Path:
     """Take a model into the user's model folder: all of it, or nothing.
 
-    Nothing is written before names, sizes and card are as they must be, and nothing appears before the weights have the SHA-256 of the card.
+    Nothing is written before names, sizes and card are as they must be, and nothing appears before the weights have the SHA-256 of the card and fit
+    its network.
 
     Args:
         path: a .zip as `export_model` writes it, a model folder, or the card in one.
@@ -59,12 +40,12 @@ def import_model(path: str | os.PathLike) -> Path:
         Its folder, called after the id of the model.
 
     Raises:
-        InputError: if it is damaged, is not a model, holds anything else or more than it may, or a model of that id is there already.
+        InputError: if it is damaged, is not a model, holds anything else or more than it may, cannot run, or a model of that id is there already.
         OutputError: if it cannot be written.
     """
     path = Path(path)
     path = path.parent if path.name == CARD_NAME else path
-    with _opened(path) as files:
+    with model_files(path) as files:
         card = _check(files, path)
         there = {entry.id: entry.folder for entry in list_models()}
         target = user_folder() / card.id
@@ -73,6 +54,10 @@ def import_model(path: str | os.PathLike) -> Path:
             raise InputError(msg)
         with atomic_folder(target) as temporary:
             _copy(files, card, path, lambda name: (temporary / name).open("wb"))
+            # Only here: torch takes seconds to import.
+            from .weights import load_model
+
+            load_model(temporary, f"nothing was taken from {path}, get the model from whoever made it")
     return target
 
 
@@ -96,99 +81,18 @@ def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
     template = found_by.file if isinstance(found_by, Template) else None
     wanted = [part for part in sorted(folder.iterdir()) if _is_part(part.name) and part.is_file()]
     # A model folder may hold other images, which are nobody's business.
-    files = {part.name: _file(part) for part in wanted if not part.name.endswith(TEMPLATE_ENDING) or part.name == template}
+    files = {part.name: file_of(part) for part in wanted if not part.name.endswith(TEMPLATE_ENDING) or part.name == template}
     card = _check(files, folder)
     with atomic_path(path) as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
         _copy(files, card, folder, lambda name: archive.open(f"{card.id}/{name}", "w", force_zip64=True))
     return path
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[dict[str, _File]]:
-    """The files of a model folder or .zip by their names."""
-    if path.is_dir():
-        yield _files_of_folder(path)
-        return
-    if not path.is_file():
-        msg = f"There is no file or folder {path}; check the path."
-        raise InputError(msg)
-    with _reading(path), ZipFile(path) as archive:
-        yield _files_of_zip(archive, path)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OutputError:
-        raise
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, OSError) as error:
-        wrong = "cannot be read" if path.is_dir() else "is not a .zip that can be read"
-        msg = f"{path} {wrong} ({str(error) or type(error).__name__}); get it anew."
-        raise InputError(msg) from error
-
-
-def _files_of_folder(folder: Path) -> dict[str, _File]:
-    files = {}
-    for path in sorted(folder.iterdir()):
-        if _is_clutter(path.name):
-            continue
-        if path.is_symlink() or not path.is_file():
-            msg = f"{path} is a folder or a link; a model folder holds files alone, remove it or choose another folder."
-            raise InputError(msg)
-        files[path.name] = _file(path)
-    return files
-
-
-def _file(path: Path) -> _File:
-    return _File(path.stat().st_size, partial(path.open, "rb"))
-
-
-def _files_of_zip(archive: ZipFile, path: Path) -> dict[str, _File]:
-    entries = archive.infolist()
-    if len(entries) > MOST_ENTRIES:
-        msg = f"{path} holds {len(entries)} files; a model has no more than {MOST_ENTRIES}, choose the .zip of one model."
-        raise InputError(msg)
-    files: dict[str, _File] = {}
-    folders = set()
-    for entry in entries:
-        place = PurePosixPath(entry.filename)
-        if entry.filename.endswith("/") or _is_clutter(place.name) or place.parts[:1] == ("__MACOSX",):
-            continue
-        wrong = None
-        if place.is_absolute() or ".." in place.parts or "\\" in entry.filename or ":" in entry.filename:
-            wrong = "leads out of its folder"
-        elif stat.S_ISLNK(entry.external_attr >> 16):
-            wrong = "is a link"
-        elif entry.flag_bits & 1:
-            wrong = "is encrypted"
-        elif entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            wrong = "is compressed in a way that is not usual"
-        elif entry.file_size > MOST_PACKED * max(entry.compress_size, LARGEST_OTHER / MOST_PACKED):
-            wrong = f"is {entry.file_size / 1e6:.0f} MB packed into {entry.compress_size / 1e6:.1f} MB"
-        elif place.name.lower() in (name.lower() for name in files):
-            wrong = "is there twice"
-        if wrong:
-            msg = f"{path} holds '{entry.filename}', which {wrong}; nothing of it was taken, get the model from a source that you trust."
-            raise InputError(msg)
-        folders.add(place.parent)
-        files[place.name] = _File(entry.file_size, partial(archive.open, entry))
-    if len(folders) > 1 or any(len(folder.parts) > 1 for folder in folders):
-        msg = f"{path} holds files in {', '.join(sorted(map(str, folders)))}; a .zip of a model has them side by side or in one folder."
-        raise InputError(msg)
-    return files
-
-
 def _is_part(name: str) -> bool:
     return name in (CARD_NAME, WEIGHTS_NAME, THUMBNAIL_NAME) or name.endswith(TEMPLATE_ENDING) or TEXT_NAME.fullmatch(name) is not None
 
 
-def _is_clutter(name: str) -> bool:
-    """What a file manager leaves in a folder."""
-    return name in (".DS_Store", "Thumbs.db", "desktop.ini")
-
-
-def _check(files: dict[str, _File], source: Path) -> Card:
+def _check(files: dict[str, ModelFile], source: Path) -> Card:
     """Everything but the SHA-256 of the weights. Raises InputError."""
     wrong = None
     for name, file in files.items():
@@ -218,7 +122,7 @@ def _check(files: dict[str, _File], source: Path) -> Card:
     return card
 
 
-def _check_templates(files: dict[str, _File], card: Card, source: Path) -> None:
+def _check_templates(files: dict[str, ModelFile], card: Card, source: Path) -> None:
     """Raise InputError unless the template of the card is there, and no other image."""
     known = {card.found_by.file} if isinstance(card.found_by, Template) else set()
     found = {name for name in files if name.endswith(TEMPLATE_ENDING)}
@@ -232,7 +136,7 @@ def _check_templates(files: dict[str, _File], card: Card, source: Path) -> None:
         check_template(files[name].content(), card.found_by, str(source))
 
 
-def _card(file: _File, source: Path) -> Card:
+def _card(file: ModelFile, source: Path) -> Card:
     try:
         document = json.loads(file.content().decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -254,17 +158,12 @@ def _is_text(content: bytes) -> bool:
         return False
 
 
-def _chunks(file: _File, source: Path) -> Iterator[bytes]:
-    with _reading(source), file.open() as stream:
-        yield from iter(partial(stream.read, CHUNK), b"")
-
-
-def _copy(files: dict[str, _File], card: Card, source: Path, create: Callable[[str], BinaryIO]) -> None:
+def _copy(files: dict[str, ModelFile], card: Card, source: Path, create: Callable[[str], BinaryIO]) -> None:
     """Copy the files to where `create` opens one of that name. Raises InputError if the weights are not those of the card."""
     for name, file in files.items():
         digest = hashlib.sha256()
         with create(name) as target:
-            for chunk in _chunks(file, source):
+            for chunk in chunks(file, source):
                 digest.update(chunk)
                 target.write(chunk)
         if name == WEIGHTS_NAME and digest.hexdigest() != card.weights_sha256:

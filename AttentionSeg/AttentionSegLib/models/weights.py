@@ -30,21 +30,25 @@ class Model:
     folder: Path
 
 
-def load_model(folder: Path) -> Model:
+def load_model(folder: Path, advice: str = "install the model again") -> Model:
     """Read a model folder.
 
+    Args:
+        folder: with the card and the weights.
+        advice: what the user can do about weights that cannot be used.
+
     Raises:
-        InputError: if the card is not valid, the weights are missing, their SHA-256 is not the card's, or their names and shapes do not fit
-            the network that the card describes.
+        InputError: if the card is not valid, the weights are missing, their SHA-256 is not the card's, their names and shapes do not fit the network
+            that the card describes, or one is NaN or infinite.
     """
     folder = Path(folder)
     card = Card.load(folder / CARD_NAME)
-    state = _read_weights(folder / WEIGHTS_NAME, card)
+    state = _read_weights(folder / WEIGHTS_NAME, card, advice)
     # On the meta device nothing is allocated: a card from a stranger may ask for a network of any size.
     with torch.device("meta"), _WithoutInitialWeights():
         network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
     expected = network.state_dict()
-    _check_fit(expected, state, card)
+    _check_fit(expected, state, card, advice)
     network.load_state_dict({name: value.to(expected[name].dtype, copy=True) for name, value in state.items()}, assign=True)
     return Model(card, network.eval(), folder)
 
@@ -101,24 +105,27 @@ def _halved(value: Tensor, name: str) -> Tensor:
     return half if torch.isfinite(half).all() else value.float()
 
 
-def _read_weights(path: Path, card: Card) -> dict[str, Tensor]:
+def _read_weights(path: Path, card: Card, advice: str) -> dict[str, Tensor]:
+    if path.exists() and not path.is_file():
+        msg = f"The weights {path} are no file but a folder, a device or a pipe; {advice}."
+        raise InputError(msg)
     try:
         content = path.read_bytes()
     except OSError as error:
-        msg = f"The weights {path} cannot be read ({error.strerror}); install the model again."
+        msg = f"The weights {path} cannot be read ({error.strerror}); {advice}."
         raise InputError(msg) from error
     if hashlib.sha256(content).hexdigest() != card.weights_sha256:
         sizes = f"{len(content)} of {card.weights_bytes} bytes"
-        msg = f"The weights {path} are not those of the card (their SHA-256 differs, {sizes}); install the model again."
+        msg = f"The weights {path} are not those of the card (their SHA-256 differs, {sizes}); {advice}."
         raise InputError(msg)
     try:
         return load(content)
     except (SafetensorError, KeyError) as error:
-        msg = f"The weights {path} are not a safetensors file ({error}); install the model again."
+        msg = f"The weights of {card.id} are not a safetensors file ({error}); {advice}."
         raise InputError(msg) from error
 
 
-def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], card: Card) -> None:
+def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], card: Card, advice: str) -> None:
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     differing = [name for name in expected if name in found and expected[name].shape != found[name].shape]
     if missing or extra or differing:
@@ -127,5 +134,9 @@ def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], card: Card
             for names, what in ((missing, "missing"), (extra, "unknown"), (differing, "of another shape"))
             if names
         ]
-        msg = f"The weights of {card.id} do not fit its network '{card.network}': {', '.join(parts)} tensors; install the model again."
+        msg = f"The weights of {card.id} do not fit its network '{card.network}': {', '.join(parts)} tensors; {advice}."
+        raise InputError(msg)
+    broken = next((name for name, value in found.items() if value.is_floating_point() and not torch.isfinite(value).all()), None)
+    if broken is not None:
+        msg = f"The weights of {card.id} hold NaN or infinite numbers ({broken}); {advice}."
         raise InputError(msg)

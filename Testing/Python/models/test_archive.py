@@ -14,7 +14,8 @@ import heads
 import pytest
 from AttentionSegLib.errors import InputError, OutputError
 from AttentionSegLib.models import archive, export_model, find_model, import_model, list_models, load_model, user_folder
-from model_folders import CARD, WEIGHTS, edit_card, make_folder
+from model_folders import CARD, WEIGHTS, edit_card, make_folder, replace_weights
+from safetensors.torch import load_file, save
 
 pytestmark = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the user's folder is moved by XDG_DATA_HOME on Linux only")
 
@@ -199,6 +200,22 @@ class TestDamaged:
         other = make_folder(tmp_path / "other", seed=5)
         text = refused(with_file(packed, "model-a/weights.safetensors", (other / WEIGHTS).read_bytes()))
         assert "are not the weights of its card (their SHA-256 differs)" in text
+
+    @pytest.mark.parametrize(
+        ("change", "phrase"),
+        [
+            (lambda state: state.pop(sorted(state)[0]), "1 missing"),
+            (lambda state: state[sorted(state)[0]].view(-1)[0].fill_(float("nan")), "hold NaN"),
+        ],
+        ids=["missing", "not finite"],
+    )
+    def test_a_model_that_cannot_run_is_not_taken(self, folder, change, phrase):
+        state = load_file(folder / "weights.safetensors")
+        change(state)
+        replace_weights(folder, save(state))
+        with pytest.raises(InputError, match=rf"{phrase}[^\n]+; nothing was taken from [^\n]+my model, get the model from whoever made it\.$"):
+            import_model(folder)
+        assert not [path for path in user_folder().rglob("*") if path.is_file()]
 
     def test_weights_of_another_size(self, packed):
         assert "has 3 bytes and not the" in refused(with_file(packed, "model-a/weights.safetensors", b"abc"))

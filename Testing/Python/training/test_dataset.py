@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from AttentionSegLib.networks.attention_unet import AttentionUNet
 from AttentionSegLib.training.augmentation import STRENGTHS, Strength
 from AttentionSegLib.training.dataset import REGION_SHIFT_MM, CaseSampler, PatchDataset, StepSampler
 from AttentionSegLib.training.losses import NetworkLoss, NetworkOutput
@@ -167,7 +168,7 @@ class TestIgnored:
         label = item["label"][None]
         ignored = label == IGNORED
         assert 0.1 < ignored.float().mean() < 0.6
-        loss = NetworkLoss(3, ignored_label=IGNORED)
+        loss = NetworkLoss(AttentionUNet(3, 1, 3, channels=(2, 4)).loss_terms, 3, ignored_label=IGNORED)
         logits = torch.randn(1, 3, 16, 16, 16)
         other = torch.where(ignored, 10 * torch.randn_like(logits), logits)
         assert loss(NetworkOutput(other), label).total == loss(NetworkOutput(logits), label).total

@@ -20,19 +20,19 @@ def case(tmp_path) -> Case:
 
 
 def test_a_drawn_scan_lies_where_its_map_lies(case):
-    image, label = read_or_draw(case, make_synthesis(noise=0.1), 0)
+    image, label, _ = read_or_draw(case, make_synthesis(noise=0.1), 0)
     assert image.shape == label.shape == make_map().shape
     np.testing.assert_allclose(image.affine, OBLIQUE)
     np.testing.assert_array_equal(label.voxels[0], np.where(make_map() == BODY, 0, make_map()))
 
 
 def test_values_without_a_meaning_stay_for_whoever_checks_them(case):
-    _, label = read_or_draw(case, make_synthesis(learned_as={}), 0)
+    _, label, _ = read_or_draw(case, make_synthesis(learned_as={}), 0)
     assert BODY_VALUE in label.voxels
 
 
 def test_the_body_is_drawn_though_it_is_not_learned(case):
-    image, _ = read_or_draw(case, make_synthesis(), 1)
+    image, _, _ = read_or_draw(case, make_synthesis(), 1)
     inner = (slice(14, 18), slice(10, 18), slice(10, 16))
     assert image.voxels[0][inner].mean() - image.voxels[0, :2].mean() > 0.05
 
@@ -49,7 +49,7 @@ def test_scans_are_drawn_once_and_alike(case, tmp_path):
 
 def test_a_scan_that_there_is_is_read(tmp_path):
     real = written_case(tmp_path, np.random.default_rng(0).normal(size=make_map().shape).astype(np.float32), make_map())
-    image, _ = read_or_draw(real, make_synthesis(), 0)
+    image, _, _ = read_or_draw(real, make_synthesis(), 0)
     np.testing.assert_array_equal(image.voxels, read_labelled(real)[0].voxels)
     assert write_drawn([real], make_synthesis(), 0, tmp_path / "drawn") == {}
 
