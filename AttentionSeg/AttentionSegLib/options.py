@@ -19,6 +19,7 @@ WRITTEN = ("attention", "file_format", "dicom")
 PER_IMAGE = (*RETURNED, *WRITTEN)
 
 
+@dataclass(frozen=True)
 class KeywordOnly:
     """A record whose values are given by name alone, which dataclasses cannot ask for before Python 3.10."""
 
@@ -90,7 +91,8 @@ class RunOptions(KeywordOnly):
 
     def default(self, names: Sequence[str]) -> RunOptions:
         """The same with the defaults of these."""
-        return replace(self, **{field.name: field.default for field in fields(self) if field.name in names})
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(self) if field.name in names}
+        return replace(self, **defaults)
 
     def of_image(self) -> dict[str, Any]:
         """Those that may be chosen for each image."""

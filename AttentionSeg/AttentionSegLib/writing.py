@@ -89,7 +89,7 @@ def sweep(folder: Path) -> None:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def check_output_folder(path: Path | str) -> Path:
+def check_output_folder(path: str | os.PathLike) -> Path:
     """The folder for outputs, made with its parents if it is not there.
 
     Raises:

@@ -16,12 +16,13 @@ def leave_pictures_blank(patch: pytest.MonkeyPatch) -> None:
     content = io.BytesIO()
     Image.new("RGB", (8, 8)).save(content, "png")
     patch.setattr("AttentionSegLib.reporting.overview_page.draw_overview", lambda *_what: Sheet(WIDTH, 20))
-    patch.setattr("AttentionSegLib.evaluation.pictures.draw_case", lambda *_what: content.getvalue())
+    for name in ("evaluation.pictures.draw_case", "reporting.silhouette.draw_silhouette"):
+        patch.setattr(f"AttentionSegLib.{name}", lambda *_what: content.getvalue())
 
 
 @pytest.fixture(scope="module")
 def blank_pictures() -> Iterator[None]:
-    """The overviews of a module's tests are PNG files of the true width, and the pictures of an evaluation small ones."""
+    """The overviews of a module's tests are PNG files of the true width, and those of an evaluation, or of a trained model, small ones."""
     with pytest.MonkeyPatch.context() as patch:
         leave_pictures_blank(patch)
         yield
