@@ -14,7 +14,7 @@ import torch
 from AttentionSegLib.datasets.case_statistics import CaseStatistics, IntensityStatistics, LabelStatistics
 from AttentionSegLib.datasets.sides import left_right_pairs, side_of
 from AttentionSegLib.datasets.survey import Foreground, Survey
-from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.errors import Cancelled, InputError, OutOfMemory
 from AttentionSegLib.inference.progress import Cancel
 from AttentionSegLib.models import Card
 from AttentionSegLib.models.titles import title_of
@@ -348,8 +348,8 @@ class TestTriedOut:
             msg = "DefaultCPUAllocator: can't allocate memory"
             raise RuntimeError(msg)
 
-        monkeypatch.setattr(NetworkSpec, "build", full)
-        with pytest.raises(InputError, match="cpu has no memory for a training step"):
+        monkeypatch.setattr(timing, "_step", full)
+        with pytest.raises(OutOfMemory, match="not enough memory for a training step on cpu"):
             plan(crops(), budget=self.BUDGET)
 
 
