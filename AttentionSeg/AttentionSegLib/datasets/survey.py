@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import write_text
+from ..files.requirements import MOST_LABELS
 from ..image import Image
 from ..inference.checks import check_voxels
 from ..progress import Cancel, OnProgress, Reporter
@@ -20,9 +21,6 @@ from .cases import ROLES, Case, Labeled, named, note_sentences, one_sentence, re
 from .label_reading import Note
 from .label_tables import gaps_filled
 from .survey_notes import odd_things
-
-# Prepared label maps are bytes, and one value is taken.
-MOST_LABELS = 254
 
 
 @dataclass(frozen=True)

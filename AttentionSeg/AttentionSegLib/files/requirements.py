@@ -9,6 +9,8 @@ from pathlib import Path
 from ..errors import InputError
 
 AXES = "IJK"
+# That a network can learn: label maps in training have one byte a voxel, 0 is background and one value is for voxels that do not count.
+MOST_LABELS = 254
 # No length in mm in a header is longer: 10 km.
 LARGEST = 1e7
 

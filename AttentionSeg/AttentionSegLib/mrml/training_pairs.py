@@ -13,10 +13,10 @@ import numpy as np
 import slicer
 import vtk
 
-from ..datasets.survey import MOST_LABELS
 from ..errors import InputError
 from ..files import write_map
 from ..files.nrrd import write_nrrd
+from ..files.requirements import MOST_LABELS
 from ..image import Image
 from ..same_grid import place_on
 from ..writing import atomic_path

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ..datasets.cases import Case, read_labelled
-from ..datasets.survey import MOST_LABELS
 from ..errors import InputError, OutputError
+from ..files.requirements import MOST_LABELS
 from ..image import Image
 from ..inference.checks import check_input
 from ..inference.preprocessing import prepare, working_grid
