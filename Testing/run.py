@@ -53,7 +53,8 @@ def test_all(python: str) -> int:
     """All tests, in up to four processes, and their coverage."""
     print("Running the tests (some minutes) ...", flush=True)
     # Each file stays in one process, because its tests share what takes long to make. A process takes up to 2 GB.
-    spread = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile")
+    # Where one dies, its test is named and the others go on: with a new process in its place pytest-xdist would wait for ever.
+    spread = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--max-worker-restart=0")
     coverage = ("--cov=AttentionSegLib", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
     return run(python, "-m", "pytest", "-q", *spread, *coverage)
 
