@@ -13,15 +13,13 @@ from torch import Tensor, nn
 from ..errors import InputError, is_out_of_memory, memory_for
 from ..image import Image
 from ..models import Model, card_of_sides, find_model, load_model
-from ..models.found_by import FindingModel
 from ..options import RunOptions
 from ..progress import Cancel, OnProgress
 from ..region import Region
 from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
-from .checks import check_attention, check_input, is_searched, region_note
+from .checks import check_attention, check_input, region_note
 from .devices import choose_device
-from .finding import FoundRegions, find_by_template
 from .fit import image_fit
 from .memory import limited_memory, ran_out
 from .merging import Part, merge_maps, merge_on_input, merge_restored
@@ -32,6 +30,7 @@ from .prediction import Prediction
 from .preprocessing import WorkingGrid, prepare, working_grid
 from .probe import ProbeOfRegions
 from .progress import Progress
+from .region_search import RegionSearch
 from .restore import Restored, restore
 from .slices import with_slices
 from .sliding_window import Placement, VolumeOutput, placements, run_with_fallback
@@ -74,9 +73,8 @@ class Predictor:
         self.device = choose_device(options.device)
         self._backend_name = choose_backend(options.backend, self.device)
         self._backend: Backend | None = None
-        self._finder: Predictor | None = None
-        self._last_found: tuple[str, FoundRegions] | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
+        self._search = RegionSearch(self.model)
         card = self.model.card
         self.options = replace(options, overlap=card.overlap if options.overlap is None else float(options.overlap))
         if options.mirroring:
@@ -100,7 +98,7 @@ class Predictor:
             InputError, Cancelled: as the run would.
         """
         check_input(image, None, self.model.card)
-        self._find(image, Progress(cancel=cancel))
+        self._search(image, Progress(cancel=cancel))
 
     def check(self, image: Image, region: Region | None = None, **changes: Any) -> list[str]:
         """The attention maps wanted. Raises InputError if the image, the region or a name cannot be used (see `__call__`)."""
@@ -139,7 +137,7 @@ class Predictor:
         with memory_for(image.name):
             names = check_attention(options.attention, self.attention_names, self.model.card)
             progress = Progress(on_progress, cancel)
-            found = self._find(image, progress) if region is None else None
+            found = self._search(image, progress) if region is None else None
             card = self.model.card if found is None else card_of_sides(self.model.card)
             regions = [region] if found is None else list(found.regions.values())
             parts: list[Part] = []
@@ -147,7 +145,7 @@ class Predictor:
                 parts.append(self._segment(image, one, names, options.probabilities, progress, parts[0].grid if parts else None))
 
             progress.stage("finish")
-            merged = merge_restored(parts, self._offsets(found), len(card.labels) + 1, image)
+            merged = merge_restored(parts, self._search.offsets(found), len(card.labels) + 1, image)
             # Only here: scipy takes a while to import, and the network need not wait for it.
             from .postprocessing import postprocess
 
@@ -169,36 +167,6 @@ class Predictor:
                 misfits=tuple(misfits),
                 found=found,
             )
-
-    def _find(self, image: Image, progress: Progress) -> FoundRegions | None:
-        """The regions of a scan that is larger than one, by what the card names; None where there is nothing to find."""
-        card = self.model.card
-        if not is_searched(image.spacing * image.shape, card):
-            return None
-        progress.stage("find")
-        key = image.digest()
-        if self._last_found is None or self._last_found[0] != key:
-            self._last_found = key, self._found_in(image, progress)
-        found = self._last_found[1]
-        progress.repeat(len(found.regions))
-        return found
-
-    def _found_in(self, image: Image, progress: Progress) -> FoundRegions:
-        card = self.model.card
-        if not isinstance(card.found_by, FindingModel):
-            return find_by_template(card, self.model.folder, image, progress.step)
-        # Only here: scipy takes a while to import.
-        from .finding_by_model import find_by_model, load_finder
-
-        if self._finder is None:
-            self._finder = load_finder(card)
-        return find_by_model(card, self._finder, image, progress.step)
-
-    def _offsets(self, found: FoundRegions | None) -> list[int]:
-        """What is added to the label values of each region, so that those of a left-out region stay free."""
-        if found is None:
-            return [0]
-        return [len(self.model.card.labels) * n for n, region in enumerate(self.model.card.found_by.regions) if region.name in found.regions]
 
     def _segment(
         self, image: Image, region: Region | None, names: list[str], probabilities: bool, progress: Progress, like: WorkingGrid | None

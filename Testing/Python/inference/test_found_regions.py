@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.image import Image
-from AttentionSegLib.inference import FoundRegions, Prediction, Predictor, predictor
+from AttentionSegLib.inference import FoundRegions, Prediction, Predictor, region_search
 from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure
 
@@ -54,7 +54,7 @@ def placed(monkeypatch):
             on_step(1.0)
             return FoundRegions({name: Region(center, card.region_size) for name, center in centers.items()}, "the test", 1.0)
 
-        monkeypatch.setattr(predictor, "find_by_template", find)
+        monkeypatch.setattr(region_search, "find_by_template", find)
 
     return place
 
@@ -137,7 +137,7 @@ class TestProbe:
     def guided(self, tmp_path_factory, head, prediction) -> Prediction:
         engine = Predictor(heads.guided_finder(tmp_path_factory.mktemp("guided")), "cpu")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(predictor, "find_by_template", lambda *_: prediction.found)
+            patch.setattr(region_search, "find_by_template", lambda *_: prediction.found)
             return engine(head[0])
 
     def test_works_in_every_region(self, guided):
@@ -175,7 +175,7 @@ class TestRecord:
         assert [one.voxels > 0 for one in measure(prediction)] == [False, False, True, True]
 
     def test_notes_of_finding_are_notes_of_the_prediction(self, fresh, head, monkeypatch, prediction):
-        monkeypatch.setattr(predictor, "find_by_template", lambda *_: replace(prediction.found, notes=("One side is gone.",)))
+        monkeypatch.setattr(region_search, "find_by_template", lambda *_: replace(prediction.found, notes=("One side is gone.",)))
         assert fresh(head[0], attention=False).notes == ("One side is gone.",)
 
 
@@ -209,7 +209,7 @@ class TestSearchedOnce:
     def searches(self, monkeypatch, prediction) -> list[str]:
         """Names of the scans that were searched."""
         found: list[str] = []
-        monkeypatch.setattr(predictor, "find_by_template", lambda _card, _folder, image, _on_step: found.append(image.name) or prediction.found)
+        monkeypatch.setattr(region_search, "find_by_template", lambda _card, _folder, image, _on_step: found.append(image.name) or prediction.found)
         return found
 
     def test_a_scan_that_comes_again(self, fresh, head, searches):

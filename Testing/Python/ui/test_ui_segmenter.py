@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.inference import predictor as engine
+from AttentionSegLib.inference import region_search
 from AttentionSegLib.ui.segmenter import Options, Segmenter
 from AttentionSegLib.ui.task import State
 from doubles import make_scan
@@ -108,7 +109,7 @@ def test_what_a_run_looks_for_is_found_ahead(scene, tmp_path, monkeypatch):
     def no_more(*_):
         raise AssertionError("It was looked for again.")
 
-    monkeypatch.setattr(engine, "find_by_template", no_more)
+    monkeypatch.setattr(region_search, "find_by_template", no_more)
     assert set(segmenter.segment(options, [node]).prediction.regions) == {"right", "left"}
 
 
