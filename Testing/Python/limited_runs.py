@@ -75,4 +75,6 @@ def all_runs(scan: str, large: str, too_large: str, folder: Path) -> dict[str, t
 
 
 if __name__ == "__main__":
+    # Whoever started the tests in the background may have them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(json.dumps(all_runs(*sys.argv[1:4], Path(sys.argv[4]))))
