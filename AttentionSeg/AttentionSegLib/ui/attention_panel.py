@@ -7,7 +7,8 @@ from typing import Any
 
 import qt
 
-from .attention_presenter import SHOWN_STATISTICS, AttentionPresenter, ListedMap, Row, ShownAttention
+from .attention_presenter import AttentionPresenter
+from .shown_attention import SHOWN_STATISTICS, ListedMap, Row, ShownAttention
 from .translation import tr as _
 from .widgets import fit_height, line_height, set_note, silent
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import slicer
 
@@ -17,74 +16,14 @@ from ..mrml.overlay import Look, apply_look, hide_in_3d, hide_overlay, is_in_3d,
 from ..mrml.probe_volume import ProbeVolume
 from ..mrml.sequences import shown_frame
 from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
-from ..reporting import STATISTICS
 from ..reporting.telling_map import most_telling_map
 from .settings import Settings
+from .shown_attention import SHOWN_STATISTICS, AttentionView, ListedMap, Row, ShownAttention, stored_rows
 from .translation import tr as _
 
 if TYPE_CHECKING:
     from ..mrml.segment import SegmentedVolume
-    from ..reporting import Measurement
     from .sequence_run import SegmentedSequence
-
-
-SHOWN_STATISTICS = tuple(statistic for statistic in STATISTICS if statistic.in_panel)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A segment in numbers: color RGB 0..255, and for each of SHOWN_STATISTICS the number as it is shown, empty where there is none."""
-
-    name: str
-    color: tuple[int, int, int]
-    numbers: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class ListedMap:
-    """A map in the list: its id (`gate_2`), the heading it stands under, what it is in words, and its volume."""
-
-    name: str
-    group: str
-    title: str
-    node: slicer.vtkMRMLScalarVolumeNode
-
-
-@dataclass(frozen=True, eq=False)
-class ShownAttention:
-    """All that the section Attention shows.
-
-    Attributes:
-        maps: of the last result those that are still there, group by group.
-        eye: the volume that lies over the slices, if any.
-        in_3d: whether that volume is rendered.
-        surfaces: whether the segments are shown in 3D; None without segments.
-        opacity, threshold, colors: how maps are shown.
-        shades: of the colors, low to high, RGB 0..255; none without a map.
-        reason: why there is no map to show; empty where there is.
-        probe: whether the crosshair is followed.
-        probe_reason: why it cannot be; empty where it can.
-        rows: the table.
-    """
-
-    maps: tuple[ListedMap, ...]
-    eye: slicer.vtkMRMLScalarVolumeNode | None
-    in_3d: bool
-    surfaces: bool | None
-    opacity: float
-    threshold: float
-    colors: slicer.vtkMRMLColorNode | None
-    shades: tuple[tuple[int, int, int], ...]
-    reason: str
-    probe: bool
-    probe_reason: str
-    rows: tuple[Row, ...]
-
-
-class AttentionView(Protocol):
-    """What the presenter needs of a panel."""
-
-    def show(self, shown: ShownAttention) -> None: ...
 
 
 class AttentionPresenter:
@@ -122,7 +61,7 @@ class AttentionPresenter:
         self._result = result
         settings.maps = [*nodes.attention.values(), nodes.uncertainty, *nodes.probabilities.values()]
         settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
-        settings.statistics = _stored(result.statistics)
+        settings.statistics = stored_rows(result.statistics)
         self.show_map(nodes.attention.get(most_telling_map(result.prediction), nodes.uncertainty))
 
     def set_sequence(self, result: SegmentedSequence) -> None:
@@ -133,7 +72,7 @@ class AttentionPresenter:
         settings, shown = self._settings, shown_frame(result.volume)
         self._result, settings.maps = None, []
         settings.result_segmentation, settings.result_volume = result.segmentation, result.volume
-        settings.statistics = _stored(result.statistics[0 if shown is None else shown.number])
+        settings.statistics = stored_rows(result.statistics[0 if shown is None else shown.number])
         self.refresh()
 
     @property
@@ -331,8 +270,3 @@ class AttentionPresenter:
 def _name(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     """The id of a map."""
     return node.GetAttribute(MAP_ATTRIBUTE) or node.GetName()
-
-
-def _stored(statistics: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """As the parameter node keeps them."""
-    return [{"name": one.name, "color": one.color, **one.statistics} for one in statistics]
