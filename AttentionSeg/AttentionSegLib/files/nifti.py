@@ -21,13 +21,12 @@ from ..image import Image
 from .compression import write_compressed
 from .nifti_header import HEADER, make_header, parse_header, read_affine
 from .requirements import check_real, check_scalar, check_size
+from .stored_voxels import LARGEST_RATIO
 
 DATATYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 COLORS = {128: 3, 2304: 4}
 COMPLEX = (32, 1792, 2048)
 GZIP_MAGIC = b"\x1f\x8b"
-# The deflate algorithm cannot shrink anything more than about 1032 times.
-LARGEST_RATIO = 1100
 CHUNK = 1 << 24
 
 
