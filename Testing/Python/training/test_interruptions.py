@@ -76,19 +76,19 @@ def assert_same(trained: Trained, expected: Trained) -> None:
 class TestKill:
     @pytest.fixture(scope="class")
     def killed(self, unbroken) -> None:
-        """Work folders of trainings that were killed in the sixth step: one that writes checkpoints always, and one that does once an hour."""
-        command = [sys.executable, str(HERE / "killed_training.py"), str(unbroken[0].path), "always:6:0", "hourly:6:60"]
+        """Work folders of trainings that got a signal in the sixth step: killed with checkpoints written always, or once an hour; and told to end."""
+        command = [sys.executable, str(HERE / "killed_training.py"), str(unbroken[0].path), "always:6:0:KILL", "hourly:6:60:KILL", "told:6:60:TERM"]
         ended = subprocess.run(command, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
 
-    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither SIGKILL nor fork")
     @pytest.mark.usefixtures("killed")
     @pytest.mark.parametrize(
         ("work", "kept"),
-        [("always", 5), ("hourly", 4)],
-        ids=["in the middle of an epoch, with a checkpoint there", "in the middle of an epoch, with one before it"],
+        [("always", 5), ("hourly", 4), ("told", 6)],
+        ids=["killed, with a checkpoint of the step before", "killed, with a checkpoint of the epoch before", "told to end by the system"],
     )
-    def test_the_rest_is_as_if_it_had_not_been_killed(self, unbroken, work, kept):
+    def test_the_rest_is_as_if_it_had_not_been_interrupted(self, unbroken, work, kept):
         folder, expected = unbroken
         assert folder.last(work)["global_step"] == kept
         steps: list[float] = []
@@ -168,24 +168,6 @@ class TestWishToStop:
             folder.train("cancelled", cancel=cancel)
         assert folder.last("cancelled")["global_step"] == 6
         assert_same(folder.train("cancelled"), expected)
-
-    def test_a_signal_to_end_is_such_a_wish_if_the_caller_takes_it_so(self, unbroken):
-        folder, expected = unbroken
-        asked: list[int] = []
-        before = signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
-        steps = iter(range(100))
-
-        def end(_fraction: float, stage: str, _left: float | None) -> None:
-            if stage.startswith("epoch") and next(steps) == 5:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        try:
-            with pytest.raises(Cancelled):
-                folder.train("ended", on_progress=end, cancel=lambda: bool(asked))
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        assert folder.last("ended")["global_step"] == 6
-        assert_same(folder.train("ended"), expected)
 
     def test_while_cases_are_prepared(self, tmp_path):
         with pytest.raises(Cancelled):
