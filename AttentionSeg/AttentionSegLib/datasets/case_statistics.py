@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from ..boxes import bounding_box, label_boxes
 from ..image import Image
 
 POSITIVE, NEGATIVE = "RAS", "LPI"
@@ -94,7 +95,7 @@ def measure_case(case_id: str, role: str, image: Image, labels: np.ndarray) -> C
         labels: label values [I, J, K], 0 where there is no label.
     """
     order, orientation, oblique = _orientation(image)
-    everything = ndimage.find_objects((labels > 0).astype(np.uint8))
+    everything = bounding_box(labels)
     return CaseStatistics(
         case_id,
         role,
@@ -103,8 +104,8 @@ def measure_case(case_id: str, role: str, image: Image, labels: np.ndarray) -> C
         orientation,
         oblique,
         tuple(_intensities(voxels) for voxels in image.voxels),
-        {value: _label(image, labels, value, window, order) for value, window in enumerate(ndimage.find_objects(labels), start=1) if window},
-        _box(everything[0], image, order) if everything else None,
+        {value: _label(image, labels, value, window, order) for value, window in label_boxes(labels).items()},
+        None if everything is None else _box(everything, image, order),
         hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest(),
     )
 

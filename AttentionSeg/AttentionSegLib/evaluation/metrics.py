@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ..boxes import bounding_box
 from ..image import Image
-from ..reporting.placement import bounding_box
 from .definitions import METRICS, Masks
 
 MARGIN = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..boxes import label_boxes
 from ..models import Card
 
 _FULL_CONNECTIVITY = np.ones((3, 3, 3), bool)
@@ -21,7 +22,7 @@ def postprocess(labels: np.ndarray, card: Card) -> None:
     if not card.largest_component and not card.fill_holes:
         return
     # Of the labels before any of this: neither rule makes a label reach further.
-    windows = {value: window for value, window in enumerate(ndimage.find_objects(labels), start=1) if window is not None}
+    windows = label_boxes(labels)
     for value in sorted(windows.keys() & card.largest_component):
         _keep_largest(labels[windows[value]], value)
     for value in sorted(windows.keys() & card.fill_holes):

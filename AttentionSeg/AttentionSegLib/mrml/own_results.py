@@ -10,6 +10,7 @@ from zlib import adler32
 import numpy as np
 import slicer
 
+from ..boxes import bounding_box
 from .segmentations import BINARY_LABELMAP
 from .voxels import view_voxels
 
@@ -43,6 +44,11 @@ def keep(node: slicer.vtkMRMLDisplayableNode) -> None:
     node.RemoveAttribute(RUN_ATTRIBUTE)
 
 
+def is_own_result(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a run made a node that the user has not taken over."""
+    return node.GetAttribute(RUN_ATTRIBUTE) is not None
+
+
 def earlier_result(volume_node: slicer.vtkMRMLScalarVolumeNode, key: str) -> list[slicer.vtkMRMLDisplayableNode]:
     """The nodes that a run on the volume with the same choices made; none if the user has changed or renamed one of them."""
     scene = volume_node.GetScene()
@@ -68,17 +74,6 @@ def _state(node: slicer.vtkMRMLDisplayableNode) -> str:
 def _voxels(segmentation: slicer.vtkSegmentation) -> list[tuple[int, int]]:
     """A checksum and the size of each labelmap, without the empty voxels around."""
     labelmaps = {segmentation.GetNthSegment(index).GetRepresentation(BINARY_LABELMAP) for index in range(segmentation.GetNumberOfSegments())}
-    filled = [_trimmed(view_voxels(labelmap)) for labelmap in labelmaps if labelmap is not None and labelmap.GetPointData().GetScalars() is not None]
-    return sorted((adler32(np.asfortranarray(voxels.astype(np.uint8, copy=False)).ravel(order="K")), voxels.size) for voxels in filled)
-
-
-def _trimmed(voxels: np.ndarray) -> np.ndarray:
-    for axis in range(voxels.ndim):
-        moved = np.moveaxis(voxels, axis, 0)
-        first, last = 0, len(moved)
-        while first < last and not moved[first].any():
-            first += 1
-        while last > first and not moved[last - 1].any():
-            last -= 1
-        voxels = np.moveaxis(moved[first:last], 0, axis)
-    return voxels
+    voxels = [view_voxels(labelmap) for labelmap in labelmaps if labelmap is not None and labelmap.GetPointData().GetScalars() is not None]
+    filled = [one[bounding_box(one) or (slice(0, 0),) * 3] for one in voxels]
+    return sorted((adler32(np.asfortranarray(one.astype(np.uint8, copy=False)).ravel(order="K")), one.size) for one in filled)

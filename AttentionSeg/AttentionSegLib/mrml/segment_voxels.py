@@ -8,8 +8,8 @@ import numpy as np
 import slicer
 import vtk
 
+from ..boxes import bounding_box
 from ..image import Image, box_corners
-from ..reporting.placement import bounding_box
 from .resampling import sample_labelmap
 from .segmentations import BINARY_LABELMAP
 from .transforms import linear_between, transform_between

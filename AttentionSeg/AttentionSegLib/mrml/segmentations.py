@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
+from ..boxes import bounding_box
 from ..errors import InputError
 from ..image import Image
 from .provenance import provenance
@@ -92,8 +93,7 @@ def _to_segmentation(volume_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.v
 def _labelmap(labels: Image, affine: np.ndarray) -> slicer.vtkOrientedImageData:
     """One labelmap for all segments, cropped to what is labelled, as Slicer stores it."""
     voxels = labels.voxels[0]
-    occupied = [np.flatnonzero(voxels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    box = tuple(slice(indices[0], indices[-1] + 1) if indices.size else slice(0, 0) for indices in occupied)
+    box = bounding_box(voxels) or (slice(0, 0),) * 3
     labelmap = slicer.vtkOrientedImageData()
     fill_voxels(labelmap, voxels[box], tuple(part.start for part in box))
     labelmap.SetImageToWorldMatrix(matrix_to_vtk(affine))

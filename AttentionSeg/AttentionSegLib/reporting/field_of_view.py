@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..boxes import bounding_box
 from ..image import Image, box_corners
 from ..inference.parts import bounds, held
 from .measurements import Measurement
-from .placement import bounding_box, nearest_voxel
+from .placement import nearest_voxel
 from .planes import VIEWS, Plane
 
 if TYPE_CHECKING:

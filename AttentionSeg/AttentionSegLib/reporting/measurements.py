@@ -8,9 +8,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..boxes import label_boxes
 from .label_statistics import STATISTICS, LabelVoxels, Number
 
 if TYPE_CHECKING:
+    from ..boxes import Box
     from ..image import Image
     from ..inference.prediction import Prediction
     from ..models import Label
@@ -56,12 +58,9 @@ def measure(prediction: Prediction) -> list[Measurement]:
     """Measure every label of the model's card, in the order of the card; labels that were not found have 0 voxels."""
     # Report, picture, table and command ask for the same numbers.
     if prediction not in _measured:
-        # Here, because it takes a while to import.
-        from scipy import ndimage
-
         labels = prediction.labels
         sums = _sums_by_value(labels.voxels[0], prediction.uncertainty.voxels[0])
-        boxes = ndimage.find_objects(labels.voxels[0])
+        boxes = label_boxes(labels.voxels[0])
         _measured[prediction] = [_measurement(label, labels, sums.get(label.value), boxes) for label in prediction.card.labels]
     return list(_measured[prediction])
 
@@ -95,9 +94,9 @@ def _sums_by_value(labels: np.ndarray, uncertainty: np.ndarray) -> dict[int, _Su
     return {value: _Sums(int(voxels[value]), totals[0, value], totals[1:, value]) for value in np.flatnonzero(voxels).tolist()}
 
 
-def _measurement(label: Label, labels: Image, sums: _Sums | None, boxes: list[tuple[slice, slice, slice]]) -> Measurement:
+def _measurement(label: Label, labels: Image, sums: _Sums | None, boxes: dict[int, Box]) -> Measurement:
     if sums is None:
         return Measurement(label.value, label.name, tuple(label.color), None, {one.key: one.of_none for one in STATISTICS})
-    found = LabelVoxels(label.value, labels, boxes[label.value - 1], sums.voxels, float(sums.uncertainty))
+    found = LabelVoxels(label.value, labels, boxes[label.value], sums.voxels, float(sums.uncertainty))
     center = tuple(float(coordinate) for coordinate in labels.to_ras(sums.indices / sums.voxels))
     return Measurement(label.value, label.name, tuple(label.color), center, {one.key: one.compute(found) for one in STATISTICS})

@@ -1,19 +1,8 @@
-"""Where a mask lies in its grid, without ever listing all of its voxels."""
+"""The voxel of a mask that is nearest to a point."""
 
 from __future__ import annotations
 
 import numpy as np
-
-
-def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """The smallest box of voxels around a mask [I, J, K]; None when the mask is empty."""
-    box = [slice(None)] * 3
-    for axis in range(3):
-        filled = np.flatnonzero(mask[tuple(box)].any(axis=_other_axes(axis)))
-        if filled.size == 0:
-            return None
-        box[axis] = slice(int(filled[0]), int(filled[-1]) + 1)
-    return tuple(box)
 
 
 def nearest_voxel(mask: np.ndarray, point: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -28,7 +17,3 @@ def nearest_voxel(mask: np.ndarray, point: np.ndarray, spacing: np.ndarray) -> n
         if distances.size and distances.min() <= reach:
             return voxels[distances.argmin()]
         reach *= 2
-
-
-def _other_axes(axis: int) -> tuple[int, ...]:
-    return tuple(other for other in range(3) if other != axis)

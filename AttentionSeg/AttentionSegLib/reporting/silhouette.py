@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image as Picture
 from scipy.ndimage import affine_transform, gaussian_filter
 
+from ..boxes import bounding_box
 from ..image import Image, box_corners
-from .placement import bounding_box
 from .planes import VIEWS
 
 PIXELS = 128

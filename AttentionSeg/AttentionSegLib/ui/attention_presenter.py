@@ -13,10 +13,11 @@ from ..mrml.heat_map import heat_map
 from ..mrml.legend import hide_legend, show_legend
 from ..mrml.outlines import fill_segments, outline_segments
 from ..mrml.overlay import Look, apply_look, hide_in_3d, hide_overlay, is_in_3d, shades, show_in_3d, show_overlay, shown_overlay
-from ..mrml.probe_volume import ProbeVolume
+from ..mrml.own_results import is_own_result
 from ..mrml.sequences import shown_frame
 from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
 from ..reporting.telling_map import most_telling_map
+from .crosshair_probe import CrosshairProbe, why_no_probe
 from .settings import Settings
 from .shown_attention import SHOWN_STATISTICS, AttentionView, ListedMap, Row, ShownAttention, stored_rows
 from .translation import tr as _
@@ -38,8 +39,7 @@ class AttentionPresenter:
     def __init__(self, view: AttentionView, settings: Settings, more_text: Callable[[], str] = str) -> None:
         self._view, self._settings, self._more_text = view, settings, more_text
         self._result: SegmentedVolume | None = None
-        self._probe: ProbeVolume | None = None
-        self._crosshair: tuple[slicer.vtkMRMLCrosshairNode, int] | None = None
+        self._probe: CrosshairProbe | None = None
         self._behind: slicer.vtkMRMLScalarVolumeNode | None = None
         self.refresh()
 
@@ -58,7 +58,11 @@ class AttentionPresenter:
         for node in settings.maps:
             hide_in_3d(node)
             hide_legend(node)
-        self._result = result
+        self._result, earlier = result, settings.result_segmentation
+        # Two results over each other cannot be told apart; what a user made stays.
+        if earlier is not None and earlier is not nodes.segmentation and is_own_result(earlier):
+            earlier.SetDisplayVisibility(False)
+        nodes.segmentation.SetDisplayVisibility(True)
         settings.maps = [*nodes.attention.values(), nodes.uncertainty, *nodes.probabilities.values()]
         settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
         settings.statistics = stored_rows(result.statistics)
@@ -122,19 +126,21 @@ class AttentionPresenter:
 
     def set_probe(self, wanted: bool) -> None:
         """Follow the crosshair with what the voxel under it looks at, or stop to."""
-        if wanted and self._probe is None and not self._probe_reason:
-            crosshair = self._scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-            tag = crosshair.AddObserver(slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent, self._follow)
-            self._probe, self._crosshair, self._behind = ProbeVolume(self._result), (crosshair, tag), self._eye
+        if wanted and self._probe is None and not why_no_probe(self._result, self._scene):
+            self._probe, self._behind = CrosshairProbe(self._result, self._show_probe), self._eye
         elif not wanted and self._probe is not None:
-            crosshair, tag = self._crosshair
-            crosshair.RemoveObserver(tag)
-            hide_overlay(self._scene, [self._probe.node] if self._probe.node is not None else [])
-            self._probe.remove()
+            shown = self._probe.node
+            hide_overlay(self._scene, [] if shown is None else [shown])
+            self._probe.end()
             if self._behind is not None and self._behind in self._settings.maps:
                 self._lay_over(self._behind)
-            self._probe = self._crosshair = self._behind = None
+            self._probe = self._behind = None
         self.refresh()
+
+    def look_from(self, position: Sequence[float]) -> None:
+        """Show what the voxel at a position (world RAS mm) looks at, while the probe is on."""
+        if self._probe is not None:
+            self._probe.look_from(position)
 
     def table_text(self) -> str:
         """The table for a spreadsheet: tabs between columns, a line per segment; after an empty line the table that goes along."""
@@ -170,7 +176,7 @@ class AttentionPresenter:
                 shades=self._shades,
                 reason="" if settings.maps else _("Segment a volume to see where the network looked."),
                 probe=self._probe is not None,
-                probe_reason=self._probe_reason,
+                probe_reason=why_no_probe(self._result, self._scene),
                 rows=self._rows,
             )
         )
@@ -211,16 +217,6 @@ class AttentionPresenter:
         # A scene from before a statistic was there does not have it.
         return tuple(Row(row["name"], tuple(row["color"]), tuple(one.shown(row.get(one.key)) for one in SHOWN_STATISTICS)) for row in stored)
 
-    @property
-    def _probe_reason(self) -> str:
-        if self._result is None or self._scene is None:
-            return _("Segment with a guided-attention model to probe it.")
-        if not self._result.prediction.probe.names:
-            return _("This model has no position attention; guided-attention models do.")
-        if self._scene.GetFirstNodeByClass("vtkMRMLCrosshairNode") is None:
-            return _("There is no crosshair in this scene.")
-        return ""
-
     def _restyle(self) -> None:
         for node in (self._eye, self._shown_probe):
             if node is not None:
@@ -251,20 +247,9 @@ class AttentionPresenter:
         apply_look(node, self._look)
         show_in_3d(node, slicer.modules.volumerendering.logic())
 
-    def _follow(self, crosshair: slicer.vtkMRMLCrosshairNode, _event: str) -> None:
-        position = [0.0] * 3
-        if not crosshair.GetCursorPositionRAS(position):
-            return
-        self.look_from(position)
-
-    def look_from(self, position: Sequence[float]) -> None:
-        """Show what the voxel at a position (world RAS mm) looks at, while the probe is on."""
-        if self._probe is None:
-            return
-        before = self._probe.node
-        if self._probe.move(position) and self._probe.node is not before:
-            self._lay_over(self._probe.node)
-            self.refresh()
+    def _show_probe(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        self._lay_over(node)
+        self.refresh()
 
 
 def _name(node: slicer.vtkMRMLScalarVolumeNode) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import qt
 
-# Every 20 ms the main thread sleeps for 10 ms: it keeps the interpreter to itself else, and the thread of a run would stand still.
-INTERVAL_MS = 20
-SLEEP_S = 0.01
+# Every 10 ms the main thread sleeps for 8 ms: it keeps the interpreter to itself else, and the thread of a run would stand still.
+INTERVAL_MS = 10
+SLEEP_S = 0.008
 # So long after the last change there is time for work that nobody waits for.
 IDLE_MS = 1000
 

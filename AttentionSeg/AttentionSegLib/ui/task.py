@@ -53,7 +53,7 @@ class Task(Generic[Result]):
         on_change: called by `poll` with the task whenever it has something new to show.
         read: steps to take in the thread that polls before the work begins, one with each poll, so that the application stays alive in between.
         nodes: without which the result is of no use: once one of them has left its scene, the run ends with an InputError.
-        stage: of the progress until the work tells one.
+        stage: of the progress until the work tells another; nothing is written in it, so that a run which is cancelled then ends at once.
 
     Attributes:
         state: READING, PREDICTING, PUBLISHING, and at the end DONE, FAILED or CANCELLED.
@@ -74,6 +74,7 @@ class Task(Generic[Result]):
         stage: str = "load",
     ) -> None:
         self.progress: tuple[float, str, float | None] = (0.0, stage, None)
+        self._first_stage = stage
         self.result: Result | None = None
         self.error: Exception | None = None
         self.cancelling = False
@@ -86,7 +87,7 @@ class Task(Generic[Result]):
             self._submit()
 
     def cancel(self) -> None:
-        """Ask the run to stop. It does so between two patches, and nothing of it reaches the scene."""
+        """Ask the run to stop. It does so between two patches, in its first stage at once, and nothing of it reaches the scene."""
         self.cancelling = True
 
     def poll(self) -> bool:
@@ -98,6 +99,9 @@ class Task(Generic[Result]):
             self._take_step()
         elif self._future.done():
             self._end()
+        elif self.cancelling and self.progress[1] == self._first_stage:
+            # An import of seconds cannot be stopped; the thread ends at its next step, and the user need not wait for that.
+            self._stop()
         elif (self.progress, self.cancelling) != self._shown:
             self._shown = self.progress, self.cancelling
             self._changed()
@@ -111,7 +115,7 @@ class Task(Generic[Result]):
 
     def _take_step(self) -> None:
         if self.cancelling:
-            self._become(State.CANCELLED if self.error is None else State.FAILED)
+            self._stop()
             return
         try:
             next(self._read)
@@ -135,18 +139,21 @@ class Task(Generic[Result]):
         try:
             found = self._future.result()
             if self.cancelling:
-                self._become(State.CANCELLED if self.error is None else State.FAILED)
+                self._stop()
                 return
             self._become(State.PUBLISHING)
             self.result = self._finish(found)
         except Cancelled:
-            self._become(State.CANCELLED if self.error is None else State.FAILED)
+            self._stop()
         # Whatever it was, it is shown in the panel and raised again by whoever waits for the result.
         except Exception as error:  # noqa: BLE001
             self.error = error
             self._become(State.FAILED)
         else:
             self._become(State.DONE)
+
+    def _stop(self) -> None:
+        self._become(State.CANCELLED if self.error is None else State.FAILED)
 
     def _note(self, fraction: float, stage: str, seconds_left: float | None) -> None:
         self.progress = (fraction, stage, seconds_left)

@@ -57,6 +57,16 @@ def test_every_segment_keeps_its_volume(scene, masks):
     assert largest_change(node) < 0.05
 
 
+def test_structures_a_voxel_thick_keep_theirs_too(scene):
+    """No smoothing at all loses a tenth and more of them."""
+    node = segmentation_of(scene, ball(8) & ~ball(7), cord(0.9) & (Z > 40), spacing=(3.9, 3.9, 3.9))
+    node.GetSegmentation().SetConversionParameter("Smoothing factor", "0")
+    node.CreateClosedSurfaceRepresentation()
+    assert largest_change(node) > 0.1
+    show_surfaces(node)
+    assert largest_change(node) < 0.05
+
+
 def test_what_is_thick_stays_smooth(scene):
     node = segmentation_of(scene, ball(12))
     show_surfaces(node)

@@ -101,6 +101,14 @@ class TestMaps:
         assert not has_legend(result.uncertainty)
         assert len(nodes_of(app.scene)) == nodes - 1
 
+    def test_the_result_of_another_model_before_it_is_hidden(self, app):
+        volume = make_scan(app.scene)
+        first = segmented(app, "tiny-unet", volume).segmentation
+        second = segmented(app, "tiny-guided", volume).segmentation
+        assert [bool(node.GetDisplayVisibility()) for node in (first, second)] == [False, True]
+        assert segmented(app, "tiny-unet", volume).segmentation is first
+        assert [bool(node.GetDisplayVisibility()) for node in (first, second)] == [True, False]
+
     def test_a_map_taken_off_by_hand_loses_its_color_bar(self, app):
         segmented(app)
         shown = foreground(app)

@@ -37,6 +37,27 @@ def wait(task):
     return task
 
 
+class TestCancel:
+    @pytest.mark.parametrize(("told", "ends"), [(None, True), ("load", True), ("network", False)])
+    def test_only_what_has_not_begun_is_left_to_end_by_itself(self, told, ends):
+        """An import of seconds knows no wish to stop; nor must the user wait for it."""
+        begun, go_on, published = threading.Event(), threading.Event(), []
+
+        def work(on_progress, _cancel):
+            if told is not None:
+                on_progress(0.0, told, None)
+            begun.set()
+            go_on.wait(30)
+
+        task = Task(work, published.append)
+        begun.wait(30)
+        task.cancel()
+        assert task.poll() is not ends
+        go_on.set()
+        assert wait(task).state is State.CANCELLED
+        assert published == []
+
+
 class TestNodes:
     def test_a_deleted_node_ends_the_run_in_one_sentence(self, scene):
         volume = make_scan(scene)

@@ -1,0 +1,60 @@
+"""The probe of position attention under Slicer's crosshair. Without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import slicer
+
+from ..mrml.probe_volume import ProbeVolume
+from .translation import tr as _
+
+if TYPE_CHECKING:
+    from ..mrml.segment import SegmentedVolume
+
+
+def why_no_probe(result: SegmentedVolume | None, scene: slicer.vtkMRMLScene | None) -> str:
+    """Why a result cannot be probed, in a sentence; empty where it can."""
+    if result is None or scene is None:
+        return _("Segment with a guided-attention model to probe it.")
+    if not result.prediction.probe.names:
+        return _("This model has no position attention; guided-attention models do.")
+    if scene.GetFirstNodeByClass("vtkMRMLCrosshairNode") is None:
+        return _("There is no crosshair in this scene.")
+    return ""
+
+
+class CrosshairProbe:
+    """What the voxel under the crosshair looks at, from now until `end`. Main thread only.
+
+    Args:
+        result: one that can be probed (see `why_no_probe`).
+        on_volume: called with the volume that shows it, whenever that is another: at first, and after the user deleted it.
+    """
+
+    def __init__(self, result: SegmentedVolume, on_volume: Callable[[slicer.vtkMRMLScalarVolumeNode], None]) -> None:
+        self._volume, self._on_volume = ProbeVolume(result), on_volume
+        self._crosshair = result.volume.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        self._tag = self._crosshair.AddObserver(slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent, self._follow)
+
+    @property
+    def node(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The volume that shows it; none before the crosshair has moved."""
+        return self._volume.node
+
+    def look_from(self, position: Sequence[float]) -> None:
+        """Show what the voxel at a position (world RAS mm) looks at; outside the scan the last one stays."""
+        before = self._volume.node
+        if self._volume.move(position) and self._volume.node is not before:
+            self._on_volume(self._volume.node)
+
+    def end(self) -> None:
+        """Follow no more, and take the volume and its mark out of the scene."""
+        self._crosshair.RemoveObserver(self._tag)
+        self._volume.remove()
+
+    def _follow(self, crosshair: slicer.vtkMRMLCrosshairNode, _event: str) -> None:
+        position = [0.0] * 3
+        if crosshair.GetCursorPositionRAS(position):
+            self.look_from(position)
