@@ -97,6 +97,12 @@ class Task(Generic[Result]):
         self._look_for_nodes()
         if self.state is State.READING:
             self._take_step()
+        elif self.state is State.PUBLISHING:
+            # Not in one go with the finish, so that the application draws in between.
+            if any(node.GetScene() is None for node in self._nodes):
+                self._stop()
+            else:
+                self._become(State.DONE)
         elif self._future.done():
             self._end()
         elif self.cancelling and self.progress[1] == self._first_stage:
@@ -149,8 +155,6 @@ class Task(Generic[Result]):
         except Exception as error:  # noqa: BLE001
             self.error = error
             self._become(State.FAILED)
-        else:
-            self._become(State.DONE)
 
     def _stop(self) -> None:
         self._become(State.CANCELLED if self.error is None else State.FAILED)
