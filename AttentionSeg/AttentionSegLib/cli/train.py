@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 MODALITIES = ("CT", "MR", "PT", "US", "OT")
 # What goes into the plan, and what an existing plan rules instead.
-PLANNED = ("network", "title", "license", "modality", "field_of_view", "hours", "label_names", "channel_names", "ignored_label", "learn_as")
+PLANNED = ("network", "title", "license", "modality", "field_of_view", "slices", "context", "backbone", "hours")
+PLANNED += ("label_names", "channel_names", "ignored_label", "learn_as")
 PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
 # Options that say where to compute and write, not what is made.
 PLACES = ("output", "work", "device", "only_plan", "restart", "run")
@@ -65,8 +66,17 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     model.add_argument("--modality", choices=MODALITIES, help="of the scans (default: by their names and intensities)")
     model.add_argument("--field-of-view", choices=("whole", "region"), help="whole scans, or a region around a structure (default: by their size)")
+    model.add_argument(
+        "--slices",
+        choices=("axial", "coronal", "sagittal", "none"),
+        help="a 2D network on these slices of the scans, or none for volumes (default: slices where cases are single ones, or lie far apart)",
+    )
+    model.add_argument("--context", type=int, metavar="N", help="neighbors on each side that a 2D network sees beside a slice (default: 0)")
     model.add_argument("--start-from", metavar="ID", help="model to start from; what depends on the labels starts anew")
-    model.add_argument("--pretrained", metavar="FILE", help="file or URL of weights for the backbone of guided-attention")
+    model.add_argument(
+        "--backbone", metavar="NAME", help="guided-attention as published with this backbone, such as resnet101 (default: a narrower one)"
+    )
+    model.add_argument("--pretrained", metavar="FILE", help="file or URL of weights for the backbone, such as torchvision's or timm's for ImageNet")
     plan = train.add_argument_group("training")
     plan.add_argument("--work", metavar="DIR", help="folder for plan, checkpoints, log and report (default: MODEL_DIR-training)")
     plan.add_argument("--plan", metavar="FILE", help="plan to follow, such as an edited plan.json, instead of making one")
@@ -184,7 +194,8 @@ def _names(text: str | None) -> list[str]:
 
 def _plan_options(options: argparse.Namespace) -> dict[str, Any]:
     region = None if options.field_of_view is None else options.field_of_view == "region"
-    planned = {"title": options.title, "license": options.license, "modality": options.modality, "region": region, "seed": options.seed}
+    names = ("title", "license", "modality", "slices", "context", "backbone", "seed")
+    planned = {"region": region, **{name: getattr(options, name) for name in names}}
     return {**planned, "synthesis": _synthesis(options.learn_as)} if options.synthesize else planned
 
 

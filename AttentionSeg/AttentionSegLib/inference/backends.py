@@ -73,7 +73,7 @@ def prepare_backend(name: str, model: Model, patch: Sequence[int]) -> Backend:
         return Backend(name, _for_volumes(accelerated(model.network), axis))
     pictures = [size for index, size in enumerate(patch) if index != axis]
     try:
-        converted = openvino_network(model.network, weights_sha256(model.network), pictures, len(model.card.inputs))
+        converted = openvino_network(model.network, weights_sha256(model.network), pictures, model.card.in_channels)
     except OpenVinoFailed as error:
         return torch_instead(model, patch, error)
     return Backend(name, _for_volumes(converted, axis))

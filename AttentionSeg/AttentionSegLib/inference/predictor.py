@@ -32,7 +32,7 @@ from .probe import ProbeOfRegions
 from .progress import Progress
 from .region_search import RegionSearch
 from .restore import Restored, restore
-from .slices import with_slices
+from .slices import with_neighbors, with_slices
 from .sliding_window import Placement, VolumeOutput, placements, run_with_fallback
 
 PATCHES_AT_A_TIME = {"cuda": 4, "mps": 1, "cpu": 1}
@@ -220,7 +220,7 @@ class Predictor:
 
     def _run(self, volume: Tensor, names: list[str], progress: Progress) -> tuple[VolumeOutput, Placement]:
         tries = placements(self.device, self._at_a_time, self.options.memory_limit_gb)
-        arguments = volume, self._patch, self.options.overlap, names, tries, progress
+        arguments = with_neighbors(volume, self.model.card), self._patch, self.options.overlap, names, tries, progress
         try:
             return run_with_fallback(self._network(), *arguments)
         except OpenVinoFailed as error:

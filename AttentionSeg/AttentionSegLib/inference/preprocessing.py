@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ _DIRECTION = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1),
 class WorkingGrid:
     """The grid on which a network runs: orientation and spacing of the card, phase of the image, whole patches.
 
+    A 2D network gets the slices as they were acquired: the axes are those of the image, in the order of the card, and the distance between the slices
+    is that of the image, unless the network sees neighbors, which are as far apart as in its training.
+
     Attributes:
         affine: voxel indices to RAS mm.
         shape: voxels along I, J, K.
@@ -45,12 +49,7 @@ def working_grid(
     regions at different places share one lattice, and an image that already has the card's spacing and orientation is not interpolated.
     A grid `like` that of another region begins a multiple of `multiple` voxels from it, so that the coarser maps of both share a lattice too.
     """
-    spacing = np.array(card.spacing)
-    directions = np.zeros((3, 3))
-    for axis, letter in enumerate(card.orientation):
-        row, sign = _DIRECTION[letter]
-        directions[row, axis] = sign
-
+    directions, spacing = _axes(image, card)
     extent = image.corners() @ directions / spacing
     low, high = extent.min(0), extent.max(0)
     # Halves are rounded down, whatever the last digits say: those depend on how the image is stored.
@@ -131,6 +130,24 @@ def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> T
         msg = f"{name} has the same intensity everywhere in the region; choose a region with tissue in it, or another scan."
         raise InputError(msg)
     return (volume.clamp(float(low), float(high)) - mean) / std
+
+
+def _axes(image: Image, card: Card) -> tuple[np.ndarray, np.ndarray]:
+    """The directions of the working axes in RAS, one a column, and the spacing in mm (see `WorkingGrid`)."""
+    directions, spacing = np.zeros((3, 3)), np.array(card.spacing)
+    for axis, letter in enumerate(card.orientation):
+        row, sign = _DIRECTION[letter]
+        directions[row, axis] = sign
+    if card.slice_axis is None:
+        return directions, spacing
+    own = image.affine[:3, :3] / image.spacing
+    cosines = own.T @ directions
+    order = list(max(permutations(range(3)), key=lambda order: np.abs(cosines[order, range(3)]).sum()))
+    if not card.context:
+        spacing[card.slice_axis] = image.spacing[order[card.slice_axis]]
+    # Without the little shear that an image may have.
+    left, _, right = np.linalg.svd(own[:, order] * np.sign(cosines[order, range(3)]))
+    return np.round(left @ right, 12), spacing
 
 
 def _field_mask(grid: WorkingGrid, region: Region | None) -> np.ndarray:

@@ -1,11 +1,14 @@
-"""Networks for pictures on volumes: slice by slice, behind the face of a network for volumes."""
+"""Networks for pictures on volumes: slice by slice, alone or beside their neighbors, behind the face of a network for volumes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Union
 
+import torch
 from torch import Tensor, nn
 
+from ..models import Card
 from ..networks import NetworkOutput
 from ..networks.output import ReturnAttention
 
@@ -13,6 +16,41 @@ from ..networks.output import ReturnAttention
 def with_slices(stride: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
     """Strides of a 2D network as strides in a volume: 1 from slice to slice. Those of a network for volumes (axis None) stay."""
     return stride if axis is None else (*stride[:axis], 1, *stride[axis:])
+
+
+class StackedSlices:
+    """A volume [C, I, J, K] as [C * (2N + 1), I, J, K], made where it is indexed: beside each slice the N before and after it, channel by channel.
+
+    Beyond the first and the last slice these go on.
+
+    Args:
+        volume: what is stacked.
+        axis: the axis of the volume, 0..2, along which the slices lie one after the other.
+        context: N.
+    """
+
+    def __init__(self, volume: Tensor, axis: int, context: int) -> None:
+        self._volume, self._axis, self._context = volume, axis, context
+        self.shape = (len(volume) * (2 * context + 1), *volume.shape[1:])
+
+    def __getitem__(self, window: tuple[slice, ...]) -> Tensor:
+        dim, count = self._axis + 1, self._volume.shape[self._axis + 1]
+        places = torch.arange(count)[window[dim]]
+        part = self._volume[(*window[:dim], slice(None), *window[dim + 1 :])]
+        return torch.cat([part.index_select(dim, place) for place in neighbors(places, self._context, count)])
+
+
+VolumeOrSlices = Union[Tensor, StackedSlices]
+
+
+def with_neighbors(volume: Tensor, card: Card) -> VolumeOrSlices:
+    """A volume [C, I, J, K] with as many channels as the network of a model has."""
+    return StackedSlices(volume, card.slice_axis, card.context) if card.context else volume
+
+
+def neighbors(place: Tensor, context: int, count: int) -> list[Tensor]:
+    """The numbers of the slices that a network sees together with those at `place` of `count`, in the order of its channels."""
+    return [(place + step).clamp(0, count - 1) for step in range(-context, context + 1)]
 
 
 class SliceNetwork(nn.Module):

@@ -15,6 +15,7 @@ from .blend import Blend, patch_windows
 from .memory import ran_out
 from .probe import Probe
 from .progress import Progress
+from .slices import VolumeOrSlices
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def placements(device: torch.device, batch: int, memory_limit_gb: float | None =
 
 def run_with_fallback(
     network: nn.Module,
-    volume: Tensor,
+    volume: VolumeOrSlices,
     patch: Sequence[int],
     overlap: float,
     names: Sequence[str],
@@ -102,7 +103,7 @@ def run_with_fallback(
 
 @torch.inference_mode()
 def run(
-    network: nn.Module, volume: Tensor, patch: Sequence[int], overlap: float, names: Sequence[str], placement: Placement, progress: Progress
+    network: nn.Module, volume: VolumeOrSlices, patch: Sequence[int], overlap: float, names: Sequence[str], placement: Placement, progress: Progress
 ) -> VolumeOutput:
     """Run a network over a volume.
 

@@ -46,6 +46,7 @@ class Card:
     spacing: tuple[float, float, float]
     orientation: str
     slices: str | None
+    context: int
     patch_size: tuple[int, int, int]
     overlap: float
     labels: tuple[Label, ...]
@@ -66,11 +67,16 @@ class Card:
         return self.field_of_view == "region"
 
     @property
+    def in_channels(self) -> int:
+        """Channels of the network: the inputs of a slice and of its neighbors."""
+        return len(self.inputs) * (2 * self.context + 1)
+
+    @property
     def slice_axis(self) -> int | None:
         """The working axis along which the slices of a 2D network lie one after the other; None for networks that take volumes."""
         if self.slices is None:
             return None
-        return next(axis for axis, letter in enumerate(self.orientation) if _AXIS[letter] == _ACROSS[self.slices])
+        return next(axis for axis, letter in enumerate(self.orientation) if _AXIS[letter] == ACROSS[self.slices])
 
     @property
     def mirroring(self) -> tuple[int, list[int]] | None:
@@ -123,6 +129,7 @@ class Card:
             spacing=tuple(document["spacing_mm"]),
             orientation=document["orientation"],
             slices=document.get("slices"),
+            context=document.get("context", 0),
             patch_size=tuple(document["patch_size"]),
             overlap=document["overlap"],
             labels=labels,
@@ -159,6 +166,8 @@ class Card:
             wrong = "a network for 2D slices without 'slices', or 'slices' beside another network; name the slices if and only if spatial_dims is 2"
         elif self.slice_axis is not None and self.patch_size[self.slice_axis] != 1:
             wrong = f"patches of {self.patch_size} voxels for {self.slices} slices; across the slices it must be 1"
+        elif self.context and self.slices is None:
+            wrong = "a 'context' of neighbors without 'slices'; leave it out, or name the slices"
         elif self.needs_region and self.region_size is None:
             wrong = "field of view 'region' without size_mm"
         elif self.found_by is not None and not self.needs_region:
@@ -178,7 +187,8 @@ def with_weights(document: dict[str, Any], sha256: str, size: int) -> dict[str, 
     return {**document, "weights": {**(given if isinstance(given, dict) else {}), "sha256": sha256, "bytes": size}}
 
 
-_ACROSS = {"sagittal": 0, "coronal": 1, "axial": 2}
+# Of the axes right, anterior, superior, the one along which slices lie one after the other.
+ACROSS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 
 

@@ -46,7 +46,7 @@ def load_model(folder: Path, advice: str = "install the model again") -> Model:
     state = _read_weights(folder / WEIGHTS_NAME, card, advice)
     # On the meta device nothing is allocated: a card from a stranger may ask for a network of any size.
     with torch.device("meta"), _WithoutInitialWeights():
-        network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
+        network = build_network(card.network, card.in_channels, len(card.labels) + 1, card.network_arguments)
     expected = network.state_dict()
     _check_fit(expected, state, card, advice)
     network.load_state_dict({name: value.to(expected[name].dtype, copy=True) for name, value in state.items()}, assign=True)

@@ -172,8 +172,8 @@ def _ceil_divide(size: Sequence[int], stride: Sequence[int]) -> list[int]:
 def _planned_arguments(first: int, patch: Sequence[int], spacing: Sequence[float]) -> dict[str, Any]:
     strides = _planned_strides(patch, spacing)
     channels = [min(first * 2**level, MOST_CHANNELS) for level in range(len(strides) + 1)]
-    anisotropic = {} if all(stride == [2, 2, 2] for stride in strides) else {"strides": strides}
-    return {"spatial_dims": 3, "channels": channels, **anisotropic, "norm": "instance", "gate": "grid", "deep_supervision": True}
+    anisotropic = {} if all(set(stride) == {2} for stride in strides) else {"strides": strides}
+    return {"spatial_dims": len(patch), "channels": channels, **anisotropic, "norm": "instance", "gate": "grid", "deep_supervision": True}
 
 
 def _planned_strides(patch: Sequence[int], spacing: Sequence[float]) -> list[list[int]]:
@@ -182,12 +182,12 @@ def _planned_strides(patch: Sequence[int], spacing: Sequence[float]) -> list[lis
     strides: list[list[int]] = []
     while len(strides) < MOST_LEVELS - 1:
         stride = [2 if n % 2 == 0 and n // 2 >= FEWEST_VOXELS and s <= 2 * min(mm) else 1 for n, s in zip(size, mm)]
-        if stride == [1, 1, 1]:
+        if max(stride) == 1:
             break
         strides.append(stride)
         size, mm = [n // by for n, by in zip(size, stride)], [s * by for s, by in zip(mm, stride)]
     # A crop of a few voxels has two levels as well.
-    return strides or [[1, 1, 1]]
+    return strides or [[1] * len(size)]
 
 
 def _check_arguments(spatial_dims: int, given: UNetArguments) -> list[tuple[int, ...]]:

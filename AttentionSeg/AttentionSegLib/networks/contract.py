@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -54,7 +54,8 @@ class Variant:
     """A size of a network, for a plan to choose from.
 
     Attributes:
-        arguments: from a patch in voxels and its spacing in mm to the arguments of the constructor, without the numbers of channels and classes.
+        arguments: from a patch in voxels and its spacing in mm, of 2 or 3 axes, to the arguments of the constructor, without the numbers of channels
+            and classes.
         patch_step: what the sizes of patches are to be multiples of; None to let the plan choose by the size of the scans.
     """
 
@@ -71,10 +72,12 @@ class Network(nn.Module, ABC):
     Attributes:
         dimensions: values of `spatial_dims` that it can be built for.
         size_arguments: names of the arguments that a note of a plan tells.
+        backbones: by the name of a backbone that there are pretrained weights for, the network as it was published with it.
     """
 
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     size_arguments: ClassVar[tuple[str, ...]] = ()
+    backbones: ClassVar[Mapping[str, Variant]] = {}
 
     @property
     @abstractmethod
@@ -91,7 +94,7 @@ class Network(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def variants(device: str) -> Sequence[Variant]:
-        """Networks of volumes that suit a device of this kind, `cpu` or `gpu`: the best first, the cheapest last."""
+        """Networks that suit a device of this kind, `cpu` or `gpu`: the best first, the cheapest last."""
 
     @staticmethod
     @abstractmethod

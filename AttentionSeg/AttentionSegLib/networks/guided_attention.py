@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .backbones import ResNetBackbone
+from .backbones import RESNETS, ResNetBackbone
 from .contract import Network, RegionLoss, Variant, are_counts
 from .guided_block import Attended, GuidedAttentionBlock, SemanticModule
 from .layers import conv_norm_prelu, convolution, crop, pad_to_multiple, resize
@@ -27,6 +27,13 @@ GUIDED_WEIGHT, RECONSTRUCTION_WEIGHT = 0.25, 0.1
 # What a plan may choose: depth and width of the backbone and channels of the attention by the kind of device, and strides of the stem, best first.
 PLANNED_SIZES = {"cpu": (18, 0.25, 16), "gpu": (18, 1.0, 64)}
 PLANNED_STRIDES = (2, 4)
+# As the paper has it, but for the depth of the backbone: stride of the stem, factor on the channels of the backbone, channels of the attention.
+PUBLISHED = (4, 1.0, 64)
+
+
+def _variant(stem_stride: int, backbone: int, backbone_width: float, width: int, norm: str = "instance") -> Variant:
+    sizes = {"backbone": backbone, "backbone_width": backbone_width, "stem_stride": stem_stride, "width": width}
+    return Variant(lambda patch, _spacing: {"spatial_dims": len(patch), **sizes, "norm": norm}, CODE_STRIDE * stem_stride)
 
 
 class RefinementStep(nn.Module):
@@ -87,6 +94,8 @@ class GuidedAttention(Network):
     """
 
     size_arguments: ClassVar = ("backbone", "stem_stride", "width")
+    # Pretrained weights are those of batch norm.
+    backbones: ClassVar = {f"resnet{depth}": _variant(PUBLISHED[0], depth, *PUBLISHED[1:], "batch") for depth in RESNETS}
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments: Any) -> None:
         super().__init__()
@@ -226,11 +235,6 @@ def _spread(scales: list[Tensor], size: Sequence[int]) -> Tensor:
     for logits in scales:
         spread.add(resize(logits, size))
     return spread.uncertainty()
-
-
-def _variant(stem_stride: int, backbone: int, backbone_width: float, width: int) -> Variant:
-    sizes = {"backbone": backbone, "backbone_width": backbone_width, "stem_stride": stem_stride, "width": width}
-    return Variant(lambda _patch, _spacing: {"spatial_dims": 3, **sizes, "norm": "instance"}, CODE_STRIDE * stem_stride)
 
 
 def _check_arguments(spatial_dims: int, width: int, steps: int) -> None:

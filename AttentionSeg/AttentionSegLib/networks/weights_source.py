@@ -24,7 +24,7 @@ from ..writing import atomic_path, writing
 # bytes done, bytes in all (None if the server does not say)
 OnBytes = Callable[[int, Optional[int]], None]
 
-ENDINGS = (".safetensors", ".pth", ".pt")
+ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 BLOCK = 2**20
 RIGHT_KIND = "give a .safetensors file, or one made by torch.save(model.state_dict(), path)."
 
@@ -40,7 +40,7 @@ def local_weights(
     """The checked local file of pretrained weights. A URL is downloaded, unless the cache has the file with the right SHA-256.
 
     Args:
-        source: path, or http(s) URL, of a .safetensors, .pth or .pt file.
+        source: path, or http(s) URL, of a .safetensors, .pth, .pt or .bin file.
         sha256: of the file, in 64 hexadecimal digits or the first 8 or more of them. Optional for a path; for a URL optional if the file's name
             ends in them (`resnet18-f37072fd.pth`). All 64 tell a forged file, 8 only a damaged one.
         folder: where downloads are kept, the folder `pretrained` of the cache if None; made if it is not there.
@@ -82,7 +82,7 @@ def read_weights(path: Path) -> Mapping[str, object]:
     """What a file of weights holds, on the CPU. No code in it is run.
 
     Args:
-        path: .safetensors, or a .pth or .pt file in which `torch.save` stored a dictionary of tensors, numbers and text.
+        path: .safetensors, or another file in which `torch.save` stored a dictionary of tensors, numbers and text.
 
     Raises:
         InputError: if it is not one of these, or cannot be read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -110,19 +111,31 @@ class NetworkSpec:
 
     Attributes:
         name: a key of `NETWORKS`.
-        in_channels, out_channels: scans of a case; labels and background.
+        in_channels, out_channels: scans of a case, and of the neighbors of a slice; labels and background.
+        backbone: name of a pretrained one that it has; None to choose its size by data and computer.
+        axis: of the patch, across the slices of a 2D network; None for a network of volumes.
     """
 
     name: str
     in_channels: int
     out_channels: int
+    axis: int | None = None
+    backbone: str | None = None
+
+    @property
+    def dimensions(self) -> int:
+        return 3 if self.axis is None else 2
+
+    def seen(self, sizes: Sequence[Any]) -> tuple[Any, ...]:
+        """Of what there is for each axis of a patch, that for the axes of the network."""
+        return tuple(size for axis, size in enumerate(sizes) if axis != self.axis)
 
     def build(self, arguments: dict[str, Any]) -> Network:
         """The network with these arguments. InputError as of `build_network`."""
         return build_network(self.name, self.in_channels, self.out_channels, arguments)
 
     def cost(self, arguments: dict[str, Any]) -> NetworkCost:
-        """Count on tensors without contents what a network of volumes does. InputError as of `build_network`."""
+        """Count on tensors without contents what the network does. InputError as of `build_network`."""
         return _network_cost(self, json.dumps(arguments, sort_keys=True))
 
 
@@ -131,7 +144,7 @@ def _network_cost(spec: NetworkSpec, arguments: str) -> NetworkCost:
     with torch.device("meta"):
         network = spec.build(json.loads(arguments))
     # Few voxels, but whole ones at every level and more than one at the deepest, so that nothing is padded.
-    shape = [voxels * stride for voxels, stride in zip((2, 2, 4), network.total_stride)]
+    shape = [voxels * stride for voxels, stride in zip((2, 2, 4)[-spec.dimensions :], network.total_stride)]
     voxels, parameters = prod(shape), sum(parameter.numel() for parameter in network.parameters())
     kept: dict[int, int] = {}
 

@@ -16,26 +16,26 @@ from .network import BATCH, NetworkPlan
 RATE_SHARE = 0.3
 
 
-def check_start(start: Card, network: str, channels: int) -> None:
+def check_start(start: Card, network: str, channels: int, backbone: str | None) -> None:
     """Raise InputError unless a training of a network on so many channels can start from a model."""
     msg = None
     if start.network != network:
         msg = f"The model {start.id} is a network '{start.network}', not '{network}'; start from a model of the same network."
     elif len(start.inputs) != channels:
         msg = f"The model {start.id} takes {len(start.inputs)} scan(s) of a case, and the data has {channels}; start from a model of as many."
-    elif start.slice_axis is not None:
-        msg = f"The model {start.id} works slice by slice, and plans are made for networks of volumes; start from another model."
+    elif backbone is not None:
+        msg = f"The model {start.id} has a backbone already; leave out {backbone}, or the model to start from."
     elif start.orientation != ORIENTATION:
         msg = f"The model {start.id} has its axes in the order {start.orientation}, and plans are made for {ORIENTATION}; start from another model."
     if msg:
         raise InputError(msg)
 
 
-def network_of(start: Card, classes: int, budget: Budget, notes: list[str]) -> tuple[NetworkPlan, np.ndarray]:
-    """The network and patches of a model, what they take with so many classes, and the spacing in mm."""
-    cost = NetworkSpec(start.network, len(start.inputs), classes).cost(start.network_arguments)
-    voxels = prod(start.patch_size)
+def network_of(start: Card, spec: NetworkSpec, budget: Budget, notes: list[str]) -> tuple[NetworkPlan, np.ndarray]:
+    """The network and patches of a model, what they take as specified, and the spacing in mm."""
+    cost = spec.cost(start.network_arguments)
+    voxels, batch = prod(start.patch_size), BATCH[spec.dimensions]
     notes.append(f"Network, spacing, patches and normalization are those of {start.id} {start.version}, whose weights it starts from.")
-    fits = cost.step_bytes(voxels, BATCH) <= budget.usable_bytes
-    plan = NetworkPlan(start.network_arguments, tuple(start.patch_size), cost, budget.seconds(cost.step_flops(voxels, BATCH)), fits)
+    fits = cost.step_bytes(voxels, batch) <= budget.usable_bytes
+    plan = NetworkPlan(start.network_arguments, tuple(start.patch_size), cost, budget.seconds(cost.step_flops(voxels, batch)), fits)
     return plan, np.array(start.spacing)

@@ -80,13 +80,17 @@ def field_voxels(cases: Sequence[CaseStatistics], spacing: np.ndarray) -> np.nda
     return np.ceil(np.median([case.extent_mm for case in cases], axis=0) / spacing - 0.5).clip(min=1).astype(int)
 
 
-def coarser_spacing(cases: Sequence[CaseStatistics], spacing: np.ndarray, patch: Sequence[int]) -> np.ndarray | None:
-    """The next coarser spacing, finest axes first, if a patch sees too little of the largest label and the smallest does not get lost; else None."""
+def coarser_spacing(cases: Sequence[CaseStatistics], spacing: np.ndarray, patch: Sequence[int], across: int | None = None) -> np.ndarray | None:
+    """The next coarser spacing, finest axes first, if a patch sees too little of the largest label and the smallest does not get lost; else None.
+
+    From slice to slice, along the axis `across`, it stays.
+    """
     boxes = [np.median([case.labels[value].box_mm for case in cases if value in case.labels], axis=0) for value in _values(cases)]
     largest = max(boxes, key=np.prod)
-    coarser = np.maximum(spacing, COARSER * spacing.min())
+    changing = np.arange(3) != across
+    coarser = np.where(changing, np.maximum(spacing, COARSER * spacing[changing].min()), spacing)
     smallest = min(label_volumes(cases).values())
-    if (np.multiply(patch, spacing) >= PATCH_SHARE * largest).all() or smallest / coarser.prod() < FEWEST_VOXELS:
+    if (np.multiply(patch, spacing) >= PATCH_SHARE * largest)[changing].all() or smallest / coarser.prod() < FEWEST_VOXELS:
         return None
     return np.round(coarser, 3)
 
@@ -99,8 +103,8 @@ def label_volumes(cases: Sequence[CaseStatistics]) -> dict[int, float]:
     }
 
 
-def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: float, step: int | None) -> tuple[int, int, int]:
-    """The largest patch of so many voxels: that of the field, shortened where it is longest in mm.
+def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: float, step: int | None) -> tuple[int, ...]:
+    """The largest patch of so many voxels: that of the field, shortened where it is longest in mm. Of a volume, or of a slice.
 
     Args:
         field: working voxels of the scan.
@@ -111,7 +115,7 @@ def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: f
     steps = [step or next(by for least, by in STEPS if n >= least) for n in field]
     patch = [max(1, ceil(n / by - 0.5)) * by for n, by in zip(field, steps)]
     while prod(patch) > most_voxels:
-        longer = [axis for axis in range(3) if patch[axis] > steps[axis]]
+        longer = [axis for axis in range(len(patch)) if patch[axis] > steps[axis]]
         if not longer:
             break
         axis = max(longer, key=lambda axis: patch[axis] * spacing[axis])
@@ -119,16 +123,18 @@ def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: f
     return tuple(patch)
 
 
-def foreground_share(cases: Sequence[CaseStatistics], patch: Sequence[int], field: np.ndarray, is_region: bool) -> tuple[float, str]:
-    """The share of patches around a label, higher the less a patch shows of a scan, and a sentence."""
-    if is_region:
+def foreground_share(
+    cases: Sequence[CaseStatistics], patch: Sequence[int], field: np.ndarray, is_region: bool, across: int | None = None
+) -> tuple[float, str]:
+    """The share of patches around a label, higher the less a patch shows of a scan, or of its slice across the axis `across`, and a sentence."""
+    if is_region and across is None:
         return 0.0, "Patches lie about the middle of the crops."
-    seen = prod(np.minimum(1, patch / field))
+    seen = prod(np.minimum(1, patch / field)[np.arange(3) != across])
     labelled = np.median([sum(label.voxels for label in case.labels.values()) / prod(case.shape) for case in cases])
     share = next(share for least, share in FOREGROUND_SHARES if seen >= least)
     return share, (
         f"{100 * share:.0f} % of the patches are taken around a label, the rest anywhere: the labels take {100 * labelled:.2g} % of a scan, "
-        f"and a patch shows {100 * seen:.2g} % of it."
+        f"and a patch shows {100 * seen:.2g} % of {'it' if across is None else 'a slice'}."
     )
 
 

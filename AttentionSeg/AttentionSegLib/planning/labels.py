@@ -61,17 +61,22 @@ def label_entries(names: Mapping[int, str]) -> list[dict[str, Any]]:
     return entries
 
 
-def plan_mirroring(entries: Sequence[dict[str, Any]], cases: Sequence[CaseStatistics], is_region: bool) -> tuple[list[int], list[list[int]], str]:
+def plan_mirroring(
+    entries: Sequence[dict[str, Any]], cases: Sequence[CaseStatistics], is_region: bool, across: int | None = None
+) -> tuple[list[int], list[list[int]], str]:
     """Whether scans may be mirrored from left to right, which labels are exchanged then, and why.
 
     Args:
         entries: labels of the card, with a side in name or terms.
         cases: to learn from.
         is_region: whether scans are crops, whose middle tells no side.
+        across: axis from slice to slice of a 2D network.
 
     Returns:
         `mirror_axes` and `mirror_swaps` of the recipe, and a sentence.
     """
+    if across == 0:
+        return [], [], "No mirroring: a sagittal slice mirrored from left to right is itself, so the network cannot tell the sides apart either."
     names = {entry["value"]: entry["name"] for entry in entries}
     pairs = sorted({*left_right_pairs(names), *_pairs_by_terms(entries)})
     paired = {value for pair in pairs for value in pair}

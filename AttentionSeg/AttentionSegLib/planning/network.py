@@ -11,7 +11,7 @@ import numpy as np
 
 from ..datasets.survey import Survey
 from ..errors import InputError
-from ..networks import network_class
+from ..networks import Network, network_class
 from ..networks.contract import Variant
 from ..progress import Cancel, check_cancel
 from .budget import Budget, NetworkCost, NetworkSpec
@@ -19,10 +19,11 @@ from .grid import coarser_spacing, field_voxels, in_mm, largest_patch, median_sp
 
 # Optimizer steps below which little is learned: the patch is chosen so that there is time for them.
 STEPS_WANTED = 2500
-BATCH = 2
-LARGEST_PATCH, LEAST_PATCH = 192**3, 16**3
+# Patches in a step, of slices and of volumes.
+BATCH = {2: 8, 3: 2}
+LARGEST_PATCH, LEAST_PATCH = {2: 1024**2, 3: 192**3}, {2: 64**2, 3: 16**3}
 # A patch of a whole scan should have as many voxels as one of so many along each axis; one of a crop should show all of it.
-USEFUL_PATCH = 32
+USEFUL_PATCH = {2: 256, 3: 32}
 SMALLER = 0.95
 
 
@@ -32,7 +33,7 @@ class NetworkPlan:
 
     Attributes:
         arguments: of the network.
-        patch: working voxels.
+        patch: working voxels; 1 across the slices of a 2D network.
         cost: of the network.
         step_seconds: that a training step takes by estimate.
         fits: whether memory and time suffice.
@@ -59,7 +60,7 @@ def plan_grid_and_network(
         cancel: asked before each spacing that is tried.
 
     Raises:
-        InputError: if there is no network of this name, or none for volumes.
+        InputError: if there is no network of this name, or none for so many dimensions.
     """
     cases = survey.train
     spacing = median_spacing(cases)
@@ -67,7 +68,7 @@ def plan_grid_and_network(
     while True:
         check_cancel(cancel, "planning")
         found = _plan_network(spec, field_voxels(cases, spacing), spacing, is_region, budget)
-        coarser = coarser_spacing(cases, spacing, found.patch)
+        coarser = coarser_spacing(cases, spacing, found.patch, spec.axis)
         if coarser is None:
             break
         spacing, why = (
@@ -79,7 +80,7 @@ def plan_grid_and_network(
     notes.append(f"Patches of {size} voxels ({mm} mm), for scans of {' x '.join(map(str, field_voxels(cases, spacing)))} voxels in the median.")
     told = network_class(spec.name).size_arguments
     widths = ", ".join(f"{key} {value}" for key, value in found.arguments.items() if key in told)
-    memory = found.cost.step_bytes(prod(found.patch), BATCH) / 2**30
+    memory = found.cost.step_bytes(prod(found.patch), BATCH[spec.dimensions]) / 2**30
     notes.append(f"Network {spec.name} ({widths}), {found.cost.parameters / 1e6:.2g} million parameters; a step takes about {memory:.2g} GiB.")
     if not found.fits:
         notes.append("Even the smallest patches are too much for memory or time here; use a GPU, give more hours, or expect a weak model.")
@@ -92,35 +93,54 @@ def _plan_network(spec: NetworkSpec, field: Sequence[int], spacing: Sequence[flo
     `field`: working voxels of the median scan; `spacing`: in mm.
     """
     network, plans = network_class(spec.name), []
-    if 3 not in network.dimensions:
-        msg = f"The network '{spec.name}' takes 2D images only, and plans are made for volumes; write the recipe by hand, or choose another network."
+    if spec.dimensions not in network.dimensions:
+        have, lacks = ("2D", "volumes (--slices none)") if spec.axis is None else ("3D", "slices (--slices)")
+        msg = f"The network '{spec.name}' has a {have} form alone, and the plan is for {lacks}; change that, or choose another network."
         raise InputError(msg)
-    for variant in network.variants(budget.kind):
+    for variant in _variants(network, spec, budget):
         plan = _with_largest_patch(spec, variant, field, spacing, budget)
         plans.append(plan)
-        whole = largest_patch(field, spacing, LARGEST_PATCH, variant.patch_step)
-        if plan.fits and prod(plan.patch) >= prod(whole if is_region else np.minimum(whole, USEFUL_PATCH)):
+        whole = _largest(spec, field, spacing, LARGEST_PATCH[spec.dimensions], variant.patch_step)
+        if plan.fits and prod(plan.patch) >= prod(whole if is_region else np.minimum(whole, USEFUL_PATCH[spec.dimensions])):
             return plan
     return plans[-1]
 
 
+def _variants(network: type[Network], spec: NetworkSpec, budget: Budget) -> Sequence[Variant]:
+    if spec.backbone is None:
+        return network.variants(budget.kind)
+    if spec.backbone not in network.backbones:
+        known = f"choose one of {', '.join(network.backbones)}" if network.backbones else "it has none, leave the backbone out"
+        msg = f"The network '{spec.name}' has no backbone '{spec.backbone}'; {known}."
+        raise InputError(msg)
+    return [network.backbones[spec.backbone]]
+
+
 def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: Sequence[int], spacing: Sequence[float], budget: Budget) -> NetworkPlan:
-    patch = largest_patch(field, spacing, LARGEST_PATCH, variant.patch_step)
+    patch = _largest(spec, field, spacing, LARGEST_PATCH[spec.dimensions], variant.patch_step)
     while True:
-        arguments = variant.arguments(patch, spacing)
+        arguments = variant.arguments(spec.seen(patch), spec.seen(spacing))
         cost = spec.cost(arguments)
         smaller = patch
-        while not _fits(cost, smaller, budget):
-            shrunk = largest_patch(field, spacing, max(LEAST_PATCH, SMALLER * prod(smaller)), variant.patch_step)
+        while not _fits(spec, cost, smaller, budget):
+            shrunk = _largest(spec, field, spacing, max(LEAST_PATCH[spec.dimensions], SMALLER * prod(smaller)), variant.patch_step)
             if shrunk == smaller:
                 break
             smaller = shrunk
         # A smaller patch may have fewer levels, and so another cost.
         if smaller == patch:
-            return NetworkPlan(arguments, patch, cost, budget.seconds(cost.step_flops(prod(patch), BATCH)), _fits(cost, patch, budget))
+            seconds = budget.seconds(cost.step_flops(prod(patch), BATCH[spec.dimensions]))
+            return NetworkPlan(arguments, patch, cost, seconds, _fits(spec, cost, patch, budget))
         patch = smaller
 
 
-def _fits(cost: NetworkCost, patch: Sequence[int], budget: Budget) -> bool:
-    seconds = budget.seconds(cost.step_flops(prod(patch), BATCH))
-    return seconds * STEPS_WANTED <= budget.training_seconds and cost.step_bytes(prod(patch), BATCH) <= budget.usable_bytes
+def _largest(spec: NetworkSpec, field: Sequence[int], spacing: Sequence[float], most_voxels: float, step: int | None) -> tuple[int, ...]:
+    """As `largest_patch`, with 1 voxel across slices."""
+    patch = list(largest_patch(spec.seen(field), spec.seen(spacing), most_voxels, step))
+    return tuple(patch if spec.axis is None else [*patch[: spec.axis], 1, *patch[spec.axis :]])
+
+
+def _fits(spec: NetworkSpec, cost: NetworkCost, patch: Sequence[int], budget: Budget) -> bool:
+    voxels, batch = prod(patch), BATCH[spec.dimensions]
+    seconds = budget.seconds(cost.step_flops(voxels, batch))
+    return seconds * STEPS_WANTED <= budget.training_seconds and cost.step_bytes(voxels, batch) <= budget.usable_bytes

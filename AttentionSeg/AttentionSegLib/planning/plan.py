@@ -25,6 +25,7 @@ from .inputs import plan_inputs
 from .labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
 from .network import NetworkPlan, plan_grid_and_network
 from .schedule import OVERLAP, batch_size, plan_length
+from .slices import VOLUMES, Slices, choose_slices
 from .synthesis import plan_synthesis
 from .timing import measured_step
 
@@ -46,6 +47,11 @@ class PlanOptions:
         region: whether the model is for a region around a structure; by the size of the scans when left out.
         labels: entries of the card with names, colors and terms, such as a segmentation in Slicer has; drafted when left out.
         license: of the weights, for whoever the model is given to; unstated when left out.
+        slices: `axial`, `coronal` or `sagittal` for a 2D network on the slices of the scans, `none` for a network of volumes; by the data when left
+            out: slices where the cases are single ones, or lie far apart.
+        context: neighbors on each side that a 2D network sees beside a slice; none when left out.
+        backbone: such as `resnet101`, for the network as it was published with this backbone, and its pretrained weights; its size is chosen by data
+            and computer when left out.
         start_from: model whose weights the training starts from; its network, grid and normalization are kept.
         synthesis: how images are drawn from label maps alone; None where cases have scans.
         seed: of weights, order and augmentation.
@@ -56,6 +62,9 @@ class PlanOptions:
     region: bool | None = None
     labels: Sequence[dict[str, Any]] | None = None
     license: str | None = None
+    slices: str | None = None
+    context: int | None = None
+    backbone: str | None = None
     start_from: Card | None = None
     synthesis: dict[str, Any] | None = None
     seed: int = 0
@@ -97,13 +106,14 @@ def write_plan(document: dict[str, Any], path: Path) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Choices:
-    """What card and training settings follow from: labels and inputs as the card has them, size of the region in mm, network, spacing in mm."""
+    """What card and training settings follow from: labels and inputs as the card has them, size of the region, slices, network, spacing in mm."""
 
     survey: Survey
     options: PlanOptions
     labels: list[dict[str, Any]]
     inputs: list[dict[str, Any]]
     region: tuple[float, float, float] | None
+    slices: Slices | None
     spec: NetworkSpec
     network: NetworkPlan
     spacing: np.ndarray
@@ -112,24 +122,30 @@ class _Choices:
 def _choose(survey: Survey, network: str, budget: Budget, options: PlanOptions, cancel: Cancel | None) -> tuple[_Choices, list[str]]:
     labels = label_entries(survey.label_names) if options.labels is None else [dict(entry) for entry in options.labels]
     _check_labels(labels, survey)
-    start, modality, region = options.start_from, options.modality, options.region
+    start, modality, region, told = options.start_from, options.modality, options.region, options.slices
     if options.synthesis is not None:
+        if told not in (None, VOLUMES):
+            msg = "Images are drawn from label maps for networks of volumes; leave out the slices (--slices)."
+            raise InputError(msg)
         # Label maps of a body part are no crops around it because they end where nothing is labelled.
-        modality, region = modality or ANY_MODALITY, bool(region)
+        modality, region, told = modality or ANY_MODALITY, bool(region), VOLUMES
     inputs, notes = plan_inputs(survey, modality)
     if start is not None:
-        check_start(start, network, len(inputs))
+        check_start(start, network, len(inputs), options.backbone)
         inputs, notes = start.raw["inputs"], []
     size = field_of_view(survey, region, notes)
-    spec = NetworkSpec(network, len(inputs), len(labels) + 1)
+    slices = choose_slices(survey.cases, network, told, options.context, start, notes)
+    context, across = (0, None) if slices is None else (slices.context, slices.axis)
+    spec = NetworkSpec(network, len(inputs) * (2 * context + 1), len(labels) + 1, across, options.backbone)
     if start is None:
         found, spacing = plan_grid_and_network(survey, spec, size is not None, budget, notes, cancel)
     else:
-        found, spacing = network_of(start, spec.out_channels, budget, notes)
+        found, spacing = network_of(start, spec, budget, notes)
     if budget.device is not None:
-        seconds = measured_step(spec, found.arguments, found.patch, batch_size(survey.train), budget.device, cancel)
+        batch = batch_size(survey.train, spec.dimensions)
+        seconds = measured_step(spec, found.arguments, spec.seen(found.patch), batch, budget.device, cancel)
         found = replace(found, step_seconds=seconds)
-    return _Choices(survey, options, labels, inputs, size, spec, found, spacing), notes
+    return _Choices(survey, options, labels, inputs, size, slices, spec, found, spacing), notes
 
 
 def _card(model_id: str, choices: _Choices) -> dict[str, Any]:
@@ -147,6 +163,7 @@ def _card(model_id: str, choices: _Choices) -> dict[str, Any]:
         "inputs": choices.inputs,
         "spacing_mm": choices.spacing.tolist(),
         "orientation": ORIENTATION,
+        **({} if choices.slices is None else {"slices": choices.slices.name, "context": choices.slices.context}),
         "patch_size": list(choices.network.patch),
         "overlap": OVERLAP,
         "labels": choices.labels,
@@ -164,11 +181,12 @@ def _training(choices: _Choices, budget: Budget, notes: list[str]) -> dict[str, 
     """The settings of the training, and a note for each choice."""
     options, network, cases, is_region = choices.options, choices.network, choices.survey.train, choices.region is not None
     field = field_voxels(cases, choices.spacing)
-    length = plan_length(network, choices.survey, field, budget, notes)
-    steps = length["epochs"] * (length["steps_per_epoch"] or ceil(len(cases) / batch_size(cases)))
-    mirror_axes, mirror_swaps, mirroring = plan_mirroring(choices.labels, cases, is_region)
+    across, batch = choices.spec.axis, batch_size(cases, choices.spec.dimensions)
+    length = plan_length(network, choices.survey, field, budget, notes, choices.spec.dimensions)
+    steps = length["epochs"] * (length["steps_per_epoch"] or ceil(len(cases) / batch))
+    mirror_axes, mirror_swaps, mirroring = plan_mirroring(choices.labels, cases, is_region, across)
     weights, weighting = plan_weights(choices.labels, cases)
-    share, placing = foreground_share(cases, network.patch, field, is_region)
+    share, placing = foreground_share(cases, network.patch, field, is_region, across)
     notes += [mirroring, weighting, placing, plan_postprocessing(choices.labels, cases)[1]]
     synthesis = {}
     if options.synthesis is not None:
@@ -176,7 +194,7 @@ def _training(choices: _Choices, budget: Budget, notes: list[str]) -> dict[str, 
         notes.append(drawing)
     return {
         "patch_size": list(network.patch),
-        "batch_size": batch_size(cases),
+        "batch_size": batch,
         **length,
         "learning_rate": LEARNING_RATE if options.start_from is None else RATE_SHARE * LEARNING_RATE,
         "schedule": "cosine",

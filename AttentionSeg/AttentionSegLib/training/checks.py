@@ -31,6 +31,8 @@ def check_recipe(recipe: Recipe, card: Card, processes: int) -> None:
         msg = f"The card has {len(card.labels)} labels; a training takes up to {IGNORED - 1}."
     elif not swapped <= set(values):
         msg = f"mirror_swaps holds {sorted(swapped - set(values))}, which are no labels of the card; correct the recipe."
+    elif card.slice_axis in recipe.mirror_axes:
+        msg = f"mirror_axes holds {card.slice_axis}, the axis across the {card.slices} slices, which are their own mirror images; take it out."
     elif recipe.ignored_label in values:
         msg = f"ignored_label is {recipe.ignored_label}, which is background or a label of the card; choose another value for it."
     elif recipe.batch_size % processes:
@@ -44,6 +46,8 @@ def lasting_settings(recipe: Recipe, card: Card, cases: dict[str, list[Case]]) -
     settings = {name: value for name, value in recipe.settings.items() if name not in CHANGEABLE}
     network = {"network": card.network, "network_arguments": card.network_arguments, "labels": len(card.labels)}
     grid = {"inputs": card.raw["inputs"], "spacing_mm": card.spacing, "orientation": card.orientation, "slices": card.slices}
+    # Trainings from before there were neighbors go on.
+    grid |= {"context": card.context} if card.context else {}
     ids = {f"{role}_cases": [case.id for case in cases[role]] for role in ROLES}
     return json.loads(json.dumps({**settings, **network, **grid, **ids}))
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ..inference.slices import neighbors
 from ..models import Card
 from .augmentation import STRENGTHS, intensity_changes
 from .deformation import Deformation, draw_deformation, take_patch
@@ -33,7 +34,7 @@ class PatchDataset(Dataset):
     An item is {"image": [C, *patch] float32, "label": [1, *patch] uint8}, with `IGNORED` where the label map leaves a voxel open. Every pass over the
     cases has an order of its own. Patches of models for regions lie about the middle of their scans, so that they show most of what is labeled, and
     half of them see the mirror image of the scan beyond it. Of any other scan, a share `foreground_share` is taken around a voxel of a label and the
-    rest anywhere, within the scan where it is large enough.
+    rest anywhere, within the scan where it is large enough; so are slices of regions chosen, for 2D networks. C counts the neighbors of a slice too.
 
     Args:
         cases: to learn from.
@@ -44,9 +45,9 @@ class PatchDataset(Dataset):
     def __init__(self, cases: Sequence[PreparedCase], card: Card, recipe: Recipe) -> None:
         self.cases, self.recipe, self.spacing = cases, recipe, card.spacing
         self.strength = STRENGTHS[recipe.augmentation]
-        self.slice_axis = card.slice_axis
+        self.slice_axis, self.context = card.slice_axis, card.context
         self.intensities = intensity_changes(self.strength, 3 if card.slice_axis is None else 2)
-        self.is_region = card.needs_region and card.slice_axis is None
+        self.is_region = card.needs_region
         self.left_right = next(axis for axis, letter in enumerate(card.orientation) if letter in "LR")
         self.swapped = torch.arange(256, dtype=torch.uint8)
         for one, other in recipe.mirror_swaps:
@@ -67,23 +68,38 @@ class PatchDataset(Dataset):
         patch, scan = self.recipe.patch_size, case.image
         start = self._start(case.label_voxels, np.array(scan.shape[1:]), rng)
         deformation = draw_deformation(self.strength, patch, self.spacing, rng)
-        if self.is_region:
+        if self.is_region and self.slice_axis is None:
             start = _towards(case.label_voxels, start, np.array(patch), deformation)
         beyond = "reflect" if self.is_region and rng.random() < MIRRORED_SHARE else "constant"
-        image = take_patch(scan, start, patch, deformation, "bilinear", beyond)
+        image = torch.cat([take_patch(scan, place, patch, deformation, "bilinear", beyond) for place in self._seen(start, scan.shape[1:])])
         return image, take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
+
+    def _seen(self, start: np.ndarray, shape: Sequence[int]) -> list[np.ndarray]:
+        """Where the patches begin that the network sees together: that of a volume, or of a slice and its neighbors."""
+        axis = self.slice_axis
+        if axis is None:
+            return [start]
+        places = neighbors(torch.tensor(int(start[axis])), self.context, shape[axis])
+        return [np.concatenate([start[:axis], [int(place)], start[axis + 1 :]]) for place in places]
 
     def _start(self, voxels: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         patch = np.array(self.recipe.patch_size)
         middle = (shape - patch) // 2
-        if self.is_region:
-            most = np.minimum(REGION_SHIFT_MM / np.array(self.spacing), REGION_SHIFT_SHARE * shape).astype(int)
-            return middle + rng.integers(-most, most + 1)
+        if not self.is_region:
+            return self._anywhere(voxels, shape, rng)
+        most = np.minimum(REGION_SHIFT_MM / np.array(self.spacing), REGION_SHIFT_SHARE * shape).astype(int)
+        start = middle + rng.integers(-most, most + 1)
+        if self.slice_axis is not None:
+            start[self.slice_axis] = self._anywhere(voxels, shape, rng)[self.slice_axis]
+        return start
+
+    def _anywhere(self, voxels: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        patch = np.array(self.recipe.patch_size)
         wanted = rng.integers(np.maximum(shape - patch, 0) + 1)
         if rng.random() < self.recipe.foreground_share and len(voxels):
             label = rng.choice(np.unique(voxels[:, 0]))
             wanted = rng.choice(voxels[voxels[:, 0] == label])[1:].astype(int) - patch // 2
-        return np.where(shape > patch, np.clip(wanted, 0, np.maximum(shape - patch, 0)), middle)
+        return np.where(shape > patch, np.clip(wanted, 0, np.maximum(shape - patch, 0)), (shape - patch) // 2)
 
     def _changed(self, image: Tensor, seed: int) -> Tensor:
         self.intensities.set_random_state(seed)

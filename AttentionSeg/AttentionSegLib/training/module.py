@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..errors import InputError
 from ..inference.predictor import PATCHES_AT_A_TIME, SLICES_AT_A_TIME
 from ..inference.progress import Progress
-from ..inference.slices import SliceNetwork
+from ..inference.slices import SliceNetwork, with_neighbors
 from ..inference.sliding_window import placements, run_with_fallback
 from ..models import Card
 from ..networks import Network
@@ -141,7 +141,7 @@ class SegmentationModule(lightning.LightningModule):
         tries = [placement for placement in placements(self.device, at_a_time) if placement.device == self.device]
         progress = Progress(cancel=self.cancel)
         progress.stage("network")
-        output, _ = run_with_fallback(network, padded, patch, self.card.overlap, (), tries, progress)
+        output, _ = run_with_fallback(network, with_neighbors(padded, self.card), patch, self.card.overlap, (), tries, progress)
         own = tuple(slice(first, first + small) for first, small in zip(before, image.shape[1:]))
         return output.logits.argmax(0)[own].to(self.device)
 

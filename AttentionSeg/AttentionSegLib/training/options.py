@@ -12,7 +12,7 @@ from .synthesis.settings import Synthesis
 
 BY_PYTHON = "AttentionSegLib.training.train_model"
 # Those that `PlanOptions` explains.
-OF_PLAN = ("title", "modality", "region", "labels", "license", "seed")
+OF_PLAN = ("title", "modality", "region", "labels", "license", "slices", "context", "backbone", "seed")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TrainingOptions:
         synthesis: how images are drawn, where the cases to learn from are label maps alone (see `label_cases`); the plan rules once there is one.
             Cases to validate on that have no scan get a drawn one, in the work folder.
         command: kept in the card, to tell how the model was made.
-        title, modality, region, labels, license, seed: see `PlanOptions`.
+        title, modality, region, labels, license, slices, context, backbone, seed: see `PlanOptions`.
     """
 
     work: str | os.PathLike | None = None
@@ -47,6 +47,9 @@ class TrainingOptions:
     region: bool | None = None
     labels: Sequence[dict[str, Any]] | None = None
     license: str | None = None
+    slices: str | None = None
+    context: int | None = None
+    backbone: str | None = None
     seed: int | None = None
 
     @property

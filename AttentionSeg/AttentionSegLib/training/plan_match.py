@@ -28,6 +28,9 @@ OPTIONS = {
     "label_map": "--label-map",
     "resample_labels": "--resample-labels",
     "start_from": "--start-from",
+    "slices": "--slices",
+    "context": "--context",
+    "backbone": "--backbone",
     "learned_as": "--learn-as",
 }
 
@@ -42,7 +45,10 @@ def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
     reading = cases.roles["train"][0].reading
     synthesis = asked.get("synthesis")
     options = {
-        **{name: asked.get(name) for name in ("network", "hours", "seed", "title", "license", "modality", "start_from")},
+        **{
+            name: asked.get(name)
+            for name in ("network", "hours", "seed", "title", "license", "modality", "start_from", "slices", "context", "backbone")
+        },
         "region": None if asked.get("region") is None else "region" if asked["region"] else "whole",
         "label_names": list(cases.label_names.values()) or None,
         "channel_names": list(cases.channel_names) or None,
@@ -111,6 +117,8 @@ def _planned(document: Mapping[str, Any]) -> dict[str, Any]:
         "label_names": [label.get("name") for label in card.get("labels", ())],
         "channel_names": [channel.get("name") for channel in card.get("inputs", ())],
         "region": card.get("field_of_view", {}).get("kind"),
+        "slices": card.get("slices", "none"),
+        "context": card.get("context", 0),
     }
     modalities = {channel.get("modality") for channel in card.get("inputs", ())}
     if len(modalities) == 1:

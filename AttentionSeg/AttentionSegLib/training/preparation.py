@@ -150,6 +150,9 @@ def _key(case: Case, card: Card, ignored_label: int | None) -> str:
         msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
         raise InputError(msg) from error
     said = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label, *case.reading.settings]
+    if card.slices is not None:
+        # They decide on the grid.
+        said += [card.slices, card.context]
     return hashlib.sha256(json.dumps([FORMAT, files, said]).encode()).hexdigest()[:32]
 
 

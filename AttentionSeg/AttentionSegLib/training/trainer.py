@@ -94,7 +94,7 @@ def train(
     check_recipe(recipe, card, len(devices))
     torch.manual_seed(recipe.seed)
     check_cancel(cancel, "building the network")
-    network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
+    network = build_network(card.network, card.in_channels, len(card.labels) + 1, card.network_arguments)
     settings = lasting_settings(recipe, card, cases)
     last = work / "last.ckpt"
     resumed = last.is_file()

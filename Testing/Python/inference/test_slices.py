@@ -17,7 +17,7 @@ from AttentionSegLib.models import Model
 from AttentionSegLib.networks import NetworkOutput
 from AttentionSegLib.region import Region
 from poses import AXES, OBLIQUE, Storage, affine_around, centers, storages
-from tiny_models import SliceIntensityNetwork, guided, make_card, random_model, random_network
+from tiny_models import AS_IT_IS, SliceIntensityNetwork, guided, make_card, random_model, random_network
 from torch.testing import assert_close
 
 NETWORKS = {
@@ -163,13 +163,23 @@ class TestSlicesOfAVolume:
         sure = deep_in(image, places, 9) & (np.abs(truth - 50) > 0.01) & (np.abs(truth - 100) > 0.01)
         assert set(np.unique(labels[sure])) == {0, 1, 2}
         np.testing.assert_array_equal(labels[sure], np.digitize(truth, [50, 100])[sure])
+        # From slice to slice that of the image: no slice is made of two.
+        spacing = np.array([1.2, 0.9, 1.6])
+        spacing[axis] = image.spacing[np.abs(AXES[axes].T @ DIRECTIONS[orientation[axis]]).argmax()]
         for name, stride in (("gate_2", 2), ("gate_3", 4)):
             attention = found.attention[name]
-            np.testing.assert_allclose(attention.spacing, np.array([1.2, 0.9, 1.6]) * across(axis, (stride, stride), 1))
+            np.testing.assert_allclose(attention.spacing, spacing * across(axis, (stride, stride), 1))
             places = centers(attention.affine, attention.shape)
             deep = deep_in(image, places, 10)
             assert deep.sum() >= 8
             np.testing.assert_allclose(attention.voxels[0][deep], ramp(places)[deep], atol=0.01)
+
+    def test_are_those_that_were_acquired_however_they_are_turned(self):
+        # Thick ones, which have nothing to do with each other.
+        levels = np.random.default_rng(4).uniform(0, 150, (16, 16, 7)).astype(np.float32)
+        image = Image(levels[None], affine_around(CENTER, levels.shape, OBLIQUE, (1, 1, 6)))
+        found = intensity_predictor()(image)
+        np.testing.assert_array_equal(found.labels.voxels[0], np.digitize(levels, [50, 100]))
 
     @pytest.mark.parametrize("roi", [None, Region((21, -31, 42), (11, 9, 8), OBLIQUE)], ids=["whole", "turned region"])
     def test_the_order_of_storage_does_not_matter(self, roi):
@@ -241,3 +251,29 @@ class TestSlicesOfAVolume:
                 )
             assert told.count("network") == words
         np.testing.assert_array_equal(predictor(image).uncertainty.voxels, whole.uncertainty.voxels)
+
+
+class TestNeighbors:
+    """2.5D: a slice and those before and after it are the inputs of the network."""
+
+    @pytest.mark.parametrize(("slices", "axis"), [("sagittal", 0), ("axial", 2)])
+    def test_the_network_sees_each_slice_between_its_neighbors(self, slices, axis):
+        patch = list(across(axis, (16, 16), 1))
+        inputs = [{"name": name, "modality": "MR", "normalization": AS_IT_IS} for name in ("T1", "T2")]
+        card = make_card(network=NETWORKS["unet"], slices=slices, context=1, patch_size=patch, inputs=inputs)
+        network = random_network(NETWORKS["unet"], inputs=card.in_channels)
+        voxels = noise(2, *across(axis, (16, 16), 4))
+        found = Predictor(Model(card, network, Path()), "cpu", "torch")(Image(voxels.numpy(), np.eye(4)), probabilities=True)
+        seen = voxels.movedim(1 + axis, 0)
+        with torch.inference_mode():
+            # The outer slices stand for the neighbors that they lack.
+            logits = [network(torch.cat([seen[max(s - 1, 0)], seen[s], seen[min(s + 1, 3)]])[None])[0] for s in range(4)]
+        np.testing.assert_allclose(found.probabilities.voxels, torch.softmax(torch.stack(logits, 1 + axis), 0).numpy(), atol=1e-3)
+
+    def test_neighbors_are_as_far_apart_as_in_the_training(self):
+        card = make_card(network=NETWORKS["unet"], slices="axial", context=1, patch_size=[16, 16, 1], spacing_mm=[1, 1, 3])
+        found = Predictor(Model(card, random_network(NETWORKS["unet"], inputs=3), Path()), "cpu", "torch")(
+            Image(noise(1, 16, 16, 9).numpy(), np.eye(4))
+        )
+        assert found.labels.shape == (16, 16, 9)
+        assert found.attention["gate_2"].shape[2] == 3

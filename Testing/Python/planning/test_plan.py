@@ -17,6 +17,7 @@ from AttentionSegLib.datasets.survey import Foreground, Survey
 from AttentionSegLib.errors import Cancelled, InputError, OutOfMemory
 from AttentionSegLib.inference.progress import Cancel
 from AttentionSegLib.models import Card
+from AttentionSegLib.models.card import with_weights
 from AttentionSegLib.models.titles import title_of
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.planning import plan as planned
@@ -232,7 +233,7 @@ class TestGrid:
         assert median_spacing(odd).tolist() == [0.9, 0.9, 2.5]
 
     def test_thick_slices_stay_thick(self):
-        card = plan(make_survey(shape=(320, 320, 24), spacing=(0.6, 0.6, 5)), budget=GPU)["card"]
+        card = plan(make_survey(shape=(320, 320, 24), spacing=(0.6, 0.6, 5)), budget=GPU, slices="none")["card"]
         assert card["spacing_mm"] == [0.6, 0.6, 5]
         assert card["patch_size"][2] < card["patch_size"][0]
         # As long as the voxels are flat, levels are halved in plane alone.
@@ -250,6 +251,64 @@ class TestGrid:
         labels = {1: make_label((250, 200, 200), 3 * 10**6), 2: make_label((5, 5, 5), 200)}
         survey = make_survey(labels, shape=(512, 512, 512), spacing=(0.8, 0.8, 0.8))
         assert coarser_spacing(survey.train, np.array([0.8, 0.8, 0.8]), (32, 32, 32)) is None
+
+
+class TestSlices:
+    THICK = make_survey(shape=(24, 320, 320), spacing=(5, 0.6, 0.6))
+
+    @pytest.mark.parametrize("network", ["attention-unet", "guided-attention"])
+    def test_slices_that_lie_far_apart_are_learned_one_by_one(self, network):
+        document = plan(self.THICK, network)
+        card = document["card"]
+        assert (card["slices"], card["context"], card["patch_size"][0], card["network"]["arguments"]["spatial_dims"]) == ("sagittal", 0, 1, 2)
+        assert min(card["patch_size"][1:]) >= 64
+        assert "5 mm apart, 8.33 times the 0.6 mm" in note(document, "A 2D network on sagittal slices")
+        assert document["training"]["batch_size"] == 8
+        # A sagittal slice is its own mirror image.
+        assert document["training"]["mirror_axes"] == []
+
+    def test_not_where_the_user_wants_volumes_or_they_lie_close(self):
+        assert "slices" not in plan(self.THICK, slices="none")["card"]
+        assert "slices" not in plan(make_survey(shape=(320, 320, 48), spacing=(0.6, 0.6, 2.4)))["card"]
+
+    def test_single_slices(self):
+        document = plan(make_survey(shape=(320, 320, 1)))
+        assert document["card"]["slices"] == "axial"
+        assert "the cases are single slices" in note(document, "A 2D network")
+        assert "These cases are single axial slices, not coronal slices: case_0" in refused(make_survey(shape=(320, 320, 1)), slices="coronal")
+
+    def test_neighbors_are_further_inputs(self):
+        card = Card.from_document(with_weights(plan(make_survey(), slices="coronal", context=2)["card"], "0" * 64, 1))
+        assert (card.slices, card.context, card.in_channels, card.slice_axis) == ("coronal", 2, 5, 1)
+        assert "for 2D networks" in refused(make_survey(), context=1)
+
+    def test_a_patch_is_as_large_as_memory_allows(self):
+        flat = make_survey(shape=(512, 512, 200), intensities=CT)
+        small, large = (plan(flat, "guided-attention", budget, slices="axial")["card"] for budget in (CPU, GPU))
+        assert prod(small["patch_size"]) < 256**2 <= prod(large["patch_size"])
+
+    def test_there_is_time_to_learn_beside_a_long_validation(self):
+        document = plan(make_survey(shape=(512, 512, 200), intensities=CT), "guided-attention", GPU, slices="axial")
+        assert document["training"]["epochs"] * document["training"]["steps_per_epoch"] > 1000
+
+    def test_a_model_to_start_from_says_them(self):
+        start = Card.from_document(with_weights(plan(self.THICK)["card"], "0" * 64, 1))
+        assert plan(make_survey(), start_from=start)["card"]["slices"] == "sagittal"
+        assert "works on sagittal slices with 0 neighbors" in refused(make_survey(), start_from=start, slices="axial")
+
+
+class TestBackbone:
+    def test_it_makes_the_network_that_was_published(self):
+        card = plan(make_survey(), "guided-attention", GPU, slices="axial", backbone="resnet101")["card"]
+        wanted = {"spatial_dims": 2, "backbone": 101, "backbone_width": 1.0, "stem_stride": 4, "width": 64, "norm": "batch"}
+        assert card["network"]["arguments"] == wanted
+        with torch.device("meta"):
+            network = build_network("guided-attention", 1, 2, wanted)
+        assert (len(network.heads), len(network.steps), network.backbone.channels) == (4, 2, (256, 512, 1024, 2048))
+
+    def test_only_of_a_network_that_has_it(self):
+        assert "choose one of resnet10, " in refused(make_survey(), network="guided-attention", backbone="vgg16")
+        assert "it has none" in refused(make_survey(), backbone="resnet18")
 
 
 class TestNetwork:

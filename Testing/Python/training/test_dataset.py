@@ -124,6 +124,27 @@ class TestPlaces:
         assert all(item["image"].shape == item["label"].shape == (1, 16, 16, 1) for item in items)
         assert sum((item["label"] > 0).any().item() for item in items) > 15
 
+    def test_neighbors_lie_beside_their_slice(self, tmp_path):
+        places = np.broadcast_to(np.arange(8, dtype=np.float32), (16, 16, 8))
+        labels = np.broadcast_to(np.arange(8) % 2 + 1, (16, 16, 8)).astype(np.uint8)
+        card = {"slices": "axial", "context": 1, "patch_size": [16, 16, 1], "network": {"name": "attention-unet", "arguments": {"spatial_dims": 2}}}
+        dataset = make_dataset(tmp_path, places, labels, card, patch_size=[16, 16, 1])
+        levels = np.unique(dataset.cases[0].image)
+        for number in range(20):
+            item = dataset[number]
+            assert item["image"].shape == (3, 16, 16, 1)
+            seen = [int(np.abs(levels - level).argmin()) for level in item["image"][:, 8, 8, 0].tolist()]
+            assert seen == [max(seen[1] - 1, 0), seen[1], min(seen[1] + 1, 7)]
+            assert item["label"].unique().tolist() == [seen[1] % 2 + 1]
+
+    def test_slices_of_a_region_come_from_all_of_it(self, tmp_path):
+        card = {"slices": "axial", "patch_size": [16, 16, 1], "network": {"name": "attention-unet", "arguments": {"spatial_dims": 2}}}
+        card["field_of_view"] = {"kind": "region", "size_mm": [16, 16, 16]}
+        labels = np.broadcast_to(np.arange(16) % 2 + 1, (16, 16, 16)).astype(np.uint8)
+        image = np.broadcast_to(np.arange(16, dtype=np.float32), (16, 16, 16))
+        dataset = make_dataset(tmp_path, image, labels, card, patch_size=[16, 16, 1])
+        assert len({dataset[number]["image"].max().item() for number in range(80)}) > 12
+
 
 class TestMirroring:
     def sides(self, folder: Path, orientation: str = "RAS", **settings) -> set[tuple[int, ...]]:

@@ -9,6 +9,8 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import save_model
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.training.initial_weights import InitialWeights, initialize, take_weights
+from safetensors.torch import save_file
+from tiny_models import random_network
 from tiny_training import make_card, make_document, make_labels, make_recipe, write_cases
 
 UNET = {"name": "attention-unet", "arguments": {"spatial_dims": 3, "channels": [4, 8, 16], "norm": "instance", "deep_supervision": True}}
@@ -77,6 +79,24 @@ class TestPretrained:
         assert torch.equal(network.backbone.conv1.weight, source.backbone.conv1.weight)
         assert not torch.equal(network.heads[0].weight, source.heads[0].weight)
         assert note.startswith("Pretrained weights from ")
+
+    @pytest.mark.parametrize("ending", ["pth", "safetensors", "bin"])
+    def test_color_weights_of_torchvision_and_timm_for_a_gray_slice(self, tmp_path, ending):
+        arguments = {"spatial_dims": 2, "backbone": 18, "width": 4}
+        published = random_network({"name": "guided-attention", "arguments": arguments}, inputs=3).backbone
+        # With the classifier for ImageNet's classes.
+        weights = {**published.state_dict(), "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+        path = tmp_path / f"resnet18.{ending}"
+        save_file(weights, path) if ending == "safetensors" else torch.save(weights, path)
+        card = make_card(network={"name": "guided-attention", "arguments": arguments}, slices="axial", patch_size=[16, 16, 1])
+        network = network_of(card).eval()
+        (note,) = initialize(network, card, InitialWeights(pretrained=str(path)))
+        assert "from 3 to 1 input channels" in note
+        gray = torch.randn(1, 1, 64, 64)
+        with torch.inference_mode():
+            # As the code of the paper, which gives one image to all three inputs.
+            for found, wanted in zip(network.backbone(gray), published(gray.expand(-1, 3, -1, -1))):
+                torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max().item())
 
     def test_a_network_without_one(self, tmp_path):
         card = make_card(network=UNET)
