@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..image import Image
+from ..image import Image, Note
 from ..same_grid import place_on
 from .scan import read_image
 from .segments import read_segments
@@ -39,8 +39,12 @@ def read_images(paths: Sequence[Path | str]) -> Image:
     first = _read_scan(paths[0])
     if len(paths) == 1:
         return first
-    voxels = [first.voxels, *(_on_grid(_read_scan(path), first) for path in paths[1:])]
-    return Image(np.concatenate(voxels), first.affine, first.name)
+    voxels, notes = [first.voxels], list(first.notes)
+    for path in paths[1:]:
+        other = _read_scan(path)
+        voxels.append(_on_grid(other, first))
+        notes += [Note(note.what, ", ".join(filter(None, (Path(other.name).name, note.detail)))) for note in other.notes]
+    return Image(np.concatenate(voxels), first.affine, first.name, tuple(notes))
 
 
 def _read_scan(path: Path | str) -> Image:
