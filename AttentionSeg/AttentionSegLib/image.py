@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from .errors import InputError
 
 SHEAR_TOLERANCE = 1e-3
+REPAIR = "repair the header of the file"
 # RAS is the space here and in Slicer, LPS that of ITK, DICOM and NRRD.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+class Note(NamedTuple):
+    """A deviation of one file that was accepted: what it is, the same for every file, and how large it is in this one."""
+
+    what: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +31,7 @@ class Image:
         voxels: array of shape [C, I, J, K].
         affine: 4x4 matrix from voxel indices (I, J, K) to RAS in mm, float64. Column lengths are the spacing.
         name: what to call the image in messages.
+        notes: what was accepted or assumed when the image was read.
 
     Raises:
         InputError: if the voxels are not [C, I, J, K], or the affine is not a finite, invertible, shear-free 4x4 matrix.
@@ -30,6 +40,7 @@ class Image:
     voxels: np.ndarray
     affine: np.ndarray
     name: str = "image"
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4:
@@ -58,6 +69,11 @@ class Image:
     def voxel_volume(self) -> float:
         """Volume of one voxel in mm^3."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    @property
+    def remarks(self) -> list[str]:
+        """The notes as sentences."""
+        return [f"{self.name}: {what}{f' ({detail})' if detail else ''}." for what, detail in self.notes]
 
     def to_ras(self, ijk: np.ndarray) -> np.ndarray:
         """Voxel indices [..., 3] to RAS mm [..., 3]."""
@@ -89,25 +105,28 @@ def box_corners(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 def check_affine(affine: np.ndarray, name: str) -> None:
     """Raise InputError unless `affine` maps voxels to RAS mm by rotation, reflection and positive spacing alone."""
+    fault = affine_fault(affine)
+    if fault is not None:
+        msg = f"{name} {fault[0]}; {fault[1]}."
+        raise InputError(msg)
+
+
+def affine_fault(affine: np.ndarray) -> tuple[str, str] | None:
+    """What is wrong with an affine (see `check_affine`), as the rest of a sentence, and what to do; None if nothing is."""
     if affine.shape != (4, 4):
-        msg = f"{name} has an affine of shape {affine.shape}; a 4x4 matrix from voxel indices to RAS mm is needed."
-        raise InputError(msg)
+        return f"has an affine of shape {affine.shape}", "a 4x4 matrix from voxel indices to RAS mm is needed"
     if not np.isfinite(affine).all():
-        msg = f"{name} has an affine with NaN or infinite numbers; repair the header of the file."
-        raise InputError(msg)
+        return "has an affine with NaN or infinite numbers", REPAIR
     if not np.allclose(affine[3], (0, 0, 0, 1)):
-        msg = f"{name} has an affine whose last row is {affine[3].tolist()}, not 0 0 0 1; repair the header of the file."
-        raise InputError(msg)
+        return f"has an affine whose last row is {affine[3].tolist()}, not 0 0 0 1", REPAIR
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if (spacing < 1e-6).any():
-        msg = f"{name} has a voxel spacing of {' x '.join(f'{s:g}' for s in spacing)} mm; every axis needs a positive spacing."
-        raise InputError(msg)
+        return f"has a voxel spacing of {' x '.join(f'{s:g}' for s in spacing)} mm", "every axis needs a positive spacing"
     directions = affine[:3, :3] / spacing
     if abs(np.linalg.det(directions)) < 1e-3:
-        msg = f"{name} has a singular affine (two voxel axes point the same way); repair the header of the file."
-        raise InputError(msg)
-    cosines = directions.T @ directions - np.eye(3)
-    if np.abs(cosines).max() > SHEAR_TOLERANCE:
-        degrees = np.degrees(np.arccos(np.clip(np.abs(cosines).max(), 0, 1)))
-        msg = f"{name} is sheared (two voxel axes meet at {degrees:.1f} degrees, not 90); resample it to a regular grid first."
-        raise InputError(msg)
+        return "has a singular affine (two voxel axes point the same way)", REPAIR
+    cosines = np.abs(directions.T @ directions - np.eye(3)).max()
+    if cosines > SHEAR_TOLERANCE:
+        degrees = np.degrees(np.arccos(np.clip(cosines, 0, 1)))
+        return f"is sheared (two voxel axes meet at {degrees:.1f} degrees, not 90)", "resample it to a regular grid first"
+    return None

@@ -48,6 +48,7 @@ class RunOptions(KeywordOnly):
         attention: which maps: all, none, or those named. May be given as text: `all`, `none` or names with commas in between.
         probabilities: whether to return them; they take 2 bytes per voxel and label.
         attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region.
+        regularize: whether DICOM slices at irregular places, as of a tilted gantry or at two distances, are resampled to a regular grid.
         file_format: of the files written, `nrrd` or `nii`.
         dicom: whether to write a DICOM segmentation of a DICOM series too (it needs highdicom).
 
@@ -60,6 +61,7 @@ class RunOptions(KeywordOnly):
     memory_limit_gb: float | None = None
     mirroring: bool = False
     overlap: float | None = None
+    regularize: bool = False
     attention: bool | tuple[str, ...] = True
     probabilities: bool = False
     attention_grid: str = "network"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ..files.names import as_text
 from ..image import Image
 from ..inference.checks import check_input
 from ..models import Card
+from ..options import RunOptions
 from ..region import Region
 from ..reporting import run_report, write_overview, write_report
 from ..writing import all_or_none, output_folder
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
     from ..progress import Cancel, OnProgress
 
+AS_IT_IS = RunOptions()
 # By the names of FORMATS.
 ENDINGS = {"nrrd": (".seg.nrrd", ".nrrd"), "nii": (".nii.gz", ".nii.gz")}
 
@@ -59,18 +61,18 @@ def segment_case(
         OutOfMemory: if memory is lacking.
         OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
     """
-    image = read_case(predictor.model.card, inputs, region)
+    image = read_case(predictor.model.card, inputs, region, predictor.options)
     return write_case(predictor, image, inputs, output, region, on_progress=on_progress, cancel=cancel, **changes)
 
 
-def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | None = None) -> Image:
+def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | None = None, options: RunOptions = AS_IT_IS) -> Image:
     """The scans of a case as channels of one image, fit for the model (see `segment_case`)."""
     if len(inputs) != len(card.inputs):
         names = ", ".join(f"{channel.name} ({channel.modality})" for channel in card.inputs)
         msg = f"The model {card.id} needs {len(card.inputs)} scan(s) ({names}), and {len(inputs)} were given; give exactly these, in this order."
         raise InputError(msg)
     with memory_for(as_text(inputs[0])):
-        image = read_images(inputs)
+        image = read_images(inputs, options.regularize)
         check_input(image, region, card)
     return image
 
@@ -90,7 +92,7 @@ def write_case(
     with memory_for(image.name), output_folder(output) as folder:
         prediction = predictor.run(image, region, on_progress=on_progress, cancel=cancel, **changes)
         with all_or_none(folder) as stage:
-            names = write_files(prediction, image, inputs, stage, scan_stem(inputs[0]), region)
+            names, prediction = write_files(prediction, image, inputs, stage, scan_stem(inputs[0]), region)
         return CaseResult(prediction, tuple(folder / name for name in names))
 
 
@@ -101,10 +103,13 @@ def write_files(
     folder: Path,
     stem: str,
     region: Region | None = None,
-) -> list[str]:
-    """Write the result files of a case, called after `stem`, one by one into a folder; their names, the segmentation first and the report last.
+) -> tuple[list[str], Prediction]:
+    """Write the result files of a case, called after `stem`, one by one into a folder.
 
     If the options ask for it, a DICOM segmentation too, where the first scan is a `DicomSeries` and a label was found.
+
+    Returns:
+        Their names, the segmentation first and the report last; and the prediction, with a note where no DICOM segmentation could be made.
     """
     segmentation_ending, map_ending = ENDINGS[prediction.options.file_format]
     first, report = f"{stem}_segmentation{segmentation_ending}", f"{stem}_report.json"
@@ -117,7 +122,10 @@ def write_files(
         # Only here, because it needs pydicom.
         from ..files.dicom_segmentation import write_dicom_segmentation
 
-        write_dicom_segmentation(prediction.labels, prediction.card, inputs[0].files, folder / f"{stem}_segmentation.dcm")
+        try:
+            write_dicom_segmentation(prediction.labels, prediction.card, inputs[0].files, folder / f"{stem}_segmentation.dcm")
+        except InputError as error:
+            prediction = replace(prediction, notes=(*prediction.notes, f"There is no DICOM segmentation: {error}"))
     names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
     write_report(run_report(prediction, [as_text(path) for path in inputs], region, names), folder / report)
-    return names
+    return names, prediction

@@ -37,7 +37,8 @@ def find_scans(search: Search, card: Card) -> None:
 
 def _add_series(search: Search, files: Sequence[Path], modality: str) -> None:
     series, damaged = find_series(files)
-    in_folder = Counter(one.folder for one in series)
+    # What was derived from a scan may join it later, and must not change its name.
+    in_folder = Counter(one.folder for one in series if not _unwanted(one, modality))
     for one in series:
         reason = _unwanted(one, modality)
         if reason:

@@ -89,7 +89,7 @@ class Worker:
         seconds["wait"] = time.monotonic() - started - sum(prediction.seconds.values())
         seconds.update(prediction.seconds)
         with _timed(seconds, "write"):
-            outputs = self._write(case, image, prediction)
+            outputs, prediction = self._write(case, image, prediction)
         return _entry(
             case,
             self.card,
@@ -108,12 +108,12 @@ class Worker:
     def _read(self, case: BatchCase) -> Image:
         if case.problem:
             raise InputError(case.problem)
-        return read_case(self.card, case.inputs, case.region)
+        return read_case(self.card, case.inputs, case.region, self._options)
 
-    def _write(self, case: BatchCase, image: Image, prediction: Prediction) -> dict[str, int]:
+    def _write(self, case: BatchCase, image: Image, prediction: Prediction) -> tuple[dict[str, int], Prediction]:
         with atomic_folder(self._folder / case.name, replace=True) as folder:
-            names = write_files(prediction, image, case.inputs, folder, case.name, case.region)
-            return {name: (folder / name).stat().st_size for name in names}
+            names, prediction = write_files(prediction, image, case.inputs, folder, case.name, case.region)
+            return {name: (folder / name).stat().st_size for name in names}, prediction
 
 
 @contextmanager

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
+from ..errors import InputError
 from ..files.formats import described
 from ..terminal import ProgressDisplay
 from .options import ARGUMENTS, add_run_options, run_options
@@ -25,6 +29,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         metavar="R,A,S,W,H,D",
         help="box around the structure: center and size in mm, RAS (default: all, or the regions that the model finds)",
     )
+    segment.add_argument(
+        "--series",
+        action="append",
+        metavar="NAME",
+        help="number, description or SeriesInstanceUID of the series in a DICOM folder that holds several scans; once for each such folder, in order",
+    )
     add_run_options(segment, [name for name in ARGUMENTS if name != "dicom"])
     segment.set_defaults(run=run)
 
@@ -38,16 +48,31 @@ def run(options: argparse.Namespace) -> int:
     region = None if options.region is None else Region.parse(options.region)
     run = run_options(options)
     folder = find_model(options.model)
-    image = read_case(Card.load(folder / CARD_NAME), options.inputs, region)
+    inputs = _chosen(options.inputs, options.series or ())
+    image = read_case(Card.load(folder / CARD_NAME), inputs, region, run)
 
     # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
     from ..inference import Predictor
 
     predictor = Predictor(folder, options=run)
     with ProgressDisplay(sys.stderr) as show:
-        result = write_case(predictor, image, options.inputs, options.output, region, on_progress=show)
+        result = write_case(predictor, image, inputs, options.output, region, on_progress=show)
     _print_result(result)
     return 0
+
+
+def _chosen(inputs: Sequence[str], called: Sequence[str]) -> list[str | os.PathLike]:
+    """The inputs, with the series that are called so in place of the folders that hold them. InputError if there are not as many folders."""
+    folders = [path for path in inputs if os.path.isdir(path)]
+    if len(called) > len(folders):
+        msg = f"--series was given {len(called)} time(s), for {len(folders)} DICOM folder(s); give it once for each folder that holds several scans."
+        raise InputError(msg)
+    if not called:
+        return list(inputs)
+    from ..files.dicom_search import series_in
+
+    found = {path: series_in(Path(path), name) for path, name in zip(folders, called)}
+    return [found.get(path, path) for path in inputs]
 
 
 def _print_result(result: CaseResult) -> None:

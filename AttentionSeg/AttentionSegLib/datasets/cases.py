@@ -17,8 +17,8 @@ from ..errors import InputError
 from ..files import read_images
 from ..files.formats import DICOM_ENDINGS, ENDINGS, ending_of
 from ..files.names import as_text
-from ..image import Image
-from .label_reading import AS_STORED, LabelReading, Note, labels_on_scan, read_labels
+from ..image import Image, Note
+from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 
 ROLES = ("train", "val")
 MOST_NAMED = 5
@@ -142,7 +142,8 @@ def read_labelled(case: Case) -> Labeled:
     image = read_images(case.images)
     label, notes = read_labels(case.label, case.reading)
     label, more = labels_on_scan(label, image, case.reading.resample)
-    return Labeled(image, label, [*notes, *more])
+    # What is said of both files alike is said once.
+    return Labeled(image, label, list(dict.fromkeys([*image.notes, *notes, *more])))
 
 
 def note_sentences(notes: Mapping[str, Sequence[Note]], count: int) -> list[str]:
@@ -157,7 +158,8 @@ def note_sentences(notes: Mapping[str, Sequence[Note]], count: int) -> list[str]
         for note in found:
             kinds.setdefault(note.what, {}).setdefault(note.detail, []).append(case_id)
     return [
-        f"{what} in {sum(map(len, by_detail.values()))} of {count} cases: {named([f'{named(ids)} ({detail})' for detail, ids in by_detail.items()])}."
+        f"{what} in {sum(map(len, by_detail.values()))} of {count} cases: "
+        f"{named([named(ids) + (f' ({detail})' if detail else '') for detail, ids in by_detail.items()])}."
         for what, by_detail in kinds.items()
     ]
 

@@ -6,26 +6,19 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..files import read_label_layers
 from ..files.segments import Segment, read_segments
-from ..image import Image
+from ..image import Image, Note
 from ..same_grid import place_on
 from .label_names import match_names, quoted, same_name
 
 # By which a value may miss a whole number: a slope in a header and a conversion to float leave less.
 ROUNDING = 0.01
-
-
-class Note(NamedTuple):
-    """A deviation of one case that was accepted: what it is, the same for every case, and how large it is in this one."""
-
-    what: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -95,12 +88,13 @@ def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
     layers = read_label_layers(path)
     segments = read_segments(path)
     if segments:
-        return _labels_of_segments(layers, segments, reading)
+        labels, notes = _labels_of_segments(layers, segments, reading)
+        return labels, [*layers.notes, *notes]
     if layers.channels > 1:
         msg = f"{path} has {layers.channels} values per voxel, and no names of segments; give a label map with one value per voxel."
         raise InputError(msg)
     voxels, notes = _whole(layers.voxels)
-    return dataclasses.replace(layers, voxels=_mapped(voxels, reading.label_map)), notes
+    return dataclasses.replace(layers, voxels=_mapped(voxels, reading.label_map)), [*layers.notes, *notes]
 
 
 def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, list[Note]]:

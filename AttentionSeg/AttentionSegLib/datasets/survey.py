@@ -12,13 +12,12 @@ import numpy as np
 from ..errors import InputError
 from ..files import write_text
 from ..files.requirements import MOST_LABELS
-from ..image import Image
+from ..image import Image, Note
 from ..inference.checks import check_voxels
 from ..progress import Cancel, OnProgress, Reporter
 from .case_set import CaseSet, redrawn
 from .case_statistics import CaseStatistics, foreground_intensities, measure_case
 from .cases import ROLES, Case, Labeled, named, note_sentences, one_sentence, read_labelled
-from .label_reading import Note
 from .label_tables import gaps_filled
 from .survey_notes import odd_things
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets.cases import MOST_NAMED, Case, note_sentences, one_sentence, read_labelled
-from ..datasets.label_reading import AS_STORED, LabelReading, Note
+from ..datasets.label_reading import AS_STORED, LabelReading
 from ..errors import InputError
 from ..files.names import as_text
 from ..inference.checks import is_searched
@@ -27,7 +27,7 @@ from .results import results_folder, write_results
 from .statistics import Scores
 
 if TYPE_CHECKING:
-    from ..image import Image
+    from ..image import Image, Note
     from ..inference import Prediction, Predictor
     from ..models import Model
     from ..progress import Cancel, OnProgress

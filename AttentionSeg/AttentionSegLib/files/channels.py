@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..image import Image
+from ..image import Image, Note
 from ..same_grid import place_on
 from .scan import read_image
 from .segments import read_segments
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 LEAST_COVERAGE = 0.9
 
 
-def read_images(paths: Sequence[Path | str]) -> Image:
+def read_images(paths: Sequence[Path | str], regularize: bool = False) -> Image:
     """Read scans as channels on the grid of the first one.
 
     A scan whose voxels lie within 1e-3 mm of the first one's is taken as it is, with its axes in the order of the first. Any other is resampled by
     its place in the patient (linearly, float32); where it does not reach, its smallest value is filled in.
+
+    Args:
+        paths: the scans.
+        regularize: see `read_image`.
 
     Returns:
         Voxels [C, I, J, K] in the common data type, with the affine and the name of the first scan.
@@ -36,20 +40,24 @@ def read_images(paths: Sequence[Path | str]) -> Image:
     if not paths:
         msg = "No scan was given; give one path per input channel of the model."
         raise InputError(msg)
-    first = _read_scan(paths[0])
+    first = _read_scan(paths[0], regularize)
     if len(paths) == 1:
         return first
-    voxels = [first.voxels, *(_on_grid(_read_scan(path), first) for path in paths[1:])]
-    return Image(np.concatenate(voxels), first.affine, first.name)
+    voxels, notes = [first.voxels], list(first.notes)
+    for path in paths[1:]:
+        other = _read_scan(path, regularize)
+        voxels.append(_on_grid(other, first))
+        notes += [Note(note.what, ", ".join(filter(None, (Path(other.name).name, note.detail)))) for note in other.notes]
+    return Image(np.concatenate(voxels), first.affine, first.name, tuple(notes))
 
 
-def _read_scan(path: Path | str) -> Image:
+def _read_scan(path: Path | str, regularize: bool) -> Image:
     segments = read_segments(path)
     if segments:
         names = ", ".join(segment.name for segment in segments)
         msg = f"{path} is a segmentation ({names}) and no scan; give the scan that it was drawn on."
         raise InputError(msg)
-    return read_image(path)
+    return read_image(path, regularize)
 
 
 def _on_grid(image: Image, grid: Image) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +11,27 @@ import SimpleITK
 from pydicom.dataset import Dataset
 
 from ..errors import InputError, memory_for
-from ..image import Image, check_affine
-from .dicom_header import cut_off, read_header, slices_of
+from ..image import Image, Note, check_affine
+from .dicom_header import cut_off, read_frames, read_header, same_pixels, slices_of
+from .dicom_search import choose_series, series_of
 from .itk import array, quiet, reason
+from .regular_grid import resample_slices
 from .requirements import check_size
 from .slices import Slice, stack
 
-LISTED = 8
 
+def read_dicom_folder(folder: Path, regularize: bool = False) -> Image:
+    """Read the one scan in a folder, [1, I, J, K] = columns, rows, slices along the slice normal, rescaled to the unit of the scan.
 
-def read_dicom_folder(folder: Path) -> Image:
-    """Read the one series in a folder, [1, I, J, K] = columns, rows, slices along the slice normal, rescaled to the unit of the scan.
+    Files that are not DICOM or hold no pixels are passed over, unless they are called as the slices are; so are, with a note, segmentations,
+    doses, localizers and single images beside a scan. Subfolders are not searched.
 
-    Files that are not DICOM or hold no pixels are passed over, unless they are called as the slices are. Subfolders are not searched.
+    Args:
+        folder: where the slices are.
+        regularize: whether slices at irregular places are resampled to a regular grid (see `resample_slices`).
 
     Raises:
-        InputError: if there are no or several series, a file is damaged, or the slices do not make a regular volume.
+        InputError: if there are no or several scans, a file is damaged, or the slices do not make a regular volume.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file())
     headers = _headers(files)
@@ -37,34 +42,32 @@ def read_dicom_folder(folder: Path) -> Image:
     if not headers:
         msg = f"The folder {folder} holds no DICOM images (subfolders are not searched); give the folder that holds the slices, or an image file."
         raise InputError(msg)
-    series = defaultdict(list)
-    for path, header in headers.items():
-        series[str(header.get("SeriesInstanceUID"))].append(path)
-    if len(series) > 1:
-        listing = [_describe(headers[paths[0]], len(paths)) for paths in series.values()]
-        more = f" and {len(listing) - LISTED} more" if len(listing) > LISTED else ""
-        msg = f"The folder {folder} holds {len(series)} DICOM series: {', '.join(listing[:LISTED])}{more}; give a folder with one of them."
-        raise InputError(msg)
-    return _read(headers, str(folder))
+    series = series_of(headers)
+    chosen = choose_series(series, folder)
+    image = _read({path: headers[path] for path in chosen.files}, str(folder), regularize)
+    if len(series) == 1:
+        return image
+    others = ", ".join(f"{one.modality} {one.title}".strip() for one in series if one is not chosen)
+    return replace(image, notes=(*image.notes, Note(f"Series {chosen.title or chosen.uid} of the folder was taken", f"passed over: {others}")))
 
 
-def read_dicom_series(files: Sequence[Path], name: str) -> Image:
+def read_dicom_series(files: Sequence[Path], name: str, regularize: bool = False) -> Image:
     """Read the files of one series, whatever else lies beside them, as read_dicom_folder does."""
-    return _read(_headers(files), name)
+    return _read(_headers(files), name, regularize)
 
 
 def series_slices(files: Sequence[Path], name: str) -> list[Slice]:
     """The slices of a series along their normal, in the order of the voxels that are read from it. InputError as read_dicom_folder."""
-    return stack([one for path, header in _headers(files).items() for one in slices_of(header, path)], name)[0]
+    return stack(_slices(_headers(files))[0], name).slices
 
 
-def read_dicom_file(path: Path) -> Image:
+def read_dicom_file(path: Path, regularize: bool = False) -> Image:
     """Read a multi-frame file, as read_dicom_folder does. InputError for a file of one slice, or without pixels."""
     header = read_header(path)
     if header is None:
         msg = f"{path} is a DICOM file without an image; give a file or a folder with the slices of a scan."
         raise InputError(msg)
-    return _read({path: header}, str(path))
+    return _read({path: header}, str(path), regularize)
 
 
 def _headers(files: Iterable[Path]) -> dict[Path, Dataset]:
@@ -73,20 +76,46 @@ def _headers(files: Iterable[Path]) -> dict[Path, Dataset]:
     return {path: header for path, header in headers.items() if header is not None}
 
 
-def _read(headers: dict[Path, Dataset], name: str) -> Image:
-    slices = [one for path, header in headers.items() for one in slices_of(header, path)]
+def _read(headers: dict[Path, Dataset], name: str, regularize: bool) -> Image:
+    slices, notes = _slices(headers)
     if len(headers) > 1 and len(slices) > len(headers):
         msg = f"{name} holds {len(headers)} DICOM files of one series with several frames each; give one of the files."
         raise InputError(msg)
-    ordered, affine = stack(slices, name)
+    found = stack(slices, name, regularize)
+    ordered, affine = found.slices, found.affine
     check_size(Path(name), (*ordered[0].size, len(ordered)))
+    voxels = _read_voxels(ordered, name)
+    if affine is None:
+        with memory_for(name):
+            voxels, affine = resample_slices(voxels, ordered)
     check_affine(affine, name)
-    return Image(_read_voxels(ordered, name)[None], affine, name)
+    return Image(voxels[None], affine, name, (*notes, *found.notes))
+
+
+def _slices(headers: dict[Path, Dataset]) -> tuple[list[Slice], tuple[Note, ...]]:
+    """The slices of files, but for those that are there twice with the same pixels, and a note of these."""
+    slices = [one for path, header in headers.items() for one in slices_of(header, path)]
+    at: dict[tuple[float, ...], list[Slice]] = {}
+    left_out = 0
+    for one in slices:
+        same = at.setdefault(tuple(one.position.round(3)), [])
+        if any(other.path != one.path and other.is_like(one) and same_pixels(other.path, one.path) for other in same):
+            left_out += 1
+        else:
+            same.append(one)
+    notes = (Note("Slices that are there twice were left out", f"{left_out} of {len(slices)} files"),) if left_out else ()
+    return [one for same in at.values() for one in same], notes
 
 
 def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
     """The voxels [I, J, K]; every slice rescaled by its own slope and intercept."""
-    frames = ordered[0].path == ordered[-1].path
+    frames, order = ordered[0].path == ordered[-1].path, [one.frame for one in ordered]
+    storages = {one.storage for one in ordered}
+    if frames and len(storages) > 1:
+        # ITK knows one slope per file.
+        stored = read_frames(ordered[0].path)[..., order].astype(np.float32)
+        slopes, intercepts = (np.array([one.storage[part] for one in ordered], np.float32) for part in (0, 1))
+        return stored * slopes + intercepts
     reader: SimpleITK.ImageReaderBase
     if frames:
         reader = SimpleITK.ImageFileReader()
@@ -95,7 +124,6 @@ def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
         reader = SimpleITK.ImageSeriesReader()
         reader.SetFileNames([str(one.path) for one in ordered])
     reader.SetImageIO("GDCMImageIO")
-    storages = {one.storage for one in ordered}
     if len(storages) > 1 or any(number != int(number) for number in ordered[0].storage):
         # ITK would force all slices into the data type of the first, where the values of the others can overflow.
         reader.SetOutputPixelType(SimpleITK.sitkFloat32)
@@ -109,11 +137,4 @@ def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
     if voxels.shape != shape:
         msg = f"{name} was decoded to {voxels.shape} voxels where its headers say {shape}; export it again."
         raise InputError(msg)
-    order = [one.frame for one in ordered]
     return voxels[..., order] if frames and order != sorted(order) else voxels
-
-
-def _describe(header: Dataset, files: int) -> str:
-    number, description = header.get("SeriesNumber"), header.get("SeriesDescription")
-    title = " ".join(str(part) for part in (number, f"'{description}'" if description else None) if part is not None) or "without number"
-    return f"{title} ({header.get('Modality') or 'unknown modality'}, {files} files)"

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.misc import is_dicom
+from pydicom.misc import is_dicom as has_preamble
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ..errors import InputError
@@ -48,6 +48,8 @@ TAGS = [
 ]
 # Of elements in explicit form: those whose length takes four bytes, after two that are reserved.
 LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+# Of a file without preamble: the groups that come first, the kinds of value that their first elements have, and in implicit form their length.
+FIRST_GROUPS, FIRST_VR, LONGEST_FIRST = (2, 8), (b"UL", b"OB", b"CS", b"UI", b"DA", b"SH"), 128
 NUMBER = re.compile(r"\d+")
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 DAMAGE = (EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, struct.error, BytesLengthException, InvalidDicomError)
@@ -63,7 +65,7 @@ def read_header(path: Path) -> Dataset | None:
         if not is_dicom(path):
             return None
         with open(path, "rb") as file:
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS)
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS, force=True)
             # pydicom decodes an element when it is first asked for, which for damaged ones must happen here.
             list(header)
             if header.get("Rows") and header.get("Columns"):
@@ -74,6 +76,38 @@ def read_header(path: Path) -> Dataset | None:
         msg = f"{path} is a {kind.replace(' Storage', '')} without Rows and Columns, so it was cut off; copy or export it again."
         raise InputError(msg)
     return None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do, or with an element of the groups that come first, as those without a preamble."""
+    if has_preamble(path):
+        return True
+    with open(path, "rb") as file:
+        head = file.read(8)
+    if len(head) < 8 or struct.unpack("<H", head[:2])[0] not in FIRST_GROUPS:
+        return False
+    return head[4:6] in FIRST_VR or struct.unpack("<I", head[4:])[0] <= LONGEST_FIRST
+
+
+def same_pixels(path: Path, other: Path) -> bool:
+    """Whether two files have the same stored pixels."""
+    first, second = (_with_pixels(one, ["PixelData"]) for one in (path, other))
+    return first.PixelData == second.PixelData
+
+
+def read_frames(path: Path) -> np.ndarray:
+    """The frames of a file as they are stored, [columns, rows, frames]."""
+    dataset = _with_pixels(path, None)
+    try:
+        return dataset.pixel_array.T
+    except (RuntimeError, *DAMAGE) as error:
+        msg = f"The frames of {path} cannot be decoded ({error}); convert it to a series of single slices or to NIfTI."
+        raise InputError(msg) from error
+
+
+def _with_pixels(path: Path, tags: list[str] | None) -> Dataset:
+    with reading(path):
+        return pydicom.dcmread(path, specific_tags=tags, force=True)
 
 
 def cut_off(others: Iterable[Path], images: Iterable[Path]) -> list[Path]:
@@ -163,9 +197,6 @@ def _check_content(header: Dataset, path: Path) -> None:
 def _check_frames(slices: list[Slice], count: int, path: Path) -> None:
     if len(slices) != count:
         msg = f"{path} has {count} frames and positions for {len(slices)} of them; convert it to a series of single slices or to NIfTI."
-        raise InputError(msg)
-    if len({one.storage for one in slices}) > 1:
-        msg = f"{path} rescales its frames by different slopes, which is not supported; convert it to a series of single slices or to NIfTI."
         raise InputError(msg)
 
 

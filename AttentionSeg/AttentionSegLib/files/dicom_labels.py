@@ -21,13 +21,15 @@ BESIDE = 0.1
 def is_segmentation(path: Path) -> bool:
     """Whether a DICOM file is a Segmentation object. InputError if it is damaged."""
     with reading(path):
-        return str(pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True).get("SOPClassUID")) == SEGMENTATION_STORAGE
+        return (
+            str(pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True, force=True).get("SOPClassUID")) == SEGMENTATION_STORAGE
+        )
 
 
 def read_dicom_segments(path: Path) -> tuple[Segment, ...]:
     """The segments of a Segmentation object, each in a layer of its own; none of another DICOM file. InputError if it is damaged."""
     with reading(path):
-        header = pydicom.dcmread(path, specific_tags=["SOPClassUID", "SegmentSequence"], stop_before_pixels=True)
+        header = pydicom.dcmread(path, specific_tags=["SOPClassUID", "SegmentSequence"], stop_before_pixels=True, force=True)
         if str(header.get("SOPClassUID")) != SEGMENTATION_STORAGE:
             return ()
         return tuple(Segment(str(item.get("SegmentLabel") or ""), 1, layer) for layer, item in enumerate(header.SegmentSequence))
@@ -40,7 +42,7 @@ def read_dicom_layers(path: Path) -> Image:
         InputError: if it is damaged, has no frames, is a label map in itself, or its frames are no parallel slices of equal distance.
     """
     with reading(path):
-        dataset = pydicom.dcmread(path)
+        dataset = pydicom.dcmread(path, force=True)
         if dataset.get("SegmentationType") not in ("BINARY", "FRACTIONAL") or not dataset.get("PerFrameFunctionalGroupsSequence"):
             msg = f"{path} is a DICOM segmentation of a kind that is not supported or without frames; export it as .seg.nrrd."
             raise InputError(msg)

@@ -46,7 +46,7 @@ def read_nifti(path: Path, labels: bool = False) -> Image:
             shape, kind = _check_content(header, path, 1 if labels else 2)
             start = max(header["vox_offset"], HEADER.itemsize + 4)
             _check_length(start + prod(shape) * kind.itemsize, stream, path)
-            affine = read_affine(header, path)
+            affine, notes = read_affine(header, path)
             stream.seek(int(start))
             voxels = np.empty(prod(shape), kind)
             _fill(stream, voxels.view(np.uint8).data)
@@ -54,7 +54,7 @@ def read_nifti(path: Path, labels: bool = False) -> Image:
         msg = f"{path} is damaged or cut off ({error}); copy or export it again."
         raise InputError(msg) from error
     voxels = _rescaled(voxels.astype(kind.newbyteorder("="), copy=False), header, path)
-    return Image(voxels.reshape(shape, order="F")[None], affine, str(path))
+    return Image(voxels.reshape(shape, order="F")[None], affine, str(path), notes)
 
 
 def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray) -> None:

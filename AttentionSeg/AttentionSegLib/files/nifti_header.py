@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from ..errors import InputError
-from ..image import check_affine
-
-logger = logging.getLogger(__name__)
+from ..image import Note, affine_fault, check_affine
 
 _BYTE_ORDERS: tuple[Literal["<", ">"], ...] = ("<", ">")
 
@@ -49,6 +46,7 @@ HEADER = np.dtype(
 MAGIC = b"n+1"
 MILLIMETERS = 2
 MM_PER_UNIT = {1: 1000.0, MILLIMETERS: 1.0, 3: 0.001}
+NO_ORIENTATION = Note("The header tells no orientation, so the axes are taken to point to the left, posterior and superior")
 # Of a half turn, float32 keeps the real part of the quaternion no better than this.
 HALF_TURN = 3 * float(np.finfo(np.float32).eps)
 
@@ -68,28 +66,37 @@ def parse_header(data: bytes, path: Path) -> np.void:
     raise InputError(msg)
 
 
-def read_affine(header: np.void, path: Path) -> np.ndarray:
-    """The 4x4 matrix from voxel indices to RAS mm.
+def read_affine(header: np.void, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """The 4x4 matrix from voxel indices to RAS mm, and what was assumed for it.
 
     The sform counts if its code is positive, else the qform if its code is, as in nibabel; without either the spacing alone counts and the
-    axes are those of LPS, as in ITK and Slicer. Units other than mm are converted.
+    axes are those of LPS, as in ITK and Slicer. A sform that is sheared, singular or not finite makes way for a qform, and one of zeros
+    counts as none. Units other than mm are converted.
 
     Raises:
         InputError: if the matrix is not finite, invertible and free of shear.
     """
     scale = MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    notes: tuple[Note, ...] = ()
     if header["sform_code"] > 0:
         affine = _scaled(_sform(header), scale)
-        check_affine(affine, str(path))
-        _warn_of_conflict(header, affine, scale, path)
-        return affine
+        fault = affine_fault(affine)
+        if fault is None:
+            return affine, _conflict(header, affine, scale)
+        if header["qform_code"] <= 0 and affine[:3, :3].any():
+            check_affine(affine, str(path))
+        if header["qform_code"] > 0:
+            notes = (Note(f"The sform of the header cannot be used, as it {fault[0]}, so the qform places the scan"),)
     spacing = header["pixdim"][1:4]
     if not np.isfinite(spacing).all() or (spacing <= 0).any():
         msg = f"{path} has a voxel spacing of {' x '.join(f'{s:g}' for s in spacing)} in its header; correct the header, or export the scan again."
         raise InputError(msg)
-    affine = _scaled(_qform(header) if header["qform_code"] > 0 else np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]), scale)
+    if header["qform_code"] > 0:
+        affine = _scaled(_qform(header), scale)
+    else:
+        affine, notes = _scaled(np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]), scale), (NO_ORIENTATION,)
     check_affine(affine, str(path))
-    return affine
+    return affine, notes
 
 
 def make_header(shape: tuple[int, int, int], datatype: int, bits: int, affine: np.ndarray) -> np.ndarray:
@@ -141,11 +148,12 @@ def _scaled(affine: np.ndarray, scale: float) -> np.ndarray:
     return affine * np.array([[scale], [scale], [scale], [1.0]])
 
 
-def _warn_of_conflict(header: np.void, sform: np.ndarray, scale: float, path: Path) -> None:
-    """Say so if the qform places the voxels elsewhere: ITK and Slicer prefer it to an sform whose code is not 1."""
+def _conflict(header: np.void, sform: np.ndarray, scale: float) -> tuple[Note, ...]:
+    """A note if the qform places the voxels elsewhere: ITK and Slicer prefer it to an sform whose code is not 1."""
     if header["qform_code"] <= 0 or header["sform_code"] == 1:
-        return
+        return ()
     far_corner = np.append(header["dim"][1:4] - 1, 1)
     apart = np.abs((_scaled(_qform(header), scale) - sform) @ np.stack([(0, 0, 0, 1), far_corner], axis=1)).max()
-    if apart > np.linalg.norm(sform[:3, :3], axis=0).min() / 2:
-        logger.warning("%s has two placements %.1f mm apart; the sform is used here, the qform by ITK and Slicer.", path, apart)
+    if not apart > np.linalg.norm(sform[:3, :3], axis=0).min() / 2:
+        return ()
+    return (Note("The header has two placements; the sform is used here, the qform by ITK and Slicer", f"{apart:.1f} mm apart"),)

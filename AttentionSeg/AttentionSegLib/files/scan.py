@@ -10,8 +10,12 @@ from .dicom_search import DicomSeries
 from .formats import described, format_of
 
 
-def read_image(path: Path | str | DicomSeries) -> Image:
+def read_image(path: Path | str | DicomSeries, regularize: bool = False) -> Image:
     """Read a scan from NIfTI, NRRD, MetaImage, a folder with one DICOM series, a multi-frame DICOM file, or a series that `find_series` found.
+
+    Args:
+        path: the file, folder or series.
+        regularize: whether DICOM slices at irregular places are resampled to a regular grid.
 
     Returns:
         Voxels [1, I, J, K] in the axis order and the data type of the file (rescaled values become floats where the file says so), with the
@@ -22,7 +26,7 @@ def read_image(path: Path | str | DicomSeries) -> Image:
             complex numbers, several volumes or fewer than 2 voxels along an axis; if its geometry is sheared, singular or not finite; or if
             the slices of a DICOM series do not make one regular volume.
     """
-    return _read(path)
+    return _read(path, regularize=regularize)
 
 
 def read_label_layers(path: Path | str) -> Image:
@@ -32,22 +36,22 @@ def read_label_layers(path: Path | str) -> Image:
     return _read(path, labels=True)
 
 
-def _read(path: Path | str | DicomSeries, labels: bool = False) -> Image:
+def _read(path: Path | str | DicomSeries, labels: bool = False, regularize: bool = False) -> Image:
     # DICOM is read only where it turns up: pydicom takes a while to import, and most runs do not need it.
     if isinstance(path, DicomSeries):
         from .dicom import read_dicom_series
 
-        return read_dicom_series(path.files, str(path))
+        return read_dicom_series(path.files, str(path), regularize)
     path = Path(path)
     _check_readable(path)
     if path.is_dir():
         from .dicom import read_dicom_folder
 
-        return read_dicom_folder(path)
+        return read_dicom_folder(path, regularize)
     form = format_of(path)
     if form is not None:
         return form.read(path, labels)
-    from pydicom.misc import is_dicom
+    from .dicom_header import is_dicom
 
     if labels and is_dicom(path):
         from .dicom_labels import is_segmentation, read_dicom_layers
@@ -57,7 +61,7 @@ def _read(path: Path | str | DicomSeries, labels: bool = False) -> Image:
     if is_dicom(path):
         from .dicom import read_dicom_file
 
-        return read_dicom_file(path)
+        return read_dicom_file(path, regularize)
     msg = f"{path} is not an image of a known format; give {described()} or DICOM."
     raise InputError(msg)
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..image import LPS_TO_RAS
+from ..image import LPS_TO_RAS, SHEAR_TOLERANCE, Note
 
 SAME_DIRECTION = 1e-3
 SAME_SPACING_MM = 1e-4
 SAME_POSITION_MM = 1e-4
+# By which positions may be off: share of the slice distance along it, and what the rounding of numbers may add to that; share of a pixel beside it.
+NEAR, ROUNDED, BESIDE = 0.1, 1 + 1e-3, 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,32 +39,59 @@ class Slice:
     size: tuple[int, int]
     storage: tuple[float, ...]
 
+    def is_like(self, other: Slice) -> bool:
+        """Whether another slice has the same size and storage."""
+        return self.size == other.size and self.storage == other.storage
 
-def stack(slices: list[Slice], name: str) -> tuple[list[Slice], np.ndarray]:
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Slices of one series along their normal, which points so that columns, rows and slices are right-handed.
+
+    Attributes:
+        slices: in this order.
+        affine: 4x4 matrix from column, row and slice index to RAS mm; None where the slices are at irregular places.
+        notes: what was accepted.
+    """
+
+    slices: list[Slice]
+    affine: np.ndarray | None
+    notes: tuple[Note, ...] = ()
+
+
+def stack(slices: list[Slice], name: str, regularize: bool = False) -> Stack:
     """Sort slices by position and find the affine of their volume.
 
     Args:
         slices: the slices of one series in any order.
         name: what to call the series in messages.
-
-    Returns:
-        The slices along their normal (which points so that columns, rows and slices are right-handed), and the 4x4 matrix from column, row and
-        slice index to RAS mm.
+        regularize: whether slices at irregular places are to be resampled, so that they have no affine instead of being an error.
 
     Raises:
-        InputError: if there is only one slice, if they differ in orientation, spacing or size, if several lie at one position, or if they are
-            not equally spaced (to 1 % of the distance or 0.01 mm).
+        InputError: if there is only one slice, if they differ in orientation, spacing or size, if several lie at one position, or, unless they
+            are to be resampled, if a slice lies over a tenth of the slice distance from where equal distances put it, or over a quarter of a
+            pixel beside that, or the slices are shifted against each other as by a tilted gantry.
     """
     _check_alike(slices, name)
     normal = np.cross(*slices[0].directions)
     ordered = sorted(slices, key=lambda one: float(one.position @ normal))
     _check_distinct(ordered, normal, name)
-    step = _equal_step(ordered, normal, name)
-    affine = np.eye(4)
-    affine[:3, :2] = (slices[0].directions * slices[0].spacing[:, None]).T
-    affine[:3, 2] = step
-    affine[:3, 3] = ordered[0].position
-    return ordered, LPS_TO_RAS @ affine
+    positions = np.array([one.position for one in ordered])
+    start, step = _line(positions)
+    sideways = float(np.linalg.norm(slices[0].directions @ step))
+    if sideways > SHEAR_TOLERANCE * np.linalg.norm(step) and _is_regular(positions, start, (step @ normal) * normal, ordered[0]):
+        # Rounded positions may seem tilted a little.
+        step, sideways = (step @ normal) * normal, 0.0
+    if not _is_regular(positions, start, step, ordered[0]):
+        fault = _irregular(ordered, positions, normal)
+    elif sideways > SHEAR_TOLERANCE * np.linalg.norm(step):
+        fault = f"has slices that are shifted against each other by a gantry tilt of {np.degrees(np.arctan2(sideways, step @ normal)):.1f} degrees"
+    else:
+        return Stack(ordered, LPS_TO_RAS @ _affine(ordered[0], start, step), _rounded(_off(positions, start, step), step))
+    if not regularize:
+        msg = f"{name} {fault}; have it resampled to a regular grid (--regularize), or give another series."
+        raise InputError(msg)
+    return Stack(ordered, None, (Note(f"The scan {fault}; it was resampled to a regular grid"),))
 
 
 def _check_alike(slices: list[Slice], name: str) -> None:
@@ -96,29 +125,62 @@ def _check_distinct(ordered: list[Slice], normal: np.ndarray, name: str) -> None
         raise InputError(msg)
 
 
-def _equal_step(ordered: list[Slice], normal: np.ndarray, name: str) -> np.ndarray:
-    """The vector from a slice to the next, LPS mm; InputError if it is not the same throughout."""
-    positions = np.array([one.position for one in ordered])
+def _line(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first of equally spaced positions and the step to the next: through the ends, or, where others are not near that, between all of them."""
+    step = (positions[-1] - positions[0]) / (len(positions) - 1)
+    if not _rounded(_off(positions, positions[0], step), step):
+        return positions[0], step
+    step, start = np.polyfit(np.arange(len(positions)), positions, 1)
+    off = _off(positions, start, step)
+    return start + (off.min(0) + off.max(0)) / 2, step
+
+
+def _off(positions: np.ndarray, start: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """How far positions [slices, 3] are from equal steps, mm."""
+    return positions - start - np.arange(len(positions))[:, None] * step
+
+
+def _is_regular(positions: np.ndarray, start: np.ndarray, step: np.ndarray, first: Slice) -> bool:
+    off, normal = _off(positions, start, step), np.cross(*first.directions)
+    along, beside = np.abs(off @ normal), np.abs(off @ first.directions.T) / first.spacing
+    return bool(along.max() <= NEAR * abs(step @ normal) * ROUNDED and beside.max() <= BESIDE)
+
+
+def _affine(first: Slice, start: np.ndarray, step: np.ndarray) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :2] = (first.directions * first.spacing[:, None]).T
+    affine[:3, 2] = step
+    affine[:3, 3] = start
+    return affine
+
+
+def _rounded(off: np.ndarray, step: np.ndarray) -> tuple[Note, ...]:
+    """A note of positions that are rounded to less than their slices need, if they are."""
+    farthest, distance = float(np.linalg.norm(off, axis=1).max()), float(np.linalg.norm(step))
+    if farthest <= max(0.01 * distance, min(0.01, NEAR * distance)) * ROUNDED:
+        return ()
+    return (Note("The positions of the slices are rounded, and were taken as equally spaced", f"up to {farthest:.2g} mm off"),)
+
+
+def _irregular(ordered: list[Slice], positions: np.ndarray, normal: np.ndarray) -> str:
+    """What is wrong with positions [slices, 3] that are not equally spaced on a line."""
     places = positions @ normal
     gaps = np.diff(places)
     usual = float(np.median(gaps))
-    tolerance = max(0.01 * usual, min(0.01, 0.1 * usual))
-    odd = np.flatnonzero(np.abs(gaps - usual) > tolerance * (1 + 1e-3))
-    if len(odd):
-        before, after = odd[0], odd[0] + 1
-        between = f"between {_title(ordered[before])} at {places[before]:.2f} mm and {_title(ordered[after])} at {places[after]:.2f} mm"
-        wrong = "slices are missing" if gaps[before] > 1.5 * usual else "slices are unequally spaced"
-        msg = (
-            f"{name}: {wrong} {between} along the slice normal (usual distance {usual:.3f} mm); restore them or resample the scan to equal distances."
-        )
-        raise InputError(msg)
-    step = (positions[-1] - positions[0]) / (len(positions) - 1)
-    off = np.linalg.norm(positions - positions[0] - np.arange(len(positions))[:, None] * step, axis=1)
-    if off.max() > tolerance * (1 + 1e-3):
-        worst = f"{_title(ordered[off.argmax()])} is {off.max():.2f} mm off"
-        msg = f"{name} has slices that do not lie on a line ({worst}); resample the scan to a regular grid."
-        raise InputError(msg)
-    return step
+    odd = np.flatnonzero(np.abs(gaps - usual) > NEAR * usual)
+    if not len(odd):
+        off = _off(positions, positions[0], (positions[-1] - positions[0]) / (len(positions) - 1))
+        worst = int(np.linalg.norm(off, axis=1).argmax())
+        return f"has slices that do not lie on a line ({_title(ordered[worst])} is {np.linalg.norm(off[worst]):.2f} mm off)"
+    first = int(odd[0])
+    between = f"between {_title(ordered[first])} at {places[first]:.2f} mm and {_title(ordered[first + 1])} at {places[first + 1]:.2f} mm"
+    runs = np.split(gaps, np.flatnonzero(np.abs(np.diff(gaps)) > NEAR * gaps.min()) + 1)
+    distances = [float(np.mean(run)) for run in runs]
+    kinds = sorted({round(one / (NEAR * gaps.min())): one for one in distances}.values())
+    if len(kinds) == 2 and min(map(len, runs)) > 1:
+        return f"has two slice distances ({kinds[0]:.3g} mm and {kinds[1]:.3g} mm), which change {between} along the slice normal"
+    wrong = "slices are missing" if gaps[first] > 1.5 * usual else "slices are unequally spaced"
+    return f"is irregular: {wrong} {between} along the slice normal (usual distance {usual:.3f} mm)"
 
 
 def _title(one: Slice) -> str:

@@ -151,7 +151,7 @@ class Predictor:
 
             postprocess(merged.labels, card)
             misfits = image_fit(card, image)
-            noted = [*(found.notes if found else ()), *(note for part in parts for note in part.notes)]
+            noted = [*image.remarks, *(found.notes if found else ()), *(note for part in parts for note in part.notes)]
             return Prediction(
                 labels=Image(merged.labels[None], image.affine, "labels"),
                 uncertainty=Image(merged.uncertainty[None], image.affine, "uncertainty"),

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "files"))
 
 from dicom_series import directions_of, positions_of, write_series
 
+__all__ = ["directions_of", "positions_of", "write_dicom", "write_scan", "write_series"]
+
 SHAPE = (16, 14, 12)
 
 

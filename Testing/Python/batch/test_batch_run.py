@@ -269,8 +269,8 @@ def test_dicom_series(model, tmp_path):
     voxels = write_dicom(tmp_path / "in", 0, Modality="MR", SeriesNumber=2)
     write_dicom(tmp_path / "in", 1, Modality="MR", SeriesNumber=1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     result = batch(tmp_path / "in", tmp_path / "out", model)
-    assert (result.done, [one.reason for one in result.skipped]) == (["in__2"], ["a localizer"])
-    segmentation = read_image(tmp_path / "out" / "cases" / "in__2" / "in__2_segmentation.seg.nrrd")
+    assert (result.done, [one.reason for one in result.skipped]) == (["in"], ["a localizer"])
+    segmentation = read_image(tmp_path / "out" / "cases" / "in" / "in_segmentation.seg.nrrd")
     scan = read_image(find_cases(tmp_path / "in", make_card()).cases[0].inputs[0])
     assert segmentation.shape == voxels.shape
     np.testing.assert_allclose(segmentation.affine, scan.affine, atol=1e-6)

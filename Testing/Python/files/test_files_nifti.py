@@ -64,17 +64,16 @@ class TestGeometry:
         else:
             np.testing.assert_allclose(image.affine, np.diag([-0.7, -1.3, 2.9, 1]), rtol=1e-6)
 
-    def test_says_where_slicer_shows_the_scan_elsewhere(self, tmp_path, voxels, caplog):
+    def test_says_where_slicer_shows_the_scan_elsewhere(self, tmp_path, voxels):
         for sform, expected in ((1, False), (2, True)):
-            caplog.clear()
             scan = nibabel.Nifti1Image(voxels, HERE)
             scan.set_sform(HERE, sform)
             scan.set_qform(ELSEWHERE, 1)
             nibabel.save(scan, tmp_path / "scan.nii")
-            read_image(tmp_path / "scan.nii")
+            image = read_image(tmp_path / "scan.nii")
             shown = SimpleITK.ReadImage(str(tmp_path / "scan.nii")).GetOrigin()
             assert expected == (not np.allclose(shown, (-HERE[0, 3], -HERE[1, 3], HERE[2, 3]), atol=1e-3))
-            assert expected == ("two placements" in caplog.text)
+            assert expected == ("two placements" in " ".join(note.what for note in image.notes))
 
     def test_spacing_of_the_sform_counts(self, tmp_path, voxels):
         path = save(tmp_path / "scan.nii", voxels, pixdim=[1, 9, 9, 9, 0, 0, 0, 0], sform_code=1)
@@ -97,6 +96,32 @@ class TestGeometry:
         nibabel.save(nibabel.Nifti1Image(voxels, slanted), tmp_path / "scan.nii")
         with pytest.raises(InputError, match=r"scan.nii is sheared"):
             read_image(tmp_path / "scan.nii")
+
+    @pytest.mark.parametrize("degrees", [0.2, 2.9])
+    def test_sheared_beside_a_good_qform(self, tmp_path, voxels, degrees):
+        sheared = HERE @ np.array([[1, np.tan(np.radians(degrees)) * 1.3 / 0.7, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        scan = nibabel.Nifti1Image(voxels, sheared)
+        scan.set_sform(sheared, 1)
+        scan.set_qform(ELSEWHERE, 1)
+        nibabel.save(scan, tmp_path / "scan.nii")
+        image = read_image(tmp_path / "scan.nii")
+        assert farthest(image.affine, ELSEWHERE, SHAPE) < 1e-4
+        assert [f"meet at {90 - degrees:.1f} degrees" in note.what for note in image.notes] == [True]
+
+    @pytest.mark.parametrize("qform", [0, 1])
+    def test_sform_of_zeros(self, tmp_path, voxels, qform):
+        scan = nibabel.Nifti1Image(voxels, ELSEWHERE)
+        scan.set_qform(ELSEWHERE, qform)
+        nibabel.save(scan, tmp_path / "scan.nii")
+        path = save(tmp_path / "zeros.nii", voxels)
+        path.write_bytes((tmp_path / "scan.nii").read_bytes()[:280] + bytes(48) + (tmp_path / "scan.nii").read_bytes()[328:])
+        image = read_image(path)
+        assert farthest(image.affine, ELSEWHERE if qform else np.diag([-0.7, -1.3, 2.9, 1]), SHAPE) < 1e-4
+        assert ("sform" if qform else "no orientation") in image.notes[0].what
+
+    def test_tells_that_nothing_tells_the_orientation(self, tmp_path, voxels):
+        path = save(tmp_path / "scan.nii", voxels, sform_code=0, qform_code=0)
+        assert ["no orientation" in note.what for note in read_image(path).notes] == [True]
 
     @pytest.mark.parametrize("spacing", [0, -1.3, np.nan, np.inf])
     @pytest.mark.parametrize("code", [0, 1])
