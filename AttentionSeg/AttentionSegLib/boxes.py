@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 
 def bounding_box(mask: np.ndarray) -> Box | None:

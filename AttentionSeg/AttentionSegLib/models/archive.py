@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from ..errors import InputError
@@ -124,16 +124,17 @@ def _check(files: dict[str, ModelFile], source: Path) -> Card:
 
 def _check_templates(files: dict[str, ModelFile], card: Card, source: Path) -> None:
     """Raise InputError unless the template of the card is there, and no other image."""
-    known = {card.found_by.file} if isinstance(card.found_by, Template) else set()
-    found = {name for name in files if name.endswith(TEMPLATE_ENDING)}
-    if found - known:
-        msg = f"{source} holds '{min(found - known)}', which its card does not name; remove it, a model has {PARTS}."
+    template = card.found_by if isinstance(card.found_by, Template) else None
+    others = sorted(name for name in files if name.endswith(TEMPLATE_ENDING) and (template is None or name != template.file))
+    if others:
+        msg = f"{source} holds '{others[0]}', which its card does not name; remove it, a model has {PARTS}."
         raise InputError(msg)
-    if known - found:
-        msg = f"{source} holds no {card.found_by.file}, which its card names as its template; get the model anew."
+    if template is None:
+        return
+    if template.file not in files:
+        msg = f"{source} holds no {template.file}, which its card names as its template; get the model again."
         raise InputError(msg)
-    for name in known:
-        check_template(files[name].content(), card.found_by, str(source))
+    check_template(files[template.file].content(), template, str(source))
 
 
 def _card(file: ModelFile, source: Path) -> Card:
@@ -158,7 +159,7 @@ def _is_text(content: bytes) -> bool:
         return False
 
 
-def _copy(files: dict[str, ModelFile], card: Card, source: Path, create: Callable[[str], BinaryIO]) -> None:
+def _copy(files: dict[str, ModelFile], card: Card, source: Path, create: Callable[[str], IO[bytes]]) -> None:
     """Copy the files to where `create` opens one of that name. Raises InputError if the weights are not those of the card."""
     for name, file in files.items():
         digest = hashlib.sha256()

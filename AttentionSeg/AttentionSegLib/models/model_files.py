@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from ..errors import InputError, OutputError
@@ -28,7 +28,7 @@ class ModelFile:
     """A part of a model, wherever it lies."""
 
     size: int
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
     def content(self) -> bytes:
         with self.open() as stream:
@@ -73,7 +73,7 @@ def _files_of_folder(folder: Path) -> dict[str, ModelFile]:
 
 
 def file_of(path: Path) -> ModelFile:
-    return ModelFile(path.stat().st_size, partial(path.open, "rb"))
+    return ModelFile(path.stat().st_size, lambda: path.open("rb"))
 
 
 def _files_of_zip(archive: ZipFile, path: Path) -> dict[str, ModelFile]:

@@ -19,8 +19,9 @@ def card_of_sides(card: Card) -> Card:
         card: of a model with `found_by`.
     """
     count = len(card.labels)
-    labels = tuple(_sided(label, region, number * count) for number, region in enumerate(card.found_by.regions) for label in card.labels)
-    offsets = [number * count for number in range(len(card.found_by.regions))]
+    regions = () if card.found_by is None else card.found_by.regions
+    labels = tuple(_sided(label, region, number * count) for number, region in enumerate(regions) for label in card.labels)
+    offsets = [number * count for number in range(len(regions))]
     return replace(
         card,
         labels=labels,

@@ -91,7 +91,7 @@ class _WithoutInitialWeights(TorchFunctionMode):
         kwargs = kwargs or {}
         tensor = args[0] if args else kwargs.get("tensor")
         fills = func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", None) == nn.init.__name__
-        return tensor if fills and tensor.is_meta else func(*args, **kwargs)
+        return tensor if fills and isinstance(tensor, Tensor) and tensor.is_meta else func(*args, **kwargs)
 
 
 def _halved(value: Tensor, name: str) -> Tensor:

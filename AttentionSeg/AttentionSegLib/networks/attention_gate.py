@@ -39,7 +39,8 @@ class AttentionGate(nn.Module):
         self.w_g = convolution(spatial_dims, g_channels, inner_channels, 1)
         self.psi = convolution(spatial_dims, inner_channels, 1, 1)
         nn.init.normal_(self.psi.weight, std=0.01)
-        nn.init.constant_(self.psi.bias, INITIAL_PSI_BIAS)
+        if self.psi.bias is not None:
+            nn.init.constant_(self.psi.bias, INITIAL_PSI_BIAS)
 
     def forward(self, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         theta = self.w_x(x)

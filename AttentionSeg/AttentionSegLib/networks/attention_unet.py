@@ -82,19 +82,16 @@ class AttentionUNet(Network):
         self.skips = nn.ModuleDict(
             {str(i): GatedSkip(dims, channels[i], channels[i + 1], self.strides[i], norm, gate == "grid", given.gates_per_level) for i in gated}
         )
-        self.gating_signal = nn.Identity()
+        self.gating_signal: nn.Module = nn.Identity()
         if gated:
             deepest = channels[-1]
             self.gating_signal = nn.Sequential(
                 convolution(dims, deepest, deepest, 1, bias=False), normalization(dims, deepest, norm), nn.ReLU(inplace=True)
             )
 
-        if given.deep_supervision:
-            self.side_heads = nn.ModuleList(convolution(dims, c, out_channels, 1) for c in channels[:-1])
-            self.head = convolution(dims, out_channels * (levels - 1), out_channels, 1)
-        else:
-            self.side_heads = None
-            self.head = convolution(dims, channels[0], out_channels, 1)
+        supervised = given.deep_supervision
+        self.side_heads = nn.ModuleList(convolution(dims, c, out_channels, 1) for c in channels[:-1]) if supervised else None
+        self.head = convolution(dims, out_channels * (levels - 1) if supervised else channels[0], out_channels, 1)
 
     @property
     def total_stride(self) -> tuple[int, ...]:

@@ -58,9 +58,9 @@ class ResNetBackbone(nn.Module):
         )
         if norm != "batch":
             _replace_norms(resnet, spatial_dims, norm)
-        self.conv1, self.bn1 = resnet.conv1, resnet.bn1
+        self.conv1, self.bn1 = map(resnet.get_submodule, ("conv1", "bn1"))
         self.pool = max_pool_3(spatial_dims) if stem_stride == 4 else nn.Identity()
-        self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
+        self.layer1, self.layer2, self.layer3, self.layer4 = map(resnet.get_submodule, ("layer1", "layer2", "layer3", "layer4"))
         self.channels = tuple(p * (4 if block == "bottleneck" else 1) for p in planes)
 
     def forward(self, x: Tensor) -> list[Tensor]:

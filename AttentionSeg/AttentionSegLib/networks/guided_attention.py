@@ -214,7 +214,7 @@ class GuidedAttention(Network):
             tuple(crop(resize(side, full), size) for side in (*first, *refined)) if self.training else (),
             None if self.training else crop(_spread(refined, full), size),
             positions,
-            compared,
+            {**compared},
         )
 
     def _pyramid(self, x: Tensor) -> list[Tensor]:

@@ -70,8 +70,10 @@ class GuidedAttentionBlock(nn.Module):
             return conv_norm_prelu(spatial_dims, inputs, width, 3, norm)
 
         has_features = channel or not position
-        self.position_in, self.position_out = (frame(2 * width), frame(width)) if position else (None, None)
-        self.channel_in, self.channel_out = (frame(2 * width), frame(width)) if has_features else (None, None)
+        self.position_in: nn.Module | None = frame(2 * width) if position else None
+        self.position_out: nn.Module | None = frame(width) if position else None
+        self.channel_in: nn.Module | None = frame(2 * width) if has_features else None
+        self.channel_out: nn.Module | None = frame(width) if has_features else None
         self.position_attention = PositionAttention(spatial_dims, width) if position else None
         self.channel_attention = ChannelAttention() if channel else nn.Identity()
         self.guide = convolution(spatial_dims, 2 * width, width, 3, padding=1) if guided else None
@@ -79,10 +81,10 @@ class GuidedAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, decoded: Tensor | None) -> Attended:
         found, positions = None, None
-        if self.position_attention is not None:
+        if self.position_attention is not None and self.position_in is not None and self.position_out is not None:
             found, positions = self.position_attention(self.position_in(x))
             found = self.position_out(found)
-        if self.channel_in is not None:
+        if self.channel_in is not None and self.channel_out is not None:
             by_channel = self.channel_out(self.channel_attention(self.channel_in(x)))
             found = by_channel if found is None else found + by_channel
         if self.guide is not None:

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
+from typing import Any, Literal, Union
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+Convolution = Union[nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d]
+_CONV: dict[int, Callable[..., Convolution]] = {2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED: dict[int, Callable[..., Convolution]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-_NORM = {
+_NORM: dict[str, dict[int, type[nn.Module]]] = {
     "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
     "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
 }
 _LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
-def convolution(spatial_dims: int, in_channels: int, out_channels: int, kernel: int | Sequence[int], bias: bool = True, **kwargs: Any) -> nn.Module:
+def convolution(spatial_dims: int, in_channels: int, out_channels: int, kernel: int | Sequence[int], bias: bool = True, **kwargs: Any) -> Convolution:
     """An n-dimensional convolution with Kaiming-normal weights and zero bias."""
     return _initialized(_CONV[spatial_dims](in_channels, out_channels, kernel, bias=bias, **kwargs))
 
 
-def transposed_convolution(spatial_dims: int, in_channels: int, out_channels: int, stride: int, bias: bool = True) -> nn.Module:
+def transposed_convolution(spatial_dims: int, in_channels: int, out_channels: int, stride: int, bias: bool = True) -> Convolution:
     """A transposed convolution whose kernel equals its stride, with Kaiming-normal weights and zero bias. [B, in, *S] -> [B, out, *S * stride]"""
     return _initialized(_TRANSPOSED[spatial_dims](in_channels, out_channels, stride, stride, bias=bias), mode="fan_out")
 
 
-def _initialized(layer: nn.Module, mode: str = "fan_in") -> nn.Module:
+def _initialized(layer: Convolution, mode: Literal["fan_in", "fan_out"] = "fan_in") -> Convolution:
     nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -102,4 +103,4 @@ def pad_to_multiple(x: Tensor, multiple: Sequence[int], coarsest: Sequence[int] 
 
 def crop(x: Tensor, size: Sequence[int]) -> Tensor:
     """The first `size` voxels along each axis. [B, C, *S] -> [B, C, *size]"""
-    return x[(..., *(slice(0, s) for s in size))]
+    return x[(slice(None), slice(None), *(slice(0, s) for s in size))]

@@ -90,9 +90,8 @@ def load_pretrained(
     if channels not in CHANNELS:
         msg = f"channels is '{channels}'; choose one of {', '.join(CHANNELS)}."
         raise InputError(msg)
-    is_given = isinstance(source, Mapping)
-    name = "the given tensors" if is_given else str(source)
-    found = _tensors(source if is_given else read_weights(local_weights(source, sha256)))
+    name = "the given tensors" if isinstance(source, Mapping) else str(source)
+    found = _tensors(source if isinstance(source, Mapping) else read_weights(local_weights(source, sha256)))
     expected = {key: value for key, value in backbone.state_dict().items() if not key.endswith(BATCH_COUNTER)}
 
     _check_blocks(name, found, expected)

@@ -16,22 +16,20 @@ class ScaleSpread:
 
     def __init__(self) -> None:
         self._count = 0
-        self._mean: Tensor | None = None
-        self._squares: Tensor | None = None
+        # Sums over the predictions, [B, classes, *S].
+        self._sum: Tensor | float = 0.0
+        self._squares: Tensor | float = 0.0
 
     def add(self, logits: Tensor) -> None:
         """Take up one prediction, [B, classes, *S]."""
         share = torch.softmax(logits.float() if logits.dtype != torch.float64 else logits, 1)
         self._count += 1
-        if self._mean is None:
-            self._mean, self._squares = share, share.square()
-        else:
-            self._mean = self._mean + share
-            self._squares = self._squares + share.square()
+        self._sum = share + self._sum
+        self._squares = share.square() + self._squares
 
     def uncertainty(self) -> Tensor:
         """[B, 1, *S], 0..1."""
-        mean = self._mean / self._count
+        mean = torch.as_tensor(self._sum / self._count)
         spread = (self._squares / self._count - mean.square()).sum(1, keepdim=True).clamp_min(0)
         doubt = 1 - mean.amax(1, keepdim=True)
         return (doubt + (1 - doubt) * spread).clamp(0, 1)

@@ -66,7 +66,7 @@ def local_weights(
         msg = f"The weights {source} need their SHA-256, not '{sha256}'; give its 64 hexadecimal digits, or at least the first 8."
         raise InputError(msg)
 
-    path = Path(folder or cache_folder() / "pretrained") / f"{sha256[:8].lower()}-{name}" if is_url else Path(source).expanduser()
+    path = Path(folder or cache_folder() / "pretrained") / f"{(sha256 or '')[:8].lower()}-{name}" if is_url else Path(source).expanduser()
     exists = path.is_file()
     if exists and (sha256 is None or _has_hash(path, sha256)):
         return path
@@ -74,7 +74,7 @@ def local_weights(
         wrong = f"have a SHA-256 that does not begin with {sha256}" if exists else "are not there"
         msg = f"The weights {path} {wrong}; give the path of the right file, or train from scratch."
         raise InputError(msg)
-    _download(str(source), path, sha256, on_progress, cancel, timeout)
+    _download(str(source), path, sha256 or "", on_progress, cancel, timeout)
     return path
 
 

@@ -149,12 +149,20 @@ class TestRow:
         assert not np.array_equal(unnamed.voxels, prediction.probe.row(CENTER, other).voxels)
 
     def test_of_every_voxel_of_a_scan_that_reaches_beyond_the_working_grid(self):
-        """2.4 mm of thin slices become two of 1 mm."""
+        """2.4 voxels of 1 mm become two, and what lies beyond them belongs to the nearest."""
+        image = noise_image((19, 16, 16), spacing=(0.125, 1, 1))
+        probe = Predictor(random_model(guided(), patch_size=[16, 16, 16]), "cpu")(image, attention=LAST).probe
+        rows = [probe.row(image.to_ras((i, 4, 4))).voxels for i in range(19)]
+        different = [index for index in range(1, 19) if not np.array_equal(rows[index], rows[index - 1])]
+        assert len(different) == 1
+
+    def test_of_slices_as_they_were_acquired(self):
+        """A network of slices sees every one of them, however thin."""
         image = noise_image((16, 16, 24), spacing=(1, 1, 0.1))
         model = random_model(guided(2), slices="axial", patch_size=[16, 16, 1])
         probe = Predictor(model, "cpu")(image, attention=LAST).probe
         places = [probe.row(image.to_ras((3, 4, k))).affine[2, 3] for k in range(24)]
-        np.testing.assert_allclose(places, np.repeat([CENTER[2] - 0.5, CENTER[2] + 0.5], 12))
+        np.testing.assert_allclose(places, [image.to_ras((3, 4, k))[2] for k in range(24)])
 
     def test_of_a_patch_that_the_network_has_to_fill_up(self):
         """One voxel at the deepest level is too few, so that the network puts another patch beside this one."""

@@ -200,7 +200,7 @@ class TestLocalFile:
         with pytest.raises(InputError, match=r"none\.pth are not there"):
             local_weights(tmp_path / "none.pth")
 
-    @pytest.mark.parametrize("source", ["resnet.zip", "resnet", "http://127.0.0.1/download", "http://127.0.0.1/", "ftp://127.0.0.1/resnet.bin", ""])
+    @pytest.mark.parametrize("source", ["resnet.zip", "resnet", "http://127.0.0.1/download", "http://127.0.0.1/", "ftp://127.0.0.1/resnet.onnx", ""])
     def test_an_unknown_kind(self, source):
         with pytest.raises(InputError, match=r"ends in \.safetensors, \.pth, \.pt"):
             local_weights(source, SHA256)
