@@ -34,8 +34,10 @@ def find_bids(search: Search, card: Card) -> None:
             continue
         for path in files:
             entities, _, suffix = without_extension(path.name).rpartition("_")
-            if extension(path) in (".nii", ".nii.gz") and entities.startswith("sub-") and suffix in suffixes:
-                cases.setdefault(folder / entities, {})[suffix] = path
+            # The standard has both `ct` and `CT`, in different versions.
+            known = next((one for one in suffixes if one.casefold() == suffix.casefold()), None)
+            if extension(path) in (".nii", ".nii.gz") and entities.startswith("sub-") and known:
+                cases.setdefault(folder / entities, {})[known] = path
     for place, scans in cases.items():
         missing = [suffix for suffix in suffixes if suffix not in scans]
         problem = f"The case {place.name} has no {place.name}_{missing[0]}.nii.gz; add it." if missing else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from ..files.tables import read_table
 from ..models import Card
 from ..region import Region
 from .found import Found, without_extension
@@ -14,27 +14,19 @@ from .found import Found, without_extension
 ONLY_CHANNEL = "image"
 
 
-def read_table(path: Path, card: Card) -> list[Found]:
-    """The cases of a CSV file, one a line (see `find_cases`); between commas or semicolons, paths relative to its folder.
+def find_in_table(path: Path, card: Card) -> list[Found]:
+    """The cases of a table, one a line (see `find_cases`); paths relative to its folder.
 
     Raises:
         InputError: if the file cannot be read, or has no column for an input of the model. A line that cannot be used is a case with a problem.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        head = text.partition("\n")[0]
-        rows = list(csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",", restval=""))
-    except (OSError, ValueError, csv.Error) as error:
-        msg = f"The table {path} cannot be read ({error}); give a CSV file in UTF-8 with a column for each input of the model."
-        raise InputError(msg) from error
-    columns = _columns(path, list(rows[0]) if rows else [part.strip() for part in head.split(",")], card)
-    cells = ({(key or "").strip().casefold(): value for key, value in row.items()} for row in rows)
-    return [_case(path.parent, line, row, columns) for line, row in enumerate(cells, 2)]
+    table = read_table(path, "a CSV file with a column for each input of the model")
+    columns = _columns(path, table.columns, card)
+    return [_case(path.parent, line, row, columns) for line, row in table.rows]
 
 
-def _columns(path: Path, head: list[str | None], card: Card) -> list[str]:
+def _columns(path: Path, there: Sequence[str], card: Card) -> list[str]:
     """The column of each input, in lower case."""
-    there = {(name or "").strip().casefold() for name in head}
     wanted = [channel.name.casefold() for channel in card.inputs]
     if len(wanted) == 1 and wanted[0] not in there:
         wanted = [ONLY_CHANNEL]
@@ -47,9 +39,9 @@ def _columns(path: Path, head: list[str | None], card: Card) -> list[str]:
 
 
 def _case(folder: Path, line: int, row: dict[str, str], columns: list[str]) -> Found:
-    paths = [row[column].strip() for column in columns]
-    region_text = row.get("region", "").strip()
-    title = row.get("case", "").strip() or (without_extension(Path(paths[0]).name) if paths[0] else f"line {line}")
+    paths = [row[column] for column in columns]
+    region_text = row.get("region", "")
+    title = row.get("case", "") or (without_extension(Path(paths[0]).name) if paths[0] else f"line {line}")
     region, problem = None, None
     if not all(paths):
         problem = f"Line {line} of the table has no path in the column '{columns[paths.index('')]}'; add it, or take the line out."

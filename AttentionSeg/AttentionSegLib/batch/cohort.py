@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import scan_stem
+from ..files.tables import ENDINGS as TABLE_ENDINGS
 from ..models import Card
 from ..region import Region
 from .bids import find_bids, is_bids
 from .case_names import unique_names
-from .case_table import read_table
+from .case_table import find_in_table
 from .channel_pattern import ChannelPattern
 from .found import Found, Search, Skipped
 from .scan_folder import find_scans
@@ -75,8 +76,8 @@ def find_cases(
         else:
             find_scans(search, card)
         found, skipped = search.found, search.skipped
-    elif source.is_file() and source.suffix.lower() == ".csv":
-        found, skipped = read_table(source, card), []
+    elif source.is_file() and source.suffix.lower() in TABLE_ENDINGS:
+        found, skipped = find_in_table(source, card), []
     elif source.is_file():
         found, skipped = [Found(scan_stem(source), source.name, (source,))], []
     else:

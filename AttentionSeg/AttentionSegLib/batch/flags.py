@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ PERCENTILES = (1, 99)
 LEAST_COHORT = 20
 # Tukey's fence: so many interquartile ranges above the third quartile.
 FENCE = 1.5
+GONE = "the last run did not find its scan"
 
 
 def case_uncertainty(entry: Entry) -> float | None:
@@ -23,12 +24,12 @@ def case_uncertainty(entry: Entry) -> float | None:
     return float(np.average([label["mean_uncertainty"] for label in found], weights=[label["voxels"] for label in found]))
 
 
-def flags_of(entries: Sequence[Entry]) -> dict[str, list[str]]:
+def flags_of(entries: Sequence[Entry], gone: Collection[str] = ()) -> dict[str, list[str]]:
     """The flags of each case that is done, by its name: sentences, the gravest first.
 
-    A scan is not as those that the model was trained on; a label is missing; it has more than one component; its volume is below the 1st or above the
-    99th percentile of the cases that have it (from 20 on); the mean uncertainty of the case is more than 1.5 interquartile ranges above the third
-    quartile.
+    The scan is not there any more (`gone`); it is not as those that the model was trained on; a label is missing; it has more than one component; its
+    volume is below the 1st or above the 99th percentile of the cases that have it (from 20 on); the mean uncertainty of the case is more than 1.5
+    interquartile ranges above the third quartile.
     """
     volumes: dict[str, list[float]] = {}
     for entry in entries:
@@ -37,7 +38,7 @@ def flags_of(entries: Sequence[Entry]) -> dict[str, list[str]]:
                 volumes.setdefault(label["name"], []).append(label["milliliters"])
     usual = {name: np.percentile(found, PERCENTILES) for name, found in volumes.items() if len(found) >= LEAST_COHORT}
     fence = _fence([value for value in map(case_uncertainty, entries) if value is not None])
-    return {entry.case: _flags(entry, usual, fence) for entry in entries}
+    return {entry.case: [*([GONE] if entry.case in gone else []), *_flags(entry, usual, fence)] for entry in entries}
 
 
 def _fence(uncertainties: Sequence[float]) -> float:

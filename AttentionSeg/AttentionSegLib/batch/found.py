@@ -11,11 +11,13 @@ from pathlib import Path
 from ..files import DicomSeries
 from ..files.formats import ENDINGS, SEGMENTATION
 from ..files.names import as_text, extension
+from ..files.own_files import own_file
 from ..region import Region
+from .manifest import MANIFEST, is_manifest
 
 VOLUME_ENDINGS = tuple(ending for ending in ENDINGS if ending != SEGMENTATION)
-# What lies in a folder of results.
-MANIFEST, CASES = "manifest.jsonl", "cases"
+# In a folder of results.
+CASES = "cases"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,20 @@ class Search:
             if os.path.realpath(folder) == output:
                 folders.clear()
                 continue
-            if MANIFEST in names:
+            if MANIFEST in names and is_manifest(folder / MANIFEST):
                 self.skip(folder, "results of a batch")
                 folders.clear()
                 continue
             folders[:] = sorted(name for name in folders if not name.startswith(".")) if self.recursive else []
-            yield folder, sorted(folder / name for name in names if not name.startswith(".") and self.matches(name))
+            yield folder, [path for path in sorted(folder / name for name in names) if self._is_wanted(path)]
+
+    def _is_wanted(self, path: Path) -> bool:
+        if path.name.startswith(".") or not self.matches(path.name):
+            return False
+        made = own_file(path) if extension(path) in ENDINGS else None
+        if made is not None:
+            self.skip(path, made.title)
+        return made is None
 
     def matches(self, name: str) -> bool:
         """Whether a file of this name counts."""

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..options import RunOptions
 from ..writing import write_text, writing
 
+MANIFEST = "manifest.jsonl"
 DONE, FAILED = "done", "failed"
 # Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
 SCHEMA_VERSION = 2
@@ -89,6 +90,16 @@ class Manifest:
             file.flush()
             os.fsync(file.fileno())
         self.entries[entry.case] = entry
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is the manifest of a batch, by its first line."""
+    try:
+        with open(path, "rb") as file:
+            first = json.loads(file.readline() or b"null")
+    except (OSError, ValueError):
+        return False
+    return isinstance(first, dict) and {"case", "weights_sha256"} <= first.keys()
 
 
 def _line(entry: Entry) -> str:

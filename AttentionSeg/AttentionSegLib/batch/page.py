@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -47,7 +47,7 @@ class Row:
         return self.entry.state != DONE
 
 
-def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped]) -> str:
+def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped], gone: Collection[str] = ()) -> str:
     """The page as HTML: failures, which cases to look at first, how the volumes spread, and a row for each case.
 
     Args:
@@ -55,9 +55,10 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
         card: of the model.
         entries: how each case ended.
         skipped: what was passed over in the search for cases.
+        gone: names of the cases whose scans are not there any more.
     """
     done = [entry for entry in entries if entry.state == DONE]
-    labels, flags = _labels(card, done), flags_of(done)
+    labels, flags = _labels(card, done), flags_of(done, gone)
     failures = len(entries) - len(done)
     rows = [_row(folder, entry, labels, flags, n, n - failures < MOST_PICTURES) for n, entry in enumerate(sorted(entries, key=_rank))]
     seconds = [_seconds(entry) for entry in done]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ..files import write_text
@@ -19,28 +19,29 @@ REPORT, MEASUREMENTS = "report.html", "measurements.csv"
 COLUMNS = ("value", *(statistic.key for statistic in STATISTICS))
 
 
-def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped]) -> tuple[Path, Path]:
+def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped], gone: Collection[str] = ()) -> tuple[Path, Path]:
     """Write `report.html` and `measurements.csv`, each completely or not at all; where they are.
 
-    The table has the columns case, label, value, one for each of STATISTICS, empty where a label has none, and flags of the case between semicolons
-    (see `flags_of`).
+    The table has the columns case, label, value, one for each of STATISTICS, empty where a label has none, flags of the case between semicolons (see
+    `flags_of`), and id and version of the model. `gone` are the cases whose scans are not there any more.
 
     Raises:
         OutputError: if one cannot be written.
     """
-    write_text(folder / MEASUREMENTS, _table(entries))
-    write_text(folder / REPORT, page(folder, card, entries, skipped))
+    write_text(folder / MEASUREMENTS, _table(entries, gone))
+    write_text(folder / REPORT, page(folder, card, entries, skipped, gone))
     return folder / REPORT, folder / MEASUREMENTS
 
 
-def _table(entries: Sequence[Entry]) -> str:
+def _table(entries: Sequence[Entry], gone: Collection[str]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("case", "label", *COLUMNS, "flags"))
+    rows.writerow(("case", "label", *COLUMNS, "flags", "model"))
     done = [entry for entry in entries if entry.state == DONE]
-    flags = {case: "; ".join(found) for case, found in flags_of(done).items()}
+    flags = {case: "; ".join(found) for case, found in flags_of(done, gone).items()}
     for entry in done:
-        rows.writerows((entry.case, label["name"], *(_number(label.get(column)) for column in COLUMNS), flags[entry.case]) for label in entry.labels)
+        more = flags[entry.case], entry.model
+        rows.writerows((entry.case, label["name"], *(_number(label.get(column)) for column in COLUMNS), *more) for label in entry.labels)
     return text.getvalue()
 
 

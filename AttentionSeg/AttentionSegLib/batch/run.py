@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,9 @@ from ..region import Region
 from ..reporting import check_drawing
 from ..writing import output_folder, sweep
 from .cohort import Cohort, Skipped, find_cases
-from .found import CASES, MANIFEST
+from .found import CASES
 from .lock import locked
-from .manifest import DONE, FAILED, Entry, Manifest
+from .manifest import DONE, FAILED, MANIFEST, Entry, Manifest
 from .pool import LocalPool, Pool, run_all
 from .progress import BatchProgress
 from .results import write_results
@@ -135,6 +136,7 @@ def segment_folder(
         results = place.resolve() / CASES
         manifest = Manifest(place / MANIFEST)
         before = {} if batch.restart else manifest.entries
+        _check_model(before.values(), card, place)
         done = {case.name for case in cohort.cases if is_current(before.get(case.name), case, card, results, options)}
         todo = [case for case in cohort.cases if case.name not in done]
         pool = _pool(folder.resolve(), results, options, batch) if todo else None
@@ -152,12 +154,24 @@ def segment_folder(
             raise OutputError(msg) from error
         except (Cancelled, KeyboardInterrupt) as error:
             stopped = error
-        files = write_results(place, card, sorted(manifest.entries.values(), key=lambda entry: entry.case), cohort.skipped)
+        gone = manifest.entries.keys() - present
+        files = write_results(place, card, sorted(manifest.entries.values(), key=lambda entry: entry.case), cohort.skipped, gone)
         if stopped is not None:
             raise stopped
     progress.finish()
     entries = {case.name: manifest.entries[case.name] for case in cohort.cases}
     return BatchResult(place, entries, cohort.skipped, len(todo), (*files, place / MANIFEST))
+
+
+def _check_model(entries: Iterable[Entry], card: Card, folder: Path) -> None:
+    """Raise InputError if a folder holds results of another model, which would be replaced by those of this one."""
+    others = sorted({entry.model for entry in entries if entry.state == DONE and entry.model.partition(" ")[0] != card.id})
+    if others:
+        msg = (
+            f"The folder {folder} holds results of {', '.join(others)}; choose another folder for those of {card.id}, or have them replaced "
+            "(--restart)."
+        )
+        raise InputError(msg)
 
 
 def _with_region(cohort: Cohort, region: Region | None) -> Cohort:

@@ -13,6 +13,8 @@ from ..files.names import extension
 from ..models import Card
 from .found import VOLUME_ENDINGS, Search, without_extension
 
+ARCHIVES = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+
 
 def find_scans(search: Search, card: Card) -> None:
     """Take every scan as a case. InputError for a model of several inputs, whose scans no folder alone can tell apart."""
@@ -30,6 +32,8 @@ def find_scans(search: Search, card: Card) -> None:
                 search.skip(path, "a segmentation, not a scan")
             elif extension(path) in VOLUME_ENDINGS:
                 search.add(without_extension(search.relative(path)), path)
+            elif path.suffix.lower() in ARCHIVES:
+                search.skip(path, "an archive; unpack it first")
             else:
                 others.append(path)
     _add_series(search, others, card.inputs[0].modality)

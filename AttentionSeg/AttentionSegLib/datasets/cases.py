@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections import Counter
@@ -17,6 +15,7 @@ from ..errors import InputError
 from ..files import read_images
 from ..files.formats import DICOM_ENDINGS, ENDINGS, ending_of
 from ..files.names import as_text
+from ..files.tables import read_table
 from ..image import Image, Note
 from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 
@@ -194,13 +193,14 @@ def named(things: Sequence[str]) -> str:
 
 
 def _read_split(split: Path) -> list[tuple[str, str]]:
+    is_json = Path(split).suffix == ".json"
+    rows = () if is_json else read_table(Path(split), "a CSV file with the columns id and role").rows
     try:
-        text = Path(split).read_text(encoding="utf-8-sig")
-        if Path(split).suffix == ".json":
-            fold = json.loads(text)[0]
+        if is_json:
+            fold = json.loads(Path(split).read_text(encoding="utf-8-sig"))[0]
             return [(case_id, role) for role in ROLES for case_id in fold[role]]
-        return [(row["id"], row.get("role") or row["dev_role"]) for row in csv.DictReader(io.StringIO(text))]
-    except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
+        return [(row["id"], row.get("role") or row["dev_role"]) for _, row in rows]
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         msg = f"The split {split} cannot be read ({error!r}); give a CSV file with the columns id and role."
         raise InputError(msg) from error
 

@@ -57,14 +57,14 @@ def read_nifti(path: Path, labels: bool = False) -> Image:
     return Image(voxels.reshape(shape, order="F")[None], affine, str(path), notes)
 
 
-def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray) -> None:
-    """Write voxels [I, J, K] as compressed NIfTI-1 with the affine (IJK to RAS, mm) as sform and qform.
+def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, kind: str = "") -> None:
+    """Write voxels [I, J, K] as compressed NIfTI-1 with the affine (IJK to RAS, mm) as sform and qform, and what kind of result it is.
 
     The header holds float32: the sform places a voxel within 1 m of the origin within 2e-4 mm. The qform is a rotation, so it leaves out
     what little shear an Image may have.
     """
     datatype = next(code for code, kind in DATATYPES.items() if np.dtype(kind) == voxels.dtype)
-    header = make_header(voxels.shape, datatype, voxels.dtype.itemsize * 8, affine)
+    header = make_header(voxels.shape, datatype, voxels.dtype.itemsize * 8, affine, kind)
     with open(path, "wb") as file:
         write_compressed(file, voxels, before=header.tobytes() + bytes(4))
 

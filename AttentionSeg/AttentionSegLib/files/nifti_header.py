@@ -43,6 +43,7 @@ HEADER = np.dtype(
         ("magic", "S4"),
     ]
 )
+DESCRIPTION = "AttentionSeg"
 MAGIC = b"n+1"
 MILLIMETERS = 2
 MM_PER_UNIT = {1: 1000.0, MILLIMETERS: 1.0, 3: 0.001}
@@ -99,8 +100,8 @@ def read_affine(header: np.void, path: Path) -> tuple[np.ndarray, tuple[Note, ..
     return affine, notes
 
 
-def make_header(shape: tuple[int, int, int], datatype: int, bits: int, affine: np.ndarray) -> np.ndarray:
-    """A header [1] for one volume in mm, with the affine as sform and as qform (code 1, scanner)."""
+def make_header(shape: tuple[int, int, int], datatype: int, bits: int, affine: np.ndarray, kind: str = "") -> np.ndarray:
+    """A header [1] for one volume in mm, with the affine as sform and as qform (code 1, scanner), and what kind of result it is."""
     header = np.zeros(1, HEADER.newbyteorder("<"))
     # Here, because it takes longer to import than a scan to read, and most scans are placed without it.
     from scipy.spatial.transform import Rotation
@@ -118,7 +119,7 @@ def make_header(shape: tuple[int, int, int], datatype: int, bits: int, affine: n
     header["vox_offset"] = HEADER.itemsize + 4
     header["scl_slope"] = 1
     header["xyzt_units"] = MILLIMETERS
-    header["descrip"] = b"AttentionSeg"
+    header["descrip"] = f"{DESCRIPTION} {kind}".strip().encode()
     header["qform_code"] = header["sform_code"] = 1
     header["quatern"], header["qoffset"], header["srow"] = quaternion[:3], affine[:3, 3], affine[:3]
     header["magic"] = MAGIC

@@ -13,13 +13,10 @@ from ..writing import atomic_path
 from .names import extension
 from .nifti import write_nifti
 from .nrrd import write_nrrd
+from .own_files import MAP_KEY, MODEL_KEY, SEGMENTATION
 
 if TYPE_CHECKING:
     from ..models import Card, Label
-
-# In a `.nrrd`: which map it is, and the id and version of the model that made it.
-MAP_KEY = "AttentionSeg_Map"
-MODEL_KEY = "AttentionSeg_Model"
 
 
 def write_segmentation(labels: Image, card: Card, path: Path | str, reference_name: str | None = None) -> None:
@@ -44,7 +41,7 @@ def write_segmentation(labels: Image, card: Card, path: Path | str, reference_na
     ending = _check_extension(path, ".seg.nrrd", ".nii.gz")
     with atomic_path(path) as temporary:
         if ending == ".nii.gz":
-            write_nifti(temporary, voxels, labels.affine)
+            write_nifti(temporary, voxels, labels.affine, SEGMENTATION)
         else:
             write_nrrd(temporary, voxels, labels.affine, _segmentation_keys(card, labels.shape, reference_name))
 
@@ -55,7 +52,7 @@ def write_map(image: Image, path: Path | str, name: str | None = None, card: Car
     Args:
         image: the map. Its affine is exact in `.nrrd`; see write_nifti for its precision in `.nii.gz`.
         path: `.nrrd` or `.nii.gz`.
-        name: which map of a model it is, such as `gate_2`; kept in a `.nrrd`, so that it is known again when it is loaded.
+        name: which map of a model it is, such as `gate_2`; kept in the file, so that it is known again as no scan.
         card: of that model.
 
     Raises:
@@ -66,7 +63,7 @@ def write_map(image: Image, path: Path | str, name: str | None = None, card: Car
     ending = _check_extension(path, ".nrrd", ".nii.gz")
     with atomic_path(path) as temporary:
         if ending == ".nii.gz":
-            write_nifti(temporary, voxels, image.affine)
+            write_nifti(temporary, voxels, image.affine, name or "")
         else:
             keys = {MAP_KEY: name, MODEL_KEY: card and f"{card.id} {card.version}"}
             write_nrrd(temporary, voxels, image.affine, {key: value for key, value in keys.items() if value})

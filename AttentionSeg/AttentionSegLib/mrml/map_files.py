@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import slicer
 
-from ..files.nrrd import read_keys
-from ..files.output import MAP_KEY, MODEL_KEY
+from ..files.own_files import SEGMENTATION, own_file
 from .attention_volumes import MAP_ATTRIBUTE, show_as_heat_map
 from .heat_map import heat_map
 from .provenance import MODEL_ID
 
 
 def show_map_file(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Give a volume the look of a map, and mark it as no scan, if it was loaded from a `.nrrd` map that this extension wrote.
+    """Give a volume the look of a map, and mark it as no scan, if it was loaded from a map that this extension wrote.
 
     Args:
         node: with voxels and storage node.
@@ -24,12 +23,12 @@ def show_map_file(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     path = storage.GetFileName() if storage is not None else None
     if not path or node.GetImageData() is None or node.GetAttribute(MAP_ATTRIBUTE) is not None:
         return False
-    keys = read_keys(path)
-    if MAP_KEY not in keys:
+    made = own_file(path)
+    if made is None or made.kind == SEGMENTATION:
         return False
-    node.SetAttribute(MAP_ATTRIBUTE, keys[MAP_KEY])
-    node.SetAttribute(MODEL_ID, keys.get(MODEL_KEY, "").partition(" ")[0])
+    node.SetAttribute(MAP_ATTRIBUTE, made.kind)
+    node.SetAttribute(MODEL_ID, made.model.partition(" ")[0])
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
-    show_as_heat_map(node.GetDisplayNode(), slicer.util.arrayFromVolume(node), keys[MAP_KEY], heat_map(node.GetScene()))
+    show_as_heat_map(node.GetDisplayNode(), slicer.util.arrayFromVolume(node), made.kind, heat_map(node.GetScene()))
     return True

@@ -36,6 +36,9 @@ class TestFlags:
         odd = replace(entry("a", components=3), misfits=["a looks like CT; the model was trained on MR."])
         assert flags_of([odd, entry("b")]) == {"a": [*odd.misfits, "liver in 3 components"], "b": []}
 
+    def test_a_scan_that_has_gone(self):
+        assert flags_of([entry("a"), entry("b")], {"b"}) == {"a": [], "b": ["the last run did not find its scan"]}
+
     def test_volumes_outside_the_1st_to_99th_percentile(self):
         found = flags_of([*cohort(), entry("small", 5), entry("large", 30)])
         assert [case for case, flags in found.items() if flags] == ["small", "large"]

@@ -179,6 +179,19 @@ class TestResume:
         assert result.done == ["d"]
         assert sorted(name for name, entry in lines(results).items() if entry["state"] == "done") == sorted([*GOOD, "d"])
         assert set(lines(results)) & set(BAD) == set()
+        with open(results / "measurements.csv", encoding="utf-8", newline="") as file:
+            flags = {row["case"]: ("did not find its scan" in row["flags"], row["model"]) for row in csv.DictReader(file)}
+        assert flags == {name: (name != "d", "tiny-unet 1.0.0") for name in [*GOOD, "d"]}
+
+    def test_results_of_another_model_are_not_replaced_unless_asked(self, finished, model, tmp_path):
+        scans, results = finished
+        other = save_unet(tmp_path / "other", id="other-unet")
+        before = dates(results)
+        with pytest.raises(InputError, match=r"holds results of tiny-unet 1\.0\.0; .*--restart"):
+            batch(scans, results, other)
+        assert dates(results) == before
+        batch(scans / "c.nrrd", results, other, restart=True)
+        assert lines(results)["c"]["model"].startswith("other-unet")
 
 
 class TestInterruption:

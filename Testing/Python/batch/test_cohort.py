@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from AttentionSegLib.batch.cohort import find_cases
 from AttentionSegLib.errors import InputError
-from AttentionSegLib.files import read_image
+from AttentionSegLib.files import read_image, write_map, write_segmentation
+from AttentionSegLib.image import Image
 from batch_scans import write_dicom
 from tiny_models import AS_IT_IS, make_card
 
@@ -51,13 +52,32 @@ class TestFolder:
         assert names(find_cases(tmp_path, ONE, pattern="*_T1.nii*")) == ["a_T1", "b_T1"]
 
     def test_results_of_a_batch_and_segmentations_are_no_scans(self, tmp_path):
-        touch(tmp_path, "a.nii", "a.seg.nrrd", "out/cases/a/a.nii", "older/manifest.jsonl", "older/b.nii", "older/cases/b.nii")
+        touch(tmp_path, "a.nii", "a.seg.nrrd", "out/cases/a/a.nii", "older/b.nii", "older/cases/b.nii")
+        (tmp_path / "older" / "manifest.jsonl").write_text('{"case": "b", "weights_sha256": "w"}\n')
         cohort = find_cases(tmp_path, ONE, tmp_path / "out", recursive=True)
         assert names(cohort) == ["a"]
         assert {(Path(one.path).name, one.reason) for one in cohort.skipped} == {
             ("a.seg.nrrd", "a segmentation, not a scan"),
             ("older", "results of a batch"),
         }
+
+    def test_a_manifest_of_another_program_hides_no_scan(self, tmp_path):
+        touch(tmp_path, "manifest.jsonl", "b.nii")
+        assert names(find_cases(tmp_path, ONE)) == ["b"]
+
+    @pytest.mark.parametrize("ending", [".nrrd", ".nii.gz"])
+    def test_own_results_are_known_by_their_content(self, tmp_path, ending):
+        image = Image(np.random.default_rng(0).random((1, 4, 4, 4)), np.eye(4))
+        write_map(image, tmp_path / f"scan_map{ending}")
+        write_map(image, tmp_path / f"renamed{ending}", "gate_2", ONE)
+        write_segmentation(Image(np.ones((1, 4, 4, 4), np.uint8), np.eye(4)), ONE, tmp_path / f"labels{ending.replace('.nrrd', '.seg.nrrd')}")
+        cohort = find_cases(tmp_path, ONE)
+        assert names(cohort) == ["scan_map"]
+        assert sorted(one.reason for one in cohort.skipped) == ["a segmentation by AttentionSeg", "the map gate_2 of AttentionSeg"]
+
+    def test_archives_are_listed(self, tmp_path):
+        touch(tmp_path, "a.nii", "series.zip")
+        assert [one.reason for one in find_cases(tmp_path, ONE).skipped] == ["an archive; unpack it first"]
 
     def test_one_scan(self, tmp_path):
         touch(tmp_path, "a b.nii.gz")
@@ -127,11 +147,26 @@ class TestTable:
         assert (unnamed.name, unnamed.inputs) == ("a", (tmp_path / "a.nii", tmp_path / "b.nii"))
 
     def test_lines_that_cannot_be_used_are_cases_with_a_problem(self, tmp_path):
-        (tmp_path / "list.csv").write_text("image;region\n/data/a.nii;\n;\nb.nii;1,2\n")
+        (tmp_path / "list.csv").write_text("image;region\n/data/a.nii;\n;0,0,0,9,9,9\nb.nii;1,2\n")
         found = {case.name: case.problem for case in find_cases(tmp_path / "list.csv", ONE).cases}
         assert found["a"] is None
         assert found["line_3"] == "Line 3 of the table has no path in the column 'image'; add it, or take the line out."
         assert found["b"].startswith("The region '1,2' is not six numbers")
+
+    @pytest.mark.parametrize(
+        ("text", "encoding"),
+        [
+            ("case\timage\nMüller\ta.nii\n", "utf-8"),
+            ("case\timage\r\nMüller\ta.nii\r\n", "utf-16"),
+            ("case;image\r\nMüller;a.nii\r\n", "cp1252"),
+            ("sep=;\r\ncase;image\r\n\r\nMüller;a.nii\r\n;\r\n\r\n", "utf-8-sig"),
+            ("\n , \ncase, image\n,\nMüller, a.nii\n", "utf-8"),
+        ],
+    )
+    def test_as_a_spreadsheet_saves_it(self, tmp_path, text, encoding):
+        (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+        cases = find_cases(tmp_path / "list.csv", ONE).cases
+        assert [(case.name, case.inputs) for case in cases] == [("Müller", (tmp_path / "a.nii",))]
 
     def test_a_case_that_stands_in_it_twice_is_run_once(self, tmp_path):
         (tmp_path / "list.csv").write_text("case,image\na,x.nii\na,x.nii\na,y.nii\n")
@@ -163,6 +198,12 @@ class TestBids:
         cases = find_cases(tree, TWO).cases
         assert [path.name for path in cases[0].inputs] == ["sub-01_ses-a_T1w.nii.gz", "sub-01_ses-a_FLAIR.nii.gz"]
         assert cases[2].problem == "The case sub-03 has no sub-03_FLAIR.nii.gz; add it."
+
+    @pytest.mark.parametrize("suffix", ["ct", "CT"])
+    def test_both_ways_to_write_ct(self, tmp_path, suffix):
+        tree = touch(tmp_path, "dataset_description.json", f"sub-1/ct/sub-1_{suffix}.nii.gz")
+        model = make_card(inputs=[{"name": "CT", "modality": "CT", "normalization": AS_IT_IS}])
+        assert names(find_cases(tree, model)) == ["sub-1"]
 
     def test_an_input_that_names_no_suffix(self, tree):
         odd = make_card(inputs=[{"name": "ADC", "modality": "MR", "normalization": AS_IT_IS}])

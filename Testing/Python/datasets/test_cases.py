@@ -119,10 +119,10 @@ class TestSplit:
             ("id,role\na,val\n", "has no case of the role 'train'"),
             ("id,role\na,train\nb,val\na,val\n", "names case a more than once"),
             ("id,role\na,train\nz,val\n", "There is no scan of case z in "),
-            ("id;role\na;train\n", "cannot be read (KeyError"),
+            ("id role\na train\n", "cannot be read (KeyError"),
             ("id,role\na,train\nb\n", "cannot be read (KeyError"),
         ],
-        ids=["no-val", "no-train", "twice", "missing", "semicolon", "short"],
+        ids=["no-val", "no-train", "twice", "missing", "blanks", "short"],
     )
     def test_a_wrong_split(self, tmp_path, text, sentence):
         assert sentence in refused(find_cases, *folders(tmp_path, "a b", "a b"), write_split(tmp_path, text))

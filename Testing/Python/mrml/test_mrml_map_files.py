@@ -42,9 +42,15 @@ def test_a_map_looks_as_one_that_was_made_here_and_is_no_scan(scene, tmp_path):
     assert not show_map_file(node)
 
 
+def test_a_map_in_nifti(scene, tmp_path):
+    node = load(scene, written(tmp_path / "renamed.nii.gz", "gate_2", make_card(id="boxes")))
+    assert show_map_file(node)
+    assert is_own_map(node)
+
+
 def test_other_volumes_stay_as_they_are(scene, tmp_path):
     scan = load(scene, written(tmp_path / "scan.nrrd"))
-    nifti = load(scene, written(tmp_path / "a_gate_2.nii.gz", "gate_2", make_card(id="boxes")))
+    nifti = load(scene, written(tmp_path / "a_gate_2.nii.gz"))
     made = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3), np.float32), name="made")
     for node in (scan, nifti, made):
         assert not show_map_file(node)

@@ -1,0 +1,52 @@
+"""Whether a file is one that this extension wrote: said in its header, whatever the file is called."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from .names import extension
+from .nifti_header import DESCRIPTION, HEADER
+from .nrrd import read_keys
+
+# In a `.nrrd`: which map it is, and the id and version of the model that made it.
+MAP_KEY = "AttentionSeg_Map"
+MODEL_KEY = "AttentionSeg_Model"
+SEGMENTATION = "segmentation"
+
+
+class OwnFile(NamedTuple):
+    """What a file is: `segmentation` or the name of a map; and the id and version of the model, where the format has room for it."""
+
+    kind: str
+    model: str = ""
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        return "a segmentation by AttentionSeg" if self.kind == SEGMENTATION else f"the map {self.kind} of AttentionSeg"
+
+
+def own_file(path: Path | str) -> OwnFile | None:
+    """What AttentionSeg says in the header of a file that it wrote; None for any other file, and for one that cannot be read."""
+    if extension(path) in (".nii", ".nii.gz"):
+        said = _description(Path(path))
+        return OwnFile(said[len(DESCRIPTION) :].strip()) if said.startswith(f"{DESCRIPTION} ") else None
+    keys = read_keys(path)
+    if MAP_KEY not in keys and MODEL_KEY not in keys:
+        return None
+    return OwnFile(keys.get(MAP_KEY, SEGMENTATION), keys.get(MODEL_KEY, ""))
+
+
+def _description(path: Path) -> str:
+    place, kind = HEADER.fields["descrip"][1], HEADER.fields["descrip"][0]
+    try:
+        with open(path, "rb") as file:
+            is_compressed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if is_compressed else open(path, "rb") as file:
+            header = file.read(HEADER.itemsize)
+    except (OSError, EOFError, zlib.error):
+        return ""
+    return header[place : place + kind.itemsize].rstrip(b"\0").decode("latin-1")
