@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ class Note(NamedTuple):
     detail: str = ""
 
 
+NO_SPACING = Note("Nothing tells how large the pixels are, which were taken to be 1 mm wide")
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """Voxels with their place in the patient.
@@ -32,6 +36,7 @@ class Image:
         affine: 4x4 matrix from voxel indices (I, J, K) to RAS in mm, float64. Column lengths are the spacing.
         name: what to call the image in messages.
         notes: what was accepted or assumed when the image was read.
+        spacing_known: False where nobody knows how large the voxels are, as in a picture of a camera; the affine then says 1 mm.
 
     Raises:
         InputError: if the voxels are not [C, I, J, K], or the affine is not a finite, invertible, shear-free 4x4 matrix.
@@ -41,6 +46,7 @@ class Image:
     affine: np.ndarray
     name: str = "image"
     notes: tuple[Note, ...] = ()
+    spacing_known: bool = True
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4:
@@ -66,6 +72,17 @@ class Image:
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     @property
+    def nearest_axes(self) -> list[int]:
+        """For right, anterior and superior the voxel axis that is nearest to it, each another one."""
+        cosines = np.abs(self.affine[:3, :3] / self.spacing)
+        return list(max(permutations(range(3)), key=lambda order: cosines[range(3), order].sum()))
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether it is a single voxel thick."""
+        return min(self.shape) == 1
+
+    @property
     def voxel_volume(self) -> float:
         """Volume of one voxel in mm^3."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
@@ -74,6 +91,12 @@ class Image:
     def remarks(self) -> list[str]:
         """The notes as sentences."""
         return [f"{self.name}: {what}{f' ({detail})' if detail else ''}." for what, detail in self.notes]
+
+    @property
+    def pixel_area(self) -> float:
+        """Area of one pixel of a slice in mm^2."""
+        thin = self.shape.index(1)
+        return float(np.delete(self.spacing, thin).prod())
 
     def to_ras(self, ijk: np.ndarray) -> np.ndarray:
         """Voxel indices [..., 3] to RAS mm [..., 3]."""

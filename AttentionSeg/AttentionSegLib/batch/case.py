@@ -50,7 +50,7 @@ def segment_case(
 
     Args:
         predictor: the loaded model, with the options of the run.
-        inputs: one scan per input of the model: NIfTI, NRRD, MetaImage, or a DICOM folder.
+        inputs: one scan per input of the model: NIfTI, NRRD, MetaImage, a picture, or a DICOM folder.
         output: folder for the results, made if it is not there. Files are named after the first input.
         region: box in RAS mm.
         on_progress, cancel: as of `Predictor`.
@@ -67,9 +67,9 @@ def segment_case(
 
 def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | None = None, options: RunOptions = AS_IT_IS) -> Image:
     """The scans of a case as channels of one image, fit for the model (see `segment_case`)."""
-    if len(inputs) != len(card.inputs):
-        names = ", ".join(f"{channel.name} ({channel.modality})" for channel in card.inputs)
-        msg = f"The model {card.id} needs {len(card.inputs)} scan(s) ({names}), and {len(inputs)} were given; give exactly these, in this order."
+    if len(inputs) != len(card.scans):
+        names = ", ".join(f"{channel.name} ({channel.modality})" for channel in card.scans)
+        msg = f"The model {card.id} needs {len(card.scans)} scan(s) ({names}), and {len(inputs)} were given; give exactly these, in this order."
         raise InputError(msg)
     with memory_for(as_text(inputs[0])):
         image = read_images(inputs, options.regularize)

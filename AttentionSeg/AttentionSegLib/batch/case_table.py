@@ -27,10 +27,10 @@ def find_in_table(path: Path, card: Card) -> list[Found]:
 
 def _columns(path: Path, there: Sequence[str], card: Card) -> list[str]:
     """The column of each input, in lower case."""
-    wanted = [channel.name.casefold() for channel in card.inputs]
+    wanted = [channel.name.casefold() for channel in card.scans]
     if len(wanted) == 1 and wanted[0] not in there:
         wanted = [ONLY_CHANNEL]
-    missing = [channel.name for channel, column in zip(card.inputs, wanted) if column not in there]
+    missing = [channel.name for channel, column in zip(card.scans, wanted) if column not in there]
     if missing:
         also = f" (or '{ONLY_CHANNEL}')" if len(wanted) == 1 else ""
         msg = f"The table {path} has no column '{missing[0]}'{also}, only {', '.join(sorted(filter(None, there)))}; add it with a path a line."

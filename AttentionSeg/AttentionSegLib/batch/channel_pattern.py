@@ -26,7 +26,7 @@ class ChannelPattern:
 
     def __init__(self, text: str, card: Card) -> None:
         self._names = [part.strip() for part in text.split(",")]
-        self._channels = [channel.name for channel in card.inputs]
+        self._channels = [channel.name for channel in card.scans]
         if len(self._names) != len(self._channels) or len(set(self._names)) < len(self._names) or any(PLACE not in name for name in self._names):
             wanted = ", ".join(self._channels)
             msg = f"The channels '{text}' are not {len(self._channels)} file name(s) with {PLACE}, one for each input of {card.id} ({wanted})."

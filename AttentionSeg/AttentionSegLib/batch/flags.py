@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from ..reporting.label_statistics import size_of
 from .manifest import Entry
 
 PERCENTILES = (1, 99)
@@ -28,14 +29,14 @@ def flags_of(entries: Sequence[Entry], gone: Collection[str] = ()) -> dict[str, 
     """The flags of each case that is done, by its name: sentences, the gravest first.
 
     The scan is not there any more (`gone`); it is not as those that the model was trained on; a label is missing; it has more than one component; its
-    volume is below the 1st or above the 99th percentile of the cases that have it (from 20 on); the mean uncertainty of the case is more than 1.5
+    size is below the 1st or above the 99th percentile of the cases that have it (from 20 on); the mean uncertainty of the case is more than 1.5
     interquartile ranges above the third quartile.
     """
     volumes: dict[str, list[float]] = {}
     for entry in entries:
         for label in entry.labels:
             if label["voxels"]:
-                volumes.setdefault(label["name"], []).append(label["milliliters"])
+                volumes.setdefault(label["name"], []).append(size_of(label)[0])
     usual = {name: np.percentile(found, PERCENTILES) for name, found in volumes.items() if len(found) >= LEAST_COHORT}
     fence = _fence([value for value in map(case_uncertainty, entries) if value is not None])
     return {entry.case: [*([GONE] if entry.case in gone else []), *_flags(entry, usual, fence)] for entry in entries}
@@ -51,13 +52,13 @@ def _fence(uncertainties: Sequence[float]) -> float:
 def _flags(entry: Entry, usual: dict[str, np.ndarray], fence: float) -> list[str]:
     missing, volumes, pieces = [], [], []
     for label in entry.labels:
-        name, volume = label["name"], label["milliliters"]
+        name, (volume, unit) = label["name"], size_of(label)
         if not label["voxels"]:
             missing.append(f"{name} missing")
             continue
         low, high = usual.get(name, (-np.inf, np.inf))
         if not low <= volume <= high:
-            volumes.append(f"{name} {volume:.4g} mL, outside {low:.4g} to {high:.4g} mL (1st to 99th percentile)")
+            volumes.append(f"{name} {volume:.4g} {unit}, outside {low:.4g} to {high:.4g} {unit} (1st to 99th percentile)")
         if label.get("components", 0) > 1:
             pieces.append(f"{name} in {label['components']} components")
     uncertainty = case_uncertainty(entry)

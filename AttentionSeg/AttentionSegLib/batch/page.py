@@ -9,6 +9,7 @@ from statistics import median
 
 from ..models import Card, Label, card_of_sides
 from ..reporting import STATISTICS
+from ..reporting.label_statistics import size_of
 from ..reporting.pages import render
 from ..reporting.spread import spread
 from .flags import case_uncertainty, flags_of
@@ -62,15 +63,19 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
     failures = len(entries) - len(done)
     rows = [_row(folder, entry, labels, flags, n, n - failures < MOST_PICTURES) for n, entry in enumerate(sorted(entries, key=_rank))]
     seconds = [_seconds(entry) for entry in done]
+    unit = next((size_of(label)[1] for entry in done for label in entry.labels), "mL")
     return render(
         "batch.html",
         card=card,
         rows=rows,
         seconds=(sorted(seconds)[len(seconds) // 2], max(seconds)) if seconds else (),
-        spreads=[spread(label, {row.entry.case: row.numbers[n] for row in rows if row.numbers[n]}, "{:.3g} mL") for n, label in enumerate(labels)],
+        spreads=[
+            spread(label, {row.entry.case: row.numbers[n] for row in rows if row.numbers[n]}, "{:.3g} " + unit) for n, label in enumerate(labels)
+        ],
         anchors={row.entry.case: row.anchor for row in rows},
         labels=labels,
         statistics=[_statistics(label, done) for label in labels],
+        unit=unit,
         headings=[statistic.title for statistic in STATISTICS],
         skipped=skipped,
     )
@@ -100,7 +105,7 @@ def _rank(entry: Entry) -> tuple[bool, float, str]:
 def _row(folder: Path, entry: Entry, labels: Sequence[Label], flags: dict[str, list[str]], place: int, with_thumbnail: bool) -> Row:
     name = next((name for name in entry.outputs if name.endswith("_overview.png")), None)
     picture = f"{CASES}/{entry.case}/{name}" if name else ""
-    volumes = {label["name"]: label["milliliters"] for label in entry.labels}
+    volumes = {label["name"]: size_of(label)[0] for label in entry.labels}
     uncertainty = case_uncertainty(entry)
     return Row(
         entry,

@@ -14,14 +14,16 @@ from ..models import Card
 from .found import VOLUME_ENDINGS, Search, without_extension
 
 ARCHIVES = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+# Of the modalities of cards, those that DICOM calls the same, and the one for all others, such as radiographs.
+MODALITIES, OTHER = ("CT", "MR", "PT", "US"), "OT"
 
 
 def find_scans(search: Search, card: Card) -> None:
     """Take every scan as a case. InputError for a model of several inputs, whose scans no folder alone can tell apart."""
-    if len(card.inputs) > 1:
-        names = ", ".join(channel.name for channel in card.inputs)
+    if len(card.scans) > 1:
+        names = ", ".join(channel.name for channel in card.scans)
         msg = (
-            f"The model {card.id} needs {len(card.inputs)} scans of a case ({names}); say which belong together: by names such as "
+            f"The model {card.id} needs {len(card.scans)} scans of a case ({names}); say which belong together: by names such as "
             "{case}_0000.nii.gz,{case}_0001.nii.gz (channels), or by a CSV file with a column for each."
         )
         raise InputError(msg)
@@ -59,6 +61,7 @@ def _add_series(search: Search, files: Sequence[Path], modality: str) -> None:
 
 
 def _unwanted(one: DicomSeries, modality: str) -> str | None:
-    if one.modality != modality:
+    kind = one.modality if one.modality in MODALITIES else OTHER
+    if kind != modality:
         return f"{one.modality}, where the model takes {modality}"
     return "a localizer" if one.localizer else None

@@ -34,7 +34,7 @@ def _print_models() -> None:
             print(f"{entry.id}\n    cannot be used: {entry.problem}")
             continue
         card = entry.card
-        inputs = ", ".join(f"{channel.name} ({channel.modality})" for channel in card.inputs)
+        inputs = ", ".join(f"{channel.name} ({channel.modality})" for channel in card.scans)
         region = f", region of about {' x '.join(f'{s:g}' for s in card.region_size)} mm" if card.region_size else ""
         if card.found_by is not None:
             region += f" (found in larger scans: {', '.join(one.name for one in card.found_by.regions)})"

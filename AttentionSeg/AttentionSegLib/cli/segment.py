@@ -80,7 +80,7 @@ def _print_result(result: CaseResult) -> None:
 
     prediction = result.prediction
     for measurement in measure(prediction):
-        print(f"{measurement.name:<30} {measurement.milliliters:9.2f} mL  {measurement.voxels:>9} voxels")
+        print(f"{measurement.name:<30} {measurement.size:>14}  {measurement.voxels:>9} voxels")
     if prediction.found is not None:
         places = "; ".join(f"{name} {','.join(f'{number:.0f}' for number in region.center)}" for name, region in prediction.regions.items())
         alike = prediction.found.similarity

@@ -68,6 +68,7 @@ class CaseStatistics:
         labels: by value, those that the case has.
         labels_box_mm: size of the smallest box around all labels; None without labels.
         fingerprint: check sum of the voxels of the scan.
+        spacing_known: False for a picture, whose pixels are taken to be 1 mm wide.
     """
 
     id: str
@@ -80,6 +81,7 @@ class CaseStatistics:
     labels: dict[int, LabelStatistics]
     labels_box_mm: tuple[float, float, float] | None
     fingerprint: str
+    spacing_known: bool = True
 
     @property
     def extent_mm(self) -> tuple[float, float, float]:
@@ -107,6 +109,7 @@ def measure_case(case_id: str, role: str, image: Image, labels: np.ndarray) -> C
         {value: _label(image, labels, value, window, order) for value, window in label_boxes(labels).items()},
         None if everything is None else _box(everything, image, order),
         hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest(),
+        image.spacing_known,
     )
 
 
@@ -148,7 +151,7 @@ def _label(image: Image, labels: np.ndarray, value: int, window: tuple[slice, ..
         _rounded(center - middle),
         ndimage.label(mask, FULL_CONNECTIVITY)[1],
         int((enclosed & (part == 0)).sum()),
-        any(side.start == 0 or side.stop == size for side, size in zip(window, image.shape)),
+        any(size > 1 and (side.start == 0 or side.stop == size) for side, size in zip(window, image.shape)),
     )
 
 

@@ -21,6 +21,8 @@ from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 
 ROLES = ("train", "val")
 MOST_NAMED = 5
+# Of DICOM, single files with a picture, such as a radiograph.
+SCANS = (*ENDINGS, *DICOM_ENDINGS)
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 
 
@@ -62,7 +64,7 @@ def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]
             channels.
     """
     check_folders(images, labels)
-    scans, maps = scans_in(Path(images)), label_maps_in(Path(labels))
+    scans, maps = scans_in(Path(images), SCANS), label_maps_in(Path(labels))
     return assign(split, lambda case_id: Case(case_id, _find_images(scans, case_id, images), _find(maps, case_id, labels)))
 
 
@@ -93,7 +95,7 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
     """
     check_folders(images, labels)
     maps = label_maps_in(labels)
-    scans = _by_case(scans_in(images), maps)
+    scans = _by_case(scans_in(images, SCANS), maps)
     lonely = [f"no label map of {name}" for name in scans if name not in maps] + [f"no scan of {name}" for name in maps if name not in scans]
     if lonely:
         msg = (
@@ -110,7 +112,7 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
 
 def label_maps_in(folder: Path) -> dict[str, Path]:
     """The label maps in a folder by their names: what `scans_in` finds, and DICOM files."""
-    return scans_in(folder, (*ENDINGS, *DICOM_ENDINGS))
+    return scans_in(folder, SCANS)
 
 
 def scans_in(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:

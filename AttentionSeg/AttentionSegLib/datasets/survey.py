@@ -44,6 +44,7 @@ class Survey:
         foreground: one per channel.
         about: what the data says of itself (see `CaseSet`).
         notes: sentences on how the roles came about and on what is odd.
+        in_colors: whether the scans are single images in colors, each with three channels.
     """
 
     cases: tuple[CaseStatistics, ...]
@@ -53,6 +54,7 @@ class Survey:
     foreground: tuple[Foreground, ...]
     about: dict[str, str]
     notes: tuple[str, ...]
+    in_colors: bool = False
 
     @property
     def train(self) -> list[CaseStatistics]:
@@ -91,6 +93,7 @@ def make_survey(
         try:
             image, label, accepted[case.id] = read(case)
             check_voxels(image, case_set.channel_names or range(image.channels), "take the case out")
+            _check_channels(image, case, measured[0] if measured else None)
             labels = _label_values(label, case_set.label_names, case_set.ignored_label)
         except InputError as error:
             problems.append(str(error))
@@ -116,12 +119,21 @@ def make_survey(
         _foreground([samples[case.id] for case in measured if case.role == "train" and case.labels]),
         dict(case_set.about),
         notes,
+        bool(cases[0][1].images) and len(measured[0].intensities) > len(cases[0][1].images),
     )
 
 
 def write_survey(survey: Survey, path: Path) -> None:
     """Write it as JSON, completely or not at all. OutputError if it cannot be written."""
     write_text(path, json.dumps(asdict(survey), indent=1, ensure_ascii=False))
+
+
+def _check_channels(image: Image, case: Case, first: CaseStatistics | None) -> None:
+    """Raise InputError unless an image has as many channels as that of the first case: all in colors, or all gray."""
+    if first is not None and image.channels != len(first.intensities):
+        what = {True: "in colors", False: "gray"}[image.channels > len(case.images)]
+        msg = f"{image.name} is {what}, and {first.id} is not; convert all alike."
+        raise InputError(msg)
 
 
 def _label_values(label: Image, names: Mapping[int, str], ignored: int | None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def read_images(paths: Sequence[Path | str], regularize: bool = False) -> Image:
         other = _read_scan(path, regularize)
         voxels.append(_on_grid(other, first))
         notes += [Note(note.what, ", ".join(filter(None, (Path(other.name).name, note.detail)))) for note in other.notes]
-    return Image(np.concatenate(voxels), first.affine, first.name, tuple(notes))
+    return replace(first, voxels=np.concatenate(voxels), notes=tuple(notes))
 
 
 def _read_scan(path: Path | str, regularize: bool) -> Image:
@@ -65,6 +66,9 @@ def _on_grid(image: Image, grid: Image) -> np.ndarray:
     placement = place_on(image, grid)
     if placement is not None and placement.is_exact and placement.covers(image.shape, grid.shape):
         return placement.rearrange(image.voxels, grid.shape)
+    if image.channels > 1:
+        msg = f"{image.name} is in colors, and its pixels lie elsewhere than those of {grid.name}; give colors on the same grid."
+        raise InputError(msg)
     # Here, because SimpleITK takes a while to import, and most scans come alone.
     import SimpleITK
 

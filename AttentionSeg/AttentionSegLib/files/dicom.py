@@ -11,8 +11,9 @@ import SimpleITK
 from pydicom.dataset import Dataset
 
 from ..errors import InputError, memory_for
-from ..image import Image, Note, check_affine
+from ..image import NO_SPACING, Image, Note, check_affine
 from .dicom_header import cut_off, read_frames, read_header, same_pixels, slices_of
+from .dicom_pictures import is_colored, read_colors
 from .dicom_search import choose_series, series_of
 from .itk import array, quiet, reason
 from .regular_grid import resample_slices
@@ -22,6 +23,8 @@ from .slices import Slice, stack
 
 def read_dicom_folder(folder: Path, regularize: bool = False) -> Image:
     """Read the one scan in a folder, [1, I, J, K] = columns, rows, slices along the slice normal, rescaled to the unit of the scan.
+
+    Of a picture in colors it is [3, I, J, 1].
 
     Files that are not DICOM or hold no pixels are passed over, unless they are called as the slices are; so are, with a note, segmentations,
     doses, localizers and single images beside a scan. Subfolders are not searched.
@@ -62,7 +65,7 @@ def series_slices(files: Sequence[Path], name: str) -> list[Slice]:
 
 
 def read_dicom_file(path: Path, regularize: bool = False) -> Image:
-    """Read a multi-frame file, as read_dicom_folder does. InputError for a file of one slice, or without pixels."""
+    """Read a file of one or several frames, as read_dicom_folder does. InputError for a file without pixels."""
     header = read_header(path)
     if header is None:
         msg = f"{path} is a DICOM file without an image; give a file or a folder with the slices of a scan."
@@ -84,12 +87,15 @@ def _read(headers: dict[Path, Dataset], name: str, regularize: bool) -> Image:
     found = stack(slices, name, regularize)
     ordered, affine = found.slices, found.affine
     check_size(Path(name), (*ordered[0].size, len(ordered)))
-    voxels = _read_voxels(ordered, name)
+    colored = any(is_colored(header) for header in headers.values())
+    voxels = read_colors(ordered[0].path) if colored else _read_voxels(ordered, name)[None]
     if affine is None:
         with memory_for(name):
-            voxels, affine = resample_slices(voxels, ordered)
+            resampled, affine = resample_slices(voxels[0], ordered)
+            voxels = resampled[None]
     check_affine(affine, name)
-    return Image(voxels[None], affine, name, (*notes, *found.notes))
+    known = all(one.spacing_known for one in ordered)
+    return Image(voxels, affine, name, (*notes, *found.notes, *(() if known else (NO_SPACING,))), known)
 
 
 def _slices(headers: dict[Path, Dataset]) -> tuple[list[Slice], tuple[Note, ...]]:

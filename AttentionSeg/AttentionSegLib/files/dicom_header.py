@@ -18,6 +18,7 @@ from pydicom.misc import is_dicom as has_preamble
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ..errors import InputError
+from .dicom_pictures import is_colored, is_picture, picture_place, picture_spacing
 from .requirements import check_scalar
 from .slices import Slice
 
@@ -40,6 +41,10 @@ TAGS = [
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
+    "SequenceOfUltrasoundRegions",
+    "SliceThickness",
     "RescaleSlope",
     "RescaleIntercept",
     "ModalityLUTSequence",
@@ -120,13 +125,14 @@ def slices_of(header: Dataset, path: Path) -> list[Slice]:
     """The slices of one file, in the order of its frames.
 
     Raises:
-        InputError: if the pixels are colors, or a slice has no position, orientation or pixel spacing in the patient.
+        InputError: if the pixels of a scan are colors, or a slice of it has no position, orientation or pixel spacing in the patient.
     """
     with reading(path):
         _check_content(header, path)
         frames = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
         shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-        slices = [_slice(header, path, k, [*_groups(frame), *_groups(shared), header]) for k, frame in enumerate(frames)]
+        beside = [picture_place(header)] if is_picture(header) else []
+        slices = [_slice(header, path, k, [*_groups(frame), *_groups(shared), header, *beside]) for k, frame in enumerate(frames)]
         count = int(header.get("NumberOfFrames") or 1)
     _check_frames(slices, count, path)
     return slices
@@ -185,6 +191,8 @@ def _groups(frame: Dataset) -> Iterable[Dataset]:
 
 
 def _check_content(header: Dataset, path: Path) -> None:
+    if is_picture(header) and is_colored(header):
+        return
     check_scalar(path, int(header.get("SamplesPerPixel") or 1))
     if header.get("PhotometricInterpretation") not in GRAY:
         msg = f"{path} has pixels of the kind {header.get('PhotometricInterpretation')}, not gray values; give a gray-scale scan."
@@ -232,4 +240,6 @@ def _slice(header: Dataset, path: Path, frame: int, places: list[Dataset]) -> Sl
         spacing=np.array([column_spacing, row_spacing]),
         size=(int(header.Columns), int(header.Rows)),
         storage=(number("RescaleSlope", 1), number("RescaleIntercept", 0), *bits),
+        thickness=max(number("SliceThickness", 1), 0) or 1.0,
+        spacing_known=not is_picture(header) or picture_spacing(header) is not None,
     )

@@ -49,10 +49,18 @@ def _meta_image(path: Path, labels: bool) -> Image:
     return read_itk(path, "MetaImageIO", stored_in_meta_image(path), labels)
 
 
+def _picture(path: Path, labels: bool) -> Image:
+    from .pictures import read_picture
+
+    return read_picture(path, labels)
+
+
+PICTURES = Format("pictures", (".png", ".jpg", ".jpeg", ".tif", ".tiff"), _picture)
 FORMATS = (
     Format("NIfTI", (".nii.gz", ".nii"), _nifti),
     Format("NRRD", (SEGMENTATION, ".nrrd", ".nhdr"), _nrrd),
     Format("MetaImage", (".mha", ".mhd"), _meta_image),
+    PICTURES,
 )
 ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
 # Of files that are mostly slices, and are known by their content.

@@ -35,7 +35,9 @@ def quiet() -> Iterator[None]:
 
 
 def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: bool = False) -> Image:
-    """Read an NRRD or MetaImage file, [1, I, J, K] in the data type of the file: its geometry by ITK, its voxels by `StoredVoxels`.
+    """Read an NRRD or MetaImage file, [1, I, J, K], or [3, I, J, K] of a slice in colors, in the data type of the file.
+
+    Its geometry is read by ITK, its voxels by `StoredVoxels`.
 
     Args:
         path: the file; of a detached header, the header.
@@ -55,7 +57,7 @@ def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: boo
         with quiet(), memory_for(str(path)):
             reader.ReadImageInformation()
             if not labels:
-                check_scalar(path, reader.GetNumberOfComponents())
+                check_scalar(path, reader.GetNumberOfComponents(), reader.GetSize())
             check_real(path, reader.GetPixelIDValue() in COMPLEX)
             shape = check_size(path, reader.GetSize(), 1 if labels else 2)
             affine = _affine(reader)

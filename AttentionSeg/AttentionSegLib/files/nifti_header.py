@@ -88,7 +88,8 @@ def read_affine(header: np.void, path: Path) -> tuple[np.ndarray, tuple[Note, ..
             check_affine(affine, str(path))
         if header["qform_code"] > 0:
             notes = (Note(f"The sform of the header cannot be used, as it {fault[0]}, so the qform places the scan"),)
-    spacing = header["pixdim"][1:4]
+    # A picture of two dimensions has no third spacing.
+    spacing = np.where(np.arange(3) < header["dim"][0], header["pixdim"][1:4], 1)
     if not np.isfinite(spacing).all() or (spacing <= 0).any():
         msg = f"{path} has a voxel spacing of {' x '.join(f'{s:g}' for s in spacing)} in its header; correct the header, or export the scan again."
         raise InputError(msg)

@@ -13,11 +13,13 @@ AXES = "IJK"
 MOST_LABELS = 254
 # No length in mm in a header is longer: 10 km.
 LARGEST = 1e7
+# Red, green, blue.
+COLORS = 3
 
 
-def check_scalar(path: Path, components: int) -> None:
-    """Raise InputError if a voxel holds more than one number."""
-    if components > 1:
+def check_scalar(path: Path, components: int, size: Sequence[int] = ()) -> None:
+    """Raise InputError if a voxel holds more than one number, other than the three colors of a single slice of this size."""
+    if components > 1 and not (components == COLORS and 1 in (*size, 1, 1)[:3] and size):
         msg = f"{path} has {components} values per voxel (a color or vector image); give a scan with one value per voxel."
         raise InputError(msg)
 
@@ -44,7 +46,7 @@ def check_size(path: Path, size: Sequence[int], least: int = 2) -> tuple[int, in
     """The voxels along I, J and K of an image of any number of dimensions.
 
     Raises:
-        InputError: if there are several volumes, or fewer than `least` voxels along an axis.
+        InputError: if there are several volumes, or fewer than `least` voxels along more than one axis.
     """
     volumes = prod(size[3:])
     if volumes > 1:
@@ -53,7 +55,7 @@ def check_size(path: Path, size: Sequence[int], least: int = 2) -> tuple[int, in
     i, j, k = (*size[:3], 1, 1, 1)[:3]
     shape = (i, j, k)
     thin = [axis for axis, count in zip(AXES, shape) if count < least]
-    if thin:
-        msg = f"{path} has fewer than 2 voxels along {' and '.join(thin)} ({' x '.join(map(str, shape))}); give a 3D scan, not a single slice."
+    if len(thin) > least - 1 or min(shape) < 1:
+        msg = f"{path} has fewer than 2 voxels along {' and '.join(thin)} ({' x '.join(map(str, shape))}); give a 3D scan, or a slice of one."
         raise InputError(msg)
     return shape

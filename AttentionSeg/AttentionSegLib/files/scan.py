@@ -11,19 +11,19 @@ from .formats import described, format_of
 
 
 def read_image(path: Path | str | DicomSeries, regularize: bool = False) -> Image:
-    """Read a scan from NIfTI, NRRD, MetaImage, a folder with one DICOM series, a multi-frame DICOM file, or a series that `find_series` found.
+    """Read a scan from NIfTI, NRRD, MetaImage, a picture, a folder with one DICOM series, a DICOM file, or a series that `find_series` found.
 
     Args:
         path: the file, folder or series.
         regularize: whether DICOM slices at irregular places are resampled to a regular grid.
 
     Returns:
-        Voxels [1, I, J, K] in the axis order and the data type of the file (rescaled values become floats where the file says so), with the
-        affine from IJK to RAS mm. The path is the name of the image.
+        Voxels [1, I, J, K], or [3, I, J, K] of a single slice in colors, in the axis order and the data type of the file (rescaled values become
+        floats where the file says so), with the affine from IJK to RAS mm. The path is the name of the image.
 
     Raises:
-        InputError: if the path is missing, unreadable, empty or of an unknown format; if the file is damaged or cut off; if it holds colors,
-            complex numbers, several volumes or fewer than 2 voxels along an axis; if its geometry is sheared, singular or not finite; or if
+        InputError: if the path is missing, unreadable, empty or of an unknown format; if the file is damaged or cut off; if a volume has colors,
+            complex numbers, several volumes or fewer than 2 voxels along two axes; if its geometry is sheared, singular or not finite; or if
             the slices of a DICOM series do not make one regular volume.
     """
     return _read(path, regularize=regularize)

@@ -28,6 +28,8 @@ class Slice:
         directions: [2, 3] unit directions in LPS along which the column index and the row index grow.
         spacing: distance of neighboring columns and of neighboring rows, mm.
         size: columns and rows.
+        thickness: mm, of a slice alone.
+        spacing_known: False where the header tells no spacing, and 1 mm is assumed.
         storage: rescale slope and intercept, bits allocated, bits stored, sign: what decides the data type when ITK reads it.
     """
 
@@ -38,6 +40,8 @@ class Slice:
     spacing: np.ndarray
     size: tuple[int, int]
     storage: tuple[float, ...]
+    thickness: float = 1.0
+    spacing_known: bool = True
 
     def is_like(self, other: Slice) -> bool:
         """Whether another slice has the same size and storage."""
@@ -68,7 +72,7 @@ def stack(slices: list[Slice], name: str, regularize: bool = False) -> Stack:
         regularize: whether slices at irregular places are to be resampled, so that they have no affine instead of being an error.
 
     Raises:
-        InputError: if there is only one slice, if they differ in orientation, spacing or size, if several lie at one position, or, unless they
+        InputError: if they differ in orientation, spacing or size, if several lie at one position, or, unless they
             are to be resampled, if a slice lies over a tenth of the slice distance from where equal distances put it, or over a quarter of a
             pixel beside that, or the slices are shifted against each other as by a tilted gantry.
     """
@@ -76,6 +80,8 @@ def stack(slices: list[Slice], name: str, regularize: bool = False) -> Stack:
     normal = np.cross(*slices[0].directions)
     ordered = sorted(slices, key=lambda one: float(one.position @ normal))
     _check_distinct(ordered, normal, name)
+    if len(ordered) == 1:
+        return Stack(ordered, LPS_TO_RAS @ _affine(ordered[0], ordered[0].position, ordered[0].thickness * normal))
     positions = np.array([one.position for one in ordered])
     start, step = _line(positions)
     sideways = float(np.linalg.norm(slices[0].directions @ step))
@@ -95,9 +101,6 @@ def stack(slices: list[Slice], name: str, regularize: bool = False) -> Stack:
 
 
 def _check_alike(slices: list[Slice], name: str) -> None:
-    if len(slices) < 2:
-        msg = f"{name} holds 1 slice, fewer than the 2 that make a volume; give the folder with all slices of the series."
-        raise InputError(msg)
     first = slices[0]
     for other in slices[1:]:
         different = None

@@ -10,6 +10,8 @@ import numpy as np
 from ..errors import InputError
 from ..image import Image
 from ..models import Card
+from ..models.card import ACROSS
+from ..models.channels import COLORS
 from ..region import Region
 from .parts import bounds, held, slabs
 
@@ -25,22 +27,45 @@ REGION_ITSELF = 2.0
 def check_input(image: Image, region: Region | None, card: Card) -> None:
     """Raise InputError unless the model can work on the image.
 
-    Checked: number of channels, at least two voxels along each axis, numbers only, more than one intensity, a region that holds
+    Checked: number of channels, a volume or the slices that the model knows, numbers only, more than one intensity, a region that holds
     voxels, and a region at all where the model needs one and names nothing that finds it.
     """
-    if image.channels != len(card.inputs):
-        names = ", ".join(channel.name for channel in card.inputs)
-        msg = f"The model {card.id} needs {len(card.inputs)} input(s) ({names}), and {image.channels} were given; give exactly these, in this order."
-        raise InputError(msg)
-    if min(image.shape) < 2:
-        msg = f"{image.name} has {' x '.join(map(str, image.shape))} voxels; a volume needs at least 2 along each axis."
-        raise InputError(msg)
+    _check_channels(image, card)
+    _check_slice(image, card)
     check_voxels(image, [channel.name for channel in card.inputs])
     if region is not None:
         _check_region(image, region)
     elif lacks_region(image.spacing * image.shape, card):
         size, known = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_size))
         msg = f"The model {card.id} needs a region of about {known} mm around the structure, and {image.name} is {size} mm large; give a region."
+        raise InputError(msg)
+
+
+def _check_channels(image: Image, card: Card) -> None:
+    msg = None
+    if len(card.scans) != len(card.inputs) and image.channels == 1:
+        msg = f"{image.name} is gray, and the model {card.id} takes images in colors (red, green, blue); choose a model for gray images."
+    elif len(card.inputs) == 1 and image.channels == len(COLORS) and image.is_slice:
+        msg = f"{image.name} is in colors, and the model {card.id} takes gray images; save it in gray, or choose a model for colors."
+    elif image.channels != len(card.inputs):
+        names = ", ".join(channel.name for channel in card.inputs)
+        msg = f"The model {card.id} needs {len(card.inputs)} input(s) ({names}), and {image.channels} were given; give exactly these, in this order."
+    if msg:
+        raise InputError(msg)
+
+
+def _check_slice(image: Image, card: Card) -> None:
+    if not image.is_slice:
+        return
+    size = " x ".join(map(str, image.shape))
+    if card.slices is None:
+        msg = f"{image.name} has {size} voxels, and the model {card.id} takes volumes; give the scan with all of its slices, or choose a 2D model."
+        raise InputError(msg)
+    thin = [name for name, axis in ACROSS.items() if image.shape[image.nearest_axes[axis]] == 1]
+    if thin != [card.slices]:
+        msg = (
+            f"{image.name} ({size} voxels) is a single {' and '.join(thin)} slice, and the model {card.id} takes {card.slices} ones; choose another."
+        )
         raise InputError(msg)
 
 

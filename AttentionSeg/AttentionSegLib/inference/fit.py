@@ -111,6 +111,9 @@ def _modality(scan: ScanFacts, wanted: str, card: Card) -> str:
 
 
 def _thickness(scan: ScanFacts, card: Card) -> str:
+    if card.slices is not None and not card.context:
+        # Slices that are seen one by one may lie as far apart as they like.
+        return ""
     thickest, known = max(scan.spacing), max(card.spacing)
     return f"{scan.name} has {thickest:.3g} mm between slices; the model was trained on {known:.3g} mm." if thickest > THICK * known else ""
 

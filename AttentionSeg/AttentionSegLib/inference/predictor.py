@@ -153,7 +153,7 @@ class Predictor:
             misfits = image_fit(card, image)
             noted = [*image.remarks, *(found.notes if found else ()), *(note for part in parts for note in part.notes)]
             return Prediction(
-                labels=Image(merged.labels[None], image.affine, "labels"),
+                labels=Image(merged.labels[None], image.affine, "labels", spacing_known=image.spacing_known),
                 uncertainty=Image(merged.uncertainty[None], image.affine, "uncertainty"),
                 attention={name: self._attention(name, parts, image if options.attention_grid == "input" else None) for name in names},
                 probabilities=None if merged.probabilities is None else Image(merged.probabilities, image.affine, "probabilities"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 import torch
@@ -135,18 +134,17 @@ def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> T
 def _axes(image: Image, card: Card) -> tuple[np.ndarray, np.ndarray]:
     """The directions of the working axes in RAS, one a column, and the spacing in mm (see `WorkingGrid`)."""
     directions, spacing = np.zeros((3, 3)), np.array(card.spacing)
-    for axis, letter in enumerate(card.orientation):
-        row, sign = _DIRECTION[letter]
+    places = [_DIRECTION[letter] for letter in card.orientation]
+    for axis, (row, sign) in enumerate(places):
         directions[row, axis] = sign
     if card.slice_axis is None:
         return directions, spacing
-    own = image.affine[:3, :3] / image.spacing
-    cosines = own.T @ directions
-    order = list(max(permutations(range(3)), key=lambda order: np.abs(cosines[order, range(3)]).sum()))
+    order = [image.nearest_axes[row] for row, _ in places]
     if not card.context:
         spacing[card.slice_axis] = image.spacing[order[card.slice_axis]]
+    own = image.affine[:3, order] / image.spacing[order]
     # Without the little shear that an image may have.
-    left, _, right = np.linalg.svd(own[:, order] * np.sign(cosines[order, range(3)]))
+    left, _, right = np.linalg.svd(own * np.sign((own * directions).sum(0)))
     return np.round(left @ right, 12), spacing
 
 

@@ -1,8 +1,9 @@
 """Trained models on disk: cards, weights and the catalogue that finds them."""
 
 from .archive import export_model, import_model
-from .card import Card, Channel
+from .card import Card
 from .catalogue import Entry, find_model, list_models, user_folder
+from .channels import Channel
 from .sides import card_of_sides
 from .terms import Code, Label
 

@@ -12,21 +12,13 @@ from typing import Any
 
 from ..errors import InputError
 from ..network_names import check_network
+from .channels import Channel, scans_of
 from .found_by import FoundBy, parse_found_by
 from .terms import Code, Label
 
 CARD_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 THUMBNAIL_NAME = "thumbnail.png"
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One input volume of a model: its name, its modality and how its intensities are normalized."""
-
-    name: str
-    modality: str
-    normalization: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -65,6 +57,11 @@ class Card:
     @property
     def needs_region(self) -> bool:
         return self.field_of_view == "region"
+
+    @property
+    def scans(self) -> tuple[Channel, ...]:
+        """What a user gives for the inputs (see `scans_of`)."""
+        return scans_of(self.inputs)
 
     @property
     def in_channels(self) -> int:
@@ -175,7 +172,7 @@ class Card:
         elif self.found_by is not None and len({region.name for region in self.found_by.regions}) < len(self.found_by.regions):
             wrong = "two regions of the same name in found_by; every region needs a name of its own"
         else:
-            wrong = next(filter(None, (_wrong_range(channel) for channel in self.inputs)), None)
+            wrong = next(filter(None, (channel.wrong_range for channel in self.inputs)), None)
         if wrong:
             msg = f"{source} has {wrong}; correct the card or install the model again."
             raise InputError(msg)
@@ -190,12 +187,6 @@ def with_weights(document: dict[str, Any], sha256: str, size: int) -> dict[str, 
 # Of the axes right, anterior, superior, the one along which slices lie one after the other.
 ACROSS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
-
-
-def _wrong_range(channel: Channel) -> str | None:
-    kind = "percentiles" if channel.normalization["kind"] == "z-score" else "window"
-    low, high = channel.normalization[kind]
-    return None if low < high else f"{kind} of {low:g} to {high:g} for the input {channel.name}; the first must be below the second"
 
 
 def _label(entry: dict[str, Any], model_id: str) -> Label:

@@ -14,7 +14,7 @@ from ..inference.checks import region_note
 from ..inference.fit import AIR_IN_HU, ScanFacts, fit_notes
 from .regions import region_from_roi
 from .transforms import local_affine
-from .voxels import view_voxels
+from .voxels import view_channels
 
 if TYPE_CHECKING:
     from ..models import Card
@@ -73,4 +73,4 @@ def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> ScanFacts:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
     said = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
-    return ScanFacts.of(node.GetName(), view_voxels(node.GetImageData()), local_affine(node), said or None)
+    return ScanFacts.of(node.GetName(), view_channels(node.GetImageData())[0], local_affine(node), said or None)

@@ -13,8 +13,12 @@ FIRST_VIEW = "Red"
 
 
 def is_scan(node: slicer.vtkMRMLNode | None) -> bool:
-    """Whether a node is a volume to segment: scalar, meant to be seen, and no map that this extension made."""
-    return node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors() and not is_own_map(node)
+    """Whether a node is a volume to segment: scalar or a single slice in colors, meant to be seen, and no map that this extension made."""
+    if node is None or node.GetHideFromEditors():
+        return False
+    if node.GetClassName() == "vtkMRMLVectorVolumeNode":
+        return node.GetImageData() is not None and 1 in node.GetImageData().GetDimensions()
+    return node.GetClassName() == "vtkMRMLScalarVolumeNode" and not is_own_map(node)
 
 
 def own_maps(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLScalarVolumeNode]:

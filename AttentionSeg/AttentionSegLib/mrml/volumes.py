@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import slicer
 
 from ..errors import InputError
+from ..files.formats import PICTURES, ending_of
 from ..image import Image
+from ..models.channels import COLORS
 from .resampling import resample_onto
 from .transforms import linear_between, local_affine
-from .voxels import view_voxels
+from .voxels import view_channels
 
 GEOMETRY_TOLERANCE = 1e-4
 
@@ -25,7 +28,7 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     and gets its own smallest value where it has no voxels.
 
     Args:
-        volume_nodes: scalar volumes in the order of the model's inputs.
+        volume_nodes: scalar volumes in the order of the model's inputs; a single slice in colors, a vector volume, is three of them.
 
     Returns:
         Voxels [C, I, J, K] in the smallest type that holds every channel.
@@ -39,7 +42,7 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
         msg = "No volume was given; choose the volume to segment."
         raise InputError(msg)
     images = [_view(node, number) for number, node in enumerate(nodes, start=1)]
-    channels = [images[0].voxels[0]]
+    channels = list(images[0].voxels)
     for node, image in zip(nodes[1:], images[1:]):
         same = _on_same_grid(image, node, images[0], nodes[0])
         channels.append(image.voxels[0] if same else resample_onto(images[0], nodes[0], node))
@@ -47,7 +50,7 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     voxels = np.empty((len(channels), *reversed(images[0].shape)), dtype=np.result_type(*channels)).transpose(0, 3, 2, 1)
     for index, channel in enumerate(channels):
         voxels[index] = channel
-    return Image(voxels, images[0].affine, images[0].name)
+    return replace(images[0], voxels=voxels)
 
 
 def check_unchanged(image: Image, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -71,10 +74,17 @@ def _view(node: slicer.vtkMRMLScalarVolumeNode, number: int) -> Image:
         msg = f"{name} has no voxels; load its image or choose another volume."
         raise InputError(msg)
     components = image_data.GetNumberOfScalarComponents()
-    if components != 1:
+    in_colors = components == len(COLORS) and 1 in image_data.GetDimensions() and number == 1
+    if components != 1 and not in_colors:
         msg = f"{name} has {components} values per voxel, such as a color image; convert it to a scalar volume first."
         raise InputError(msg)
-    return Image(view_voxels(image_data)[np.newaxis], local_affine(node), name)
+    return Image(view_channels(image_data), local_affine(node), name, spacing_known=not _is_picture(node))
+
+
+def _is_picture(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a volume comes from a file that tells no spacing, and nobody has given it one since."""
+    storage = node.GetStorageNode()
+    return storage is not None and ending_of(storage.GetFileName() or "") in PICTURES.endings and set(node.GetSpacing()) == {1.0}
 
 
 def _on_same_grid(image: Image, node: slicer.vtkMRMLVolumeNode, first: Image, first_node: slicer.vtkMRMLVolumeNode) -> bool:

@@ -13,6 +13,12 @@ def view_voxels(image_data: vtk.vtkImageData) -> np.ndarray:
     return scalars.reshape(image_data.GetDimensions(), order="F")
 
 
+def view_channels(image_data: vtk.vtkImageData) -> np.ndarray:
+    """The same as [C, I, J, K], for scalars of C components."""
+    scalars = numpy_support.vtk_to_numpy(image_data.GetPointData().GetScalars())
+    return scalars.reshape(-1, image_data.GetNumberOfScalarComponents()).T.reshape(-1, *image_data.GetDimensions(), order="F")
+
+
 def in_vtk_order(voxels: np.ndarray) -> np.ndarray:
     """The same voxels [C, I, J, K], each channel stored with I running fastest, so that `fill_voxels` copies them several times as fast."""
     if all(channel.flags.f_contiguous for channel in voxels):

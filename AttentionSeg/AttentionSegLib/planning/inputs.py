@@ -11,6 +11,7 @@ from ..datasets.case_statistics import IntensityStatistics
 from ..datasets.cases import named
 from ..datasets.survey import Survey
 from ..errors import InputError
+from ..models.channels import COLORS
 
 # Percentiles beyond which intensities are cut off (Isensee et al. 2021).
 PERCENTILES = [0.5, 99.5]
@@ -23,6 +24,9 @@ NAMED_MODALITY = {
 # Lowest intensities of CT scans: air, or what lies beyond the scanner's circle. Air may be cut off from above, never from so far below.
 AIR_HU = -900.0
 BONE_HU = (100.0, 4000.0)
+# The modality of pictures.
+OTHER = "OT"
+IN_COLORS = "Inputs: the three colors of an image, each cut off at its percentiles 0.5 and 99.5 and brought to mean 0 and standard deviation 1."
 CT_SHARE = 0.9
 # From so many cases on that are CT in HU, the others are an oversight and no reason to take all for something else.
 MIXED_SHARE = 0.5
@@ -43,10 +47,15 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
         InputError: naming the cases that are not in HU where most are and nobody told the modality.
     """
     inputs, notes = [], []
+    if survey.in_colors:
+        kind = modality or OTHER
+        normalization = {"kind": "z-score", "percentiles": PERCENTILES}
+        return [{"name": color, "modality": kind, "normalization": normalization} for color in COLORS], [IN_COLORS]
+    pictures = modality is None and not any(case.spacing_known for case in survey.cases)
     for channel, foreground in enumerate(survey.foreground):
         given = survey.channel_names[channel] if survey.channel_names else ""
         odd = {case.id: case.intensities[channel] for case in survey.cases if not _is_ct(case.intensities[channel])}
-        kind, why = _modality(odd, len(survey.cases), given, modality)
+        kind, why = (OTHER, "as pictures tell none") if pictures else _modality(odd, len(survey.cases), given, modality)
         name = given or (kind if len(survey.foreground) == 1 else f"{kind} {channel + 1}")
         if kind == "CT" and foreground.percentile_0_5 < foreground.percentile_99_5:
             window = [round(foreground.percentile_0_5, 1), round(foreground.percentile_99_5, 1)]

@@ -5,7 +5,7 @@ To add a statistic: a line in STATISTICS, and a function where an expression doe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Optional, Union
 
@@ -53,6 +53,7 @@ class Statistic:
         compute: from the voxels of a label to the number.
         of_none: the number of a label without voxels.
         in_panel: whether the table of the panel has room for it.
+        applies: whether images like this one have such a number; None stands for it in others.
     """
 
     key: str
@@ -63,6 +64,13 @@ class Statistic:
     compute: Callable[[LabelVoxels], Number]
     of_none: Number = None
     in_panel: bool = True
+    applies: Callable[[Image], bool] = lambda labels: True
+
+    def of(self, labels: Image, found: LabelVoxels | None) -> Number:
+        """The number of a label of an image; `found` is None where it has no voxels."""
+        if not self.applies(labels):
+            return None
+        return self.of_none if found is None else self.compute(found)
 
     def shown(self, number: Number) -> str:
         """For people; empty where there is none."""
@@ -86,8 +94,22 @@ STATISTICS = (
         ".3f",
         lambda found: found.voxels * found.labels.voxel_volume / 1000,
         0.0,
+        applies=lambda labels: not labels.is_slice,
     ),
-    Statistic("voxels", "Voxels", "Voxels", "Number of voxels.", "d", lambda found: found.voxels, 0, in_panel=False),
+    Statistic(
+        "square_millimeters",
+        "Area (mm²)",
+        "mm²",
+        "Area in square millimeters, in a single slice whose spacing is known.",
+        ".2f",
+        lambda found: found.voxels * found.labels.pixel_area,
+        0.0,
+        in_panel=False,
+        applies=lambda labels: labels.is_slice and labels.spacing_known,
+    ),
+    Statistic(
+        "voxels", "Voxels", "Voxels", "Number of voxels, which are pixels in a single slice.", "d", lambda found: found.voxels, 0, in_panel=False
+    ),
     Statistic(
         "mean_uncertainty",
         "Mean uncertainty",
@@ -98,3 +120,17 @@ STATISTICS = (
     ),
     Statistic("components", "Components", "Parts", "Number of parts that do not touch.", "d", count_components, 0),
 )
+# What tells how large a label is, the first that there is, and its unit.
+SIZES = (("milliliters", "mL"), ("square_millimeters", "mm²"), ("voxels", "pixels"))
+
+
+def size_of(statistics: Mapping[str, Number]) -> tuple[float, str]:
+    """How large a label is by its statistics: the volume, of a slice the area, or the number of pixels where no spacing is known; and the unit."""
+    return next((number, unit) for key, unit in SIZES if (number := statistics.get(key)) is not None)
+
+
+def shown_size(statistics: Mapping[str, Number]) -> str:
+    """The same for people."""
+    number, unit = size_of(statistics)
+    decimals = 0 if unit == "pixels" else 1 if number >= 10 else 2 if number >= 0.1 else 4
+    return f"{number:.{decimals}f} {unit}"

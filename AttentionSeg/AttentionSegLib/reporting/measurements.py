@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..boxes import label_boxes
-from .label_statistics import STATISTICS, LabelVoxels, Number
+from .label_statistics import STATISTICS, LabelVoxels, Number, shown_size
 
 if TYPE_CHECKING:
     from ..boxes import Box
@@ -44,9 +44,14 @@ class Measurement:
         return self.statistics["voxels"]
 
     @property
-    def milliliters(self) -> float:
-        """Their volume."""
+    def milliliters(self) -> float | None:
+        """Their volume; None in a single slice."""
         return self.statistics["milliliters"]
+
+    @property
+    def size(self) -> str:
+        """How large it is, with the unit."""
+        return shown_size(self.statistics)
 
     @property
     def mean_uncertainty(self) -> float | None:
@@ -96,7 +101,7 @@ def _sums_by_value(labels: np.ndarray, uncertainty: np.ndarray) -> dict[int, _Su
 
 def _measurement(label: Label, labels: Image, sums: _Sums | None, boxes: dict[int, Box]) -> Measurement:
     if sums is None:
-        return Measurement(label.value, label.name, tuple(label.color), None, {one.key: one.of_none for one in STATISTICS})
+        return Measurement(label.value, label.name, tuple(label.color), None, {one.key: one.of(labels, None) for one in STATISTICS})
     found = LabelVoxels(label.value, labels, boxes[label.value], sums.voxels, float(sums.uncertainty))
     center = tuple(float(coordinate) for coordinate in labels.to_ras(sums.indices / sums.voxels))
-    return Measurement(label.value, label.name, tuple(label.color), center, {one.key: one.compute(found) for one in STATISTICS})
+    return Measurement(label.value, label.name, tuple(label.color), center, {one.key: one.of(labels, found) for one in STATISTICS})

@@ -103,7 +103,7 @@ def _draw_legend(sheet: Sheet, strip: Strip, measurements: list[Measurement]) ->
             sheet.text(left, y, f"and {len(measurements) - index} more in the report", size=10, ink="faint")
             return
         ink = "plain" if measurement.voxels else "faint"
-        volume = _volume(measurement.milliliters) if measurement.voxels else "not found"
+        volume = measurement.size if measurement.voxels else "not found"
         sheet.swatch(left, y + 2, 12, _fractions(measurement.color))
         sheet.text(right, y, volume, size=10, ink=ink, align="right")
         for part in name:
@@ -147,11 +147,6 @@ def _draw_foot(sheet: Sheet, place: tuple[int, int], prediction: Prediction) -> 
 
 def _fractions(color: tuple[int, int, int]) -> Color:
     return tuple(part / 255 for part in color)
-
-
-def _volume(milliliters: float) -> str:
-    decimals = 1 if milliliters >= 10 else 2 if milliliters >= 0.1 else 4
-    return f"{milliliters:.{decimals}f} mL"
 
 
 def _times(numbers: Sequence[float]) -> str:

@@ -46,7 +46,10 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "model": _model(prediction.card),
         "inputs": [str(name) for name in inputs],
-        "geometry": {"shape": list(prediction.labels.shape), "spacing_mm": _numbers(prediction.labels.spacing)},
+        "geometry": {
+            "shape": list(prediction.labels.shape),
+            "spacing_mm": _numbers(prediction.labels.spacing) if prediction.labels.spacing_known else None,
+        },
         "region": _region(region),
         "found": _found(prediction.found),
         "labels": [_label(measurement) for measurement in measure(prediction)],

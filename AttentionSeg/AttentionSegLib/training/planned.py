@@ -79,8 +79,8 @@ def check_plan(card: Card, path: Path, cases: CaseSet, recipe: Recipe) -> None:
     if drawn != (recipe.synthesis is not None):
         told = "label maps without scans, and it has no synthesis" if drawn else "scans, and it draws images from label maps alone"
         msg = f"The plan {path} does not suit the data: the cases to learn from are {told}; choose the plan made for it."
-    elif len(card.inputs) != channels:
-        msg = f"The plan {path} is for {len(card.inputs)} scan(s) of a case, and the data has {channels}; choose the plan made for it."
+    elif len(card.scans) != channels:
+        msg = f"The plan {path} is for {len(card.scans)} scan(s) of a case, and the data has {channels}; choose the plan made for it."
     if msg:
         raise InputError(msg)
 

@@ -19,7 +19,7 @@ from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
 from ..reporting.telling_map import most_telling_map
 from .crosshair_probe import CrosshairProbe, why_no_probe
 from .settings import Settings
-from .shown_attention import SHOWN_STATISTICS, AttentionView, ListedMap, Row, ShownAttention, stored_rows
+from .shown_attention import SHOWN_STATISTICS, AttentionView, ListedMap, Row, ShownAttention, shown_number, stored_rows
 from .translation import tr as _
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class AttentionPresenter:
     def _rows(self) -> tuple[Row, ...]:
         stored = self._settings.statistics
         # A scene from before a statistic was there does not have it.
-        return tuple(Row(row["name"], tuple(row["color"]), tuple(one.shown(row.get(one.key)) for one in SHOWN_STATISTICS)) for row in stored)
+        return tuple(Row(row["name"], tuple(row["color"]), tuple(shown_number(one, row) for one in SHOWN_STATISTICS)) for row in stored)
 
     def _restyle(self) -> None:
         for node in (self._eye, self._shown_probe):

@@ -51,7 +51,7 @@ class ModelChoice:
     @property
     def channels(self) -> list[str]:
         """Name and modality of each input."""
-        return [f"{channel.name} ({channel.modality})" for channel in self.card.inputs] if self.card else [_("Volume")]
+        return [f"{channel.name} ({channel.modality})" for channel in self.card.scans] if self.card else [_("Volume")]
 
     @property
     def can_mirror(self) -> bool:

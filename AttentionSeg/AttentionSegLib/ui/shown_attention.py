@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..reporting import STATISTICS
+from ..reporting.label_statistics import SIZES, Statistic, shown_size
 
 if TYPE_CHECKING:
     import slicer
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 
 SHOWN_STATISTICS = tuple(statistic for statistic in STATISTICS if statistic.in_panel)
+
+
+def shown_number(statistic: Statistic, row: Mapping[str, Any]) -> str:
+    """A number of a row as it is shown, empty where there is none. In place of the volume that a single slice lacks, its area or number of pixels."""
+    number = row.get(statistic.key)
+    return shown_size(row) if number is None and statistic.key == SIZES[0][0] else statistic.shown(number)
 
 
 @dataclass(frozen=True)

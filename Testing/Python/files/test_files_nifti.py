@@ -180,8 +180,8 @@ class TestVoxels:
         [
             ((6, 5, 4, 3), "holds 3 volumes of 6 x 5 x 4 voxels; save one of them as a 3D file"),
             ((6, 5, 4, 1, 3), "3 values per voxel"),
-            ((6, 5), r"fewer than 2 voxels along K \(6 x 5 x 1\)"),
-            ((6, 1, 4), r"fewer than 2 voxels along J \(6 x 1 x 4\)"),
+            ((6,), r"fewer than 2 voxels along J and K \(6 x 1 x 1\)"),
+            ((1, 1, 4), r"fewer than 2 voxels along I and J \(1 x 1 x 4\)"),
         ],
     )
     def test_not_one_volume(self, tmp_path, shape, sentence):

@@ -93,7 +93,7 @@ class TestNrrdAndMetaImage:
             ({"space directions": "(2,0,0) (0,nan,0) (0,0,4)"}, "space directions is 0 nan 0"),
             ({"space origin": "(0,inf,0)"}, "space origin is 0 inf 0"),
             ({"sizes": "6 5 400"}, "too short"),
-            ({"sizes": "30 4 1"}, "fewer than 2 voxels along K"),
+            ({"sizes": "120 1 1"}, "fewer than 2 voxels along J and K"),
             ({"dimension": 4, "sizes": "2 3 5 4", "kinds": "list domain domain domain"}, "2 values per voxel"),
         ],
     )

@@ -8,6 +8,7 @@ import slicer
 import vtk
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.mrml import image_from_volumes
+from AttentionSegLib.mrml.scans import is_scan
 from scenes import AFFINES, PARENTS, SHAPE, affine_of, linear_transform, make_volume, put_under, rigid, thin_plate_transform
 
 
@@ -179,3 +180,26 @@ class TestUnusable:
         affine[0, 1] = 0.5
         with pytest.raises(InputError, match="T1 is sheared"):
             image_from_volumes([make_volume(scene, affine)])
+
+
+class TestSingleSlices:
+    def test_gray(self, scene):
+        voxels = np.random.default_rng(1).integers(0, 255, (7, 5, 1)).astype(np.uint8)
+        image = image_from_volumes([make_volume(scene, AFFINES["RAS"], voxels)])
+        np.testing.assert_array_equal(image.voxels[0], voxels)
+        assert image.is_slice
+        assert image.spacing_known
+
+    def test_colors_are_three_channels(self, scene):
+        voxels = np.random.default_rng(2).integers(0, 255, (7, 5, 1, 3)).astype(np.uint8)
+        node = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
+        slicer.util.updateVolumeFromArray(node, voxels.transpose(2, 1, 0, 3))
+        np.testing.assert_array_equal(image_from_volumes([node]).voxels, voxels.transpose(3, 0, 1, 2))
+        assert is_scan(node)
+
+    @pytest.mark.parametrize(("spacing", "known"), [((1, 1, 1), False), ((0.2, 0.2, 1), True)])
+    def test_the_spacing_of_a_picture_is_what_the_user_gave_it(self, scene, spacing, known):
+        node = make_volume(scene, np.diag([-1.0, -1, 1, 1]), np.ones((7, 5, 1), np.uint8))
+        node.AddDefaultStorageNode("photo.png")
+        node.SetSpacing(spacing)
+        assert image_from_volumes([node]).spacing_known == known
