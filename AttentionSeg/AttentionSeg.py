@@ -1,4 +1,4 @@
-"""AttentionSeg: segmentation by attention networks, with every attention map beside the result."""
+"""Slicer module AttentionSeg: segmentation by attention networks, with their attention maps as volumes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slicer.ScriptedLoadableModule import (
 
 RESOURCES = Path(__file__).parent / "Resources"
 README = "https://github.com/AttentionSeg/SlicerAttentionSeg#readme"
-# Name in the module Sample Data: file, node and SHA-256.
+# By name in the module Sample Data: file name, node name and SHA-256.
 SAMPLES = {
     "AttentionSegMRHead": ("MR-head.nrrd", "MRHead", "cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93"),
     "AttentionSegCTBrain": ("CT-brain.nrrd", "CTBrain", "6a5b6caccb76576a863beb095e3bfb910c50ca78f4c9bf043aa42f976cfa53d1"),
@@ -26,7 +26,7 @@ SAMPLES = {
 
 
 class AttentionSeg(ScriptedLoadableModule):
-    """What Slicer shows of the module before it is opened."""
+    """The module's entry in Slicer: title, category, help and acknowledgement."""
 
     def __init__(self, parent: object) -> None:
         super().__init__(parent)
@@ -48,7 +48,7 @@ class AttentionSeg(ScriptedLoadableModule):
 
 
 def registerSampleData() -> None:
-    """Offer heads on which the models can be tried, of Slicer's own sample data, in the module Sample Data."""
+    """List head scans of Slicer's testing data, on which the models can be tried, in the module Sample Data."""
     import SampleData
 
     for sampleName, (fileName, nodeName, checksum) in SAMPLES.items():
@@ -64,9 +64,9 @@ def registerSampleData() -> None:
 
 
 def stopRuns() -> None:
-    """End what works in threads while the application is still there to be worked for."""
+    """Stop the work in threads before the application quits."""
     task = sys.modules.get("AttentionSegLib.ui.task")
-    # Where the module was not opened, nothing runs.
+    # Not imported: the module was not opened, and nothing runs.
     if task is not None:
         task.stop_all()
 
@@ -99,19 +99,19 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget):
         self.events = SceneEvents(self.panel, self.logic.settings)
 
     def enter(self) -> None:
-        """The panel is opened."""
+        """Called by Slicer when the module is opened."""
         if self.panel is not None:
             self.panel.use(self.logic.settings())
             self.panel.refresh()
             self.events.follow_views()
 
     def exit(self) -> None:
-        """Another module is opened; a run goes on."""
+        """Called by Slicer when another module is opened; a run continues."""
         if self.panel is not None:
             self.panel.attention.set_probe(False)
 
     def cleanup(self) -> None:
-        """The application ends, or the module is loaded anew."""
+        """Called by Slicer when the application quits or the module is reloaded."""
         if self.panel is not None:
             self.events.removeObservers()
             self.panel.close()
@@ -119,7 +119,7 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget):
 
 
 class AttentionSegLogic(ScriptedLoadableModuleLogic):
-    """Everything that the panel does, for Slicer's Python console.
+    """The functions of the panel, for Slicer's Python console.
 
     logic = slicer.util.getModuleLogic("AttentionSeg")
     result = logic.segmentVolume(getNode("MRHead"), "hippocampus-mr-attention-unet", region=getNode("R"))
@@ -135,7 +135,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         self._probe = None
 
     def models(self) -> list:
-        """The models to choose from, each with `id`, `title`, `text` and `card`.
+        """The installed models, each with `id`, `title`, `text` and `card`.
 
         print([model.id for model in logic.models()])
         """
@@ -155,7 +155,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         cancel=None,
         **options,
     ) -> object:
-        """Segment a volume and wait. Of the result: `segmentation`, `attention` (volumes by name), `uncertainty`, `statistics`, `prediction`.
+        """Segment a volume and wait. The result has `segmentation`, `attention` (volumes by name), `uncertainty`, `statistics`, `prediction`.
 
         result = logic.segmentVolume(getNode("MRHead"), "hippocampus-mr-attention-unet", region=getNode("R"))
         slicer.util.setSliceViewerLayers(foreground=result.attention["gate_2"], foregroundOpacity=0.5)
@@ -164,16 +164,16 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
             volumeNode: a scalar volume, or a list of them, one per input of the model.
             model: id of a model, or path of a model folder.
             region: vtkMRMLMarkupsROINode around the structure.
-            outputSegmentation: segmentation to add the segments to; a new one when left out.
+            outputSegmentation: segmentation node to add the segments to; a new one when left out.
             attention: all maps, none, or a list of names.
             device: auto, cpu, cuda, cuda:1, mps.
             onProgress: called with (fraction 0..1, stage, seconds left or None).
-            cancel: asked between patches; returns True to stop.
-            options: `memoryLimit` (memory of a CUDA device that the run may take, in GB), and by the names in `AttentionSegLib.options.RunOptions`
-                `probabilities`, `overlap`, `mirroring` and others.
+            cancel: called between patches; returns True to stop.
+            options: `memoryLimit` (memory of a CUDA device that the run may take, in GB), and the options of `AttentionSegLib.options.RunOptions`,
+                such as `probabilities`, `overlap`, `mirroring`.
 
         Raises:
-            InputError: if something given cannot be used; the scene is unchanged then, as it is after a cancelled run.
+            InputError: if an argument cannot be used. The scene is unchanged then, as after a cancelled run.
         """
         chosen = _chosen(model, attention=attention, device=device, **options)
         return self.segmenter.segment(chosen, _listed(volumeNode), region, outputSegmentation, onProgress, cancel)
@@ -189,7 +189,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         onChange=None,
         **options,
     ) -> object:
-        """Segment a volume while the application stays alive. Returns the run: `state`, `progress`, `result`, `error`, `cancel()`.
+        """Segment a volume in the background. Returns the run: `state`, `progress`, `result`, `error`, `cancel()`.
 
         run = logic.startSegmentVolume(getNode("T1"), "hippocampus-mr-attention-unet", onChange=lambda run: print(run.state.value, run.progress))
 
@@ -199,29 +199,29 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         return self._started(self.segmenter.start(chosen, _listed(volumeNode), region, outputSegmentation, onChange))
 
     def compare(self, resultSegmentation, referenceSegmentation, volume=None) -> object:
-        """Compare a result with a reference: `rows`, each with `name`, `dice`, `hausdorff_95_mm`, `milliliters` and `reference_milliliters`.
+        """Compare a result with a reference. Returns `rows`, each with `name`, `dice`, `hausdorff_95_mm`, `milliliters`, `reference_milliliters`.
 
         comparison = logic.compare(result.segmentation, getNode("Drawn by hand"))
         print([(row.name, row.dice) for row in comparison.rows], comparison.only_in_reference)
 
         Args:
             resultSegmentation, referenceSegmentation: segments of the same name are compared.
-            volume: on whose voxels; on those of the result when left out.
+            volume: whose voxel grid to compare on; that of the result when left out.
 
         Raises:
-            InputError: if one cannot be used, no segment has the same name in both, or they are in different places.
+            InputError: if one cannot be used, no segment name is in both, or they are at different positions.
         """
         from AttentionSegLib.ui.comparison import compare_segmentations
 
         return compare_segmentations(resultSegmentation, referenceSegmentation, volume)
 
     def probe(self, result, rasPosition) -> object:
-        """The volume that shows what the voxel at a position (world RAS mm) looks at; of guided-attention models alone.
+        """The position attention of the voxel at a position (world RAS mm), as a volume; for guided-attention models only.
 
         node = logic.probe(result, (26, -24, -13))
 
         Raises:
-            InputError: if the model has no position attention, or the position is outside what was segmented.
+            InputError: if the model has no position attention, or the position is outside the segmented part of the scan.
         """
         from AttentionSegLib.errors import InputError
         from AttentionSegLib.mrml.probe_volume import ProbeVolume
@@ -235,7 +235,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         return self._probe.node
 
     def segmentFolder(self, inputFolder, outputFolder, model, onProgress=None, cancel=None, **options) -> object:
-        """Segment every scan of a folder, in files; a run that was stopped goes on.
+        """Segment every scan of a folder of files; a stopped run is resumed.
 
         logic.segmentFolder("scans", "results", "hippocampus-mr-attention-unet")
 
@@ -246,7 +246,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         return segment_folder(inputFolder, outputFolder, model=model, on_progress=onProgress, cancel=cancel, **options)
 
     def trainModel(self, imageFolder, labelFolder, network, outputFolder, onProgress=None, cancel=None, **options) -> object:
-        """Train a model on a folder of scans and one of label maps of the same names.
+        """Train a model on a folder of scans and a folder of label maps of the same file names.
 
         logic.trainModel("images", "labels", "attention-unet", "my-model")
 
@@ -259,14 +259,14 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         return train_model(cases, network, outputFolder, on_progress=onProgress, cancel=cancel, **options)
 
     def trainModelOnNodes(self, pairs, network, outputFolder, onProgress=None, cancel=None, **options) -> object:
-        """Train a model on volumes of the scene and their segmentations, whose segments have the same names in each.
+        """Train a model on volumes of the scene and their segmentations, which must have the same segment names.
 
         logic.trainModelOnNodes([(getNode("A"), getNode("A segmentation")), (getNode("B"), getNode("B segmentation"))], "attention-unet", "my-model")
 
         `options` are those of `AttentionSegLib.training.train_model`.
 
         Raises:
-            InputError: if a pair cannot be learned from, or the segments of two have not the same names.
+            InputError: if a pair cannot be trained on, or two segmentations have different segment names.
         """
         from AttentionSegLib.mrml.training_pairs import read_pairs
         from AttentionSegLib.ui.long_runs import train_on_pairs
@@ -274,7 +274,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         return train_on_pairs(read_pairs(pairs), network, outputFolder, on_progress=onProgress, cancel=cancel, **options)
 
     def startSegmentFolder(self, inputFolder, outputFolder, model, onChange=None, **options) -> object:
-        """`segmentFolder` while the application stays alive. Returns the run, as `startSegmentVolume` does.
+        """`segmentFolder` in the background. Returns the run, as `startSegmentVolume` does.
 
         run = logic.startSegmentFolder("scans", "results", "hippocampus-mr-attention-unet", onChange=lambda run: print(run.progress))
         """
@@ -283,33 +283,33 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         return self._started(folder_task(inputFolder, outputFolder, onChange, model=model, **options))
 
     def startTrainModel(self, imageFolder, labelFolder, network, outputFolder, onChange=None, **options) -> object:
-        """`trainModel` while the application stays alive. Returns the run, as `startSegmentVolume` does."""
+        """`trainModel` in the background. Returns the run, as `startSegmentVolume` does."""
         from AttentionSegLib.ui.long_runs import training_task
 
         return self._started(training_task(imageFolder, labelFolder, network, outputFolder, onChange, **options))
 
     def startTrainModelOnNodes(self, pairs, network, outputFolder, onChange=None, **options) -> object:
-        """`trainModelOnNodes` while the application stays alive. Returns the run, as `startSegmentVolume` does."""
+        """`trainModelOnNodes` in the background. Returns the run, as `startSegmentVolume` does."""
         from AttentionSegLib.ui.long_runs import pairs_task
 
         return self._started(pairs_task(pairs, network, outputFolder, onChange, **options))
 
     def settings(self) -> object:
-        """What the panel remembers, in the parameter node of the scene."""
+        """The panel's settings, in the parameter node of the scene."""
         from AttentionSegLib.ui.settings import Settings
 
         return Settings(self.getParameterNode())
 
     def keepPolling(self, poll) -> None:
-        """Call a function from the event loop until it returns False."""
+        """Call a function from the event loop, repeatedly, until it returns False."""
         self._timers().keep_polling(poll)
 
     def whenIdle(self, function) -> None:
-        """Call a function from the event loop once nothing was asked for during a second."""
+        """Call a function from the event loop once, a second after the last call of this method."""
         self._timers().when_idle(function)
 
     def stop(self) -> None:
-        """Look after no run any more."""
+        """Stop polling the runs."""
         if self._pump is not None:
             self._pump.stop()
 
@@ -337,7 +337,7 @@ def _listed(nodes: object) -> list:
 
 
 class AttentionSegTest(ScriptedLoadableModuleTest):
-    """Self-test in the application: opens the module and presses its buttons."""
+    """Self-test in the application: opens the module and uses its panel."""
 
     def runTest(self) -> None:
         from AttentionSegLib.ui.self_test import press_the_buttons

@@ -1,4 +1,4 @@
-"""AttentionSeg: segmentation by attention networks, with the attention maps beside it."""
+"""AttentionSeg: segmentation by attention networks, with their attention maps."""
 
 __version__ = "0.1.0"
 RESEARCH_ONLY = "For research only; not a medical device."

@@ -1,4 +1,4 @@
-"""`python -m AttentionSegLib` is the command `attentionseg`."""
+"""The command `attentionseg` as `python -m AttentionSegLib`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Where the labeled voxels of a grid lie, without ever listing them all."""
+"""Bounding boxes of the labeled voxels of an array."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ Box = tuple[slice, ...]
 
 
 def bounding_box(mask: np.ndarray) -> Box | None:
-    """The smallest box around the voxels of an array [I, J, K] that are not 0; None when all are."""
+    """The smallest box around the nonzero voxels of an array [I, J, K]; None if all are 0."""
     box = [slice(None)] * 3
-    # Slices that lie together in memory are many times as fast to go through, and what is left after them is small.
+    # The axis with the largest stride first: its slices are contiguous in memory, and the other axes then search a smaller box.
     for axis in np.argsort(mask.strides)[::-1].tolist():
         filled = np.flatnonzero([part.any() for part in np.moveaxis(mask[tuple(box)], axis, 0)])
         if filled.size == 0:
@@ -20,12 +20,12 @@ def bounding_box(mask: np.ndarray) -> Box | None:
 
 
 def label_boxes(labels: np.ndarray) -> dict[int, Box]:
-    """The smallest box around the voxels of each label, by its value.
+    """The smallest box around the voxels of each label, by label value.
 
     Args:
-        labels: [I, J, K], integers; 0 is none.
+        labels: [I, J, K], integers; 0 is background.
     """
-    # Here, because it takes a while to import.
+    # Imported here because it is slow.
     from scipy import ndimage
 
     around = bounding_box(labels)

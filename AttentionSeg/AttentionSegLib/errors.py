@@ -1,4 +1,4 @@
-"""How a run ends early: one class for each reason, with the exit code of the command line."""
+"""Exceptions of the library: one class per reason, each with the exit code of the command line."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from contextlib import contextmanager
 
 
 class AttentionSegError(Exception):
-    """A run has ended early. The message is one sentence for the user: which input or file, what is wrong, what to do."""
+    """Base class. The message is one sentence for the user: which input or file, what is wrong, what to do."""
 
     exit_code = 1
 
 
 class InputError(AttentionSegError, ValueError):
-    """What the user gave cannot be used."""
+    """An input or option cannot be used."""
 
     exit_code = 2
 
 
 class OutputError(AttentionSegError, OSError):
-    """A file cannot be written: the disk is full or fails, or the permission is missing."""
+    """A file cannot be written: the disk is full or failing, or permission is missing."""
 
 
 class OutOfMemory(AttentionSegError, MemoryError):
-    """The memory of the computer or of its GPU is too small."""
+    """The computer or its GPU has too little memory."""
 
 
 class Cancelled(AttentionSegError):
@@ -32,19 +32,19 @@ class Cancelled(AttentionSegError):
     exit_code = 130
 
 
-# In the message: ITK in C++ and PyTorch on the CPU and on mps have no class of their own for it.
+# Searched for in the message: ITK, and PyTorch on the CPU and on mps, have no exception class for it.
 _LACK = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate memory", "bad_alloc")
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory is lacking: of Python, numpy, PyTorch on any device, or ITK."""
-    said = type(error).__name__ == "OutOfMemoryError" or any(word in str(error).lower() for word in _LACK)
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and said)
+    """Whether an error of Python, numpy, PyTorch (any device) or ITK means that memory ran out."""
+    named = type(error).__name__ == "OutOfMemoryError" or any(word in str(error).lower() for word in _LACK)
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and named)
 
 
 @contextmanager
 def memory_for(what: str, advice: str = "close other programs, or give a region") -> Iterator[None]:
-    """Raise OutOfMemory in place of any error that says that memory is lacking (see `is_out_of_memory`)."""
+    """Turn errors that mean that memory ran out (see `is_out_of_memory`) into OutOfMemory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

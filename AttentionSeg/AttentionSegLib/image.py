@@ -1,4 +1,4 @@
-"""The one carrier of volumes between rooms: voxels and where they are."""
+"""The image that all parts of the library pass around: voxels and their position in the patient."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ NO_SPACING = Note("Nothing tells how large the pixels are, which were taken to b
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Voxels with their place in the patient.
+    """Voxels and their position in the patient.
 
     Args:
         voxels: array of shape [C, I, J, K].
         affine: 4x4 matrix from voxel indices (I, J, K) to RAS in mm, float64. Column lengths are the spacing.
-        name: what to call the image in messages.
+        name: of the image in messages.
         notes: what was accepted or assumed when the image was read.
-        spacing_known: False where nobody knows how large the voxels are, as in a picture of a camera; the affine then says 1 mm.
+        spacing_known: False where the file does not say how large the voxels are, such as a photograph; the affine then says 1 mm.
 
     Raises:
         InputError: if the voxels are not [C, I, J, K], or the affine is not a finite, invertible, shear-free 4x4 matrix.
@@ -112,10 +112,10 @@ class Image:
         return self.to_ras(box_corners(np.full(3, -0.5), np.array(self.shape) - 0.5))
 
     def digest(self) -> str:
-        """A checksum of name, voxels and place. Images of one digest are the same; those whose voxels lie otherwise in memory may differ in it."""
+        """A checksum of name, voxels and affine. Equal digests mean equal images; equal images may differ in it if their memory layouts differ."""
         order = [axis for axis in np.argsort(self.voxels.strides).tolist() if self.voxels.shape[axis] > 1]
-        told = repr((self.name, self.voxels.dtype.str, self.voxels.shape, order, self.affine.tolist()))
-        checksum = hashlib.blake2b(told.encode(), digest_size=16)
+        header = repr((self.name, self.voxels.dtype.str, self.voxels.shape, order, self.affine.tolist()))
+        checksum = hashlib.blake2b(header.encode(), digest_size=16)
         checksum.update(self.voxels.ravel(order="K").data)
         return checksum.hexdigest()
 

@@ -1,4 +1,4 @@
-"""What every map of a run is, in words: for the panel, the legend in the slice views, and reports."""
+"""Titles, groups and units of the maps of a run, for the panel, the legend in the slice views, and reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 TIMES_AVERAGE = "times the average"
-# Ids begin with these words; the panel lists the groups in this order.
+# By the first word of a map's id; the panel lists the groups in this order.
 _KINDS = {
     "gate": ("Attention gates", "Attention gate", "share let through"),
     "guided": ("Guided attention", "Guided attention", "share of the largest"),
@@ -21,11 +21,11 @@ _CERTAINTY, _OTHER = "Uncertainty and probabilities", "Other maps"
 
 @dataclass(frozen=True)
 class MapKind:
-    """What a map is.
+    """Title, group and unit of a map.
 
     Attributes:
-        group: heading above maps of the same sort.
-        title: in a few words, without the resolution: `Attention gate, level 2`.
+        group: heading above maps of the same kind.
+        title: without the resolution, such as `Attention gate, level 2`.
         unit: of its values, in words.
     """
 
@@ -35,20 +35,20 @@ class MapKind:
 
     @property
     def of_network(self) -> bool:
-        """Whether it has the resolution that it has in the network, and so one worth telling."""
+        """Whether it is a map of the network, with a resolution of its own that the title states."""
         return self.group not in (_CERTAINTY, _OTHER)
 
     def title_at(self, spacing: Sequence[float]) -> str:
-        """The title with the resolution of a map of the network, from its spacing in mm: `Attention gate, level 2 (2 mm)`."""
+        """The title, for maps of the network with the resolution from a spacing in mm: `Attention gate, level 2 (2 mm)`."""
         return f"{self.title} ({in_millimeters(spacing)})" if self.of_network else self.title
 
 
 def map_kind(name: str, among: Iterable[str] = ()) -> MapKind:
-    """What the map with this id is.
+    """The kind of the map with this id.
 
     Args:
         name: as in `Prediction.attention`, or `uncertainty`, or `probability <label>`.
-        among: ids of the maps beside it; where none is of a second refinement step, the step goes without saying.
+        among: ids of all maps of the run; if they have one refinement step only, the title leaves it out.
     """
     if name == "uncertainty":
         return MapKind(_CERTAINTY, "Uncertainty", "0 sure, 1 unsure")
@@ -66,6 +66,6 @@ def map_kind(name: str, among: Iterable[str] = ()) -> MapKind:
 
 
 def in_millimeters(spacing: Sequence[float]) -> str:
-    """A resolution in words: `2 mm` where it is the same along all axes, else `1.5 x 1.5 x 3 mm`."""
+    """A resolution as text: `2 mm` if it is the same along all axes, else `1.5 x 1.5 x 3 mm`."""
     lengths = [f"{length:.3g}" for length in spacing]
     return f"{lengths[0] if len(set(lengths)) == 1 else ' x '.join(lengths)} mm"

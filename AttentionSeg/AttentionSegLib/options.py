@@ -1,4 +1,4 @@
-"""What a run may be asked to do: one record, made once by panel, command line or call, and carried to the engine, the report and the manifest."""
+"""The options of a run: one record that panel, command line or call create, and that engine, report and manifest read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import InputError
 LARGEST_OVERLAP = 0.9
 ATTENTION_GRIDS = ("network", "input")
 FORMATS = ("nrrd", "nii")
-# Where a run computes, which decides on no result; what it returns and no command writes; which files are written.
+# Options of where a run computes, which do not change its result; of what the engine returns and no command writes; of which files are written.
 COMPUTING = ("device", "backend", "memory_limit_gb")
 RETURNED = ("probabilities", "attention_grid")
 WRITTEN = ("attention", "file_format", "dicom")
@@ -21,39 +21,39 @@ PER_IMAGE = (*RETURNED, *WRITTEN)
 
 @dataclass(frozen=True)
 class KeywordOnly:
-    """A record whose values are given by name alone, which dataclasses cannot ask for before Python 3.10."""
+    """Base of dataclasses that take keyword arguments only (`kw_only` needs Python 3.10)."""
 
     def __new__(cls, **_values: Any) -> KeywordOnly:
         return super().__new__(cls)
 
     @classmethod
     def names(cls) -> list[str]:
-        """The names of all values."""
+        """The names of all fields."""
         return [field.name for field in fields(cls)]
 
 
 @dataclass(frozen=True)
 class RunOptions(KeywordOnly):
-    """Options of a run, by keyword. What needs no model to be checked is checked when they are made.
+    """Options of a run, by keyword. Everything that can be checked without a model is checked here.
 
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
-        backend: `auto` (OpenVINO on the CPU where it is installed, else torch), `torch` or `openvino`. OpenVINO converts a network once, at its first
-            run on a computer, which takes some seconds.
-        memory_limit_gb: memory of a CUDA device that a run may take, in GB; None for no limit. A run that would need more does with less at a time,
-            in the end on the CPU, and its notes say so.
-        mirroring: whether to run the network on the mirror image of each patch, from left to right, as well.
-        overlap: share of a patch that the next one covers again, 0..0.9; that of the card when None. More takes longer, and gives less weight to the
-            edges of patches, where the network sees little of what is around.
-        attention: which maps: all, none, or those named. May be given as text: `all`, `none` or names with commas in between.
+        backend: `auto` (OpenVINO on the CPU if it is installed, else torch), `torch` or `openvino`. OpenVINO converts a network once per computer,
+            at the first run, which takes some seconds.
+        memory_limit_gb: memory of a CUDA device that a run may take, in GB; None for no limit. A run that would need more uses smaller batches, or
+            in the end the CPU, and its notes say so.
+        mirroring: whether to run the network on the left-right mirror image of each patch as well.
+        overlap: fraction of a patch that the next one covers again, 0..0.9; that of the card when None. More takes longer, and gives less weight to
+            the edges of patches, where the network has little context.
+        attention: which maps: all, none, or those named. May be given as text: `all`, `none` or names separated by commas.
         probabilities: whether to return them; they take 2 bytes per voxel and label.
         attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region.
         regularize: whether DICOM slices at irregular places, as of a tilted gantry or at two distances, are resampled to a regular grid.
         file_format: of the files written, `nrrd` or `nii`.
-        dicom: whether to write a DICOM segmentation of a DICOM series too (it needs highdicom).
+        dicom: whether to write a DICOM segmentation of a DICOM series too (needs highdicom).
 
     Raises:
-        InputError: if one is out of its range.
+        InputError: if a value is out of range.
     """
 
     device: str = "auto"
@@ -84,7 +84,7 @@ class RunOptions(KeywordOnly):
             raise InputError(msg)
 
     def for_image(self, changes: dict[str, Any]) -> RunOptions:
-        """The same with others for one image. TypeError for what a loaded model cannot change any more."""
+        """A copy with changes for one image. Raises TypeError for options that are fixed once the model is loaded."""
         fixed = changes.keys() - {*PER_IMAGE}
         if fixed:
             msg = f"{', '.join(sorted(fixed))} cannot be chosen for one image; choose it for the Predictor."
@@ -92,20 +92,20 @@ class RunOptions(KeywordOnly):
         return replace(self, **changes) if changes else self
 
     def default(self, names: Sequence[str]) -> RunOptions:
-        """The same with the defaults of these."""
+        """A copy with the options of these names at their defaults."""
         defaults: dict[str, Any] = {field.name: field.default for field in fields(self) if field.name in names}
         return replace(self, **defaults)
 
     def of_image(self) -> dict[str, Any]:
-        """Those that may be chosen for each image."""
+        """The options that may be chosen for each image."""
         return {name: getattr(self, name) for name in PER_IMAGE}
 
     def of_result(self) -> dict[str, Any]:
-        """Those that decide on the numbers of a result, in JSON's own types."""
+        """The options that change the numbers of a result, as JSON types."""
         return {name: getattr(self, name) for name in self.names() if name not in (*COMPUTING, *RETURNED, *WRITTEN)}
 
     def of_files(self) -> dict[str, Any]:
-        """Those that decide on the files of a case, in JSON's own types."""
+        """The options that change the files of a case, as JSON types."""
         attention = self.attention if isinstance(self.attention, bool) else list(self.attention)
         return {"attention": attention, "format": self.file_format, "dicom": self.dicom, **self.of_result()}
 

@@ -1,4 +1,4 @@
-"""How far a run is, how long it still takes, and whether the user wants to stop it."""
+"""Progress, remaining time and cancellation of a run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .errors import Cancelled
 
 # fraction done 0..1, name of the stage, seconds left (None while unknown)
 OnProgress = Callable[[float, str, Optional[float]], None]
-# True once the user wants to stop
+# Returns True once the user wants to stop.
 Cancel = Callable[[], bool]
 
 
 def check_cancel(cancel: Cancel | None, doing: str) -> None:
-    """Raises Cancelled, which tells what was being done, once the user wants to stop."""
+    """Raise Cancelled, with the step that was interrupted, once the user wants to stop."""
     if cancel is not None and cancel():
         msg = f"Cancelled during '{doing}'."
         raise Cancelled(msg)
@@ -26,8 +26,8 @@ class Reporter:
 
     Args:
         on_progress: called with (fraction 0..1, stage, seconds left or None).
-        cancel: asked before each call.
-        least: what has to be done before its pace says how long the rest takes, in the unit of `report`'s `done`.
+        cancel: called before each report; returns True to stop.
+        least: work that has to be done before the remaining time is estimated, in the unit of `done` in `report`.
     """
 
     def __init__(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None, least: float = 0.0) -> None:
@@ -36,20 +36,20 @@ class Reporter:
         self.start_clock()
 
     def start_clock(self) -> None:
-        """Begin the work whose pace counts; at first it is when the reporter is made."""
+        """Start the clock again from which the remaining time is estimated; the constructor starts it."""
         self._start = time.monotonic()
 
     def seconds_left(self, done: float, to_do: float) -> float | None:
-        """Seconds that the rest takes at the pace so far; `done` and `to_do` in the same unit."""
+        """Estimated seconds for the rest at the pace so far (`done` and `to_do` in the same unit); None while it is too early to say."""
         return (time.monotonic() - self._start) / done * to_do if done > self._least else None
 
     def report(self, fraction: float, stage: str, done: float = 0.0, to_do: float = 0.0) -> None:
-        """Say how far it is, with the seconds left (see `seconds_left`). Raises Cancelled when the user wants to stop."""
+        """Report progress and the seconds left (see `seconds_left`). Raises Cancelled once the user wants to stop."""
         check_cancel(self.cancel, stage)
         if self._on_progress is not None:
             self._on_progress(fraction, stage, self.seconds_left(done, to_do))
 
     def finish(self) -> None:
-        """End the run. It cannot be cancelled any more."""
+        """Report the end of the run, which can no longer be cancelled."""
         if self._on_progress is not None:
             self._on_progress(1.0, "done", 0.0)

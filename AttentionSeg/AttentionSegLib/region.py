@@ -1,4 +1,4 @@
-"""The box a user draws around the structure of interest."""
+"""The region of a run: a box around the structure of interest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which code runs, so that a report can be traced to it."""
+"""Version and commit of the running code, so that a report can be traced to it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def version_text() -> str:
-    """The version, and the commit where it is known: `0.1.0+g1a2b3c4d5`."""
+    """The version, with the commit if it is known: `0.1.0+g1a2b3c4d5`."""
     commit = find_commit(_PACKAGE) or _commit_of_pip()
     return f"{__version__}+g{commit[:DIGITS]}" if commit else __version__
 
 
 def find_commit(package: Path) -> str | None:
-    """The commit that a folder of the library is of: a clone's, or the one from which Slicer's extension was built; None where neither is known."""
+    """The commit of a folder of the library: that of its clone, or that from which Slicer's extension was built; None if neither is known."""
     repository = package.parents[1]
     if (repository / "AttentionSeg.s4ext").is_file():
         return _commit_of_clone(repository / ".git")
@@ -42,12 +42,12 @@ def _commit_of_clone(git: Path) -> str | None:
             return (git / name).read_text(encoding="ascii").strip()
         return _hexadecimal(re.search(rf"^(\S+) {re.escape(name)}$", (git / "packed-refs").read_text(encoding="ascii"), re.MULTILINE))
     except (OSError, UnicodeDecodeError):
-        # A downloaded archive has no history; a worktree keeps it elsewhere.
+        # No .git folder: a downloaded archive, or a worktree, which keeps it elsewhere.
         return None
 
 
 def _commit_of_pip() -> str | None:
-    """Of `pip install git+https://...` (PEP 610)."""
+    """The commit of a `pip install git+https://...` (PEP 610)."""
     try:
         text = distribution("attentionseg").read_text("direct_url.json")
     except PackageNotFoundError:

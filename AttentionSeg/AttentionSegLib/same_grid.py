@@ -1,4 +1,4 @@
-"""Whether two images have their voxels at the same places in the world, in whatever order they are stored and wherever they end."""
+"""Comparison of voxel grids: whether two images have voxels at the same positions, whatever their axis order, direction and extent."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .image import Image, box_corners
 
 # Affines in float32 headers place voxels no better than this.
 EXACT_MM = 1e-3
-# Share of a voxel, along each axis, up to which voxels count as being at the same place.
+# Distance in voxels, along each axis, up to which voxels count as being at the same position.
 NEAR = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where the voxels of an image lie on the grid of another one.
+    """Position of an image's voxels on the grid of another image.
 
     Attributes:
-        matrix: [4, 4] of whole numbers, from voxel indices of the image to those of the grid: axes in another order, reversed and shifted.
-        apart_mm: largest distance between a voxel of the image and that of the grid it is taken for.
+        matrix: [4, 4], integers, from voxel indices of the image to those of the grid: axes permuted, reversed and shifted.
+        apart_mm: largest distance between a voxel of the image and its counterpart on the grid.
         apart_voxels: the same in voxels of the grid, along the axis where it is largest.
     """
 
@@ -34,22 +34,22 @@ class Placement:
 
     @property
     def is_near(self) -> bool:
-        """Whether the voxels of both may be taken for the same."""
+        """Whether the voxels of both may be treated as the same."""
         return self.is_exact or self.apart_voxels <= NEAR
 
     def start(self, shape: tuple[int, int, int]) -> np.ndarray:
-        """Where on the grid the first voxel of an image of this shape lies, once its axes are in the order and direction of the grid."""
+        """Grid index of the first voxel of an image of this shape, after its axes are brought to the order and direction of the grid."""
         backwards = self.matrix[:3, :3].sum(1) < 0
         size = np.abs(self.matrix[:3, :3]) @ shape
         return self.matrix[:3, 3] - np.where(backwards, size - 1, 0)
 
     def covers(self, shape: tuple[int, int, int], grid_shape: tuple[int, int, int]) -> bool:
-        """Whether an image of this shape has a voxel for each one of a grid."""
+        """Whether an image of this shape has a voxel for every voxel of the grid."""
         ends = box_corners(np.zeros(3), np.array(shape) - 1.0) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
         return bool((ends.min(0) <= 0).all() and (ends.max(0) >= np.array(grid_shape) - 1).all())
 
     def rearrange(self, voxels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-        """Voxels [C, I, J, K] of the image on the grid of this shape: without interpolation, 0 where the image does not reach."""
+        """The image's voxels [C, I, J, K] on the grid of this shape, without interpolation; 0 where the image does not reach."""
         source = np.abs(self.matrix[:3, :3]).argmax(1)
         backwards = self.matrix[range(3), source] < 0
         turned = voxels.transpose(0, *(source + 1))[(slice(None), *(slice(None, None, -1 if back else 1) for back in backwards))]
@@ -66,13 +66,13 @@ class Placement:
 
 
 def place_on(image: Image, grid: Image) -> Placement | None:
-    """How the voxels of an image lie on the grid of another; None where spacing or directions are so different that they cannot coincide."""
+    """The placement of an image on the grid of another; None if spacing or directions differ so much that voxels cannot coincide."""
     to_grid = np.linalg.inv(grid.affine) @ image.affine
     matrix = np.rint(to_grid)
     turned = np.abs(matrix[:3, :3])
     if (turned.sum(0) != 1).any() or (turned.sum(1) != 1).any():
         return None
-    # Rounded at the middle of the image: far away from it, a small rotation is a large shift.
+    # Rounded at the center of the image, because far from it a small rotation is a large shift.
     middle = (np.array(image.shape) - 1) // 2
     matrix[:3, 3] = np.rint(to_grid[:3, :3] @ middle + to_grid[:3, 3]) - matrix[:3, :3] @ middle
     corners = box_corners(np.zeros(3), np.array(image.shape) - 1.0)

@@ -1,4 +1,4 @@
-"""Progress on a terminal, and in plain lines where there is none."""
+"""Progress on a terminal, or as plain lines where the output is not one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from types import TracebackType
 from typing import TextIO
 
 LINES = 10
-# Seconds, or minutes, from which on the next unit is easier to read.
+# From this many seconds on durations are shown in minutes, from this many minutes on in hours.
 LONG = 100
 
 
 class ProgressDisplay:
-    """Shows progress on a stream: a bar that moves if it is a terminal, otherwise a line per stage and per tenth of the way.
+    """Shows progress on a stream: a progress bar on a terminal, otherwise a line per stage and per tenth of the run.
 
-    Use as a context manager; what it gives is the `on_progress` of a `Predictor`.
+    A context manager; its value is an `on_progress` function.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -25,7 +25,7 @@ class ProgressDisplay:
         if self._stream.isatty():
             from tqdm import tqdm
 
-            # miniters=0: otherwise tqdm learns the pace of the quick first stage, and shows nothing for seconds in a slow one.
+            # miniters=0: otherwise tqdm adapts to the fast first stage, and does not redraw for seconds in a slow one.
             form = "{desc:<10}|{bar:30}| {n:3.0f} %{postfix}"
             self._bar = tqdm(total=100, file=self._stream, bar_format=form, leave=False, miniters=0)
         return self

@@ -1,4 +1,4 @@
-"""Where this system keeps what belongs to a user: data to keep, and a cache that may be deleted at any time."""
+"""The user's folders on this system: one for data, and a cache that may be deleted at any time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CACHE_VARIABLE = "ATTENTIONSEG_CACHE"
 
 
 def data_folder() -> Path:
-    """The user's folder for models and the like (it need not exist)."""
+    """The user's folder for models and other data (it need not exist)."""
     if sys.platform == "win32":
         return _local_app_data() / "AttentionSeg"
     if sys.platform == "darwin":
@@ -19,7 +19,7 @@ def data_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """The user's cache (it need not exist): the variable ATTENTIONSEG_CACHE, or where this system keeps caches."""
+    """The user's cache folder (it need not exist): the variable ATTENTIONSEG_CACHE if set, else the system's place for caches."""
     if os.environ.get(CACHE_VARIABLE):
         return Path(os.environ[CACHE_VARIABLE])
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""Writing files and folders so that a reader never meets half of one: to a hidden folder beside them first, then moved."""
+"""Atomic writing of files and folders: into a hidden folder beside the target, then moved into place."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FAULTS_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path of the same name; what was written there becomes `path` at the end.
+    """Yield a temporary path of the same file name; the file written there is moved to `path` at the end.
 
-    If the block raises, `path` stays as it was and nothing else is left behind.
+    If the block raises, `path` is unchanged and no temporary file is left.
 
     Raises:
         OutputError: instead of an OSError of the block or of the move, such as a full disk or a folder without permission.
@@ -34,16 +34,16 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
-    """Give an empty folder to write into, which becomes `target` at the end, in one step; its parents are made.
+    """Yield an empty folder to write into, which becomes `target` at the end, in one step; parent folders are made.
 
-    If the block or the step fails, `target` stays as it was. A kill leaves a hidden folder behind for `sweep`.
+    If the block or the move fails, `target` is unchanged. A killed process leaves a hidden folder for `sweep`.
 
     Args:
         target: the folder to make.
-        replace: whether it may replace an earlier one.
+        replace: whether an existing folder may be replaced.
 
     Raises:
-        OutputError: as of `atomic_path`, and if there is an earlier folder that must not be replaced.
+        OutputError: see `atomic_path`; also if a folder exists and must not be replaced.
     """
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +64,13 @@ def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def all_or_none(folder: Path) -> Iterator[Path]:
-    """Give a hidden folder to write files into, which all move to `folder` at the end.
+    """Yield a hidden folder to write files into, which are all moved to `folder` at the end.
 
-    Files of the same names are replaced. If the block or a move fails, `folder` is as it was before.
+    Files of the same names are replaced. If the block or a move fails, `folder` is unchanged.
 
     Raises:
-        InputError: if there is a folder in the place of a file.
-        OutputError: as of `atomic_path`.
+        InputError: if a folder has the name of a file.
+        OutputError: see `atomic_path`.
     """
     with _hidden_folder(folder, folder) as old, _hidden_folder(folder, folder) as new:
         yield new
@@ -78,23 +78,23 @@ def all_or_none(folder: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text with the line ends as given. OutputError if it cannot be written."""
+    """Write UTF-8 text with its line ends unchanged. Raises OutputError if it cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs left behind."""
+    """Remove the hidden folders that killed runs left."""
     for hidden in folder.glob(f"{HIDDEN}*"):
         shutil.rmtree(hidden, ignore_errors=True)
 
 
 def check_output_folder(path: str | os.PathLike) -> Path:
-    """The folder for outputs, made with its parents if it is not there.
+    """Make the folder for outputs and its parents if missing, and check that it can be written to.
 
     Raises:
-        InputError: if it is a file, or cannot be made or written to; then no folder is left behind.
-        OutputError: likewise, if its disk is full or fails.
+        InputError: if it is a file, or cannot be made or written to; no new folder is left then.
+        OutputError: likewise, if its disk is full or failing.
     """
     folder = Path(path)
     made: list[Path] = []
@@ -115,13 +115,13 @@ def check_output_folder(path: str | os.PathLike) -> Path:
 
 @contextmanager
 def output_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """The folder for the results; if the block fails, folders that were made for it are gone again."""
+    """The folder for the results (see `check_output_folder`); if the block fails, folders that were made for it are removed."""
     missing = [folder for folder in (Path(path), *Path(path).parents) if not os.path.exists(folder)]
     folder = check_output_folder(path)
     try:
         yield folder
     except BaseException:
-        # Another run may have put its results there meanwhile: a folder that is not empty stays.
+        # A folder that is not empty stays: another run may have written results there.
         with suppress(OSError):
             for empty in missing:
                 empty.rmdir()
@@ -130,7 +130,7 @@ def output_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise OutputError, which names the path where the file will lie in the end, in place of an OSError."""
+    """Turn OSErrors into OutputErrors that name the final path of the file."""
     try:
         yield
     except OutputError:
@@ -143,8 +143,8 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _hidden_folder(parent: Path, path: Path) -> Iterator[Path]:
-    """A folder to make `path` in, on the same disk, which is gone in the end."""
-    # Not by `tempfile`, whose folders, and on Windows what is made in them, are for the user alone.
+    """A temporary folder in `parent`, so on the same disk as `path`; removed at the end."""
+    # Not `tempfile`: its folders (on Windows, files in them too) are readable by the user only.
     hidden = parent / f"{HIDDEN}{uuid.uuid4().hex}"
     with writing(path):
         try:
