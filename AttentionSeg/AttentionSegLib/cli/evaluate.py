@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
 from ..evaluation import EMPTY_RULE, METRICS
+from ..evaluation.definitions import MEAN
+from ..evaluation.map_measures import MAP_MEASURES
 from ..files.formats import described
 from ..terminal import ProgressDisplay
 from .options import add_label_options, add_run_options, label_reading, run_options
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
+    from ..evaluation.map_worth import MapScores
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -30,6 +33,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--split", metavar="FILE", help="CSV file with the columns id and role (default: all scans of the folder)")
     evaluate.add_argument("--role", help="which part of the split to measure on, such as val")
     evaluate.add_argument("--compare", metavar="ID", help="another model, measured on the same cases")
+    evaluate.add_argument(
+        "--maps", action="store_true", help="measure the attention maps too: where they are large, what depends on them, and with random weights"
+    )
     add_run_options(evaluate, ("device", "mirroring", "overlap"))
     add_label_options(evaluate)
     evaluate.set_defaults(run=run)
@@ -39,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     from ..evaluation import evaluate
 
     folders = (options.images, options.labels, options.output)
-    asked = {"split": options.split, "role": options.role, "compare": options.compare, "reading": label_reading(options)}
+    asked = {"split": options.split, "role": options.role, "compare": options.compare, "maps": options.maps, "reading": label_reading(options)}
     with ProgressDisplay(sys.stderr) as show:
         done = evaluate(options.model, *folders, **asked, options=run_options(options), on_progress=show)
     _print_evaluation(done)
@@ -54,8 +60,22 @@ def _print_evaluation(done: Evaluation) -> None:
             shown = "undefined" if mean is None else f"{mean:.{metric.digits}f}"
             interval = "" if low is None else f"  (95 % interval {low:.{metric.digits}f} to {high:.{metric.digits}f})"
             print(f"    {metric.title:<32}{shown:>9}{interval}  n={n}")
+    if done.maps is not None:
+        _print_maps(done.maps)
     for note in done.notes:
         print(f"Note: {note}")
     print(f"{done.scores.card.title} {done.scores.card.version}. {RESEARCH_ONLY}")
     for path in done.files:
         print(path)
+
+
+def _print_maps(maps: MapScores) -> None:
+    """The mean of the labels; the page and `maps.json` have each label."""
+    print("attention maps, mean of the labels (in brackets: with random weights)")
+    for name, found in maps.summary()[MEAN].items():
+        print(f"    {name}")
+        for measure in MAP_MEASURES:
+            if measure.key in found:
+                one = found[measure.key]
+                random = f" ({one['random']['mean']:.{measure.digits}f})" if "random" in one else ""
+                print(f"        {measure.title:<32}{one['trained']['mean']:>9.{measure.digits}f}{random}")

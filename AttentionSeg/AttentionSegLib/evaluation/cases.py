@@ -60,6 +60,13 @@ def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignore
         raise InputError(msg)
 
 
+def check_whole(image: Image, card: Card) -> None:
+    """Raise InputError if a model would look for its regions in a scan; maps are measured on what it segments as a whole."""
+    if is_searched(image.spacing * image.shape, card):
+        msg = f"{image.name} is larger than a region of the model {card.id}, and maps are measured on single regions; crop it, or leave --maps out."
+        raise InputError(msg)
+
+
 def has_sides(reference: Image, card: Card, ignored: int | None = None) -> bool:
     """Whether a label map tells sides: it has values beyond those of the model."""
     return bool(((reference.voxels > len(card.labels)) & (reference.voxels != ignored)).any())

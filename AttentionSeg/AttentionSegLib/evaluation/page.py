@@ -10,9 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from ..map_kinds import map_kind
 from ..reporting.pages import render
 from ..reporting.spread import Spread, across, spread
 from .definitions import EMPTY_RULE, METRICS, Metric
+from .map_measures import MAP_MEASURES, REFERENCES, SANITY_RULE
+from .map_worth import MapScores
 from .statistics import RESAMPLES, Scores
 
 # What the table of means in a page needs beside the scores.
@@ -55,10 +58,13 @@ class Plot(NamedTuple):
     spreads: list[Spread]
 
 
-def page(scores: Scores, compared: Scores | None, data: Data, pictures: Sequence[Picture]) -> str:
-    """The page as HTML: models and data, means, differences, how the cases spread, and the pictures of the worst cases."""
+def page(scores: Scores, compared: Scores | None, data: Data, pictures: Sequence[Picture], maps: MapScores | None = None) -> str:
+    """The page as HTML: models and data, means, differences, how the cases spread, what the maps are worth, and the pictures of the worst cases."""
     plots = [_plot(scores, metric, scores.values[:, :, column]) for column, metric in enumerate(METRICS)]
-    values = {"scores": scores, "compared": compared, "data": data, "plots": plots, "pictures": pictures, "monai": version("monai")}
+    values = {"scores": scores, "compared": compared, "data": data, "plots": plots, "pictures": pictures, "maps": maps, "monai": version("monai")}
+    if maps is not None:
+        titles = {name: REFERENCES.get(name) or map_kind(name, maps.maps).title for name in maps.maps}
+        values.update(worth=maps.summary(), map_titles=titles, map_measures=MAP_MEASURES, sanity_rule=SANITY_RULE)
     return render("evaluation.html", **MEANS, **values)
 
 

@@ -13,7 +13,7 @@ class EvaluationProgress(Reporter):
 
     Args:
         cases: how many cases are checked and then predicted.
-        models: how many times each is predicted.
+        models: how many runs each takes.
         on_progress, cancel: as of `Predictor`. The stage is `check`, then `case 1 of 40` and so on.
     """
 

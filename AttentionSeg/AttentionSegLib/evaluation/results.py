@@ -20,9 +20,10 @@ from .definitions import METRICS
 from .statistics import Scores
 
 if TYPE_CHECKING:
+    from .map_worth import MapScores
     from .page import Data, Picture
 
-FILES = ("report.html", "metrics.csv", "summary.json", "comparison.json", "compared_metrics.csv", "compared_summary.json")
+FILES = ("report.html", "metrics.csv", "summary.json", "comparison.json", "compared_metrics.csv", "compared_summary.json", "maps.csv", "maps.json")
 
 
 @contextmanager
@@ -42,18 +43,21 @@ def write_results(
     compared: Scores | None,
     data: Data,
     pictures: Sequence[Picture],
+    maps: MapScores | None = None,
 ) -> tuple[Path, ...]:
     """Write the results into a folder, and tell where they are, the page first."""
     from .page import page
 
     texts = {
-        "report.html": page(scores, compared, data, pictures),
+        "report.html": page(scores, compared, data, pictures, maps),
         **tables(scores),
     }
     if compared is not None:
         models = {name: _identity(card) for name, card in (("model", scores.card), ("minus", compared.card))}
         texts["comparison.json"] = _json({**models, "differences": scores.minus(compared)})
         texts.update({f"compared_{name}": text for name, text in tables(compared).items()})
+    if maps is not None:
+        texts.update({"maps.csv": maps.table(), "maps.json": _json(maps.summary())})
     with all_or_none(folder) as stage:
         for name, text in texts.items():
             write_text(stage / name, text)

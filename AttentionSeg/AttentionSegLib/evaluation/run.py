@@ -20,8 +20,9 @@ from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..options import RunOptions
 from ..reporting import check_drawing
-from .cases import check_labelled, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
+from .cases import check_labelled, check_whole, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
 from .definitions import MEAN, METRICS
+from .map_worth import MapWorth, on_torch
 from .progress import EvaluationProgress
 from .results import results_folder, write_results
 from .statistics import Scores
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
     from ..models import Model
     from ..progress import Cancel, OnProgress
+    from .map_worth import MapScores
     from .page import Picture
 
 WORST = 4
@@ -46,12 +48,14 @@ class Evaluation:
         compared: of the model it was compared with, on the same cases.
         files: what was written, the page first.
         notes: sentences on deviations of label maps that were accepted.
+        maps: of the attention maps of the model, if they were asked for.
     """
 
     scores: Scores
     compared: Scores | None
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    maps: MapScores | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +66,15 @@ class EvaluationOptions:
         split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
         compare: another model of the same labels.
         reading: how the label maps are read: values to read as others, the value of voxels to leave out of account, whether to resample.
+        maps: whether to measure the attention maps of the model as well (see MAP_MEASURES), on scans that are segmented as a whole. Everything then
+            runs on torch.
     """
 
     split: str | os.PathLike | None = None
     role: str | None = None
     compare: Model | str | os.PathLike | None = None
     reading: LabelReading = AS_STORED
+    maps: bool = False
 
 
 OPTIONS = {field.name for field in fields(EvaluationOptions)}
@@ -87,7 +94,8 @@ def evaluate(
 
     Writes `metrics.csv` (case,label,metric,value), `summary.json` ({label: {metric: {mean, low, high, n}}}, where the label `mean` is the mean of the
     labels of each case) and `report.html`; with `compare` also `comparison.json`, the same of the paired differences, and `compared_metrics.csv` and
-    `compared_summary.json` of the other model.
+    `compared_summary.json` of the other model; with `maps` also `maps.csv` (case,label,map,weights,measure,value) and `maps.json`
+    ({label: {map: {measure: {trained, random, not_above_random}}}}, see `MapScores.summary`).
 
     A label that is empty in both reference and prediction counts as right: Dice and surface Dice 1, distances and volume error 0. Where only one is
     empty, Dice and surface Dice are 0, distances are undefined (NaN, left out of the mean, with n saying how many cases are in it), and the volume
@@ -111,6 +119,7 @@ def evaluate(
     asked = EvaluationOptions(**{name: options.pop(name) for name in OPTIONS & options.keys()})
     given = [model] if asked.compare is None else [model, asked.compare]
     run = replace(options.pop("options", None) or RunOptions(), **options)
+    run = on_torch(run) if asked.maps else run
     cards = [Card.load(find_model(one) / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one in given]
     _check_cards(cards)
     cases = labelled_cases(Path(images), Path(labels), None if asked.split is None else Path(asked.split), asked.role)
@@ -122,14 +131,16 @@ def evaluate(
         from .page import Data
 
         predictors = [Predictor(one, options=run) for one in given]
-        progress = EvaluationProgress(len(cases), len(given), on_progress, cancel)
-        judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress)
-        scores, pictures = measure_cases(predictors, cases, progress, asked.reading.ignored_label, judged)
+        worth = MapWorth(predictors[0], [case.id for case in cases], asked.reading.ignored_label) if asked.maps else None
+        progress = EvaluationProgress(len(cases), len(given) + (worth.runs if worth else 0), on_progress, cancel)
+        judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress, asked.maps)
+        scores, pictures = measure_cases(predictors, cases, progress, asked.reading.ignored_label, judged, worth)
         compared = scores[1] if asked.compare is not None else None
         data = Data(as_text(images), as_text(labels), None if asked.split is None else as_text(asked.split), asked.role, tuple(notes))
-        files = write_results(folder, scores[0], compared, data, pictures)
+        maps = worth.scores if worth else None
+        files = write_results(folder, scores[0], compared, data, pictures, maps)
     progress.finish()
-    return Evaluation(scores[0], compared, files, tuple(notes))
+    return Evaluation(scores[0], compared, files, tuple(notes), maps)
 
 
 def _check_cards(cards: Sequence[Card]) -> None:
@@ -144,7 +155,7 @@ def _check_cards(cards: Sequence[Card]) -> None:
         raise InputError(msg)
 
 
-def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress) -> tuple[list[Card], list[str]]:
+def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress, maps: bool) -> tuple[list[Card], list[str]]:
     """The cards by whose labels the cases are measured, and what was accepted. Raises InputError naming all cases that cannot be measured."""
     sided, searched, problems = [], [], []
     accepted: dict[str, list[Note]] = {}
@@ -154,6 +165,8 @@ def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: Evaluat
         try:
             image, reference, accepted[case.id] = read_labelled(case)
             check_labelled(image, reference, cards, case.reading.ignored_label)
+            if maps:
+                check_whole(image, cards[0])
         except InputError as error:
             problems.append(str(error))
             continue
@@ -173,6 +186,7 @@ def measure_cases(
     progress: EvaluationProgress,
     ignored: int | None = None,
     judged: Sequence[Card] | None = None,
+    worth: MapWorth | None = None,
 ) -> tuple[list[Scores], list[Picture]]:
     """Segment cases and measure.
 
@@ -182,6 +196,7 @@ def measure_cases(
         progress: told before each prediction.
         ignored: value of voxels in the label maps that nobody has judged; they are left out.
         judged: for each model the card whose labels are measured; its own when left out.
+        worth: told each case, with the maps of the first model.
 
     Returns:
         The scores of each model, and pictures of the cases that the first did worst on.
@@ -198,13 +213,16 @@ def measure_cases(
         reference = _where(reference, counted)
         for m, predictor in enumerate(predictors):
             progress.next_prediction()
-            prediction = predictor.run(image, attention=False, on_progress=progress.within_prediction, cancel=progress.cancel)
+            wanted = worth is not None and m == 0
+            prediction = predictor.run(image, attention=wanted, on_progress=progress.within_prediction, cancel=progress.cancel)
             if len(prediction.card.labels) != len(numbers):
                 prediction = replace(prediction, labels=fold_sides(prediction.labels, cards[m]), card=cards[m])
             prediction = replace(prediction, labels=_where(prediction.labels, counted))
             values[m, n] = case_metrics(prediction.labels, reference, numbers)
             if m == 0:
                 worst = _with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
+            if wanted:
+                worth.measure(n, image, prediction, reference, progress)
     names = tuple(case.id for case in cases)
     return [_scores(card, names, found, predictor.options) for card, predictor, found in zip(cards, predictors, values)], worst
 

@@ -174,7 +174,7 @@ class Predictor:
         card = self.model.card
         progress.stage("prepare")
         network = self._prepared().network
-        grid = working_grid(image, region, card, self._patch, network.total_stride, like)
+        grid = working_grid(image, region, card, self.patch, network.total_stride, like)
         volume = prepare(image, region, grid, card)
         with limited_memory(self.device, self.options.memory_limit_gb):
             progress.stage("network")
@@ -205,13 +205,14 @@ class Predictor:
         return merge_on_input([on_grid_of(part, on, region) for part, region in zip(maps, regions)], regions, on)
 
     @property
-    def _patch(self) -> list[int]:
+    def patch(self) -> list[int]:
+        """Voxels of a patch along the working axes."""
         strides = with_slices(self.model.network.total_stride, self.model.card.slice_axis)
         return [-(-size // stride) * stride for size, stride in zip(self.model.card.patch_size, strides)]
 
     def _prepared(self) -> Backend:
         if self._backend is None:
-            self._backend = prepare_backend(self._backend_name, self.model, self._patch)
+            self._backend = prepare_backend(self._backend_name, self.model, self.patch)
         return self._backend
 
     def _network(self) -> nn.Module:
@@ -220,11 +221,11 @@ class Predictor:
 
     def _run(self, volume: Tensor, names: list[str], progress: Progress) -> tuple[VolumeOutput, Placement]:
         tries = placements(self.device, self._at_a_time, self.options.memory_limit_gb)
-        arguments = with_neighbors(volume, self.model.card), self._patch, self.options.overlap, names, tries, progress
+        arguments = with_neighbors(volume, self.model.card), self.patch, self.options.overlap, names, tries, progress
         try:
             return run_with_fallback(self._network(), *arguments)
         except OpenVinoFailed as error:
-            self._backend = torch_instead(self.model, self._patch, error)
+            self._backend = torch_instead(self.model, self.patch, error)
         return run_with_fallback(self._network(), *arguments)
 
     def _restore(

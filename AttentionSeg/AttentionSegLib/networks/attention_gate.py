@@ -38,6 +38,7 @@ class AttentionGate(nn.Module):
         self.w_x = convolution(spatial_dims, x_channels, inner_channels, step, bias=False, stride=step)
         self.w_g = convolution(spatial_dims, g_channels, inner_channels, 1)
         self.psi = convolution(spatial_dims, inner_channels, 1, 1)
+        self.alpha = nn.Sigmoid()
         nn.init.normal_(self.psi.weight, std=0.01)
         if self.psi.bias is not None:
             nn.init.constant_(self.psi.bias, INITIAL_PSI_BIAS)
@@ -45,7 +46,7 @@ class AttentionGate(nn.Module):
     def forward(self, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         theta = self.w_x(x)
         phi = resize(self.w_g(g), theta.shape[2:])
-        alpha = torch.sigmoid(self.psi(torch.relu(theta + phi)))
+        alpha = self.alpha(self.psi(torch.relu(theta + phi)))
         alpha = resize(alpha, x.shape[2:])
         return x * alpha, alpha
 

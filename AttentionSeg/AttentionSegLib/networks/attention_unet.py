@@ -103,6 +103,11 @@ class AttentionUNet(Network):
         """Input voxels per voxel of each attention map, along each axis."""
         return {f"gate_{int(i) + 1}": self._stride_of(int(i)) for i in self.skips}
 
+    @property
+    def gates(self) -> dict[str, list[nn.Module]]:
+        """The coefficients of each gated skip, of all its gates."""
+        return {f"gate_{int(i) + 1}": [gate.alpha for gate in skip.gates] for i, skip in self.skips.items()}
+
     @staticmethod
     def variants(device: str) -> list[Variant]:
         return [Variant(partial(_planned_arguments, first)) for first in PLANNED_CHANNELS[device]]

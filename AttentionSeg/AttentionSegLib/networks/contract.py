@@ -91,6 +91,14 @@ class Network(nn.Module, ABC):
     def maps_scaled_per_volume(self) -> frozenset[str]:
         return frozenset()
 
+    @property
+    def gates(self) -> dict[str, list[nn.Module]]:
+        """By the name of its map, what computes an attention gate: modules without weights that give the coefficients [B, 1, *S], 0..1.
+
+        The network multiplies features by what they give, so a forward hook that gives other coefficients shows what the gate does.
+        """
+        return {}
+
     @staticmethod
     @abstractmethod
     def variants(device: str) -> Sequence[Variant]:

@@ -175,6 +175,17 @@ class TestEveryNetwork:
             assert torch.equal(some.logits, output.logits)
             assert all(torch.equal(some.attention[key], output.attention[key]) for key in wanted)
 
+    def test_a_gate_is_a_map_and_other_coefficients_change_the_logits(self, network, x, output):
+        assert network.gates.keys() <= network.attention_strides.keys()
+        for name, modules in network.gates.items():
+            held = [module.register_forward_hook(lambda _module, _inputs, alpha: alpha * 0) for module in modules]
+            with torch.inference_mode():
+                closed = network(x, return_attention=[name])
+            for hook in held:
+                hook.remove()
+            assert closed.attention[name].max() == 0
+            assert not torch.equal(closed.logits, output.logits)
+
     def test_an_unknown_map_is_refused_by_name(self, network, x):
         sentence = f"There is no attention map 'gate_9'; the network has {', '.join(network.attention_strides) or 'none'}."
         with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):

@@ -1,0 +1,202 @@
+"""What the attention maps of a model are worth: where they are large, what hangs on them, and whether that was learned."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from .definitions import MEAN
+from .map_measures import CENTER, CONSTANT, GATE, LOCALIZATION, MAP_MEASURES, REFERENCES
+from .statistics import mean_and_interval, mean_of_labels
+
+if TYPE_CHECKING:
+    from ..image import Image
+    from ..inference import Prediction, Predictor
+    from ..models import Model
+    from ..options import RunOptions
+    from .progress import EvaluationProgress
+
+TRAINED, RANDOM = "trained", "random"
+WEIGHTS = (TRAINED, RANDOM)
+_KEYS = [measure.key for measure in MAP_MEASURES]
+
+
+def on_torch(options: RunOptions) -> RunOptions:
+    """The same on torch, whose networks can be looked into and changed. Raises InputError if another back end was asked for."""
+    if options.backend not in ("auto", "torch"):
+        msg = f"Attention maps cannot be measured with the back end {options.backend}; choose torch, or leave --maps out."
+        raise InputError(msg)
+    return replace(options, backend="torch")
+
+
+@dataclass(frozen=True, eq=False)
+class MapScores:
+    """What the maps of one model scored.
+
+    Attributes:
+        labels, cases: by name.
+        maps: names of the maps, then REFERENCES.
+        values: [WEIGHTS, cases, labels, maps, MAP_MEASURES], NaN where undefined. A reference has no weights and stands under `trained`.
+    """
+
+    labels: tuple[str, ...]
+    cases: tuple[str, ...]
+    maps: tuple[str, ...]
+    values: np.ndarray
+
+    def summary(self) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+        """By label (`mean` for that of the labels), map and measure: `trained` and `random` with mean, interval and n, and `not_above_random`.
+
+        The last is True where the interval of trained minus random, case by case, does not lie above 0 (of one case: where the difference does not).
+        Measures that a map does not have are left out.
+        """
+        cases, labels, maps, measures = self.values.shape[1:]
+        flat = [values.reshape(cases, labels, maps * measures) for values in self.values]
+        trained, random = (np.concatenate([values, mean_of_labels(values)[:, None]], 1).reshape(cases, labels + 1, maps, measures) for values in flat)
+        return {
+            label: {name: _of_map(trained[:, i, j], random[:, i, j]) for j, name in enumerate(self.maps)}
+            for i, label in enumerate([*self.labels, MEAN])
+        }
+
+    def table(self) -> str:
+        """`maps.csv`: case,label,map,weights,measure,value, without what is undefined."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(("case", "label", "map", "weights", "measure", "value"))
+        for n, i, j, w, k in np.argwhere(np.isfinite(self.values.transpose(1, 2, 3, 0, 4))):
+            weights = "" if self.maps[j] in REFERENCES else WEIGHTS[w]
+            rows.writerow((self.cases[n], self.labels[i], self.maps[j], weights, _KEYS[k], f"{self.values[w, n, i, j, k]:.7g}"))
+        return text.getvalue()
+
+
+def _of_map(trained: np.ndarray, random: np.ndarray) -> dict[str, dict[str, Any]]:
+    """By measure, of values [cases, MAP_MEASURES]."""
+    return {key: _compared(*pair) for key, pair in zip(_KEYS, zip(trained.T, random.T)) if np.isfinite(pair[0]).any()}
+
+
+def _compared(trained: np.ndarray, random: np.ndarray) -> dict[str, Any]:
+    found: dict[str, Any] = {TRAINED: mean_and_interval(trained)}
+    if np.isfinite(random).any():
+        difference = mean_and_interval(trained - random)
+        least = difference["mean"] if difference["low"] is None else difference["low"]
+        found |= {RANDOM: mean_and_interval(random), "not_above_random": not (least is not None and least > 0)}
+    return found
+
+
+class MapWorth:
+    """Measures the maps of a model case by case; it holds one scan and one changed network at a time.
+
+    Args:
+        predictor: of the model, on torch.
+        cases: ids, in the order in which they are measured.
+        ignored: value of voxels in the label maps that are left out.
+
+    Raises:
+        InputError: if the network has no maps.
+    """
+
+    def __init__(self, predictor: Predictor, cases: Sequence[str], ignored: int | None = None) -> None:
+        self._predictor, self._ignored = predictor, ignored
+        self._names, card = predictor.attention_names, predictor.model.card
+        if not self._names:
+            msg = f"The model {card.id} has no attention maps that could be measured; leave --maps out."
+            raise InputError(msg)
+        self._numbers, self._cases = [label.value for label in card.labels], tuple(cases)
+        self._labels = tuple(label.name for label in card.labels)
+        self._progress: EvaluationProgress | None = None
+        shape = len(WEIGHTS), len(cases), len(self._labels), len(self._names) + len(REFERENCES), len(MAP_MEASURES)
+        self._values = np.full(shape, np.nan)
+
+    @property
+    def runs(self) -> int:
+        """How many runs a case takes, besides the one that segments it."""
+        return len(WEIGHTS) * len(GATE) * len(self._predictor.model.network.gates) + 1
+
+    @property
+    def scores(self) -> MapScores:
+        """Of the cases measured so far."""
+        return MapScores(self._labels, self._cases, (*self._names, *REFERENCES), self._values)
+
+    def measure(self, number: int, image: Image, prediction: Prediction, reference: Image, progress: EvaluationProgress) -> None:
+        """Measure a case.
+
+        Args:
+            number: which of the cases.
+            image: the scan.
+            prediction: of the predictor, with its maps.
+            reference: label values on the grid of the scan.
+            progress: told before each run.
+        """
+        from .faithfulness import with_random_weights
+
+        self._progress = progress
+        self._measure(self._values[0, number], self._predictor, image, prediction, reference)
+        finest = prediction.attention[self._names[0]]
+        labels = self._on_grid_of(finest, reference)
+        for name, values in ((CONSTANT, np.ones(finest.shape)), (CENTER, labels.nearness())):
+            self._values[0, number, :, self._column(name), : len(LOCALIZATION)] = labels.localization(values)
+        random = self._other(with_random_weights(self._predictor.model, number))
+        self._measure(self._values[1, number], random, image, self._run(random, image), reference)
+
+    def _measure(self, values: np.ndarray, predictor: Predictor, image: Image, prediction: Prediction, reference: Image) -> None:
+        labels = None
+        for name, attention in prediction.attention.items():
+            if labels is None or labels.shape != attention.shape:
+                labels = self._on_grid_of(attention, reference)
+            values[:, self._column(name), : len(LOCALIZATION)] = labels.localization(attention.voxels[0])
+        first = len(LOCALIZATION)
+        values[:, :, first : first + len(GATE)] = self._dice_lost(predictor, image, prediction, reference)
+        values[:, :, first + len(GATE) :] = self._probability_lost(predictor, image, prediction)[..., None]
+
+    def _dice_lost(self, predictor: Predictor, image: Image, prediction: Prediction, reference: Image) -> np.ndarray:
+        from .faithfulness import GATE_CHANGES, with_gate
+
+        lost = np.full((len(self._labels), len(self._names) + len(REFERENCES), len(GATE)), np.nan)
+        for name in predictor.model.network.gates:
+            for column, measure in enumerate(GATE):
+                changed = self._run(self._other(with_gate(predictor.model, name, GATE_CHANGES[measure.key])), image, attention=False)
+                lost[:, self._column(name), column] = self._dice(prediction, reference) - self._dice(changed, reference)
+        return lost
+
+    def _probability_lost(self, predictor: Predictor, image: Image, prediction: Prediction) -> np.ndarray:
+        lost = np.full((len(self._labels), len(self._names) + len(REFERENCES)), np.nan)
+        names = prediction.probe.names
+        if names:
+            from .faithfulness import Deletion
+
+            deletion, rng = Deletion(predictor, image), np.random.default_rng(0)
+            for row, value in zip(lost, self._numbers):
+                row[[self._column(name) for name in names]] = deletion.probability_lost(prediction.labels, value, names, rng)
+        return lost
+
+    def _dice(self, prediction: Prediction, reference: Image) -> np.ndarray:
+        counted = reference.voxels != self._ignored
+        found = []
+        for value in self._numbers:
+            predicted, true = (prediction.labels.voxels == value) & counted, reference.voxels == value
+            both = int(predicted.sum()) + int(true.sum())
+            found.append(2 * int((predicted & true).sum()) / both if both else 1.0)
+        return np.array(found)
+
+    def _on_grid_of(self, attention: Image, reference: Image) -> Any:
+        from .localization import LabelsOnGrid
+
+        return LabelsOnGrid(attention, reference, self._numbers, self._ignored)
+
+    def _column(self, name: str) -> int:
+        return [*self._names, *REFERENCES].index(name)
+
+    def _other(self, model: Model) -> Predictor:
+        from ..inference import Predictor
+
+        return Predictor(model, options=self._predictor.options)
+
+    def _run(self, predictor: Predictor, image: Image, attention: bool = True) -> Prediction:
+        self._progress.next_prediction()
+        return predictor.run(image, attention=attention, on_progress=self._progress.within_prediction, cancel=self._progress.cancel)

@@ -1,0 +1,121 @@
+"""What maps are worth: a gate and a position attention that are known to matter score high, those that are ignored score zero."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import planted_network
+import pytest
+from AttentionSegLib.cli import main
+from AttentionSegLib.errors import InputError
+from AttentionSegLib.evaluation import Evaluation, evaluate
+from AttentionSegLib.evaluation.map_worth import MapScores
+from AttentionSegLib.models import Model
+from AttentionSegLib.network_names import NETWORKS
+from heads import entries
+from labelled_scans import write_cases
+from planted_network import HEEDED, IGNORED, NAME, planted_model, write_planted_case
+from tiny_models import UNET, make_card, random_network, save_unet
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+LABEL = "Hippocampus anterior"
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory) -> Evaluation:
+    folder = tmp_path_factory.mktemp("planted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, NAME, f"{planted_network.__name__}:PlantedNetwork")
+        return evaluate(planted_model(), *write_planted_case(folder), folder / "results", device="cpu", maps=True)
+
+
+class TestPlanted:
+    @pytest.fixture
+    def found(self, planted) -> dict[str, dict[str, float]]:
+        """By map and measure, of the trained weights."""
+        return {name: {key: one["trained"]["mean"] for key, one in by.items()} for name, by in planted.maps.summary()[LABEL].items()}
+
+    def test_the_model_segments_the_case(self, planted):
+        assert planted.scores.summary()[LABEL]["dice"]["mean"] == 1
+
+    def test_a_gate_that_matters_loses_all_dice_and_an_ignored_one_none(self, found):
+        assert [found["gate_1"][key] for key in ("dice_lost_mean", "dice_lost_inverted")] == [1, 1]
+        assert [found["gate_2"][key] for key in ("dice_lost_mean", "dice_lost_inverted")] == [0, 0]
+
+    def test_position_attention_that_matters_loses_probability_and_an_ignored_one_none(self, found):
+        assert found[HEEDED[1]]["probability_lost"] > 0.9
+        assert found[IGNORED[1]]["probability_lost"] == pytest.approx(0, abs=1e-6)
+
+    def test_both_gates_show_the_label(self, found):
+        assert all(found[name]["auc"] == 1 and found[name]["pointing"] == 1 for name in ("gate_1", "gate_2"))
+        assert found["gate_1"]["share_inside"] > 0.99
+
+    def test_references_show_what_tells_nothing(self, found):
+        assert found["constant"] == pytest.approx({"auc": 0.5, "share_inside": 6**3 / 16**3, "pointing": 6**3 / 16**3})
+        assert 0.5 < found["center"]["auc"] < 1
+
+    def test_random_weights_show_nothing_so_the_map_is_not_marked(self, planted):
+        auc = planted.maps.summary()[LABEL]["gate_1"]["auc"]
+        assert auc["random"]["mean"] == 0.5
+        assert auc["not_above_random"] is False
+        assert planted.maps.summary()[LABEL]["gate_2"]["dice_lost_mean"]["not_above_random"] is True
+
+    def test_files(self, planted):
+        folder = planted.files[0].parent
+        assert json.loads((folder / "maps.json").read_text()) == planted.maps.summary()
+        with (folder / "maps.csv").open(newline="") as stream:
+            rows = {(row["case"], row["map"], row["weights"], row["measure"]): float(row["value"]) for row in csv.DictReader(stream)}
+        assert rows["case", "gate_1", "trained", "auc"] == 1
+        assert rows["case", "gate_1", "random", "auc"] == 0.5
+        assert rows["case", "constant", "", "auc"] == 0.5
+        page = (folder / "report.html").read_text(encoding="utf-8")
+        assert "Attention gate, level 1" in page
+        assert 'class="doubted"' in page
+
+
+class TestMark:
+    def of(self, trained: list[float], random: list[float]) -> bool:
+        values = np.full((2, len(trained), 1, 1, 6), np.nan)
+        values[:, :, 0, 0, 0] = trained, random
+        return MapScores(("a",), tuple("123"), ("gate_2",), values).summary()["a"]["gate_2"]["auc"]["not_above_random"]
+
+    def test_of_a_map_that_is_better_in_all_cases(self):
+        assert self.of([0.9, 0.8, 0.9], [0.5, 0.6, 0.4]) is False
+
+    def test_of_a_map_that_is_as_good_with_random_weights(self):
+        assert self.of([0.9, 0.8, 0.9], [0.8, 0.9, 0.9]) is True
+
+
+class TestRefused:
+    def refused(self, model: Path | Model, folder: Path, **options: object) -> str:
+        with pytest.raises(InputError) as refusal:
+            evaluate(model, *write_cases(folder / "scans", "b"), folder / "results", device="cpu", maps=True, **options)
+        assert not (folder / "results").exists()
+        return str(refusal.value)
+
+    def test_of_a_network_without_maps(self, tmp_path):
+        network = {**UNET, "arguments": {**UNET["arguments"], "gate": "none"}}
+        model = Model(make_card(network=network), random_network(network), tmp_path)
+        assert "has no attention maps" in self.refused(model, tmp_path)
+
+    def test_of_openvino(self, tmp_path):
+        assert "back end openvino" in self.refused(save_unet(tmp_path / "model"), tmp_path, backend="openvino")
+
+    def test_of_a_scan_in_which_regions_would_be_searched(self, tmp_path):
+        model = Model(make_card(**entries(tmp_path, field_of_view={"kind": "region", "size_mm": [6, 6, 6]})), random_network(UNET), tmp_path)
+        assert "larger than a region" in self.refused(model, tmp_path)
+
+
+def test_command(tmp_path, capsys):
+    model, (images, labels) = save_unet(tmp_path / "model"), write_cases(tmp_path / "scans", "b")
+    arguments = ["--model", model, "--images", images, "--labels", labels, "--output", tmp_path / "results", "--device", "cpu", "--maps"]
+    assert main(["evaluate", *map(str, arguments)]) == 0
+    out = capsys.readouterr().out
+    assert "Dice lost, gate inverted" in out
+    assert out.splitlines()[-2:] == [str(tmp_path / "results" / name) for name in ("maps.csv", "maps.json")]
+    with (tmp_path / "results" / "maps.csv").open(newline="") as stream:
+        assert {row["map"] for row in csv.DictReader(stream)} == {"gate_2", "gate_3", "constant", "center"}
