@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +15,12 @@ from pathlib import Path
 
 from .errors import InputError, OutputError
 
+if sys.platform != "win32":
+    import fcntl
+
 HIDDEN = ".attentionseg-"
+# A new hidden folder is locked within this time.
+SETTLING_SECONDS = 10.0
 FAULTS_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
@@ -147,11 +154,42 @@ def _hidden_folder(parent: Path, path: Path) -> Iterator[Path]:
     # Not `tempfile`: its folders (on Windows, files in them too) are readable by the user only.
     hidden = parent / f"{HIDDEN}{uuid.uuid4().hex}"
     with writing(path):
+        _sweep_abandoned(parent)
         try:
             hidden.mkdir()
-            yield hidden
+            with _locked(hidden):
+                yield hidden
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def _locked(hidden: Path) -> Iterator[bool]:
+    """Lock a hidden folder until the end of the block or of the process; whether that was possible: another may hold it."""
+    if sys.platform == "win32":
+        yield False
+        return
+    handle = os.open(hidden, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def _sweep_abandoned(folder: Path) -> None:
+    """Remove the hidden folders of processes that were killed. On Windows, where folders cannot be locked, only `sweep` removes them."""
+    for hidden in folder.glob(f"{HIDDEN}*"):
+        # Another process may remove it at the same time.
+        with suppress(FileNotFoundError):
+            if time.time() - hidden.stat().st_mtime > SETTLING_SECONDS:
+                with _locked(hidden) as is_abandoned:
+                    if is_abandoned:
+                        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _move_all(new: Path, folder: Path, old: Path) -> None:

@@ -35,22 +35,22 @@ def memory_taken() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-class PressedWhen(io.StringIO):
-    """A terminal whose user presses Ctrl+C once it shows a word."""
+class SignalsWhen(io.StringIO):
+    """A terminal that sends a signal once it shows a word."""
 
-    def __init__(self, word: str) -> None:
+    def __init__(self, word: str, number: int) -> None:
         super().__init__()
-        self.word = word
+        self.word, self.number = word, number
 
     def write(self, text: str) -> int:
         if self.word and self.word in text:
             self.word = ""
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.number)
         return super().write(text)
 
 
-def run(scan: str, folder: Path, model: str = "tiny-unet", word: str = "") -> tuple[int, str]:
-    with redirect_stdout(io.StringIO()), redirect_stderr(PressedWhen(word)) as said:
+def run(scan: str, folder: Path, model: str = "tiny-unet", word: str = "", number: int = signal.SIGINT) -> tuple[int, str]:
+    with redirect_stdout(io.StringIO()), redirect_stderr(SignalsWhen(word, number)) as said:
         code = main(["segment", scan, "--model", model, "--output", str(folder), "--device", "cpu", "--backend", "torch"])
     return code, said.getvalue()
 
@@ -64,6 +64,8 @@ def all_runs(scan: str, large: str, too_large: str, folder: Path) -> dict[str, t
         "memory, reading": lambda: run(too_large, folder / "new"),
         "memory, computing": lambda: run(large, folder / "new"),
         "interrupted": lambda: run(scan, folder / "new", word="network"),
+        "told to end": lambda: run(scan, folder / "new", word="network", number=signal.SIGTERM),
+        "terminal closed": lambda: run(scan, folder / "new", word="network", number=signal.SIGHUP),
     }
     ended = {}
     for name, call in cases.items():
@@ -75,6 +77,7 @@ def all_runs(scan: str, large: str, too_large: str, folder: Path) -> dict[str, t
 
 
 if __name__ == "__main__":
-    # Whoever started the tests in the background may have them ignore it.
+    # They may be ignored where the tests run in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     print(json.dumps(all_runs(*sys.argv[1:4], Path(sys.argv[4]))))

@@ -55,6 +55,8 @@ def sparse_scan(path: Path, size: int) -> Path:
         ("memory, reading", 1, r"There is not enough memory for \S+/larger\.nii; "),
         ("memory, computing", 1, r"There is not enough memory .*; close other programs"),
         ("interrupted", 130, "interrupted, nothing was written"),
+        ("told to end", 130, "interrupted, nothing was written"),
+        ("terminal closed", 130, "interrupted, nothing was written"),
     ],
 )
 def test_a_command_ends_with_its_code_and_one_sentence(ended, case, code, sentence):

@@ -18,6 +18,7 @@ from ..options import RunOptions
 from ..region import Region
 from ..reporting import run_report, write_overview, write_report
 from ..writing import all_or_none, output_folder
+from .earlier_result import CHECKSUM, check_earlier_result, report_name, scan_checksum
 
 if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
@@ -51,17 +52,20 @@ def segment_case(
     Args:
         predictor: the loaded model, with the options of the run.
         inputs: one scan per input of the model: NIfTI, NRRD, MetaImage, a picture, or a DICOM folder.
-        output: folder for the results, made if it is not there. Files are named after the first input.
+        output: folder for the results, made if it is not there. Files are named after the first input; an earlier result of the same scan and model
+            is replaced.
         region: box in RAS mm.
         on_progress, cancel: as of `Predictor`.
         changes: options of the predictor that are others for this case, such as `attention` and `file_format`.
 
     Raises:
-        InputError: before any work, if a scan, the region, a name or the folder cannot be used.
+        InputError: before any work, if a scan, the region, a name or the folder cannot be used, or the folder holds a result of the same name from
+            another scan or model.
         OutOfMemory: if memory is lacking.
         OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
     """
     image = read_case(predictor.model.card, inputs, region, predictor.options)
+    check_earlier_result(output, inputs, predictor.model.card, image)
     return write_case(predictor, image, inputs, output, region, on_progress=on_progress, cancel=cancel, **changes)
 
 
@@ -112,7 +116,7 @@ def write_files(
         Their names, the segmentation first and the report last; and the prediction, with a note where no DICOM segmentation could be made.
     """
     segmentation_ending, map_ending = ENDINGS[prediction.options.file_format]
-    first, report = f"{stem}_segmentation{segmentation_ending}", f"{stem}_report.json"
+    first, report = f"{stem}_segmentation{segmentation_ending}", report_name(stem)
     write_segmentation(prediction.labels, prediction.card, folder / first)
     for name, attention in prediction.attention.items():
         write_map(attention, folder / f"{stem}_{name}{map_ending}", name, prediction.card)
@@ -127,5 +131,6 @@ def write_files(
         except InputError as error:
             prediction = replace(prediction, notes=(*prediction.notes, f"There is no DICOM segmentation: {error}"))
     names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
-    write_report(run_report(prediction, [as_text(path) for path in inputs], region, names), folder / report)
+    document = run_report(prediction, [as_text(path) for path in inputs], region, names)
+    write_report({**document, CHECKSUM: scan_checksum(image)}, folder / report)
     return names, prediction

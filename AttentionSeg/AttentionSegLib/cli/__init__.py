@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from .. import RESEARCH_ONLY
 from ..errors import AttentionSegError, Cancelled, memory_for
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_any_text()
     options = _parser().parse_args(_joined_region(sys.argv[1:] if arguments is None else list(arguments)))
     try:
-        with memory_for("this command"):
+        with _interrupted_by_signals(), memory_for("this command"):
             return options.run(options)
     except (AttentionSegError, OSError) as error:
         print(f"attentionseg: {error}", file=sys.stderr)
@@ -36,6 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("attentionseg: interrupted, nothing was written.", file=sys.stderr)
         return Cancelled.exit_code
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl+C does, so that it cleans up and says so; SIGHUP stays ignored under `nohup`."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # Python lets the main thread alone handle signals.
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if is_main and hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_any_text() -> None:

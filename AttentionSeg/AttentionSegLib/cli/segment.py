@@ -41,6 +41,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from ..batch import read_case, write_case
+    from ..batch.earlier_result import check_earlier_result
     from ..models import Card, find_model
     from ..models.card import CARD_NAME
     from ..region import Region
@@ -49,7 +50,9 @@ def run(options: argparse.Namespace) -> int:
     run = run_options(options)
     folder = find_model(options.model)
     inputs = _chosen(options.inputs, options.series or ())
-    image = read_case(Card.load(folder / CARD_NAME), inputs, region, run)
+    card = Card.load(folder / CARD_NAME)
+    image = read_case(card, inputs, region, run)
+    check_earlier_result(options.output, inputs, card, image)
 
     # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
     from ..inference import Predictor

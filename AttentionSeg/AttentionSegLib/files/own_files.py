@@ -7,6 +7,8 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from .names import extension
 from .nifti_header import DESCRIPTION, HEADER
 from .nrrd import read_keys
@@ -41,7 +43,6 @@ def own_file(path: Path | str) -> OwnFile | None:
 
 
 def _description(path: Path) -> str:
-    place, kind = HEADER.fields["descrip"][1], HEADER.fields["descrip"][0]
     try:
         with open(path, "rb") as file:
             is_compressed = file.read(2) == b"\x1f\x8b"
@@ -49,4 +50,6 @@ def _description(path: Path) -> str:
             header = file.read(HEADER.itemsize)
     except (OSError, EOFError, zlib.error):
         return ""
-    return header[place : place + kind.itemsize].rstrip(b"\0").decode("latin-1")
+    if len(header) < HEADER.itemsize:
+        return ""
+    return bytes(np.frombuffer(header, HEADER)["descrip"][0]).decode("latin-1")

@@ -106,7 +106,9 @@ class AttentionUNet(Network):
     @property
     def gates(self) -> dict[str, list[nn.Module]]:
         """The coefficients of each gated skip, of all its gates."""
-        return {f"gate_{int(i) + 1}": [gate.alpha for gate in skip.gates] for i, skip in self.skips.items()}
+        return {
+            f"gate_{int(i) + 1}": [gate.get_submodule("alpha") for gate in skip.get_submodule("gates").children()] for i, skip in self.skips.items()
+        }
 
     @staticmethod
     def variants(device: str) -> list[Variant]:

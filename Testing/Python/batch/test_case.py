@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -86,6 +87,38 @@ class TestFiles:
         assert (tmp_path / "notes.txt").read_text() == "mine"
         assert read_image(files[0]).shape == (16, 14, 12)
 
+    def test_of_another_scan_are_not_replaced(self, predictor, scan, tmp_path):
+        """Two patients whose scans have one name."""
+        other = tmp_path / "other" / scan.name
+        other.parent.mkdir()
+        image = read_image(scan)
+        write_map(Image(image.voxels[:, ::-1].copy(), image.affine), other)
+        segment_case(predictor, [scan], tmp_path, REGION)
+        before = everything_in(tmp_path)
+        with pytest.raises(InputError, match="already holds a result of that name") as refused:
+            segment_case(predictor, [other], tmp_path, REGION)
+        assert str(scan) in str(refused.value)
+        assert str(other) in str(refused.value)
+        assert everything_in(tmp_path) == before
+        # The same scan may have moved.
+        shutil.copy(scan, other)
+        segment_case(predictor, [other], tmp_path, REGION)
+
+    def test_of_another_model_are_not_replaced(self, predictor, scan, tmp_path):
+        segment_case(predictor, [scan], tmp_path, REGION)
+        model = intensity_model()
+        other = Predictor(replace(model, card=replace(model.card, id="another-model")), "cpu")
+        with pytest.raises(InputError, match="another-model"):
+            segment_case(other, [scan], tmp_path, REGION)
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"model": 1, "inputs": []}'])
+    def test_are_not_replaced_where_their_report_says_nothing(self, predictor, scan, tmp_path, content):
+        report = tmp_path / "Kopf_ä_1_report.json"
+        report.write_text(content)
+        with pytest.raises(InputError, match="cannot be read as one"):
+            segment_case(predictor, [scan], tmp_path, REGION)
+        assert report.read_text() == content
+
     def test_can_be_read_by_everyone_who_may_read_a_new_file(self, results, tmp_path):
         ordinary = tmp_path / "ordinary.txt"
         ordinary.write_text("")
@@ -137,8 +170,8 @@ class TestFailure:
         def fail(*_arguments, **_more):
             raise error
 
+        segment_case(predictor, [scan], tmp_path, REGION)
         monkeypatch.setattr(module, step, fail)
-        (tmp_path / "Kopf_ä_1_report.json").write_text("old")
         before = everything_in(tmp_path)
         for folder in (tmp_path, tmp_path / "new" / "results"):
             with pytest.raises(type(error)):
