@@ -15,7 +15,7 @@ FORMATS = ("nrrd", "nii")
 # Options of where a run computes, which do not change its result; of what the engine returns and no command writes; of which files are written.
 COMPUTING = ("device", "backend", "memory_limit_gb")
 RETURNED = ("probabilities", "attention_grid")
-WRITTEN = ("attention", "file_format", "dicom")
+WRITTEN = ("attention", "file_format", "dicom", "anonymize")
 PER_IMAGE = (*RETURNED, *WRITTEN)
 
 
@@ -51,6 +51,7 @@ class RunOptions(KeywordOnly):
         regularize: whether DICOM slices at irregular places, as of a tilted gantry or at two distances, are resampled to a regular grid.
         file_format: of the files written, `nrrd` or `nii`.
         dicom: whether to write a DICOM segmentation of a DICOM series too (needs highdicom).
+        anonymize: whether it is written without the patient's name, ID and dates.
 
     Raises:
         InputError: if a value is out of range.
@@ -67,6 +68,7 @@ class RunOptions(KeywordOnly):
     attention_grid: str = "network"
     file_format: str = "nrrd"
     dicom: bool = False
+    anonymize: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attention", _maps(self.attention))
@@ -107,7 +109,9 @@ class RunOptions(KeywordOnly):
     def of_files(self) -> dict[str, Any]:
         """The options that change the files of a case, as JSON types."""
         attention = self.attention if isinstance(self.attention, bool) else list(self.attention)
-        return {"attention": attention, "format": self.file_format, "dicom": self.dicom, **self.of_result()}
+        # Left out where it is not used, so that results of earlier versions count as current.
+        without_name = {"anonymize": True} if self.anonymize else {}
+        return {"attention": attention, "format": self.file_format, "dicom": self.dicom, **without_name, **self.of_result()}
 
 
 def _maps(attention: bool | str | Iterable[str]) -> bool | tuple[str, ...]:

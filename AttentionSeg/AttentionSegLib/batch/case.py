@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, memory_for
 from ..files import DicomSeries, read_images, scan_stem, write_map, write_segmentation
-from ..files.names import as_text
+from ..files.names import as_text, without_parents
 from ..image import Image
 from ..inference.checks import check_input
 from ..models import Card
@@ -127,10 +127,12 @@ def write_files(
         from ..files.dicom_segmentation import write_dicom_segmentation
 
         try:
-            write_dicom_segmentation(prediction.labels, prediction.card, inputs[0].files, folder / f"{stem}_segmentation.dcm")
+            write_dicom_segmentation(
+                prediction.labels, prediction.card, inputs[0].files, folder / f"{stem}_segmentation.dcm", prediction.options.anonymize
+            )
         except InputError as error:
             prediction = replace(prediction, notes=(*prediction.notes, f"There is no DICOM segmentation: {error}"))
     names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
-    document = run_report(prediction, [as_text(path) for path in inputs], region, names)
+    document = run_report(prediction, [without_parents(path) for path in inputs], region, names)
     write_report({**document, CHECKSUM: scan_checksum(image)}, folder / report)
     return names, prediction

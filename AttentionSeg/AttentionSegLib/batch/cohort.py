@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import scan_stem
+from ..files.names import without_parents
 from ..files.tables import ENDINGS as TABLE_ENDINGS
 from ..models import Card
 from ..region import Region
@@ -28,12 +29,23 @@ class BatchCase:
         inputs: one scan per input of the model; empty where there is a problem.
         region: box in RAS mm.
         problem: the sentence that says why it cannot be run.
+        root: the folder that the user named, or that of the file; results do not show it.
     """
 
     name: str
     inputs: tuple[os.PathLike, ...]
     region: Region | None = None
     problem: str | None = None
+    root: Path | None = None
+
+    @property
+    def shown_inputs(self) -> list[str]:
+        """The inputs as results show them."""
+        return [without_parents(path, self.root) for path in self.inputs]
+
+    def shown(self, sentence: str) -> str:
+        """A sentence as results show it."""
+        return sentence if self.root is None else sentence.replace(f"{self.root}{os.sep}", "")
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,7 @@ def find_cases(
     for one in found:
         if distinct.setdefault(one.key, one) is not one:
             skipped.append(Skipped(one.title, "the same scans again"))
+    root = source if source.is_dir() else source.parent
     names = unique_names(list(distinct.values()))
-    cases = (BatchCase(name, one.inputs, one.region, one.problem) for name, one in zip(names, distinct.values()))
+    cases = (BatchCase(name, one.inputs, one.region, one.problem, root) for name, one in zip(names, distinct.values()))
     return Cohort(tuple(sorted(cases, key=lambda case: case.name)), tuple(skipped))

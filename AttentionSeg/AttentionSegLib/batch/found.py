@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..files import DicomSeries
 from ..files.formats import ENDINGS, SEGMENTATION
-from ..files.names import as_text, extension
+from ..files.names import extension, without_parents
 from ..files.own_files import own_file
 from ..region import Region
 from .manifest import MANIFEST, is_manifest
@@ -108,7 +108,7 @@ class Search:
 
     def skip(self, path: object, reason: str) -> None:
         """Note what is passed over."""
-        self.skipped.append(Skipped(as_text(str(path)), reason))
+        self.skipped.append(Skipped(without_parents(str(path), self.root), reason))
 
     def _unreadable(self, error: OSError) -> None:
         self.skip(error.filename, f"cannot be searched ({error.strerror})")

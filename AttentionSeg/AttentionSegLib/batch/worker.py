@@ -125,7 +125,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 def failed(case: BatchCase, card: Card, options: RunOptions, error: str) -> Entry:
     """The entry of a case that could not be run."""
-    return _entry(case, card, options, state=FAILED, stamp=None, sha256=None, error=as_text(error))
+    return _entry(case, card, options, state=FAILED, stamp=None, sha256=None, error=as_text(case.shown(error)))
 
 
 def make_worker(model: Model | Path, folder: Path, options: RunOptions) -> Worker:
@@ -153,7 +153,7 @@ def is_current(entry: Entry | None, case: BatchCase, card: Card, folder: Path, o
 def _entry(case: BatchCase, card: Card, options: RunOptions, **results: Any) -> Entry:
     return Entry(
         case=case.name,
-        inputs=[as_text(path) for path in case.inputs],
+        inputs=case.shown_inputs,
         model=_model(card),
         weights_sha256=card.weights_sha256,
         options=_options(case, options),

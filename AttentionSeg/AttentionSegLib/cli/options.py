@@ -19,6 +19,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "attention": ("--attention", {"default": "all", "metavar": "all|none|NAME,...", "help": "attention maps to write (default: all)"}),
     "file_format": ("--format", {"default": "nrrd", "choices": FORMATS, "help": "file format of the results (default: nrrd)"}),
     "dicom": ("--dicom", {"action": "store_true", "help": "write a DICOM segmentation of each DICOM series too (needs highdicom)"}),
+    "anonymize": ("--anonymize", {"action": "store_true", "help": "leave name, ID and dates of the patient out of DICOM segmentations"}),
     "device": ("--device", {"default": "auto", "help": "auto, cpu, cuda, cuda:1, mps (default: auto)"}),
     "backend": ("--backend", {"default": "auto", "help": "auto (OpenVINO on the CPU where it is installed), torch, openvino (default: auto)"}),
     "mirroring": ("--mirror", {"action": "store_true", "help": MIRROR}),

@@ -35,7 +35,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         metavar="NAME",
         help="number, description or SeriesInstanceUID of the series in a DICOM folder that holds several scans; once for each such folder, in order",
     )
-    add_run_options(segment, [name for name in ARGUMENTS if name != "dicom"])
+    add_run_options(segment, [name for name in ARGUMENTS if name not in ("dicom", "anonymize")])
     segment.set_defaults(run=run)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..datasets.cases import MOST_NAMED, Case, note_sentences, one_sentence, read_labelled
 from ..datasets.label_reading import AS_STORED, LabelReading
 from ..errors import InputError
-from ..files.names import as_text
+from ..files.names import without_parents
 from ..inference.checks import is_searched
 from ..inference.fit import image_fit
 from ..models import Card, find_model
@@ -136,7 +136,9 @@ def evaluate(
         judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress, asked.maps)
         scores, pictures = measure_cases(predictors, cases, progress, asked.reading.ignored_label, judged, worth)
         compared = scores[1] if asked.compare is not None else None
-        data = Data(as_text(images), as_text(labels), None if asked.split is None else as_text(asked.split), asked.role, tuple(notes))
+        data = Data(
+            without_parents(images), without_parents(labels), None if asked.split is None else without_parents(asked.split), asked.role, tuple(notes)
+        )
         maps = worth.scores if worth else None
         files = write_results(folder, scores[0], compared, data, pictures, maps)
     progress.finish()

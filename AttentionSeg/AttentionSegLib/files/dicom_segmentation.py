@@ -19,10 +19,30 @@ from .dicom import series_slices
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from highdicom.sr import CodedConcept
+    from pydicom import Dataset
 
     from ..models import Card, Code, Label
 
 MAKER = "AttentionSeg"
+# What a segmentation takes over from its scan, besides UIDs (DICOM PS3.15, table E.1-1).
+IDENTIFYING = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "OtherPatientIDs",
+    "EthnicGroup",
+    "PatientComments",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+)
 
 
 def check_highdicom() -> None:
@@ -32,7 +52,7 @@ def check_highdicom() -> None:
         raise InputError(msg)
 
 
-def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], path: Path | str) -> None:
+def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], path: Path | str, anonymize: bool = False) -> None:
     """Write a label map as DICOM Segmentation (binary, a segment for each label that was found), completely or not at all.
 
     Args:
@@ -40,6 +60,7 @@ def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], 
         card: names, colors and SNOMED CT terms of the labels; its id and version become the algorithm.
         slices: the files of the series, one slice each, in any order. Patient, study and frame of reference are taken from them.
         path: where to.
+        anonymize: whether to leave out what names the patient, and the dates of the study. Its identifiers (UIDs) stay, which link it to the slices.
 
     Raises:
         InputError: if highdicom is not installed, there is no labeled voxel, the series is one multi-frame file or lacks attributes that an object
@@ -78,8 +99,18 @@ def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], 
     except (AttributeError, ValueError, TypeError, KeyError) as error:
         msg = f"No DICOM segmentation of {ordered[0].parent} can be made ({error}); write .seg.nrrd instead."
         raise InputError(msg) from error
+    if anonymize:
+        _anonymize(segmentation)
     with atomic_path(path) as temporary:
         segmentation.save_as(temporary)
+
+
+def _anonymize(segmentation: Dataset) -> None:
+    for keyword in IDENTIFYING:
+        if keyword in segmentation:
+            setattr(segmentation, keyword, None)
+    segmentation.PatientIdentityRemoved = "YES"
+    segmentation.DeidentificationMethod = "Name, ID, dates and numbers of patient and study left out by AttentionSeg"
 
 
 def _description(number: int, label: Label, card: Card) -> SegmentDescription:

@@ -20,6 +20,20 @@ def as_text(path: str | os.PathLike) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
+def without_parents(path: str | os.PathLike, root: str | os.PathLike | None = None) -> str:
+    """A path as reports and tables show it: from a folder on, else the name alone. Names of parent folders may say who the patient is.
+
+    Args:
+        path: a file or folder.
+        root: the folder that the user named.
+    """
+    own = os.path.abspath(path)
+    if root is None:
+        return as_text(os.path.basename(own))
+    beside = os.path.relpath(own, root)
+    return as_text(os.path.basename(own) if beside == "." or beside.startswith("..") else beside.replace(os.sep, "/"))
+
+
 def scan_stem(path: Path | str) -> str:
     """What to call the outputs of a scan: its file name without the extension, or the name of its DICOM folder.
 

@@ -42,7 +42,7 @@ def test_segments_a_folder_and_says_what_failed(tmp_path, model, capfd):
     assert batch(*options) == 3
     out, err = capfd.readouterr()
     first, second, *files = out.splitlines()
-    assert first == f"failed: b: {tmp_path / 'in' / 'b.nii'} is an empty file; copy or export it again."
+    assert first == "failed: b: b.nii is an empty file; copy or export it again."
     assert second == "1 of 2 cases done (0 before this run), 1 failed. For research only; not a medical device."
     assert files == [str(tmp_path / "out" / name) for name in ("report.html", "measurements.csv", "manifest.jsonl")]
     assert err.splitlines()[-1] == "done: 100%"
@@ -93,7 +93,7 @@ def test_channels_and_subfolders(tmp_path):
     channels = "{case}_0.nii.gz,{case}_1.nii.gz"
     assert batch(tmp_path / "in", "--output", tmp_path / "out", "--model", two, "--channels", channels, "--recursive", "--attention", "none") == 0
     report = json.loads((tmp_path / "out" / "cases" / "p1__x" / "p1__x_report.json").read_text())
-    assert report["inputs"] == [str(tmp_path / "in" / "p1" / f"x_{n}.nii.gz") for n in (0, 1)]
+    assert report["inputs"] == [f"x_{n}.nii.gz" for n in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,18 @@ def test_resume_and_restart_exclude_each_other(tmp_path, model):
     with pytest.raises(SystemExit) as caught:
         batch(".", "--output", tmp_path / "out", "--model", model, "--resume", "--restart")
     assert caught.value.code == 2
+
+
+def test_no_result_names_the_folders_above_what_the_user_gave(tmp_path, model):
+    """Such a folder may be called after the patient."""
+    scans = tmp_path / "Surname_Given_PID-77123"
+    write_scan(scans / "visit" / "a.nii.gz", 0)
+    (scans / "visit" / "b.nii").touch()
+    assert batch(scans, "--recursive", "--output", tmp_path / "out", "--model", model, "--attention", "none") == 3
+    options = ("--output", str(tmp_path / "one"), "--model", str(model), "--attention", "none")
+    assert main(["segment", str(scans / "visit" / "a.nii.gz"), *options]) == 0
+    written = [path for folder in ("out", "one") for path in (tmp_path / folder).rglob("*") if path.is_file()]
+    texts = [path for path in written if path.suffix in (".json", ".jsonl", ".html", ".csv")]
+    assert len(texts) >= 5
+    assert [path for path in texts if "77123" in path.read_text(encoding="utf-8")] == []
+    assert "visit/b.nii is an empty file" in (tmp_path / "out" / "manifest.jsonl").read_text()

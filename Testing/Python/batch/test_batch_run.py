@@ -99,7 +99,7 @@ class TestResults:
         found = lines(unbroken.folder)
         assert found.keys() == {*GOOD, *BAD}
         a = found["a"]
-        assert (a["state"], a["inputs"], a["error"]) == ("done", [str(scans / "a.nii.gz")], None)
+        assert (a["state"], a["inputs"], a["error"]) == ("done", ["a.nii.gz"], None)
         assert a["outputs"] == {path.name: path.stat().st_size for path in (unbroken.folder / "cases" / "a").iterdir()}
         assert next(iter(a["outputs"])) == "a_segmentation.seg.nrrd"
         assert (found["text"]["state"], found["text"]["error"]) == ("failed", unbroken.failed["text"])

@@ -97,7 +97,6 @@ class TestFiles:
         before = everything_in(tmp_path)
         with pytest.raises(InputError, match="already holds a result of that name") as refused:
             segment_case(predictor, [other], tmp_path, REGION)
-        assert str(scan) in str(refused.value)
         assert str(other) in str(refused.value)
         assert everything_in(tmp_path) == before
         # The same scan may have moved.
@@ -129,7 +128,7 @@ class TestReport:
     def test_says_what_was_done_and_found(self, scan, results):
         result = results["nrrd"]
         report = json.loads(result.files[-1].read_text(encoding="utf-8"))
-        assert report["inputs"] == [str(scan)]
+        assert report["inputs"] == [scan.name]
         assert report["outputs"] == [path.name for path in result.files]
         assert report["model"]["id"] == "hippocampus-t1"
         assert report["region"]["center_ras_mm"] == [20, -30, 40]
@@ -287,4 +286,4 @@ def test_two_scans_make_two_channels(tmp_path, scan):
     both = read_case(predictor.model.card, [scan, other])
     np.testing.assert_allclose(both.voxels.sum(0), 150, atol=1e-4)
     report = write_case(predictor, both, [scan, other], tmp_path / "results", attention=False).files[-1]
-    assert json.loads(report.read_text(encoding="utf-8"))["inputs"] == [str(scan), str(other)]
+    assert json.loads(report.read_text(encoding="utf-8"))["inputs"] == [scan.name, other.name]

@@ -219,7 +219,7 @@ class TestDicom:
         np.testing.assert_array_equal(read_image(cohort.cases[0].inputs[0]).voxels[0], voxels["T1"])
         np.testing.assert_array_equal(read_image(cohort.cases[1].inputs[0]).voxels[0], voxels["other"])
         assert {one.reason for one in cohort.skipped} == {"a localizer", "CT, where the model takes MR"}
-        assert all(str(tmp_path / "scan") in one.path for one in cohort.skipped)
+        assert all(one.path.startswith("scan") for one in cohort.skipped)
 
     SERIES: ClassVar = {
         "T1": {"Modality": "MR", "SeriesNumber": 3, "SeriesDescription": "T1 axial"},

@@ -126,7 +126,7 @@ def test_a_split_chooses_the_cases_whose_numbers_stay_the_same(done, folders, tm
     assert sorted(everything_in(output)) == sorted([*FILES, "notes.txt"])
     assert list(dict.fromkeys(case for case, _, _ in rows(found))) == ["e", "b"]
     assert rows(found) == pytest.approx({place: value for place, value in rows(done).items() if place[0] in "eb"}, nan_ok=True, rel=0, abs=0)
-    assert f"2, those of the role <b>val</b> in <code>{split}</code>" in read(found, "report.html")
+    assert f"2, those of the role <b>val</b> in <code>{split.name}</code>" in read(found, "report.html")
 
 
 def test_progress_never_goes_back_and_tells_the_case(measured):

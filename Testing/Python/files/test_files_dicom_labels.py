@@ -51,3 +51,23 @@ def test_segments_are_known_by_their_names(tmp_path, series):
 
 def test_a_slice_of_a_scan_has_no_segments(series):
     assert read_segments(series[0]) == ()
+
+
+def test_anonymized_it_names_nobody_and_belongs_to_its_series(tmp_path):
+    pytest.importorskip("highdicom")
+    told = {"PatientName": "Surname^Given", "PatientID": "PID-77123", "PatientBirthDate": "19700102", "StudyDate": "20240506", "StudyTime": "070809"}
+    told.update(AccessionNumber="A-4711", ReferringPhysicianName="Doctor^Who", StudyID="S-9", PatientAge="054Y", StudyDescription="MR of Surname")
+    rest = dict.fromkeys(set(EMPTY) - set(told), "") | {"StudyInstanceUID": generate_uid(), "FrameOfReferenceUID": generate_uid(), "Modality": "CT"}
+    voxels, directions = np.random.default_rng(0).integers(0, 100, SHAPE).astype(np.int16), directions_of("oblique")
+    slices = write_series(tmp_path / "series", voxels, positions_of(SHAPE[2], directions), directions, SliceThickness=2.5, **rest, **told)
+    labels = np.ones((1, *SHAPE), np.uint8)
+    image = Image(labels, read_image(tmp_path / "series").affine)
+    card = Card.from_document(make_card_document())
+    paths = {name: tmp_path / f"{name}.dcm" for name in ("as it is", "anonymous")}
+    write_dicom_segmentation(image, card, slices, paths["as it is"])
+    write_dicom_segmentation(image, card, slices, paths["anonymous"], anonymize=True)
+    assert b"PID-77123" in paths["as it is"].read_bytes()
+    content = paths["anonymous"].read_bytes()
+    assert [value for value in told.values() if value.encode() in content] == []
+    assert rest["StudyInstanceUID"].encode() in content
+    assert [segment.name for segment in read_segments(paths["anonymous"])] == ["Hippocampus anterior"]
