@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .compression import GZIP_MAGIC
 from .names import extension
 from .nifti_header import DESCRIPTION, HEADER
 from .nrrd import read_keys
@@ -45,9 +46,9 @@ def own_file(path: Path | str) -> OwnFile | None:
 def _description(path: Path) -> str:
     try:
         with open(path, "rb") as file:
-            is_compressed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if is_compressed else open(path, "rb") as file:
-            header = file.read(HEADER.itemsize)
+            compressed = file.read(2) == GZIP_MAGIC
+        with gzip.open(path, "rb") if compressed else open(path, "rb") as stream:
+            header = stream.read(HEADER.itemsize)
     except (OSError, EOFError, zlib.error):
         return ""
     if len(header) < HEADER.itemsize:

@@ -146,6 +146,8 @@ class Predictor:
 
             progress.stage("finish")
             merged = merge_restored(parts, self._search.offsets(found), len(card.labels) + 1, image)
+            if image.outside is not None:
+                merged.labels[image.outside.all(axis=0)] = 0
             # Only here: scipy takes a while to import, and the network need not wait for it.
             from .postprocessing import postprocess
 
