@@ -25,6 +25,8 @@ class Note(NamedTuple):
 
 
 NO_SPACING = Note("Nothing tells how large the pixels are, which were taken to be 1 mm wide")
+# As ITK and Slicer take it.
+NO_ORIENTATION = Note("The header tells no orientation, so the axes are taken to point to the left, posterior and superior")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class Image:
         notes: what was accepted or assumed when the image was read.
         spacing_known: False where the file does not say how large the voxels are, such as a photograph; the affine then says 1 mm.
         outside: bool [C, I, J, K], where the voxels are as little of the patient as what lies beyond the image; None if all are of the patient.
+        modalities: of each channel, as DICOM says it; None for a channel of which nobody said it, and empty if that is so for all.
 
     Raises:
         InputError: if the voxels are not [C, I, J, K], or the affine is not a finite, invertible, shear-free 4x4 matrix.
@@ -49,6 +52,7 @@ class Image:
     notes: tuple[Note, ...] = ()
     spacing_known: bool = True
     outside: np.ndarray | None = None
+    modalities: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4:

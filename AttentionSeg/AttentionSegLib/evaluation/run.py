@@ -15,7 +15,7 @@ from ..datasets.label_reading import AS_STORED, LabelReading
 from ..errors import InputError
 from ..files.names import as_text
 from ..inference.checks import is_searched
-from ..inference.fit import image_fit
+from ..inference.fit import image_fit, rescaled
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..options import RunOptions
@@ -31,7 +31,7 @@ from .statistics import Scores
 
 if TYPE_CHECKING:
     from ..image import Image, Note
-    from ..inference import Prediction, Predictor
+    from ..inference import Predictor
     from ..models import Model
     from ..progress import Cancel, OnProgress
     from .map_worth import MapScores
@@ -141,7 +141,8 @@ def evaluate(
         predictors = [Predictor(one, options=run) for one in given]
         worth = MapWorth(predictors[0], [case.id for case in cases], asked.reading.ignored_label) if asked.maps else None
         progress = EvaluationProgress(len(cases), len(given) + (worth.runs if worth else 0), on_progress, cancel)
-        judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress, asked.maps, regions)
+        cards = [predictor.model.card for predictor in predictors]
+        judged, notes = _check_cases(cases, cards, progress, asked.maps, regions, run.rescale)
         scores, pictures = measure_cases(predictors, cases, progress, asked.reading.ignored_label, judged, worth, regions)
         compared = scores[1] if asked.compare is not None else None
         data = Data(as_text(images), as_text(labels), None if asked.split is None else as_text(asked.split), asked.role, tuple(notes))
@@ -164,7 +165,7 @@ def _check_cards(cards: Sequence[Card]) -> None:
 
 
 def _check_cases(
-    cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress, maps: bool, regions: Mapping[str, Region]
+    cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress, maps: bool, regions: Mapping[str, Region], rescale: bool
 ) -> tuple[list[Card], list[str]]:
     """The cards by whose labels the cases are measured, and what was accepted. Raises InputError naming all cases that cannot be measured."""
     sided, searched, problems = [], [], []
@@ -180,6 +181,7 @@ def _check_cases(
         except InputError as error:
             problems.append(str(error))
             continue
+        image = rescaled(image, cards[0]) if rescale else image
         unfit += image_fit(cards[0], image)
         searched.append(case.id not in regions and is_searched(image.spacing * image.shape, cards[0]))
         if has_sides(reference, cards[0], case.reading.ignored_label):
@@ -222,6 +224,7 @@ def measure_cases(
     worst: list[Picture] = []
     for n, case in enumerate(cases):
         image, reference, _ = read_labelled(case)
+        image = rescaled(image, predictors[0].model.card) if predictors[0].options.rescale else image
         counted = reference.voxels != ignored
         reference = _where(reference, counted)
         for m, predictor in enumerate(predictors):

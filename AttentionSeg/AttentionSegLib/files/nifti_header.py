@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ..image import Note, affine_fault, check_affine
+from ..image import NO_ORIENTATION, Note, affine_fault, check_affine
 
 _BYTE_ORDERS: tuple[Literal["<", ">"], ...] = ("<", ">")
 
@@ -47,7 +47,6 @@ DESCRIPTION = "AttentionSeg"
 MAGIC, PAIR_MAGIC = b"n+1", b"ni1"
 MILLIMETERS = 2
 MM_PER_UNIT = {1: 1000.0, MILLIMETERS: 1.0, 3: 0.001}
-NO_ORIENTATION = Note("The header tells no orientation, so the axes are taken to point to the left, posterior and superior")
 # Of a half turn, float32 keeps the real part of the quaternion no better than this.
 HALF_TURN = 3 * float(np.finfo(np.float32).eps)
 

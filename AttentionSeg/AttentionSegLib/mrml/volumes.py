@@ -51,7 +51,15 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     voxels = np.empty((len(channels), *reversed(images[0].shape)), dtype=np.result_type(*channels)).transpose(0, 3, 2, 1)
     for index, channel in enumerate(channels):
         voxels[index] = channel
-    return without_nan(replace(images[0], voxels=voxels))
+    said = tuple(dicom_modality(node) for node, image in zip(nodes, images) for _ in range(image.channels))
+    return without_nan(replace(images[0], voxels=voxels, modalities=said if any(said) else ()))
+
+
+def dicom_modality(node: slicer.vtkMRMLNode) -> str | None:
+    """The modality of the DICOM series that a node was loaded from, such as `CT`; None of a node that was not."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene()) if node.GetScene() is not None else None
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    return (hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else "") or None
 
 
 def check_unchanged(image: Image, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
