@@ -53,7 +53,7 @@ def read_voxels(stream: Stream, start: int, count: int, kind: np.dtype, path: Pa
         InputError: before memory is taken, if the file cannot hold so many.
         EOFError: if some are missing.
     """
-    size = start + count * kind.itemsize
+    size = start + int(count) * kind.itemsize
     if not size <= path.stat().st_size * (LARGEST_RATIO if isinstance(stream, gzip.GzipFile) else 1):
         msg = f"{path} is damaged or cut off (its header promises {size:.0f} bytes); copy or export it again."
         raise InputError(msg)
