@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ class Note(NamedTuple):
 
 
 NO_SPACING = Note("Nothing tells how large the pixels are, which were taken to be 1 mm wide")
+# As ITK and Slicer take it.
+NO_ORIENTATION = Note("The header tells no orientation, so the axes are taken to point to the left, posterior and superior")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,8 @@ class Image:
         name: of the image in messages.
         notes: what was accepted or assumed when the image was read.
         spacing_known: False where the file does not say how large the voxels are, such as a photograph; the affine then says 1 mm.
+        outside: bool [C, I, J, K], where the voxels are as little of the patient as what lies beyond the image; None if all are of the patient.
+        modalities: of each channel, as DICOM says it; None for a channel of which nobody said it, and empty if that is so for all.
 
     Raises:
         InputError: if the voxels are not [C, I, J, K], or the affine is not a finite, invertible, shear-free 4x4 matrix.
@@ -47,6 +51,8 @@ class Image:
     name: str = "image"
     notes: tuple[Note, ...] = ()
     spacing_known: bool = True
+    outside: np.ndarray | None = None
+    modalities: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4:
@@ -118,6 +124,20 @@ class Image:
         checksum = hashlib.blake2b(header.encode(), digest_size=16)
         checksum.update(self.voxels.ravel(order="K").data)
         return checksum.hexdigest()
+
+
+def without_nan(image: Image) -> Image:
+    """The image with the lowest number of a channel in place of its NaN, as programs write around a masked scan, which are `outside` of it.
+
+    An image with a channel of nothing else is left as it is.
+    """
+    outside = np.isnan(image.voxels) if image.voxels.dtype.kind == "f" else None
+    if outside is None or not outside.any() or outside.all(axis=(1, 2, 3)).any():
+        return image
+    lowest = np.nanmin(image.voxels, axis=(1, 2, 3), keepdims=True)
+    share = f"{np.count_nonzero(outside)} voxels, {100 * outside.mean():.3g} %"
+    note = Note("Voxels that are no numbers (NaN) are taken as outside of the scan", share)
+    return replace(image, voxels=np.where(outside, lowest, image.voxels), notes=(*image.notes, note), outside=outside)
 
 
 def box_corners(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -12,11 +12,13 @@ from .errors import InputError
 LARGEST_OVERLAP = 0.9
 ATTENTION_GRIDS = ("network", "input")
 FORMATS = ("nrrd", "nii")
-# Options of where a run computes, which do not change its result; of what the engine returns and no command writes; of which files are written.
+# Options of where a run computes, which do not change its result; of what the engine returns and no command writes; of which files are written;
+# of how scans are read.
 COMPUTING = ("device", "backend", "memory_limit_gb")
 RETURNED = ("probabilities", "attention_grid")
 WRITTEN = ("attention", "file_format", "dicom", "anonymize")
-PER_IMAGE = (*RETURNED, *WRITTEN)
+READ = ("regularize", "rescale")
+PER_IMAGE = (*RETURNED, *WRITTEN, *READ)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class RunOptions(KeywordOnly):
         probabilities: whether to return them; they take 2 bytes per voxel and label.
         attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region.
         regularize: whether DICOM slices at irregular places, as of a tilted gantry or at two distances, are resampled to a regular grid.
+        rescale: whether 1024 is subtracted from CT that looks as if it was stored as HU + 1024.
         file_format: of the files written, `nrrd` or `nii`.
         dicom: whether to write a DICOM segmentation of a DICOM series too (needs highdicom).
         anonymize: whether it is written without the patient's name, ID and dates.
@@ -63,6 +66,7 @@ class RunOptions(KeywordOnly):
     mirroring: bool = False
     overlap: float | None = None
     regularize: bool = False
+    rescale: bool = False
     attention: bool | tuple[str, ...] = True
     probabilities: bool = False
     attention_grid: str = "network"

@@ -13,6 +13,7 @@ from ..files import DicomSeries, read_images, scan_stem, write_map, write_segmen
 from ..files.names import as_text, without_parents
 from ..image import Image
 from ..inference.checks import check_input
+from ..inference.fit import rescaled
 from ..models import Card
 from ..options import RunOptions
 from ..region import Region
@@ -78,7 +79,8 @@ def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | 
     with memory_for(as_text(inputs[0])):
         image = read_images(inputs, options.regularize)
         check_input(image, region, card)
-    return image
+        # Here, because pictures are drawn of what is read.
+        return rescaled(image, card) if options.rescale else image
 
 
 def write_case(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..files import DicomSeries
+from ..files.formats import PAIRED
 from ..files.names import extension
 
 CHUNK = 1024 * 1024
@@ -49,6 +50,13 @@ def _files(inputs: Sequence[os.PathLike]) -> Iterator[Path]:
 
 
 def _detached(header: Path) -> Iterator[Path]:
+    if header.suffix.lower() in (".hdr", PAIRED):
+        from ..files.brain_formats import partner_of
+
+        partner = partner_of(header)
+        if partner is not None:
+            yield partner
+        return
     expression = DATA_FILE.get(extension(header))
     if expression is None:
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import DicomSeries, find_series
-from ..files.formats import SEGMENTATION
+from ..files.formats import PICTURES, SEGMENTATION
 from ..files.names import extension
 from ..models import Card
 from .found import VOLUME_ENDINGS, Search, without_extension
@@ -32,6 +32,8 @@ def find_scans(search: Search, card: Card) -> None:
         for path in files:
             if extension(path) == SEGMENTATION:
                 search.skip(path, "a segmentation, not a scan")
+            elif extension(path) in PICTURES.endings and card.slices is None:
+                search.skip(path, "a picture, where the model takes volumes")
             elif extension(path) in VOLUME_ENDINGS:
                 search.add(without_extension(search.relative(path)), path)
             elif path.suffix.lower() in ARCHIVES:

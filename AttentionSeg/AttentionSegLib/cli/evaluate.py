@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
+from ..errors import InputError
 from ..evaluation import EMPTY_RULE, METRICS
 from ..evaluation.definitions import MEAN
 from ..evaluation.map_measures import MAP_MEASURES
@@ -17,42 +18,72 @@ from .options import add_label_options, add_run_options, label_reading, run_opti
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
     from ..evaluation.map_worth import MapScores
+    from ..evaluation.predictions import EvaluatedPredictions
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="measure a model on labelled scans",
-        description=f"Segment labelled scans and measure how well: {', '.join(metric.title for metric in METRICS)}. {RESEARCH_ONLY}",
+        description=f"Segment labelled scans, or take predictions of any program, and measure how well: "
+        f"{', '.join(metric.title for metric in METRICS)}. {RESEARCH_ONLY}",
         epilog=EMPTY_RULE,
     )
-    evaluate.add_argument("--model", required=True, metavar="ID", help="id of an installed model, or path of a model folder")
-    evaluate.add_argument("--images", required=True, metavar="DIR", help=f"folder of scans: {described()}")
+    evaluate.add_argument("--model", metavar="ID", help="id of an installed model, or path of a model folder")
+    evaluate.add_argument("--images", metavar="DIR", help=f"folder of scans: {described()}")
+    evaluate.add_argument(
+        "--predictions", metavar="DIR", help="folder of label maps of any program, or results of a batch, to measure instead of --model and --images"
+    )
+    evaluate.add_argument("--label-names", metavar="NAME,...", help="of the labels 1, 2, ... of --predictions")
     evaluate.add_argument("--labels", required=True, metavar="DIR", help="folder of label maps of the same names and geometry")
     evaluate.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
     evaluate.add_argument("--split", metavar="FILE", help="CSV file with the columns id and role (default: all scans of the folder)")
     evaluate.add_argument("--role", help="which part of the split to measure on, such as val")
+    evaluate.add_argument("--regions", metavar="FILE", help="CSV file with the columns id and region (R,A,S,W,H,D): what to segment of each scan")
     evaluate.add_argument("--compare", metavar="ID", help="another model, measured on the same cases")
     evaluate.add_argument(
         "--maps", action="store_true", help="measure the attention maps too: where they are large, what depends on them, and with random weights"
     )
-    add_run_options(evaluate, ("device", "mirroring", "overlap"))
+    add_run_options(evaluate, ("device", "mirroring", "overlap", "rescale"))
     add_label_options(evaluate)
     evaluate.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.predictions is not None:
+        return _run_predictions(options)
+    if options.model is None or options.images is None:
+        msg = "Say what to measure: --model ID and --images DIR, or --predictions DIR."
+        raise InputError(msg)
+    if options.label_names is not None:
+        msg = "The names of the labels are those of the model; leave out --label-names."
+        raise InputError(msg)
     from ..evaluation import evaluate
 
     folders = (options.images, options.labels, options.output)
-    asked = {"split": options.split, "role": options.role, "compare": options.compare, "maps": options.maps, "reading": label_reading(options)}
+    asked = {name: getattr(options, name) for name in ("split", "role", "compare", "regions", "maps")}
     with ProgressDisplay(sys.stderr) as show:
-        done = evaluate(options.model, *folders, **asked, options=run_options(options), on_progress=show)
-    _print_evaluation(done)
+        done = evaluate(options.model, *folders, **asked, reading=label_reading(options), options=run_options(options), on_progress=show)
+    _print_scores(done, f"{done.scores.card.title} {done.scores.card.version}", done.maps)
     return 0
 
 
-def _print_evaluation(done: Evaluation) -> None:
+def _run_predictions(options: argparse.Namespace) -> int:
+    unused = [f"--{name}" for name in ("model", "images", "split", "role", "compare", "regions") if getattr(options, name) is not None]
+    if unused:
+        msg = f"Predictions are measured as they are; leave out {', '.join(unused)}."
+        raise InputError(msg)
+    from ..evaluation.predictions import evaluate_predictions
+
+    names = dict(enumerate((name.strip() for name in (options.label_names or "").split(",") if name.strip()), start=1))
+    folders = (options.predictions, options.labels, options.output)
+    with ProgressDisplay(sys.stderr) as show:
+        done = evaluate_predictions(*folders, reading=label_reading(options), label_names=names, on_progress=show)
+    _print_scores(done, f"{len(done.scores.cases)} predictions")
+    return 0
+
+
+def _print_scores(done: Evaluation | EvaluatedPredictions, what: str, maps: MapScores | None = None) -> None:
     for label, by_metric in done.scores.summary().items():
         print(label)
         for metric in METRICS:
@@ -60,11 +91,11 @@ def _print_evaluation(done: Evaluation) -> None:
             shown = "undefined" if mean is None else f"{mean:.{metric.digits}f}"
             interval = "" if low is None else f"  (95 % interval {low:.{metric.digits}f} to {high:.{metric.digits}f})"
             print(f"    {metric.title:<32}{shown:>9}{interval}  n={n}")
-    if done.maps is not None:
-        _print_maps(done.maps)
+    if maps is not None:
+        _print_maps(maps)
     for note in done.notes:
         print(f"Note: {note}")
-    print(f"{done.scores.card.title} {done.scores.card.version}. {RESEARCH_ONLY}")
+    print(f"{what}. {RESEARCH_ONLY}")
     for path in done.files:
         print(path)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MIRROR = "segment the mirror image as well and take the mean, if the model was trained so; twice as long"
 REGULARIZE = "resample DICOM slices of a tilted gantry or at several distances to a regular grid, instead of refusing them"
+RESCALE = "subtract 1024 from CT that looks as if it was stored as HU + 1024"
 LIMIT = "memory of a CUDA device to take at most (default: what there is)"
 # By the names of `RunOptions`.
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -25,6 +26,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "mirroring": ("--mirror", {"action": "store_true", "help": MIRROR}),
     "overlap": ("--overlap", {"type": float, "metavar": "SHARE", "help": "of a patch that the next covers again, 0 to 0.9 (default: the model's)"}),
     "regularize": ("--regularize", {"action": "store_true", "help": REGULARIZE}),
+    "rescale": ("--rescale", {"action": "store_true", "help": RESCALE}),
     "memory_limit_gb": ("--memory-limit", {"type": float, "metavar": "GB", "help": LIMIT}),
 }
 

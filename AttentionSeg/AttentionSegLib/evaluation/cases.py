@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..image import Image
 from ..inference.checks import check_input, is_searched
 from ..models import Card, card_of_sides
+from ..region import Region
 
 
 def readable_cases(cases: Sequence[Case], reading: LabelReading, card: Card) -> list[Case]:
@@ -43,11 +44,11 @@ def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | N
     return pair_scans(images, labels)
 
 
-def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignored: int | None = None) -> None:
+def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignored: int | None = None, region: Region | None = None) -> None:
     """Raise InputError unless the models can segment the scan, and the label map holds only their labels, or those of the regions that they find."""
     for card in cards:
-        check_input(image, None, card)
-    labels = (card_of_sides(cards[0]) if is_searched(image.spacing * image.shape, cards[0]) else cards[0]).labels
+        check_input(image, region, card)
+    labels = (card_of_sides(cards[0]) if region is None and is_searched(image.spacing * image.shape, cards[0]) else cards[0]).labels
     known_values = [label.value for label in labels] + ([] if ignored is None else [ignored])
     unknown = np.unique(reference.voxels[~np.isin(reference.voxels, [0, *known_values])])
     if unknown.size:

@@ -17,10 +17,13 @@ from ..reporting.measurements import measure
 from ..reporting.placement import nearest_voxel
 from ..reporting.planes import VIEWS, sample, sample_labels
 from ..reporting.sheet import Sheet, outlines
+from .page import Picture
 
 if TYPE_CHECKING:
     from ..inference import Prediction
 
+# Pictures of a report.
+WORST = 4
 PIXELS, MARGIN, TITLE = 400, 12, 34
 DASH, DASH_GAP = 6.0, 6.0
 WHITE = (1.0, 1.0, 1.0)
@@ -51,6 +54,15 @@ def draw_case(image: Image, prediction: Prediction, reference: Image) -> bytes:
         path = Path(folder) / "case.png"
         sheet.save(path)
         return path.read_bytes()
+
+
+def with_case(worst: list[Picture], case: str, dice: np.ndarray, image: Image, prediction: Prediction, reference: Image) -> list[Picture]:
+    """The pictures of the worst cases so far, with that of one more case if it is among them."""
+    mean = float(dice.mean())
+    if len(worst) == WORST and mean >= worst[-1].mean_dice:
+        return worst
+    picture = Picture(case, draw_case(image, prediction, reference), mean, tuple(dice.tolist()))
+    return sorted([*worst, picture], key=lambda picture: picture.mean_dice)[:WORST]
 
 
 def dashes(line: np.ndarray) -> Iterator[np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,27 +15,28 @@ from ..datasets.label_reading import AS_STORED, LabelReading
 from ..errors import InputError
 from ..files.names import without_parents
 from ..inference.checks import is_searched
-from ..inference.fit import image_fit
+from ..inference.fit import image_fit, rescaled
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..options import RunOptions
+from ..region import Region
 from ..reporting import check_drawing
 from .cases import check_labelled, check_whole, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
 from .definitions import MEAN, METRICS
 from .map_worth import MapWorth, on_torch
 from .progress import EvaluationProgress
+from .regions import read_regions
 from .results import results_folder, write_results
 from .statistics import Scores
 
 if TYPE_CHECKING:
     from ..image import Image, Note
-    from ..inference import Prediction, Predictor
+    from ..inference import Predictor
     from ..models import Model
     from ..progress import Cancel, OnProgress
     from .map_worth import MapScores
     from .page import Picture
 
-WORST = 4
 DICE = [metric.key for metric in METRICS].index("dice")
 
 
@@ -65,6 +66,8 @@ class EvaluationOptions:
     Attributes:
         split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
         compare: another model of the same labels.
+        regions: CSV file with the columns `id` and `region` (R,A,S,W,H,D in mm): the box of each case that is segmented, in place of what the model
+            finds.
         reading: how the label maps are read: values to read as others, the value of voxels to leave out of account, whether to resample.
         maps: whether to measure the attention maps of the model as well (see MAP_MEASURES), on scans that are segmented as a whole. Everything then
             runs on torch.
@@ -73,6 +76,7 @@ class EvaluationOptions:
     split: str | os.PathLike | None = None
     role: str | None = None
     compare: Model | str | os.PathLike | None = None
+    regions: str | os.PathLike | None = None
     reading: LabelReading = AS_STORED
     maps: bool = False
 
@@ -122,8 +126,12 @@ def evaluate(
     run = on_torch(run) if asked.maps else run
     cards = [Card.load(find_model(one) / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one in given]
     _check_cards(cards)
+    if asked.maps and asked.regions is not None:
+        msg = "Attention maps are measured on scans that are segmented as a whole; leave out the regions, or the maps."
+        raise InputError(msg)
     cases = labelled_cases(Path(images), Path(labels), None if asked.split is None else Path(asked.split), asked.role)
     cases = readable_cases(cases, asked.reading, cards[0])
+    regions = {} if asked.regions is None else read_regions(Path(asked.regions), cases)
     with results_folder(output) as folder:
         check_drawing("The report of an evaluation")
         # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
@@ -133,8 +141,9 @@ def evaluate(
         predictors = [Predictor(one, options=run) for one in given]
         worth = MapWorth(predictors[0], [case.id for case in cases], asked.reading.ignored_label) if asked.maps else None
         progress = EvaluationProgress(len(cases), len(given) + (worth.runs if worth else 0), on_progress, cancel)
-        judged, notes = _check_cases(cases, [predictor.model.card for predictor in predictors], progress, asked.maps)
-        scores, pictures = measure_cases(predictors, cases, progress, asked.reading.ignored_label, judged, worth)
+        cards = [predictor.model.card for predictor in predictors]
+        judged, notes = _check_cases(cases, cards, progress, asked.maps, regions, run.rescale)
+        scores, pictures = measure_cases(predictors, cases, progress, asked.reading.ignored_label, judged, worth, regions)
         compared = scores[1] if asked.compare is not None else None
         data = Data(
             without_parents(images), without_parents(labels), None if asked.split is None else without_parents(asked.split), asked.role, tuple(notes)
@@ -157,7 +166,9 @@ def _check_cards(cards: Sequence[Card]) -> None:
         raise InputError(msg)
 
 
-def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress, maps: bool) -> tuple[list[Card], list[str]]:
+def _check_cases(
+    cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress, maps: bool, regions: Mapping[str, Region], rescale: bool
+) -> tuple[list[Card], list[str]]:
     """The cards by whose labels the cases are measured, and what was accepted. Raises InputError naming all cases that cannot be measured."""
     sided, searched, problems = [], [], []
     accepted: dict[str, list[Note]] = {}
@@ -166,14 +177,15 @@ def _check_cases(cases: Sequence[Case], cards: Sequence[Card], progress: Evaluat
         progress.next_check()
         try:
             image, reference, accepted[case.id] = read_labelled(case)
-            check_labelled(image, reference, cards, case.reading.ignored_label)
+            check_labelled(image, reference, cards, case.reading.ignored_label, regions.get(case.id))
             if maps:
                 check_whole(image, cards[0])
         except InputError as error:
             problems.append(str(error))
             continue
+        image = rescaled(image, cards[0]) if rescale else image
         unfit += image_fit(cards[0], image)
-        searched.append(is_searched(image.spacing * image.shape, cards[0]))
+        searched.append(case.id not in regions and is_searched(image.spacing * image.shape, cards[0]))
         if has_sides(reference, cards[0], case.reading.ignored_label):
             sided.append(reference.name)
     if problems:
@@ -189,6 +201,7 @@ def measure_cases(
     ignored: int | None = None,
     judged: Sequence[Card] | None = None,
     worth: MapWorth | None = None,
+    regions: Mapping[str, Region] | None = None,
 ) -> tuple[list[Scores], list[Picture]]:
     """Segment cases and measure.
 
@@ -199,11 +212,13 @@ def measure_cases(
         ignored: value of voxels in the label maps that nobody has judged; they are left out.
         judged: for each model the card whose labels are measured; its own when left out.
         worth: told each case, with the maps of the first model.
+        regions: by the ids of cases, what to segment; whole scans, or what the models find, where there is none.
 
     Returns:
         The scores of each model, and pictures of the cases that the first did worst on.
     """
     from .metrics import case_metrics
+    from .pictures import with_case
 
     cards = judged or [predictor.model.card for predictor in predictors]
     numbers = [label.value for label in cards[0].labels]
@@ -211,18 +226,20 @@ def measure_cases(
     worst: list[Picture] = []
     for n, case in enumerate(cases):
         image, reference, _ = read_labelled(case)
+        image = rescaled(image, predictors[0].model.card) if predictors[0].options.rescale else image
         counted = reference.voxels != ignored
         reference = _where(reference, counted)
         for m, predictor in enumerate(predictors):
             progress.next_prediction()
             wanted = worth is not None and m == 0
-            prediction = predictor.run(image, attention=wanted, on_progress=progress.within_prediction, cancel=progress.cancel)
+            region = (regions or {}).get(case.id)
+            prediction = predictor.run(image, region, attention=wanted, on_progress=progress.within_prediction, cancel=progress.cancel)
             if len(prediction.card.labels) != len(numbers):
                 prediction = replace(prediction, labels=fold_sides(prediction.labels, cards[m]), card=cards[m])
             prediction = replace(prediction, labels=_where(prediction.labels, counted))
             values[m, n] = case_metrics(prediction.labels, reference, numbers)
             if m == 0:
-                worst = _with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
+                worst = with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
             if wanted:
                 worth.measure(n, image, prediction, reference, progress)
     names = tuple(case.id for case in cases)
@@ -236,15 +253,3 @@ def _scores(card: Card, cases: tuple[str, ...], values: np.ndarray, options: Run
 def _where(labels: Image, counted: np.ndarray) -> Image:
     """Without labels elsewhere."""
     return labels if counted.all() else replace(labels, voxels=labels.voxels * counted)
-
-
-def _with_case(worst: list[Picture], case: str, dice: np.ndarray, image: Image, prediction: Prediction, reference: Image) -> list[Picture]:
-    """The pictures of the worst cases so far, with that of one more case if it is among them."""
-    from .page import Picture
-    from .pictures import draw_case
-
-    mean = float(dice.mean())
-    if len(worst) == WORST and mean >= worst[-1].mean_dice:
-        return worst
-    picture = Picture(case, draw_case(image, prediction, reference), mean, tuple(dice.tolist()))
-    return sorted([*worst, picture], key=lambda picture: picture.mean_dice)[:WORST]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..image import Image, Note
+from ..image import Image, Note, without_nan
 from ..same_grid import place_on
 from .scan import read_image
 from .segments import read_segments
@@ -44,12 +44,17 @@ def read_images(paths: Sequence[Path | str], regularize: bool = False) -> Image:
     first = _read_scan(paths[0], regularize)
     if len(paths) == 1:
         return first
-    voxels, notes = [first.voxels], list(first.notes)
+    channels, notes = [first], list(first.notes)
     for path in paths[1:]:
         other = _read_scan(path, regularize)
-        voxels.append(_on_grid(other, first))
+        channels.append(_on_grid(other, first))
         notes += [Note(note.what, ", ".join(filter(None, (Path(other.name).name, note.detail)))) for note in other.notes]
-    return replace(first, voxels=np.concatenate(voxels), notes=tuple(notes))
+    outside = None
+    if any(one.outside is not None for one in channels):
+        outside = np.concatenate([np.zeros(one.voxels.shape, bool) if one.outside is None else one.outside for one in channels])
+    said = tuple(modality for one in channels for modality in one.modalities or (None,) * one.channels)
+    more = {"notes": tuple(notes), "outside": outside, "modalities": said if any(said) else ()}
+    return replace(first, voxels=np.concatenate([one.voxels for one in channels]), **more)
 
 
 def _read_scan(path: Path | str, regularize: bool) -> Image:
@@ -58,14 +63,15 @@ def _read_scan(path: Path | str, regularize: bool) -> Image:
         names = ", ".join(segment.name for segment in segments)
         msg = f"{path} is a segmentation ({names}) and no scan; give the scan that it was drawn on."
         raise InputError(msg)
-    return read_image(path, regularize)
+    return without_nan(read_image(path, regularize))
 
 
-def _on_grid(image: Image, grid: Image) -> np.ndarray:
-    """The voxels [1, I, J, K] of `image` on the grid of another."""
+def _on_grid(image: Image, grid: Image) -> Image:
+    """An image [1, I, J, K] on the grid of another."""
     placement = place_on(image, grid)
     if placement is not None and placement.is_exact and placement.covers(image.shape, grid.shape):
-        return placement.rearrange(image.voxels, grid.shape)
+        outside = None if image.outside is None else placement.rearrange(image.outside, grid.shape)
+        return replace(image, voxels=placement.rearrange(image.voxels, grid.shape), affine=grid.affine, outside=outside)
     if image.channels > 1:
         msg = f"{image.name} is in colors, and its pixels lie elsewhere than those of {grid.name}; give colors on the same grid."
         raise InputError(msg)
@@ -83,8 +89,13 @@ def _on_grid(image: Image, grid: Image) -> np.ndarray:
             "register the scans, or give scans of the same part of the body."
         )
         raise InputError(msg)
-    outside = float(np.nanmin(image.voxels))
-    return array(SimpleITK.Resample(moving, reference, SimpleITK.Transform(), SimpleITK.sitkLinear, outside, SimpleITK.sitkFloat32))[None]
+    lowest, linear = float(image.voxels.min()), SimpleITK.sitkLinear
+    voxels = array(SimpleITK.Resample(moving, reference, SimpleITK.Transform(), linear, lowest, SimpleITK.sitkFloat32))[None]
+    outside = None
+    if image.outside is not None:
+        hidden = to_itk(replace(image, voxels=image.outside.astype(np.float32)))
+        outside = array(SimpleITK.Resample(hidden, reference, SimpleITK.Transform(), linear, 1.0, SimpleITK.sitkFloat32))[None] > 0
+    return replace(image, voxels=voxels, affine=grid.affine, outside=outside)
 
 
 def _coverage(moving: SimpleITK.Image, reference: SimpleITK.Image) -> float:

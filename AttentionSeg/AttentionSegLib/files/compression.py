@@ -1,11 +1,22 @@
-"""Voxels as a gzip stream."""
+"""Voxels as a stream that may be compressed by gzip."""
 
 from __future__ import annotations
 
 import gzip
-from typing import BinaryIO
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Union
 
 import numpy as np
+
+from ..errors import InputError
+from .stored_voxels import LARGEST_RATIO
+
+GZIP_MAGIC = b"\x1f\x8b"
+CHUNK = 1 << 24
+Stream = Union[io.BufferedReader, gzip.GzipFile]
 
 # Noise shrinks no further at higher levels, which take up to three times as long.
 LEVEL = 1
@@ -17,3 +28,42 @@ def write_compressed(file: BinaryIO, voxels: np.ndarray, before: bytes = b"") ->
         stream.write(before)
         for k in range(voxels.shape[2]):
             stream.write(voxels[..., k].astype(voxels.dtype.newbyteorder("<"), copy=False).tobytes(order="F"))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Stream]:
+    """A file as a stream of what is in it, whether it is compressed or not. EOFError, OSError or zlib.error if it was cut off or changed."""
+    with open(path, "rb") as file:
+        compressed = file.read(2) == GZIP_MAGIC
+        file.seek(0)
+        if not compressed:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as stream:
+            yield stream
+            # The check sum is compared at the end of the stream only.
+            while stream.read(CHUNK):
+                pass
+
+
+def read_voxels(stream: Stream, start: int, count: int, kind: np.dtype, path: Path) -> np.ndarray:
+    """The numbers [count] from a byte of a stream on, in the byte order of this computer.
+
+    Raises:
+        InputError: before memory is taken, if the file cannot hold so many.
+        EOFError: if some are missing.
+    """
+    size = start + int(count) * kind.itemsize
+    if not size <= path.stat().st_size * (LARGEST_RATIO if isinstance(stream, gzip.GzipFile) else 1):
+        msg = f"{path} is damaged or cut off (its header promises {size:.0f} bytes); copy or export it again."
+        raise InputError(msg)
+    stream.seek(start)
+    voxels = np.empty(count, kind)
+    buffer, done = voxels.view(np.uint8).data, 0
+    while done < len(buffer):
+        taken = stream.readinto(buffer[done : done + CHUNK])
+        if not taken:
+            msg = f"{len(buffer) - done} of {len(buffer)} bytes of voxels are missing"
+            raise EOFError(msg)
+        done += taken
+    return voxels.astype(kind.newbyteorder("="), copy=False)

@@ -95,7 +95,9 @@ def _read(headers: dict[Path, Dataset], name: str, regularize: bool) -> Image:
             voxels = resampled[None]
     check_affine(affine, name)
     known = all(one.spacing_known for one in ordered)
-    return Image(voxels, affine, name, (*notes, *found.notes, *(() if known else (NO_SPACING,))), known)
+    modality = next(iter(headers.values())).get("Modality")
+    said = (str(modality),) * len(voxels) if modality else ()
+    return Image(voxels, affine, name, (*notes, *found.notes, *(() if known else (NO_SPACING,))), known, modalities=said)
 
 
 def _slices(headers: dict[Path, Dataset]) -> tuple[list[Slice], tuple[Note, ...]]:

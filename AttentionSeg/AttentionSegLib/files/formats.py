@@ -55,14 +55,30 @@ def _picture(path: Path, labels: bool) -> Image:
     return read_picture(path, labels)
 
 
+def _freesurfer(path: Path, labels: bool) -> Image:
+    from .brain_formats import read_mgh
+
+    return read_mgh(path, labels)
+
+
+def _pair(path: Path, labels: bool) -> Image:
+    from .brain_formats import read_pair
+
+    return read_pair(path, labels)
+
+
 PICTURES = Format("pictures", (".png", ".jpg", ".jpeg", ".tif", ".tiff"), _picture)
 FORMATS = (
     Format("NIfTI", (".nii.gz", ".nii"), _nifti),
     Format("NRRD", (SEGMENTATION, ".nrrd", ".nhdr"), _nrrd),
     Format("MetaImage", (".mha", ".mhd"), _meta_image),
+    Format("FreeSurfer", (".mgz", ".mgh"), _freesurfer),
+    Format("pair of .hdr and .img", (".hdr",), _pair),
     PICTURES,
 )
 ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
+# Of the voxels of a pair, which is named by its header.
+PAIRED = ".img"
 # Of files that are mostly slices, and are known by their content.
 DICOM_ENDINGS = (".dcm", ".ima")
 
@@ -75,7 +91,7 @@ def format_of(path: Path | str) -> Format | None:
 
 def ending_of(name: str) -> str:
     """The ending of a file name in lower case, the longest that is known; empty for a name of no format."""
-    known = [ending for ending in (*ENDINGS, *DICOM_ENDINGS) if name.lower().endswith(ending)]
+    known = [ending for ending in (*ENDINGS, *DICOM_ENDINGS, PAIRED) if name.lower().endswith(ending)]
     return max(known, key=len, default="")
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import SimpleITK
 
 from ..errors import InputError, memory_for
-from ..image import LPS_TO_RAS, Image, check_affine
-from .nrrd import read_mm_per_unit
+from ..image import LPS_TO_RAS, NO_ORIENTATION, Image, check_affine
+from .meta_image import tells_directions
+from .nrrd import has_directions, read_mm_per_unit
 from .requirements import check_real, check_scalar, check_size
 from .stored_voxels import StoredVoxels, damaged
 
@@ -72,7 +73,8 @@ def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: boo
     except RuntimeError as error:
         msg = f"{path} cannot be read ({reason(error)}); copy or export it again."
         raise InputError(msg) from error
-    return Image(voxels.reshape((-1, *shape), order="F"), affine, str(path))
+    told = has_directions(path) if image_io == NRRD else tells_directions(path)
+    return Image(voxels.reshape((-1, *shape), order="F"), affine, str(path), () if told else (NO_ORIENTATION,))
 
 
 def array(image: SimpleITK.Image) -> np.ndarray:

@@ -78,6 +78,11 @@ def stored_in_meta_image(path: Path) -> StoredVoxels:
     return StoredVoxels(data, max(start, 0), ZLIB, prod(size) * components, kind, stored or None)
 
 
+def tells_directions(path: Path) -> bool:
+    """Whether a header says where the axes point."""
+    return bool(_fields(path)[0].keys() & {"TransformMatrix", "Rotation", "Orientation"})
+
+
 def _fields(path: Path) -> tuple[dict[str, str], int]:
     """The fields of the header, and where it ends."""
     with open(path, "rb") as file:

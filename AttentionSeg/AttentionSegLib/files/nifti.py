@@ -6,11 +6,7 @@ with zeros, and reports no error when the disk is full while it writes.
 
 from __future__ import annotations
 
-import gzip
-import io
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
@@ -18,43 +14,40 @@ import numpy as np
 
 from ..errors import InputError
 from ..image import Image
-from .compression import write_compressed
-from .nifti_header import HEADER, make_header, parse_header, read_affine
+from .compression import opened, read_voxels, write_compressed
+from .nifti_header import HEADER, MAGIC, PAIR_MAGIC, make_header, parse_header, read_affine
 from .requirements import check_real, check_scalar, check_size
-from .stored_voxels import LARGEST_RATIO
 
 DATATYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 COLORS = {128: 3, 2304: 4}
 COMPLEX = (32, 1792, 2048)
-GZIP_MAGIC = b"\x1f\x8b"
-CHUNK = 1 << 24
 
 
-def read_nifti(path: Path, labels: bool = False) -> Image:
+def read_nifti(path: Path, labels: bool = False, data: Path | None = None) -> Image:
     """Read a .nii or .nii.gz, [1, I, J, K] with the affine of its header and the data type of the file (floats if the header rescales).
 
     Args:
         path: the file.
         labels: whether it is a label map, which may be a single voxel thick.
+        data: the file of the voxels, where the first one is the header of a pair.
 
     Raises:
         InputError: if the file is damaged or cut off, is not one real scalar 3D volume, or its geometry cannot be used.
     """
     try:
-        with _opened(path) as stream:
-            header = parse_header(stream.read(HEADER.itemsize), path)
+        with opened(path) as stream:
+            header = parse_header(stream.read(HEADER.itemsize), path, MAGIC if data is None else PAIR_MAGIC)
             shape, kind = _check_content(header, path, 1 if labels else 2)
-            start = max(header["vox_offset"], HEADER.itemsize + 4)
-            _check_length(start + prod(shape) * kind.itemsize, stream, path)
             affine, notes = read_affine(header, path)
-            stream.seek(int(start))
-            voxels = np.empty(prod(shape), kind)
-            _fill(stream, voxels.view(np.uint8).data)
+            if data is None:
+                voxels = read_voxels(stream, int(max(header["vox_offset"], HEADER.itemsize + 4)), prod(shape), kind, path)
+        if data is not None:
+            with opened(data) as stream:
+                voxels = read_voxels(stream, int(max(header["vox_offset"], 0)), prod(shape), kind, data)
     except (OSError, EOFError, zlib.error) as error:
         msg = f"{path} is damaged or cut off ({error}); copy or export it again."
         raise InputError(msg) from error
-    voxels = _rescaled(voxels.astype(kind.newbyteorder("="), copy=False), header, path)
-    return Image(voxels.reshape(shape, order="F")[None], affine, str(path), notes)
+    return Image(_rescaled(voxels, header, path).reshape(shape, order="F")[None], affine, str(path), notes)
 
 
 def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, kind: str = "") -> None:
@@ -69,21 +62,6 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, kind: str = 
         write_compressed(file, voxels, before=header.tobytes() + bytes(4))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader | gzip.GzipFile]:
-    with open(path, "rb") as file:
-        compressed = file.read(2) == GZIP_MAGIC
-        file.seek(0)
-        if not compressed:
-            yield file
-            return
-        with gzip.GzipFile(fileobj=file) as stream:
-            yield stream
-            # The check sum is compared at the end of the stream only.
-            while stream.read(CHUNK):
-                pass
-
-
 def _check_content(header: np.void, path: Path, least: int) -> tuple[tuple[int, int, int], np.dtype]:
     """The shape and the data type of the voxels in the file; InputError if they are no scalar 3D volume."""
     code = int(header["datatype"])
@@ -96,23 +74,6 @@ def _check_content(header: np.void, path: Path, least: int) -> tuple[tuple[int, 
         raise InputError(msg)
     kind = np.dtype(DATATYPES[code]).newbyteorder(header.dtype["sizeof_hdr"].byteorder)
     return shape, kind
-
-
-def _check_length(size: int, stream: io.BufferedReader | gzip.GzipFile, path: Path) -> None:
-    """Raise InputError, before memory is taken, if the file cannot hold so many bytes."""
-    if not size <= path.stat().st_size * (LARGEST_RATIO if isinstance(stream, gzip.GzipFile) else 1):
-        msg = f"{path} is damaged or cut off (its header promises {size:.0f} bytes); copy or export it again."
-        raise InputError(msg)
-
-
-def _fill(stream: io.BufferedReader | gzip.GzipFile, buffer: memoryview) -> None:
-    done = 0
-    while done < len(buffer):
-        count = stream.readinto(buffer[done : done + CHUNK])
-        if not count:
-            msg = f"{len(buffer) - done} of {len(buffer)} bytes of voxels are missing"
-            raise EOFError(msg)
-        done += count
 
 
 def _rescaled(voxels: np.ndarray, header: np.void, path: Path) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ..image import Note, affine_fault, check_affine
+from ..image import NO_ORIENTATION, Note, affine_fault, check_affine
 
 _BYTE_ORDERS: tuple[Literal["<", ">"], ...] = ("<", ">")
 
@@ -44,24 +44,23 @@ HEADER = np.dtype(
     ]
 )
 DESCRIPTION = "AttentionSeg"
-MAGIC = b"n+1"
+MAGIC, PAIR_MAGIC = b"n+1", b"ni1"
 MILLIMETERS = 2
 MM_PER_UNIT = {1: 1000.0, MILLIMETERS: 1.0, 3: 0.001}
-NO_ORIENTATION = Note("The header tells no orientation, so the axes are taken to point to the left, posterior and superior")
 # Of a half turn, float32 keeps the real part of the quaternion no better than this.
 HALF_TURN = 3 * float(np.finfo(np.float32).eps)
 
 
-def parse_header(data: bytes, path: Path) -> np.void:
+def parse_header(data: bytes, path: Path, magic: bytes = MAGIC) -> np.void:
     """Read the first 348 bytes of a file, of either byte order.
 
     Raises:
-        InputError: if they are not the header of a single-file NIfTI-1 image.
+        InputError: if they are not the header of a NIfTI-1 image, by `magic` in a single file or a pair of files.
     """
     candidates = [np.frombuffer(data, HEADER.newbyteorder(order))[0] for order in _BYTE_ORDERS] if len(data) == HEADER.itemsize else []
     for header in candidates:
         sound = 1 <= header["dim"][0] <= 7 and np.isfinite(header["vox_offset"])
-        if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] == MAGIC and sound:
+        if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] == magic and sound:
             return header
     msg = f"{path} is not a NIfTI-1 file, or its header is damaged; export it again as .nii or .nii.gz (NIfTI-1), or as .nrrd."
     raise InputError(msg)

@@ -128,6 +128,12 @@ def read_mm_per_unit(path: Path) -> float:
     return MM_PER_UNIT[named.pop()]
 
 
+def has_directions(path: Path) -> bool:
+    """Whether a header says where the axes point."""
+    names = {line.partition(":")[0].lower() for line in _header_lines(path)}
+    return "space directions" in names and bool(names & {"space", "space dimension"})
+
+
 def _header_lines(path: Path | str) -> list[str]:
     """The lines of the header of a NRRD file, the magic number first; none of a file that is no NRRD or cannot be read."""
     try:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .compression import GZIP_MAGIC
 from .names import extension
 from .nifti_header import DESCRIPTION, HEADER
 from .nrrd import read_keys
@@ -16,11 +17,13 @@ from .nrrd import read_keys
 # In a `.nrrd`: which map it is, and the id and version of the model that made it.
 MAP_KEY = "AttentionSeg_Map"
 MODEL_KEY = "AttentionSeg_Model"
-SEGMENTATION = "segmentation"
+SEGMENTATION, PICTURE = "segmentation", "picture"
+# Of a PNG: the text that names the program.
+SOFTWARE = "Software"
 
 
 class OwnFile(NamedTuple):
-    """What a file is: `segmentation` or the name of a map; and the id and version of the model, where the format has room for it."""
+    """What a file is: `segmentation`, `picture` or the name of a map; and the id and version of the model, where the format has room for it."""
 
     kind: str
     model: str = ""
@@ -28,7 +31,11 @@ class OwnFile(NamedTuple):
     @property
     def title(self) -> str:
         """In words."""
-        return "a segmentation by AttentionSeg" if self.kind == SEGMENTATION else f"the map {self.kind} of AttentionSeg"
+        return f"the map {self.kind} of AttentionSeg" if self.is_map else f"a {self.kind} by AttentionSeg"
+
+    @property
+    def is_map(self) -> bool:
+        return self.kind not in (SEGMENTATION, PICTURE)
 
 
 def own_file(path: Path | str) -> OwnFile | None:
@@ -36,18 +43,31 @@ def own_file(path: Path | str) -> OwnFile | None:
     if extension(path) in (".nii", ".nii.gz"):
         said = _description(Path(path))
         return OwnFile(said[len(DESCRIPTION) :].strip()) if said.startswith(f"{DESCRIPTION} ") else None
+    if extension(path) == ".png":
+        return OwnFile(PICTURE) if _software(Path(path)) == DESCRIPTION else None
     keys = read_keys(path)
     if MAP_KEY not in keys and MODEL_KEY not in keys:
         return None
     return OwnFile(keys.get(MAP_KEY, SEGMENTATION), keys.get(MODEL_KEY, ""))
 
 
+def _software(path: Path) -> str | None:
+    # Here, because most files are no pictures.
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(path) as picture:
+            return picture.info.get(SOFTWARE)
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError):
+        return None
+
+
 def _description(path: Path) -> str:
     try:
         with open(path, "rb") as file:
-            is_compressed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if is_compressed else open(path, "rb") as file:
-            header = file.read(HEADER.itemsize)
+            compressed = file.read(2) == GZIP_MAGIC
+        with gzip.open(path, "rb") if compressed else open(path, "rb") as stream:
+            header = stream.read(HEADER.itemsize)
     except (OSError, EOFError, zlib.error):
         return ""
     if len(header) < HEADER.itemsize:

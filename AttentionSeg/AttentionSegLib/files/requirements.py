@@ -52,7 +52,7 @@ def check_size(path: Path, size: Sequence[int], least: int = 2) -> tuple[int, in
     if volumes > 1:
         msg = f"{path} holds {volumes} volumes of {' x '.join(map(str, size[:3]))} voxels; save one of them as a 3D file and give that."
         raise InputError(msg)
-    i, j, k = (*size[:3], 1, 1, 1)[:3]
+    i, j, k = (*map(int, size[:3]), 1, 1, 1)[:3]
     shape = (i, j, k)
     thin = [axis for axis, count in zip(AXES, shape) if count < least]
     if len(thin) > least - 1 or min(shape) < 1:

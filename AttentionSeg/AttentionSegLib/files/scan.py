@@ -7,11 +7,11 @@ from pathlib import Path
 from ..errors import InputError
 from ..image import Image
 from .dicom_search import DicomSeries
-from .formats import described, format_of
+from .formats import PAIRED, described, format_of
 
 
 def read_image(path: Path | str | DicomSeries, regularize: bool = False) -> Image:
-    """Read a scan from NIfTI, NRRD, MetaImage, a picture, a folder with one DICOM series, a DICOM file, or a series that `find_series` found.
+    """Read a scan from one of FORMATS, a folder with one DICOM series, a DICOM file, or a series that `find_series` found.
 
     Args:
         path: the file, folder or series.
@@ -48,6 +48,10 @@ def _read(path: Path | str | DicomSeries, labels: bool = False, regularize: bool
         from .dicom import read_dicom_folder
 
         return read_dicom_folder(path, regularize)
+    if path.suffix.lower() == PAIRED:
+        from .brain_formats import partner_of
+
+        path = partner_of(path) or path
     form = format_of(path)
     if form is not None:
         return form.read(path, labels)

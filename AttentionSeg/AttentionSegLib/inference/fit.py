@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..image import Image
+from ..image import Image, Note
 from ..models import Card
 
 # Slices so many times thicker than those of the training data are worth a word.
@@ -20,6 +20,7 @@ SMALLEST_MM = 5.0
 AIR_IN_HU = -500.0
 # What scanners and converters add to HU to store numbers without a sign, and how far soft tissue lies around that.
 STORED_OFFSET, SOFT_TISSUE = 1024.0, 200.0
+STORED_HU = f"HU + {STORED_OFFSET:g}"
 # Share of the voxels that lie there in a scan stored so, and how many times more they are than those from air to there.
 SOFT_SHARE, SOFT_TO_REST = 0.05, 3.0
 # Voxels, evenly spread, that intensities are judged by.
@@ -73,7 +74,7 @@ def look_of(voxels: np.ndarray) -> str:
         return "0..255"
     soft = (np.abs(sample - STORED_OFFSET) <= SOFT_TISSUE).mean()
     below = ((sample >= SOFT_TISSUE) & (sample < STORED_OFFSET - SOFT_TISSUE)).mean()
-    return f"HU + {STORED_OFFSET:g}" if soft >= SOFT_SHARE and soft >= SOFT_TO_REST * below else ""
+    return STORED_HU if soft >= SOFT_SHARE and soft >= SOFT_TO_REST * below else ""
 
 
 def fit_notes(card: Card, scans: Sequence[ScanFacts | None]) -> list[str]:
@@ -93,7 +94,24 @@ def fit_notes(card: Card, scans: Sequence[ScanFacts | None]) -> list[str]:
 def image_fit(card: Card, image: Image) -> list[str]:
     """The sentences for the channels of an image."""
     names = [image.name] if image.channels == 1 else [f"{image.name} ({channel.name})" for channel in card.inputs]
-    return fit_notes(card, [ScanFacts.of(name, voxels, image.affine) for name, voxels in zip(names, image.voxels)])
+    said = image.modalities or (None,) * image.channels
+    return fit_notes(card, [ScanFacts.of(name, voxels, image.affine, modality) for name, voxels, modality in zip(names, image.voxels, said)])
+
+
+def rescaled(image: Image, card: Card) -> Image:
+    """The image in HU where the model takes CT and a channel looks as if it was stored as HU + 1024; with a note, or unchanged."""
+    stored = [n for n, channel in enumerate(card.inputs) if n < image.channels and can_rescale(channel.modality, look_of(image.voxels[n]))]
+    if not stored:
+        return image
+    voxels = image.voxels.astype(np.result_type(image.voxels.dtype, np.int16))
+    voxels[stored] -= voxels.dtype.type(STORED_OFFSET)
+    which = "" if image.channels == 1 else ", ".join(card.inputs[n].name for n in stored)
+    return replace(image, voxels=voxels, notes=(*image.notes, Note(f"{STORED_OFFSET:g} was subtracted from the intensities", which)))
+
+
+def can_rescale(modality: str, look: str) -> bool:
+    """Whether a scan that looks so, for an input of this modality, may be HU + 1024."""
+    return modality == "CT" and look == STORED_HU
 
 
 def _modality(scan: ScanFacts, wanted: str, card: Card) -> str:
@@ -102,8 +120,8 @@ def _modality(scan: ScanFacts, wanted: str, card: Card) -> str:
         return f"{scan.name} looks like {found}; the model was trained on {wanted}."
     if wanted != "CT" or look == "HU":
         return ""
-    if look.startswith("HU"):
-        return f"{scan.name} may be CT stored as {look}; the model was trained on HU, so subtract {STORED_OFFSET:g} from it if it is."
+    if can_rescale(wanted, look):
+        return f"{scan.name} may be CT stored as {look}; the model was trained on HU. Have {STORED_OFFSET:g} subtracted (--rescale) if it is."
     if look:
         return f"{scan.name} has intensities of {look}, as pictures have; the model was trained on CT in HU."
     # A crop of a CT need not show air.

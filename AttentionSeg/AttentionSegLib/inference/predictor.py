@@ -20,7 +20,7 @@ from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
 from .checks import check_attention, check_input, region_note
 from .devices import choose_device
-from .fit import image_fit
+from .fit import image_fit, rescaled
 from .memory import limited_memory, ran_out
 from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
@@ -135,6 +135,7 @@ class Predictor:
         """The same for an image that `check_input` has passed."""
         options = self.options.for_image(changes)
         with memory_for(image.name):
+            image = rescaled(image, self.model.card) if options.rescale else image
             names = check_attention(options.attention, self.attention_names, self.model.card)
             progress = Progress(on_progress, cancel)
             found = self._search(image, progress) if region is None else None
@@ -146,6 +147,8 @@ class Predictor:
 
             progress.stage("finish")
             merged = merge_restored(parts, self._search.offsets(found), len(card.labels) + 1, image)
+            if image.outside is not None:
+                merged.labels[image.outside.all(axis=0)] = 0
             # Only here: scipy takes a while to import, and the network need not wait for it.
             from .postprocessing import postprocess
 

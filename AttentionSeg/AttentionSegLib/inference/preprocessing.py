@@ -18,6 +18,8 @@ from .resampling import inside, sample, voxel_map
 
 # Working voxels by which edges may seem to differ through the rounding of numbers alone.
 SAME = 1e-3
+# Share of what is `outside` that a voxel of the grid may be made of.
+MOST_OUTSIDE = 0.1
 _DIRECTION = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
@@ -75,7 +77,7 @@ def working_grid(
 
 
 def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) -> Tensor:
-    """Resample the image to the working grid and normalize it; 0 outside the image.
+    """Resample the image to the working grid and normalize it; 0 outside the image, and where it has voxels that are `outside`.
 
     Intensity statistics come from the image within the region, whatever the grid holds beside it.
 
@@ -85,7 +87,7 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
     Raises:
         InputError: if the region holds a single intensity only, or too little of the image for a voxel of the grid.
     """
-    voxels, affine = _crop_to(image, grid)
+    voxels, affine = _crop(image.voxels, image.affine, grid)
     voxels = _smooth_for(voxels, affine, grid)
     matrix = voxel_map(grid.affine, affine)
     working = sample(torch.from_numpy(voxels), matrix, grid.shape)
@@ -98,10 +100,13 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
     # A region too small, or too far at the edge of an oblique image, for statistics of its own is judged by what is around it.
     counted = counted if counted.sum() > 1 else valid
     result = torch.zeros_like(working)
-    valid = torch.from_numpy(valid)
-    for channel, source, target in zip(card.inputs, working, result):
-        normalized = normalize(source, channel, torch.from_numpy(counted), image.name)
-        target[valid] = normalized[valid]
+    hidden = (
+        None if image.outside is None else sample(torch.from_numpy(_crop(image.outside, image.affine, grid)[0]), matrix, grid.shape) > MOST_OUTSIDE
+    )
+    for number, (channel, source, target) in enumerate(zip(card.inputs, working, result)):
+        used, judged = (torch.from_numpy(mask) if hidden is None else torch.from_numpy(mask) & ~hidden[number] for mask in (valid, counted))
+        normalized = normalize(source, channel, judged if judged.any() else used, image.name)
+        target[used] = normalized[used]
     return result
 
 
@@ -155,16 +160,16 @@ def _field_mask(grid: WorkingGrid, region: Region | None) -> np.ndarray:
     return mask
 
 
-def _crop_to(image: Image, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the image that the grid can see, as float32, with its affine."""
-    matrix = voxel_map(grid.affine, image.affine)
+def _crop(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
+    """The part of voxels [C, I, J, K] that the grid can see, as float32, with its affine."""
+    matrix = voxel_map(grid.affine, affine)
     ends = np.array([(i, j, k) for i in (0, grid.shape[0]) for j in (0, grid.shape[1]) for k in (0, grid.shape[2])])
     seen = ends @ matrix[:3, :3].T + matrix[:3, 3]
     margin = 2 + 2 * np.abs(matrix[:3, :3]).sum(1)
-    low = np.clip(np.floor(seen.min(0) - margin), 0, np.array(image.shape) - 1).astype(int)
-    high = np.clip(np.ceil(seen.max(0) + margin) + 1, low + 1, image.shape).astype(int)
-    part = image.voxels[(slice(None), *(slice(a, b) for a, b in zip(low, high)))]
-    return np.array(part, dtype=np.float32, order="C"), affine_from(image.affine, low)
+    low = np.clip(np.floor(seen.min(0) - margin), 0, np.array(voxels.shape[1:]) - 1).astype(int)
+    high = np.clip(np.ceil(seen.max(0) + margin) + 1, low + 1, voxels.shape[1:]).astype(int)
+    part = voxels[(slice(None), *(slice(a, b) for a, b in zip(low, high)))]
+    return np.array(part, dtype=np.float32, order="C"), affine_from(affine, low)
 
 
 def _smooth_for(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> np.ndarray:

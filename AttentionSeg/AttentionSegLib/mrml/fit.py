@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,10 @@ import slicer
 from ..errors import InputError
 from ..inference import checks
 from ..inference.checks import region_note
-from ..inference.fit import AIR_IN_HU, ScanFacts, fit_notes
+from ..inference.fit import AIR_IN_HU, ScanFacts, can_rescale, fit_notes
 from .regions import region_from_roi
 from .transforms import local_affine
+from .volumes import dicom_modality
 from .voxels import view_channels
 
 if TYPE_CHECKING:
@@ -24,12 +26,30 @@ def fit_hints(
     card: Card,
     volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode | None],
     roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
+    rescale: bool = False,
 ) -> list[str]:
-    """One sentence for each way in which volumes and region differ from what the model was trained on. Hints, not errors: the run may go on."""
+    """One sentence for each way in which volumes and region differ from what the model was trained on. Hints, not errors: the run may go on.
+
+    Args:
+        card: of the model.
+        volume_nodes: one per input of the model.
+        roi_node: what is to be segmented.
+        rescale: whether 1024 is going to be subtracted from CT stored as HU + 1024, of which nothing is said then.
+    """
     scans = [None if node is None or node.GetImageData() is None else _facts(node) for node in volume_nodes]
+    if rescale:
+        scans = [
+            replace(scan, intensities="HU") if scan and can_rescale(one.modality, scan.intensities) else scan for one, scan in zip(card.inputs, scans)
+        ]
     hints = fit_notes(card, scans)
     hint = _region_hint(card, volume_nodes[0], roi_node) if volume_nodes else ""
     return [*hints, hint] if hint else hints
+
+
+def is_stored_hu(card: Card, volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode | None]) -> bool:
+    """Whether a volume looks like CT stored as HU + 1024, and the model takes HU."""
+    scans = ((one.modality, node) for one, node in zip(card.inputs, volume_nodes) if node is not None and node.GetImageData() is not None)
+    return any(can_rescale(modality, _facts(node).intensities) for modality, node in scans)
 
 
 def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
@@ -70,7 +90,4 @@ def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None,
 
 def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> ScanFacts:
     """Of a volume with voxels, with the modality that DICOM says."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
-    said = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
-    return ScanFacts.of(node.GetName(), view_channels(node.GetImageData())[0], local_affine(node), said or None)
+    return ScanFacts.of(node.GetName(), view_channels(node.GetImageData())[0], local_affine(node), dicom_modality(node))

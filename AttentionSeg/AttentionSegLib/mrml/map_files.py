@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from ..files.own_files import SEGMENTATION, own_file
+from ..files.own_files import own_file
 from .attention_volumes import MAP_ATTRIBUTE, show_as_heat_map
 from .heat_map import heat_map
 from .provenance import MODEL_ID
@@ -24,7 +24,7 @@ def show_map_file(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     if not path or node.GetImageData() is None or node.GetAttribute(MAP_ATTRIBUTE) is not None:
         return False
     made = own_file(path)
-    if made is None or made.kind == SEGMENTATION:
+    if made is None or not made.is_map:
         return False
     node.SetAttribute(MAP_ATTRIBUTE, made.kind)
     node.SetAttribute(MODEL_ID, made.model.partition(" ")[0])

@@ -10,8 +10,9 @@ import slicer
 
 from ..errors import InputError
 from ..files.formats import PICTURES, ending_of
-from ..image import Image
+from ..image import Image, affine_fault, without_nan
 from ..models.channels import COLORS
+from ..same_grid import place_on
 from .resampling import resample_onto
 from .transforms import linear_between, local_affine
 from .voxels import view_channels
@@ -23,7 +24,7 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     """Copy volumes, one per channel, into one image.
 
     The image has the grid of the first volume, in that volume's own RAS: its parent transform is not applied, so results
-    that get the same parent transform lie exactly on it. Another volume on the same grid is copied voxel by voxel; one
+    that get the same parent transform lie exactly on it. Another volume with voxels at the same places is copied voxel by voxel; one
     on another grid or under another parent transform is sampled linearly where the first one's voxels are in the world,
     and gets its own smallest value where it has no voxels.
 
@@ -44,13 +45,21 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     images = [_view(node, number) for number, node in enumerate(nodes, start=1)]
     channels = list(images[0].voxels)
     for node, image in zip(nodes[1:], images[1:]):
-        same = _on_same_grid(image, node, images[0], nodes[0])
-        channels.append(image.voxels[0] if same else resample_onto(images[0], nodes[0], node))
+        same = _same_voxels(image, node, images[0], nodes[0])
+        channels.append(resample_onto(images[0], nodes[0], node) if same is None else same)
     # In memory as VTK has them, I running fastest: a copy into another order takes ten times as long.
     voxels = np.empty((len(channels), *reversed(images[0].shape)), dtype=np.result_type(*channels)).transpose(0, 3, 2, 1)
     for index, channel in enumerate(channels):
         voxels[index] = channel
-    return replace(images[0], voxels=voxels)
+    said = tuple(dicom_modality(node) for node, image in zip(nodes, images) for _ in range(image.channels))
+    return without_nan(replace(images[0], voxels=voxels, modalities=said if any(said) else ()))
+
+
+def dicom_modality(node: slicer.vtkMRMLNode) -> str | None:
+    """The modality of the DICOM series that a node was loaded from, such as `CT`; None of a node that was not."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene()) if node.GetScene() is not None else None
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    return (hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else "") or None
 
 
 def check_unchanged(image: Image, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -87,8 +96,13 @@ def _is_picture(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     return storage is not None and ending_of(storage.GetFileName() or "") in PICTURES.endings and set(node.GetSpacing()) == {1.0}
 
 
-def _on_same_grid(image: Image, node: slicer.vtkMRMLVolumeNode, first: Image, first_node: slicer.vtkMRMLVolumeNode) -> bool:
-    if image.shape != first.shape:
-        return False
+def _same_voxels(image: Image, node: slicer.vtkMRMLVolumeNode, first: Image, first_node: slicer.vtkMRMLVolumeNode) -> np.ndarray | None:
+    """The voxels [I, J, K] of a volume on the grid of the first one; None where they are at other places, or do not cover it."""
     to_first = linear_between(node, first_node)
-    return to_first is not None and np.allclose(to_first @ image.affine, first.affine, rtol=0, atol=GEOMETRY_TOLERANCE)
+    if to_first is None or affine_fault(to_first @ image.affine) is not None:
+        return None
+    moved = replace(image, affine=to_first @ image.affine)
+    placement = place_on(moved, first)
+    if placement is None or not placement.is_exact or not placement.covers(image.shape, first.shape):
+        return None
+    return placement.rearrange(image.voxels, first.shape)[0]

@@ -18,8 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ..files import atomic_path
+from ..files.nifti_header import DESCRIPTION
+from ..files.own_files import SOFTWARE
 from .planes import Plane
 
 DPI = 100
@@ -48,8 +51,10 @@ class Sheet:
     def save(self, path: Path | str) -> None:
         """Write the sheet as PNG; nothing is left behind when writing fails."""
         self._figure.draw(self._canvas.get_renderer())
+        told = PngInfo()
+        told.add_text(SOFTWARE, DESCRIPTION)
         with atomic_path(Path(path)) as temporary:
-            Image.fromarray(self._pixels[..., :3]).save(temporary, "png", compress_level=1)
+            Image.fromarray(self._pixels[..., :3]).save(temporary, "png", compress_level=1, pnginfo=told)
 
     def text(self, x: float, y: float, text: str, size: float, align: str = "left", bold: bool = False, ink: str = "plain") -> None:
         """Write one line whose top is at y, with an ink of INKS; `$` and `\\` are plain characters."""

@@ -33,6 +33,8 @@ OPTIONS = {
     "backbone": "--backbone",
     "learned_as": "--learn-as",
 }
+# What a plan from before it said what it was made for does not tell, though all of it hangs on that.
+UNTOLD = ("hours",)
 
 
 def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,9 +83,9 @@ def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any]) -> CaseS
     for name, value in now["options"].items():
         # A plan may have been edited since: what it was asked for then, it may be asked for again.
         there = planned.get(name, stored.get(name))
-        unknown = MADE_FOR not in document and name not in planned
+        unknown = MADE_FOR not in document and name not in planned and name not in UNTOLD
         if value not in (stored.get(name), there) and not unknown:
-            differing.append(f"{OPTIONS[name]} {_shown(value)} (there: {_shown(there)})")
+            differing.append(f"{OPTIONS[name]} {_shown(value)} (there: {_shown(there) if name in stored or name not in UNTOLD else 'not told'})")
     differing += _other_cases(now["cases"], then["cases"], cases.validation_seed is not None)
     if differing:
         msg = (

@@ -21,14 +21,13 @@ from ..inference.checks import check_input
 from ..inference.preprocessing import prepare, working_grid
 from ..inference.resampling import sample, voxel_map
 from ..models import Card
+from ..same_grid import place_on
 from ..writing import atomic_folder
 
 # Stands in prepared label maps for voxels that do not count.
 IGNORED = MOST_LABELS + 1
 # Voxels kept of each label of a scan, evenly spread, to take patches around.
 VOXELS_PER_LABEL = 2000
-# By which the entries of a voxel map may deviate from whole numbers, for the voxels of both grids to lie in the same places.
-SAME_GRID = 1e-5
 # float16 ends at 65504.
 LARGEST = 6e4
 # Changes with whatever makes prepared files of before unusable.
@@ -128,12 +127,11 @@ def on_grid(label: Image, affine: np.ndarray, shape: tuple[int, int, int], ignor
 
     One value at a time: with many labels, all shares at once would not fit into memory.
     """
+    placement = place_on(label, Image(np.broadcast_to(np.uint8(0), (1, *shape)), affine))
+    if placement is not None and placement.is_exact and placement.covers(label.shape, shape):
+        whole = placement.rearrange(label.voxels, shape)
+        return torch.from_numpy(np.where(whole == ignored_label, IGNORED, whole).astype(np.uint8))
     matrix = voxel_map(affine, label.affine)
-    if np.abs(matrix - np.rint(matrix)).max() < SAME_GRID:
-        whole = sample(torch.from_numpy(label.voxels.astype(np.float32)), matrix, shape)
-        if ignored_label is not None:
-            whole[whole == ignored_label] = IGNORED
-        return whole.to(torch.uint8)
     largest = torch.zeros((1, *shape))
     result = torch.zeros((1, *shape), dtype=torch.uint8)
     for value in np.unique(label.voxels):

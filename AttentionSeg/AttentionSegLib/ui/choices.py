@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..mrml.fit import fit_hints, lacks_region
+from ..mrml.fit import fit_hints, is_stored_hu, lacks_region
 from ..mrml.scans import own_maps, shown_scan
 from ..mrml.sequences import frame_hint, shown_frame
 from .model_list import ModelChoice, by_fit, model_choices
@@ -37,6 +37,7 @@ class Shown:
         hints: how volumes and region differ from what the model was trained on, and whether another frame is shown than the result is of.
         frames: of the sequence of which the volume shows one; 0 where there is none to segment as a whole.
         all_frames: whether all of them are wanted.
+        rescale: whether 1024 is to be subtracted; None where no volume looks like CT stored as HU + 1024.
         hidden: ids of volumes that are maps and no scans, not to choose from.
         message: how the last run ended, in one sentence.
         details: of an error, for whoever has to find its cause.
@@ -56,6 +57,7 @@ class Shown:
     hints: tuple[str, ...]
     frames: int
     all_frames: bool
+    rescale: bool | None
     hidden: tuple[str, ...]
     message: str
     details: str
@@ -162,7 +164,7 @@ class Choices:
     @property
     def hints(self) -> tuple[str, ...]:
         settings, model = self.settings, self.model
-        hints = fit_hints(model.card, self.volumes, settings.region) if model and model.card else []
+        hints = fit_hints(model.card, self.volumes, settings.region, settings.rescale) if model and model.card else []
         other_frame = frame_hint(settings.result_volume, settings.result_segmentation)
         return tuple([*hints, other_frame] if other_frame else hints)
 
@@ -181,6 +183,7 @@ class Choices:
             hints=self.hints,
             frames=self.frames,
             all_frames=settings.all_frames,
+            rescale=settings.rescale if model and model.card and is_stored_hu(model.card, self.volumes) else None,
             hidden=self._hidden,
             message=run.message,
             details=run.details,

@@ -54,6 +54,7 @@ class Panel:
         ui.overlapSlider.connect("valueChanged(double)", presenter.set_overlap)
         ui.attentionEdit.connect("textChanged(QString)", presenter.set_attention)
         ui.allFramesCheckBox.connect("toggled(bool)", presenter.set_all_frames)
+        ui.rescaleCheckBox.connect("toggled(bool)", presenter.set_rescale)
         ui.mirroringCheckBox.connect("toggled(bool)", presenter.set_mirroring)
         ui.probabilitiesCheckBox.connect("toggled(bool)", presenter.set_keep_probabilities)
 
@@ -111,6 +112,10 @@ class Panel:
             ui.allFramesCheckBox.setText(_("All {count} frames of the sequence").format(count=shown.frames))
             ui.allFramesCheckBox.setChecked(shown.all_frames)
         set_note(ui.hintLabel, "\n".join(shown.hints))
+        with silent(ui.rescaleCheckBox):
+            ui.rescaleCheckBox.setVisible(shown.rescale is not None)
+            ui.rescaleCheckBox.setChecked(bool(shown.rescale))
+        ui.rescaleCheckBox.setEnabled(not shown.state.running)
         for widget in (ui.modelSearchEdit, ui.modelSelector, ui.regionSelector, ui.segmentationSelector, ui.advancedCollapsibleButton):
             widget.setEnabled(not shown.state.running)
 

@@ -162,6 +162,10 @@ class Presenter:
     def set_all_frames(self, on: bool) -> None:
         self._settings.all_frames = bool(on)
 
+    def set_rescale(self, on: bool) -> None:
+        self._settings.rescale = bool(on)
+        self.refresh()
+
     def set_mirroring(self, on: bool) -> None:
         self._settings.mirroring = bool(on)
 

@@ -50,6 +50,7 @@ class Options:
             probabilities=settings.keep_probabilities,
             mirroring=settings.mirroring and (model is None or model.can_mirror),
             memory_limit_gb=settings.memory_limit or None,
+            rescale=settings.rescale,
         )
         return cls(settings.model, run)
 

@@ -160,7 +160,7 @@ def start_sequence(
         scan = Scan(frame_image(shown.sequence, number), roi, volume, None)
 
         def work(on_progress: OnProgress, cancel: Cancel) -> tuple[Prediction, tuple[Measurement, ...]]:
-            return predict(segmenter.predictor(options, cancel), scan, on_progress, cancel, attention=False)
+            return predict(segmenter.predictor(options, cancel), scan, on_progress, cancel, attention=False, rescale=options.run.rescale)
 
         def add(frame: tuple[Prediction, tuple[Measurement, ...]]) -> None:
             prediction, statistics = frame

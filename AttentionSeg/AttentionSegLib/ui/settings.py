@@ -77,6 +77,7 @@ class Settings:
     memory_limit = _Value(0.0)
     overlap = _Value(-1.0)
     all_frames = _Value(False)
+    rescale = _Value(False)
     mirroring = _Value(False)
     keep_probabilities = _Value(False)
     attention = _Value("all")

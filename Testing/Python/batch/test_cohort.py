@@ -11,7 +11,9 @@ from AttentionSegLib.batch.cohort import find_cases
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, write_map, write_segmentation
 from AttentionSegLib.image import Image
+from AttentionSegLib.reporting.sheet import Sheet
 from batch_scans import write_dicom
+from PIL import Image as Pillow
 from tiny_models import AS_IT_IS, make_card
 
 ONE = make_card()
@@ -74,6 +76,14 @@ class TestFolder:
         cohort = find_cases(tmp_path, ONE)
         assert names(cohort) == ["scan_map"]
         assert sorted(one.reason for one in cohort.skipped) == ["a segmentation by AttentionSeg", "the map gate_2 of AttentionSeg"]
+
+    def test_pictures_for_a_model_of_volumes_are_listed(self, tmp_path):
+        Sheet(20, 20).save(tmp_path / "own.png")
+        Pillow.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "photo.png")
+        touch(tmp_path, "a.nii")
+        cohort = find_cases(tmp_path, ONE)
+        assert names(cohort) == ["a"]
+        assert sorted(one.reason for one in cohort.skipped) == ["a picture by AttentionSeg", "a picture, where the model takes volumes"]
 
     def test_archives_are_listed(self, tmp_path):
         touch(tmp_path, "a.nii", "series.zip")

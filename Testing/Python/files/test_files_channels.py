@@ -6,7 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 from AttentionSegLib.errors import InputError
-from AttentionSegLib.files import read_image, read_images
+from AttentionSegLib.files import read_image, read_images, write_map
+from AttentionSegLib.image import Image
 from geometries import ROTATIONS, affine_of, axes_of
 from segmentation_files import write_segments
 
@@ -112,3 +113,32 @@ def test_other_orders_of_axes_are_copied(tmp_path, order):
     image = read_images([first, second])
     np.testing.assert_array_equal(image.voxels, np.stack([voxels, voxels]))
     assert image.voxels.dtype == np.uint8
+
+
+class TestWithoutNumbers:
+    """NaN around a masked scan, as several programs write."""
+
+    @pytest.fixture
+    def masked(self) -> np.ndarray:
+        voxels = np.random.default_rng(0).uniform(10, 100, (1, 8, 7, 6)).astype(np.float32)
+        voxels[0, :2] = np.nan
+        return voxels
+
+    def test_is_outside_and_told(self, tmp_path, masked):
+        write_map(Image(masked, np.eye(4)), tmp_path / "a.nrrd")
+        image = read_images([tmp_path / "a.nrrd"])
+        np.testing.assert_array_equal(image.outside, np.isnan(masked))
+        assert (image.voxels[image.outside] == np.nanmin(masked)).all()
+        np.testing.assert_array_equal(image.voxels[~image.outside], masked[~np.isnan(masked)])
+        assert image.notes[0].detail == "84 voxels, 25 %"
+
+    def test_of_one_channel_alone(self, tmp_path, masked):
+        write_map(Image(np.nan_to_num(masked), np.eye(4)), tmp_path / "a.nrrd")
+        write_map(Image(masked[:, ::-1], np.array([[-1.0, 0, 0, 7], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])), tmp_path / "b.nrrd")
+        image = read_images([tmp_path / "a.nrrd", tmp_path / "b.nrrd"])
+        np.testing.assert_array_equal(image.outside, [np.zeros((8, 7, 6), bool), np.isnan(masked[0])])
+        assert image.notes[0].detail.startswith("b.nrrd, 84 voxels")
+
+    def test_alone_is_left_for_the_check(self, tmp_path):
+        write_map(Image(np.full((1, 4, 4, 4), np.nan), np.eye(4)), tmp_path / "a.nrrd")
+        assert np.isnan(read_images([tmp_path / "a.nrrd"]).voxels).all()

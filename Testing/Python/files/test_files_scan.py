@@ -164,9 +164,9 @@ class TestPaths:
             read_image(path)
 
     def test_unknown_format(self, tmp_path):
-        (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-        with pytest.raises(InputError, match=r"picture.png is not an image of a known format; give NIfTI .* or DICOM"):
-            read_image(tmp_path / "picture.png")
+        (tmp_path / "picture.xcf").write_bytes(b"gimp xcf")
+        with pytest.raises(InputError, match=r"picture.xcf is not an image of a known format; give NIfTI .* or DICOM"):
+            read_image(tmp_path / "picture.xcf")
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
     def test_forbidden(self, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from AttentionSegLib.image import Image
-from AttentionSegLib.inference.fit import ScanFacts, fit_notes, image_fit, look_of
+from AttentionSegLib.inference.fit import ScanFacts, fit_notes, image_fit, look_of, rescaled
 from AttentionSegLib.models import Card
 from builders import make_card_document
 
@@ -90,3 +90,25 @@ def test_a_scan_in_another_unit():
     (note,) = notes_of(card, mr(), (0.1, 0.1, 0.1))
     assert notes_of(card_of("MR"), mr(), (0.1, 0.1, 0.1)) == ["scan is only 2 x 2.2 x 2.4 mm large; look at the unit of its voxel size."]
     assert note == "scan covers 2 x 2.2 x 2.4 mm; the model was trained on about 20 x 22 x 24 mm. Look at the unit of its voxel size."
+
+
+def test_what_dicom_says_of_an_image_counts():
+    said = Image(mr()[None], np.eye(4), "scan", modalities=("MR",))
+    assert image_fit(card_of("CT"), said) == ["scan looks like MR; the model was trained on CT."]
+    assert image_fit(card_of("MR"), said) == []
+
+
+class TestRescaled:
+    @pytest.mark.parametrize("kind", [np.int16, np.uint16, np.float32])
+    def test_hu_plus_1024_becomes_hu(self, kind):
+        stored = np.clip(ct() + 1024, 0, None).astype(kind)
+        found = rescaled(Image(stored[None], np.eye(4), "scan"), card_of("CT"))
+        np.testing.assert_array_equal(found.voxels[0], stored.astype(float) - 1024)
+        assert "1024 was subtracted" in found.remarks[0]
+        assert image_fit(card_of("CT"), found) == []
+        assert rescaled(found, card_of("CT")) is found
+
+    @pytest.mark.parametrize(("modality", "voxels"), [("CT", ct()), ("CT", mr()), ("MR", ct() + 1024)])
+    def test_anything_else_stays_as_it_is(self, modality, voxels):
+        image = Image(voxels[None], np.eye(4), "scan")
+        assert rescaled(image, card_of(modality)) is image

@@ -7,7 +7,7 @@ import pytest
 import torch
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image
-from AttentionSegLib.image import Image
+from AttentionSegLib.image import Image, without_nan
 from AttentionSegLib.inference.preprocessing import WorkingGrid, prepare, working_grid
 from AttentionSegLib.region import Region
 from poses import AXES, OBLIQUE, affine_around, centers, storages
@@ -254,3 +254,14 @@ def test_a_real_scan_looks_the_same_in_all_48_orders(data_folder):
         working, other = seen(storage.store(image), card=card, patch=(32, 48, 32), multiple=(8, 8, 8))
         assert other.shape == grid.shape
         torch.testing.assert_close(torch.from_numpy(working), torch.from_numpy(first), atol=1e-5, rtol=0)
+
+
+class TestOutside:
+    def test_takes_part_in_no_statistics_and_is_0(self):
+        image = noise_image((12, 10, 8))
+        masked = image.voxels.copy()
+        masked[:, :, :3] = np.nan
+        working, _ = seen(without_nan(Image(masked, image.affine)), card=make_card(Z_SCORE))
+        inside = image.voxels[:, :, 3:]
+        assert (working[:, :, :3] == 0).all()
+        np.testing.assert_allclose(working[:, :, 3:], (inside - inside.mean()) / inside.std(), atol=1e-4)

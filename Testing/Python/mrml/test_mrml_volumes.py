@@ -78,6 +78,20 @@ class TestSeveralVolumes:
         image = image_from_volumes(nodes)
         assert image.voxels[:, 0, 0, 0].tolist() == [200, -1000]
 
+    def test_voxels_at_the_same_places_in_another_order_are_copied_exactly(self, scene):
+        affine, shape = larger_grid()
+        first, other = (np.random.default_rng(seed).integers(0, 900, shape).astype(np.int16) for seed in (0, 1))
+        turned = affine @ np.array([[0, -1.0, 0, shape[0] - 1], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        nodes = [make_volume(scene, affine, first), make_volume(scene, turned, other.transpose(1, 0, 2)[:, ::-1])]
+        np.testing.assert_array_equal(image_from_volumes(nodes).voxels, [first, other])
+
+    def test_voxels_without_a_number_are_outside(self, scene):
+        voxels = np.random.default_rng(0).uniform(1, 9, (5, 6, 7)).astype(np.float32)
+        voxels[:2] = np.nan
+        image = image_from_volumes([make_volume(scene, None, voxels)])
+        np.testing.assert_array_equal(image.outside[0], np.isnan(voxels))
+        assert "NaN" in image.remarks[0]
+
     @pytest.mark.parametrize("parent", PARENTS)
     def test_same_grid_under_the_same_parent_is_copied_exactly(self, scene, parent):
         transform = PARENTS[parent](scene)

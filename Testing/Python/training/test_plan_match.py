@@ -133,7 +133,10 @@ class TestOldPlans:
         return folder
 
     def test_they_go_on(self, folder):
-        assert folder.check(hours=8.0, seed=3) == folder.cases()
+        assert folder.check(hours=None, seed=3) == folder.cases()
+
+    def test_they_do_not_tell_their_hours(self, folder):
+        assert "--hours 8.0 (there: not told)" in folder.refused(hours=8.0)
 
     def test_they_contradict_by_their_card(self, folder):
         assert "--modality CT (there: MR)" in folder.refused(modality="CT")
@@ -142,7 +145,7 @@ class TestOldPlans:
     def test_they_contradict_by_the_survey_beside(self, folder):
         cases = [{"id": case, "role": "train"} for case in "abcd"] + [{"id": "e", "role": "val"}]
         (folder.path / "survey.json").write_text(json.dumps({"cases": cases}))
-        assert [case.id for case in folder.check().roles["val"]] == ["e"]
+        assert [case.id for case in folder.check(hours=None).roles["val"]] == ["e"]
         folder.add("f")
         assert "new cases (f)" in folder.refused()
 

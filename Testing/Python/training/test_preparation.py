@@ -87,7 +87,12 @@ class TestPrepareCase:
         with pytest.raises(InputError, match=r"^[^\n]*case\.nii\.gz [^\n]+; resample [^\n]+\.$"):
             prepare_case(case, make_card())
 
-    @pytest.mark.parametrize("voxels", [np.nan, np.inf], ids=str)
+    def test_voxels_without_a_number_are_outside(self, tmp_path):
+        image, labels = make_volumes(0)
+        image[:3] = np.nan
+        assert torch.isfinite(prepare_case(written_case(tmp_path, image, labels), make_card())[0]).all()
+
+    @pytest.mark.parametrize("voxels", [-np.inf, np.inf], ids=str)
     def test_an_image_with_voxels_that_are_no_numbers(self, tmp_path, voxels):
         image, labels = make_volumes(0)
         image[2, 3, 4] = voxels

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import slicer
 from doubles import Application, InstallationDouble, make_scan
 from scenes import nodes_of
-from tiny_models import save_unet
+from tiny_models import AS_IT_IS, save_unet
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
@@ -191,6 +193,25 @@ def test_mirroring_is_grey_with_a_reason_unless_the_model_knows_mirrored_scans(a
     assert app.ui.mirroringReasonLabel.isHidden()
     app.ui.mirroringCheckBox.click()
     assert app.settings.mirroring
+
+
+def test_ct_stored_with_an_offset_is_offered_to_be_rescaled(app, models, tmp_path, monkeypatch):
+    save_unet(tmp_path / "tiny-ct", id="tiny-ct", title="Tiny CT", inputs=[{"name": "CT", "modality": "CT", "normalization": AS_IT_IS}])
+    monkeypatch.setenv("ATTENTIONSEG_MODELS", str(tmp_path))
+    app.presenter.refresh_models()
+    volume = choose(app, "Tiny CT")
+    stored = np.full(slicer.util.arrayFromVolume(volume).shape, 24, np.int16)
+    stored[4:12, 4:12, 4:12] = np.random.default_rng(0).integers(1000, 1100, (8, 8, 8))
+    assert app.ui.rescaleCheckBox.isHidden()
+    slicer.util.updateVolumeFromArray(volume, stored)
+    app.presenter.refresh()
+    assert "HU + 1024" in app.ui.hintLabel.text
+    app.ui.rescaleCheckBox.click()
+    assert app.ui.hintLabel.text == ""
+    app.ui.segmentButton.click()
+    app.wait()
+    assert "1024 was subtracted" in app.ui.messageLabel.text
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), stored)
 
 
 def test_region_button(app, models, tmp_path, monkeypatch):

@@ -1,0 +1,212 @@
+"""Segmentations that exist, from any program, against labels: no model and no scan is needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..datasets.cases import Case, check_folders, label_maps_in, named, note_sentences, one_sentence
+from ..datasets.label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
+from ..datasets.label_tables import read_alike
+from ..errors import InputError
+from ..files.own_files import SEGMENTATION, own_file
+from ..reporting.pages import render
+from ..writing import all_or_none, write_text
+from .definitions import MEAN, METRICS
+from .page import MEANS
+from .progress import EvaluationProgress
+from .results import results_folder, tables
+from .statistics import Summary, mean_of_labels, summarize
+
+if TYPE_CHECKING:
+    from ..image import Image, Note
+    from ..progress import Cancel, OnProgress
+
+# Of a batch: the folder of the case folders, and how their segmentations end.
+BATCH_CASES, OWN_SUFFIX = "cases", "_segmentation"
+DICE = [metric.key for metric in METRICS].index("dice")
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionScores:
+    """What predictions scored.
+
+    Attributes:
+        labels: their names.
+        cases: ids of the cases.
+        values: [cases, labels, METRICS], NaN where undefined.
+    """
+
+    labels: tuple[str, ...]
+    cases: tuple[str, ...]
+    values: np.ndarray
+
+    def summary(self) -> Summary:
+        """Mean and 95 % interval of every label and metric, and of the mean of the labels under the name `mean`."""
+        return summarize(self.values, self.labels)
+
+    @property
+    def worst_first(self) -> list[tuple[str, float]]:
+        """Each case with its mean Dice."""
+        return sorted(zip(self.cases, mean_of_labels(self.values)[:, DICE].tolist()), key=lambda pair: pair[1])
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedPredictions:
+    """What was measured: the scores, the files written, the page first, and sentences on what was accepted or left out."""
+
+    scores: PredictionScores
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    id: str
+    predicted: Case
+    true: Case
+
+
+def evaluate_predictions(
+    predictions: str | os.PathLike,
+    labels: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    reading: LabelReading = AS_STORED,
+    label_names: Mapping[int, str] | None = None,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+) -> EvaluatedPredictions:
+    """Measure segmentations on the grids of their reference labels, as `evaluate` does; writes `metrics.csv`, `summary.json` and `report.html`.
+
+    Args:
+        predictions: folder of label maps, or of the results of a batch. Those without a reference are left out, with a note.
+        labels: folder of reference label maps of the same names; those without a prediction are left out, with a note.
+        output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
+        reading: how the label maps of both folders are read.
+        label_names: by value from 1; those of the segments when left out, else `Label 1` and so on.
+        on_progress, cancel: as of `Predictor`.
+
+    Raises:
+        InputError: before any work, naming all cases that cannot be measured.
+        OutputError: if a file cannot be written.
+    """
+    pairs, notes = _pairs(Path(predictions), Path(labels))
+    both, names = read_alike([case for pair in pairs for case in (pair.true, pair.predicted)], reading, label_names or {})
+    pairs = [_Pair(pair.id, predicted, true) for pair, true, predicted in zip(pairs, both[::2], both[1::2])]
+    with results_folder(output) as folder:
+        progress = EvaluationProgress(len(pairs), 1, on_progress, cancel)
+        names, accepted = _check(pairs, names, reading, progress)
+        scores = _measure(pairs, names, reading, progress)
+        notes += note_sentences(accepted, len(pairs))
+        page = render("predictions.html", scores=scores, predictions=str(predictions), references=str(labels), notes=notes, **MEANS)
+        texts = {"report.html": page, **tables(scores)}
+        with all_or_none(folder) as stage:
+            for name, text in texts.items():
+                write_text(stage / name, text)
+    progress.finish()
+    return EvaluatedPredictions(scores, tuple(folder / name for name in texts), tuple(notes))
+
+
+def _pairs(predictions: Path, labels: Path) -> tuple[list[_Pair], list[str]]:
+    check_folders(predictions, labels)
+    true, found = label_maps_in(labels), _predictions_in(predictions)
+    found = {_known(name, true): path for name, path in found.items()}
+    shared = sorted(true.keys() & found.keys())
+    if not shared:
+        msg = (
+            f"No prediction in {predictions} ({named(sorted(found)) or 'which holds none'}) has the name of a label map in {labels} "
+            f"({named(sorted(true)) or 'which holds none'}); give both of a case the same name."
+        )
+        raise InputError(msg)
+    notes = [
+        f"{len(lonely)} {kind} left out: {named(lonely)}."
+        for kind, lonely in (
+            ("label map(s) without a prediction were", sorted(true.keys() - found.keys())),
+            ("prediction(s) without a label map were", sorted(found.keys() - true.keys())),
+        )
+        if lonely
+    ]
+    return [_Pair(name, Case(name, (), found[name]), Case(name, (), true[name])) for name in shared], notes
+
+
+def _predictions_in(folder: Path) -> dict[str, Path]:
+    """The label maps in a folder by their names, without own maps; of the results of a batch the segmentation of each case."""
+    cases = folder / BATCH_CASES
+    if not cases.is_dir():
+        return {name: path for name, path in label_maps_in(folder).items() if (made := own_file(path)) is None or made.kind == SEGMENTATION}
+    files = (path for case in sorted(cases.iterdir()) if case.is_dir() for path in sorted(case.iterdir()))
+    return {path.parent.name: path for path in files if (made := own_file(path)) is not None and made.kind == SEGMENTATION}
+
+
+def _known(name: str, true: Mapping[str, Path]) -> str:
+    """The name of a case that a prediction is of, which `segment` writes with a suffix."""
+    without = name[: -len(OWN_SUFFIX)] if name.endswith(OWN_SUFFIX) else name
+    return name if name in true else without
+
+
+def _read(pair: _Pair, reading: LabelReading) -> tuple[Image, Image, list[Note]]:
+    """Prediction and reference on the grid of the reference, without what is ignored there, and what was accepted."""
+    true, notes = read_labels(pair.true.label, pair.true.reading)
+    predicted, more = read_labels(pair.predicted.label, pair.predicted.reading)
+    predicted, beside = labels_on_scan(predicted, true, reading.resample)
+    counted = true.voxels != reading.ignored_label
+    predicted, true = (replace(one, voxels=np.where(counted, one.voxels, 0)) for one in (predicted, true))
+    return predicted, true, list(dict.fromkeys([*notes, *more, *beside]))
+
+
+def _check(
+    pairs: Sequence[_Pair], names: Mapping[int, str], reading: LabelReading, progress: EvaluationProgress
+) -> tuple[dict[int, str], dict[str, list[Note]]]:
+    """The names of all labels by value, and what was accepted of each case."""
+    problems: list[str] = []
+    accepted: dict[str, list[Note]] = {}
+    values: set[float] = set()
+    for pair in pairs:
+        progress.next_check()
+        try:
+            predicted, true, accepted[pair.id] = _read(pair, reading)
+            for one in (predicted, true):
+                values.update(_values(one, names))
+        except InputError as error:
+            problems.append(str(error))
+    if not problems and not values and not names:
+        problems = ["there is no label in any of the label maps; check the folders."]
+    if problems:
+        raise InputError(one_sentence(problems, "The predictions cannot be measured"))
+    known = dict(names) or {int(value): f"Label {int(value)}" for value in sorted(values)}
+    if MEAN in known.values():
+        msg = f"A label is called '{MEAN}', which stands for the mean of the labels here; give it another name (--label-names)."
+        raise InputError(msg)
+    return known, accepted
+
+
+def _values(labels: Image, names: Mapping[int, str]) -> list[float]:
+    """The labels of a map. InputError for values that are none."""
+    values = [value for value in np.unique(labels.voxels).tolist() if value != 0]
+    wrong = [f"{value:g}" for value in values if (value not in names if names else not (value > 0 and value == int(value)))]
+    if wrong:
+        known = ", ".join(f"{value} {name}" for value, name in names.items()) or "whole numbers from 1"
+        msg = (
+            f"{labels.name} holds {named(wrong)}, which is none of the labels (0 background, {known}); say as which label to read it "
+            f"(--label-map {wrong[0]}=1), or that it is to be ignored (--ignored-label {wrong[0]})."
+        )
+        raise InputError(msg)
+    return values
+
+
+def _measure(pairs: Sequence[_Pair], names: Mapping[int, str], reading: LabelReading, progress: EvaluationProgress) -> PredictionScores:
+    # Only now: torch, which measures, takes seconds to import.
+    from .metrics import case_metrics
+
+    values = np.full((len(pairs), len(names), len(METRICS)), np.nan)
+    for n, pair in enumerate(pairs):
+        progress.next_prediction()
+        predicted, true, _ = _read(pair, reading)
+        values[n] = case_metrics(predicted, true, list(names))
+    return PredictionScores(tuple(names.values()), tuple(pair.id for pair in pairs), values)
