@@ -8,6 +8,7 @@ from .errors import InputError
 NETWORKS: dict[str, str] = {
     "attention-unet": ".attention_unet:AttentionUNet",
     "guided-attention": ".guided_attention:GuidedAttention",
+    "monai-attention-unet": ".monai_attention_unet:MonaiAttentionUNet",
 }
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from ..errors import InputError
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     models = commands.add_parser("models", help="list, import and export models", description="List the installed models, or take one in or out.")
+    models.add_argument(
+        "action", nargs="?", choices=("import",), metavar="import", help="with --monai and --card: take in a model trained with MONAI"
+    )
+    models.add_argument("--monai", metavar="FILE", help="weights of MONAI's AttentionUnet: a state dict, or a checkpoint with one")
+    models.add_argument("--card", metavar="FILE", help="model card for these weights; what their shapes tell may be left out")
     one = models.add_mutually_exclusive_group()
     one.add_argument("--import", dest="source", metavar="FILE", help="take a model into your model folder: a .zip, or a model folder")
     one.add_argument("--export", nargs=2, metavar=("ID", "FILE"), help="write a model as one .zip; an existing file is replaced")
@@ -16,13 +23,28 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     from ..models import export_model, import_model
 
-    if options.source is not None:
+    if (options.monai is None) != (options.card is None) or (options.action is not None and options.monai is None):
+        msg = "To take in a model trained with MONAI, give --monai FILE and --card FILE; a model of this program comes in by --import FILE."
+        raise InputError(msg)
+    if options.monai is not None:
+        _import_monai(options.monai, options.card)
+    elif options.source is not None:
         print(import_model(options.source))
     elif options.export is not None:
         print(export_model(*options.export))
     else:
         _print_models()
     return 0
+
+
+def _import_monai(weights: str, card: str) -> None:
+    # Only here: torch takes seconds to import.
+    from ..models.monai_weights import import_monai
+
+    folder, notes = import_monai(weights, card)
+    for note in notes:
+        print(f"Note: {note}")
+    print(folder)
 
 
 def _print_models() -> None:

@@ -19,7 +19,10 @@ NAN = float("nan")
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """A label in prediction and reference, neither of them empty: bool [1, 1, i, j, k] in a box around both, voxels of the given spacing in mm."""
+    """A label in prediction and reference, neither of them empty: bool [1, 1, i, j, k] in a box around both.
+
+    Of a single slice they are [1, 1, i, j]. Voxels have the given spacing in mm.
+    """
 
     predicted: Tensor
     true: Tensor

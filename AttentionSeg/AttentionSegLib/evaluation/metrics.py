@@ -35,6 +35,7 @@ def case_metrics(prediction: Image, reference: Image, values: Sequence[int]) -> 
 def label_metrics(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> dict[str, float]:
     """Compare two masks, bool [I, J, K], of voxels of the given spacing in mm: a number for the key of each of METRICS.
 
+    Single slices are compared in their plane: they have outlines there, and no volume whose surface all their pixels were.
     Both empty counts as right: Dice and surface Dice 1, distances and volume error 0. Only one empty: Dice and surface Dice 0, distances NaN, volume
     error -100 for an empty prediction and NaN for an empty reference.
     """
@@ -46,8 +47,9 @@ def label_metrics(prediction: np.ndarray, reference: np.ndarray, spacing: Sequen
     if not prediction.any():
         return {metric.key: metric.no_prediction for metric in METRICS}
     box = tuple(slice(max(part.start - MARGIN, 0), part.stop + MARGIN) for part in box)
-    predicted, true = (torch.from_numpy(mask[box])[None, None] for mask in (prediction, reference))
-    masks = Masks(predicted, true, tuple(float(length) for length in spacing))
+    thin = tuple(axis for axis, size in enumerate(reference.shape) if size == 1)
+    predicted, true = (torch.from_numpy(mask[box].squeeze(thin))[None, None] for mask in (prediction, reference))
+    masks = Masks(predicted, true, tuple(float(length) for axis, length in enumerate(spacing) if axis not in thin))
     with warnings.catch_warnings():
         # MONAI 1.5 and 1.6 warn about an argument that they give themselves.
         warnings.filterwarnings("ignore", ".*always_return_as_numpy", FutureWarning)

@@ -48,12 +48,12 @@ def load_model(folder: Path, advice: str = "install the model again") -> Model:
     with torch.device("meta"), _WithoutInitialWeights():
         network = build_network(card.network, card.in_channels, len(card.labels) + 1, card.network_arguments)
     expected = network.state_dict()
-    _check_fit(expected, state, card, advice)
+    check_fit(expected, state, card, advice)
     network.load_state_dict({name: value.to(expected[name].dtype, copy=True) for name, value in state.items()}, assign=True)
     return Model(card, network.eval(), folder)
 
 
-def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumbnail: bytes | None = None) -> Card:
+def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumbnail: bytes | None = None, precise: bool = False) -> Card:
     """Write a model folder: all of it, or nothing.
 
     Args:
@@ -61,6 +61,7 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumb
         document: the card; `weights.sha256` and `weights.bytes` are filled in.
         network: its weights are stored as float16, those beyond the range of float16 as float32.
         thumbnail: PNG of what the model segments (see `reporting.silhouette`), or none.
+        precise: whether the weights are stored as they are instead, which takes twice the room.
 
     Raises:
         InputError: if the folder exists, the card is not valid, or a weight is NaN or infinite.
@@ -70,7 +71,7 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumb
     if folder.exists():
         msg = f"There is already something at {folder}; remove it or choose another folder for the model."
         raise InputError(msg)
-    content = save({name: _halved(value, name) for name, value in network.state_dict().items()})
+    content = save({name: _stored(value, name, precise) for name, value in network.state_dict().items()})
     document = with_weights(document, hashlib.sha256(content).hexdigest(), len(content))
     card = Card.from_document(document, f"the card of {folder.name}")
     with atomic_folder(folder) as temporary:
@@ -94,7 +95,7 @@ class _WithoutInitialWeights(TorchFunctionMode):
         return tensor if fills and isinstance(tensor, Tensor) and tensor.is_meta else func(*args, **kwargs)
 
 
-def _halved(value: Tensor, name: str) -> Tensor:
+def _stored(value: Tensor, name: str, precise: bool) -> Tensor:
     value = value.detach().cpu().contiguous()
     if not value.is_floating_point():
         return value
@@ -102,7 +103,7 @@ def _halved(value: Tensor, name: str) -> Tensor:
         msg = f"The weights '{name}' of the network hold NaN or infinite numbers; train it again with a lower learning rate."
         raise InputError(msg)
     half = value.half()
-    return half if torch.isfinite(half).all() else value.float()
+    return half if torch.isfinite(half).all() and not precise else value.float()
 
 
 def _read_weights(path: Path, card: Card, advice: str) -> dict[str, Tensor]:
@@ -125,7 +126,8 @@ def _read_weights(path: Path, card: Card, advice: str) -> dict[str, Tensor]:
         raise InputError(msg) from error
 
 
-def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], card: Card, advice: str) -> None:
+def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], card: Card, advice: str) -> None:
+    """Raise InputError, which names one of each kind, where tensors are missing, unknown, of another shape or not finite."""
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     differing = [name for name in expected if name in found and expected[name].shape != found[name].shape]
     if missing or extra or differing:

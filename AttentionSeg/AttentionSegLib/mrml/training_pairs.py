@@ -66,7 +66,8 @@ def scene_pairs(scene: slicer.vtkMRMLScene, results: bool = False) -> list[Pair]
     volumes = [
         node
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
-        if not node.IsA("vtkMRMLLabelMapVolumeNode") and not is_own_map(node)
+        # Images in colors are learned from files.
+        if not node.IsA("vtkMRMLLabelMapVolumeNode") and not node.IsA("vtkMRMLVectorVolumeNode") and not is_own_map(node)
     ]
     segmentations = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene) if results or not is_result(node)]
     label_maps = [node for node in slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode", scene) if node.GetImageData() is not None]

@@ -86,6 +86,15 @@ class TestSurfaces:
         assert surfaces == pytest.approx(by_distance_transforms(prediction, reference, spacing), rel=1e-5)
 
     @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
+    @pytest.mark.parametrize("axis", range(3))
+    def test_a_slice_has_outlines_in_its_plane(self, axis):
+        prediction, reference = blob(1)[:, :, 9], blob(2)[:, :, 9]
+        wanted = by_distance_transforms(prediction, reference, (0.7, 2.0))
+        spacing = np.insert([0.7, 2.0], axis, 5.0)
+        found = label_metrics(np.expand_dims(prediction, axis), np.expand_dims(reference, axis), spacing)
+        numbers = [found[key] for key in ("hausdorff_95_mm", "mean_surface_distance_mm", "surface_dice_1mm")]
+        np.testing.assert_allclose(numbers, wanted, rtol=1e-4)
+
     def test_the_crop_changes_nothing(self):
         """Against MONAI on the whole grid, for shapes inside of it and at its edges."""
         for low in (0, 9):

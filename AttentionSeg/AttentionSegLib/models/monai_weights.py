@@ -1,0 +1,102 @@
+"""A model of ours from weights that somebody trained with MONAI."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import InputError
+from ..networks import build_network
+from ..networks.monai_attention_unet import FIRST, MonaiAttentionUNet
+from ..networks.weights_source import read_weights
+from .card import Card, with_weights
+from .catalogue import list_models, user_folder
+from .weights import check_fit, save_model
+
+NETWORK = "monai-attention-unet"
+# Where checkpoints of Lightning, of MONAI and of loops written by hand keep the weights of a network.
+INSIDE = ("state_dict", "model_state_dict", "model", "network", "net")
+
+
+def import_monai(weights: str | os.PathLike, card: str | os.PathLike) -> tuple[Path, list[str]]:
+    """Make a model in the user's model folder of weights of MONAI's `AttentionUnet`: all of it, or nothing. The weights keep their precision.
+
+    Args:
+        weights: a file of `torch.save` or safetensors with the state dict, bare or inside a checkpoint. No code in it is run.
+        card: a model card. Of `network` and its `arguments` it need not have those that the shapes of the weights tell, and nothing of `weights` but
+            the license.
+
+    Returns:
+        The folder of the model, and sentences on what was assumed or left out.
+
+    Raises:
+        InputError: if a file cannot be read, the card breaks the schema or does not suit the weights, weights are missing, too many or of another
+            shape (naming them), or there is such a model already.
+        OutputError: if it cannot be written.
+    """
+    weights, card = Path(weights), Path(card)
+    if not weights.is_file():
+        msg = f"There is no file {weights}; give the weights that were trained with MONAI."
+        raise InputError(msg)
+    document = _document(card)
+    state, others = _state(read_weights(weights))
+    try:
+        found = MonaiAttentionUNet.read_arguments(state)
+    except ValueError as error:
+        msg = f"The weights {weights} cannot be imported: {error}."
+        raise InputError(msg) from error
+    given = dict(document.get("network", {}).get("arguments", {}))
+    sizes = {key: found.pop(key) for key in ("in_channels", "out_channels")}
+    document["network"] = {"name": NETWORK, "arguments": {**found, **given}}
+    draft = Card.from_document(with_weights(document, "0" * 64, 1), str(card))
+    _check_sizes(draft, sizes, card)
+    there = {entry.id: entry.folder for entry in list_models()}
+    if draft.id in there:
+        msg = f"There is already a model '{draft.id}' at {there[draft.id]}; remove that one first, or give the new one another id."
+        raise InputError(msg)
+    network = build_network(NETWORK, draft.in_channels, sizes["out_channels"], draft.network_arguments)
+    check_fit(network.state_dict(), state, draft, f"look at the arguments of its network in {card}")
+    network.load_state_dict(state)
+    save_model(user_folder() / draft.id, document, network, precise=True)
+    notes = []
+    if "strides" not in given:
+        notes.append(f"Strides of 2 were assumed, which shapes do not tell: if it was trained with others, add network.arguments.strides to {card}.")
+    if others:
+        notes.append(f"{len(others)} other tensor(s) of the file were left out, such as {others[0]}.")
+    return user_folder() / draft.id, notes
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        msg = f"The model card {path} cannot be read ({error}); give a card in JSON, as in the folder of any model."
+        raise InputError(msg) from error
+
+
+def _state(content: Mapping[str, object]) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights of the network, by the names that MONAI gives them, and the names of other tensors in the file."""
+    inner = next((content[key] for key in INSIDE if isinstance(content.get(key), Mapping)), content)
+    tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+    # What wraps a network puts its own name before those of the tensors.
+    prefix = next((name[: -len(FIRST)] for name in tensors if name.endswith(FIRST)), "")
+    own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+    return own, [name for name in tensors if not name.startswith(prefix)]
+
+
+def _check_sizes(card: Card, sizes: Mapping[str, int], path: Path) -> None:
+    msg = None
+    if card.in_channels != sizes["in_channels"]:
+        msg = f"The weights take {sizes['in_channels']} input channel(s), and {path} names {card.in_channels}; name as many inputs."
+    elif len(card.labels) + 1 != sizes["out_channels"]:
+        msg = (
+            f"The weights give {sizes['out_channels']} class(es), and {path} names {len(card.labels)} label(s), which with the background are "
+            f"{len(card.labels) + 1}; name one label less than there are classes."
+        )
+    if msg:
+        raise InputError(msg)

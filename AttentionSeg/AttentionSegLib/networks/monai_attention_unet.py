@@ -1,0 +1,192 @@
+"""MONAI's `AttentionUnet` behind the contract of a network here: weights trained with MONAI run unchanged, and their gates can be seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any, ClassVar, Union
+
+import torch
+from torch import Tensor, nn
+
+from .contract import Network, RegionLoss, Variant, are_counts
+from .layers import crop, pad_to_multiple
+from .output import NetworkOutput, ReturnAttention, wanted_maps
+from .supervision import deep_supervision
+
+Stride = Union[int, Sequence[int]]
+# What a plan may choose: features of the finest level by the kind of device, how many levels and features at most, and how few voxels along an axis
+# of the deepest level.
+PLANNED_CHANNELS = {"cpu": (16, 8), "gpu": (32, 16)}
+MOST_LEVELS, MOST_CHANNELS, FEWEST_VOXELS = 5, 256, 4
+# Of a state dict: the first convolution, the last one, and for each level the first convolution below it.
+FIRST, LAST = "model.0.conv.0.conv.weight", "model.2.conv.weight"
+BELOW = re.compile(r"model\.1((?:\.submodule\.1)*)\.submodule(?:\.0)?\.conv\.0\.conv\.weight")
+UP = "model.1.upconv.up.conv.weight"
+
+
+@dataclass(frozen=True)
+class MonaiArguments:
+    """What the network is built from, as MONAI calls it.
+
+    Attributes:
+        channels: features of each level, finest first.
+        strides: downsampling between levels, one fewer than `channels`; a number or one per axis.
+        kernel_size, up_kernel_size: of the convolutions, and of the transposed ones.
+        dropout: share of features dropped, 0..1.
+    """
+
+    channels: Sequence[int] = (16, 32, 64, 128, 256)
+    strides: Sequence[Stride] | None = None
+    kernel_size: int = 3
+    up_kernel_size: int = 3
+    dropout: float = 0.0
+
+
+class MonaiAttentionUNet(Network):
+    """MONAI's Attention U-Net (after Oktay et al. 2018), with a gate at the resolution of every skip connection, the finest one included.
+
+    Its tensors have MONAI's names. Sizes that the strides do not divide are padded with 0, and the logits cut off again. The gate of level l, from 1
+    at full resolution, gives the map `gate_<l>`.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the input.
+        out_channels: classes, background included.
+        arguments: those of `MonaiArguments`; strides are 2 everywhere when left out.
+
+    Raises:
+        ValueError: if an argument is not one of these.
+    """
+
+    size_arguments: ClassVar = ("channels", "strides")
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments: Any) -> None:
+        super().__init__()
+        given = MonaiArguments(**arguments)
+        self.strides = _check_arguments(spatial_dims, given)
+        self.spatial_dims = spatial_dims
+        # MONAI takes seconds to import; its constants belong on the CPU, wherever the network is built.
+        with torch.device("cpu"):
+            from monai.networks.nets import AttentionUnet
+        kernels = {"kernel_size": given.kernel_size, "up_kernel_size": given.up_kernel_size}
+        built = AttentionUnet(spatial_dims, in_channels, out_channels, given.channels, self.strides, **kernels, dropout=given.dropout)
+        self.model = built.model
+
+    @property
+    def total_stride(self) -> tuple[int, ...]:
+        """Input voxels per voxel of the deepest level, along each axis."""
+        return self._stride_of(len(self.strides))
+
+    @property
+    def attention_strides(self) -> dict[str, tuple[int, ...]]:
+        """Input voxels per voxel of each attention map, along each axis."""
+        return {f"gate_{level + 1}": self._stride_of(level) for level in range(len(self.strides))}
+
+    @staticmethod
+    def variants(device: str) -> list[Variant]:
+        return [Variant(partial(_planned_arguments, first)) for first in PLANNED_CHANNELS[device]]
+
+    @staticmethod
+    def loss_terms(output: NetworkOutput, region: RegionLoss) -> dict[str, Tensor]:
+        """Cross-entropy and Dice."""
+        return deep_supervision([output.logits], region)
+
+    @staticmethod
+    def read_arguments(state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Arguments of the constructor by the shapes of weights, with the numbers of channels and classes, but without the strides.
+
+        Raises:
+            ValueError: if these are no weights of this network.
+        """
+        below = sorted((len(found[1]), tensor) for name, tensor in state.items() if (found := BELOW.fullmatch(name)))
+        if not {FIRST, LAST, UP} <= state.keys() or not below:
+            msg = f"they are no weights of MONAI's AttentionUnet, which has '{FIRST}', '{UP}' and '{LAST}'"
+            raise ValueError(msg)
+        first = state[FIRST]
+        return {
+            "spatial_dims": first.ndim - 2,
+            "in_channels": first.shape[1],
+            "out_channels": state[LAST].shape[0],
+            "channels": [first.shape[0], *(tensor.shape[0] for _, tensor in below)],
+            "kernel_size": first.shape[2],
+            "up_kernel_size": state[UP].shape[2],
+        }
+
+    def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
+        """Segment a batch.
+
+        Args:
+            x: [B, in_channels, *S], any size.
+            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
+
+        Returns:
+            Logits [B, out_channels, *S]; or a `NetworkOutput` with `gate_<l>` [B, 1, *S / stride of level l], 0..1.
+
+        Raises:
+            ValueError: if a map has another name.
+        """
+        size = x.shape[2:]
+        wanted = wanted_maps(return_attention, self.attention_strides)
+        # Only the statistics of a training need more than one voxel at the deepest level.
+        x = pad_to_multiple(x, self.total_stride, None if self.training else (1,) * self.spatial_dims)
+        head, levels, classify = self.model
+        gates: list[Tensor] = []
+        logits = crop(classify(_decoded(levels, head(x), gates)), size)
+        if return_attention is False:
+            return logits
+        attention = {name: crop(gates[int(name.rpartition("_")[2]) - 1], self._grid(size, name)) for name in wanted}
+        return NetworkOutput(logits, attention)
+
+    def _grid(self, size: Sequence[int], name: str) -> list[int]:
+        return [-(-s // stride) for s, stride in zip(size, self.attention_strides[name])]
+
+    def _stride_of(self, level: int) -> tuple[int, ...]:
+        return tuple(prod(steps) for steps in zip((1,) * self.spatial_dims, *self.strides[:level]))
+
+
+def _decoded(layer: nn.Module, skip: Tensor, gates: list[Tensor]) -> Tensor:
+    """What MONAI's `AttentionLayer` gives, with the gate of each level, finest first, put into a list."""
+    gates.append(skip)
+    place = len(gates) - 1
+    below = layer.submodule
+    # But for the deepest level, what lies below is a convolution block and another such layer.
+    coarse = _decoded(below[1], below[0](skip), gates) if isinstance(below, nn.Sequential) else below(skip)
+    signal, block = layer.upconv(coarse), layer.attention
+    gates[place] = block.psi(block.relu(block.W_g(signal) + block.W_x(skip)))
+    return layer.merge(torch.cat([skip * gates[place], signal], 1))
+
+
+def _planned_arguments(first: int, patch: Sequence[int], _spacing: Sequence[float]) -> dict[str, Any]:
+    size, strides = list(patch), []
+    while len(strides) < MOST_LEVELS - 1 and (not strides or max(strides[-1]) > 1):
+        strides.append([2 if n % 2 == 0 and n // 2 >= FEWEST_VOXELS else 1 for n in size])
+        size = [n // by for n, by in zip(size, strides[-1])]
+    if len(strides) > 1 and max(strides[-1]) == 1:
+        strides.pop()
+    channels = [min(first * 2**level, MOST_CHANNELS) for level in range(len(strides) + 1)]
+    # Numbers alone where all axes are alike, as MONAI's users write them.
+    return {"spatial_dims": len(patch), "channels": channels, "strides": [step[0] if len(set(step)) == 1 else step for step in strides]}
+
+
+def _check_arguments(spatial_dims: int, given: MonaiArguments) -> list[tuple[int, ...]]:
+    """The strides, one tuple per step down. Raises ValueError."""
+    channels, strides = given.channels, given.strides
+    msg = None
+    if spatial_dims not in (2, 3):
+        msg = f"spatial_dims is {spatial_dims}; it must be 2 or 3."
+    elif not are_counts(channels) or len(channels) < 2:
+        msg = f"channels is {channels}; give at least two levels, each a whole number of at least one feature."
+    elif not are_counts([given.kernel_size, given.up_kernel_size]) or given.kernel_size % 2 == 0 or given.up_kernel_size % 2 == 0:
+        msg = f"kernel_size and up_kernel_size are {given.kernel_size} and {given.up_kernel_size}; give odd whole numbers."
+    if msg:
+        raise ValueError(msg)
+    listed = [2] * (len(channels) - 1) if strides is None else strides
+    steps = [(s,) * spatial_dims if isinstance(s, int) else s for s in listed] if isinstance(listed, (list, tuple)) else []
+    if len(steps) != len(channels) - 1 or any(not are_counts(s) or len(s) != spatial_dims for s in steps):
+        msg = f"strides is {strides}; give one step per pair of levels ({len(channels) - 1}), each a whole number or one per axis."
+        raise ValueError(msg)
+    return [tuple(s) for s in steps]
