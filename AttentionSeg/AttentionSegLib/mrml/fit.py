@@ -1,4 +1,4 @@
-"""Whether a scan is of the kind a model knows: modality, spacing, field of view."""
+"""Checks whether a volume suits a model: modality, spacing, field of view."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fit_hints(
     volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode | None],
     roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
 ) -> list[str]:
-    """One sentence for each way in which volumes and region differ from what the model was trained on. Hints, not errors: the run may go on."""
+    """One sentence for each difference between volumes or region and the model's training data. These are hints: they do not stop a run."""
     scans = [None if node is None or node.GetImageData() is None else _facts(node) for node in volume_nodes]
     hints = fit_notes(card, scans)
     hint = _region_hint(card, volume_nodes[0], roi_node) if volume_nodes else ""
@@ -33,7 +33,7 @@ def fit_hints(
 
 
 def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """Why a volume cannot be what a model was trained on, in a few words; empty where it can be.
+    """Why a volume cannot be of the modality that a model needs, in a few words; empty if it can be.
 
     Args:
         modalities: of the model's inputs, such as `("MR",)`.
@@ -51,7 +51,7 @@ def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNod
 
 
 def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether a model that knows only a region, and names nothing that finds it, is about to be given a volume that is much larger."""
+    """Whether a model that segments a region only, and has no model to find it, would get a volume that is much larger."""
     if volume_node.GetImageData() is None:
         return False
     spacing = np.linalg.norm(local_affine(volume_node)[:3, :3], axis=0)
@@ -64,12 +64,12 @@ def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None,
     try:
         return region_note(region_from_roi(roi_node, volume_node), card)
     except InputError as error:
-        # A run would be refused with this sentence.
+        # A run would fail with this sentence.
         return str(error)
 
 
 def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> ScanFacts:
-    """Of a volume with voxels, with the modality that DICOM says."""
+    """Facts of a volume with voxels; the modality is that of its DICOM header."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
     said = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
