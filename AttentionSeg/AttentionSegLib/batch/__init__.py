@@ -1,4 +1,4 @@
-"""Scans in files to results in files."""
+"""Batch segmentation: many scans from files, results to files, resumable, on one computer or a cluster."""
 
 from .case import CaseResult, read_case, segment_case, write_case
 from .run import BatchResult, segment_folder

@@ -1,4 +1,4 @@
-"""A BIDS tree (Brain Imaging Data Structure, Gorgolewski et al. 2016): scans by the suffix of their names."""
+"""Cases in a BIDS tree (Brain Imaging Data Structure, Gorgolewski et al. 2016), found by the suffixes of file names."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def is_bids(folder: Path) -> bool:
 
 
 def find_bids(search: Search, card: Card) -> None:
-    """Take every `sub-..._<suffix>.nii.gz` of the suffix that the model's inputs name, such as T1w for an input T1.
+    """Add every `sub-..._<suffix>.nii.gz` with the suffix of an input of the model, such as T1w for an input T1.
 
-    Scans of several inputs belong together where all before the suffix is the same. Derivatives are passed over.
+    Scans of several inputs form a case if their names are equal up to the suffix. Derivatives are skipped.
 
     Raises:
-        InputError: if an input of the model names no suffix.
+        InputError: if there is no BIDS suffix for an input of the model.
     """
     suffixes = [_suffix(channel, card) for channel in card.inputs]
     cases: dict[Path, dict[str, Path]] = {}
@@ -34,7 +34,7 @@ def find_bids(search: Search, card: Card) -> None:
             continue
         for path in files:
             entities, _, suffix = without_extension(path.name).rpartition("_")
-            # The standard has both `ct` and `CT`, in different versions.
+            # Versions of the standard differ in `ct` and `CT`.
             known = next((one for one in suffixes if one.casefold() == suffix.casefold()), None)
             if extension(path) in (".nii", ".nii.gz") and entities.startswith("sub-") and known:
                 cases.setdefault(folder / entities, {})[known] = path
@@ -50,6 +50,6 @@ def _suffix(channel: Channel, card: Card) -> str:
     name = channel.name.casefold()
     found = next((suffix for suffix in SUFFIXES if suffix.casefold().removesuffix("w") in name), None)
     if found is None:
-        msg = f"The input '{channel.name}' of {card.id} names no BIDS suffix ({', '.join(SUFFIXES)}); give a pattern of file names, or channels."
+        msg = f"The input '{channel.name}' of {card.id} matches no BIDS suffix ({', '.join(SUFFIXES)}); give a pattern of file names, or channels."
         raise InputError(msg)
     return found

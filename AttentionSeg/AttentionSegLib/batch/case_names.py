@@ -1,4 +1,4 @@
-"""Names of cases that are folders too."""
+"""Names of cases, which are also names of folders."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from .found import Found
 
-# The longest name of a file is 255 bytes, and the files of a case are called after it.
+# File names may have 255 bytes, and those of a case begin with its name.
 MOST_BYTES = 120
 
 
 def unique_names(cases: Sequence[Found]) -> list[str]:
-    """A name for each case: its title with `__` for the slash of a folder, `_` for what is not a letter, a digit, `-`, `_` or `.`.
+    """A name for each case: its title with `__` for slashes, and `_` for anything but letters, digits, `-`, `_` and `.`.
 
-    A title that is too long, or like another's on a disk that does not tell upper from lower case, ends in a check sum of the case's key.
+    A title that is too long, or equal to another one but for case, gets a checksum of the case's key at its end.
     """
     names = [_safe(case.title) for case in cases]
     counts = Counter(_folded(name) for name in names)

@@ -1,4 +1,4 @@
-"""A CSV file that lists the cases of a batch."""
+"""Cases of a batch listed in a CSV file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ONLY_CHANNEL = "image"
 
 
 def find_in_table(path: Path, card: Card) -> list[Found]:
-    """The cases of a table, one a line (see `find_cases`); paths relative to its folder.
+    """The cases of a table, one per line (see `find_cases`), with paths relative to its folder.
 
     Raises:
-        InputError: if the file cannot be read, or has no column for an input of the model. A line that cannot be used is a case with a problem.
+        InputError: if the file cannot be read, or lacks a column for an input of the model. A line that cannot be used becomes a case with a problem.
     """
     table = read_table(path, "a CSV file with a column for each input of the model")
     columns = _columns(path, table.columns, card)
@@ -33,7 +33,7 @@ def _columns(path: Path, there: Sequence[str], card: Card) -> list[str]:
     missing = [channel.name for channel, column in zip(card.scans, wanted) if column not in there]
     if missing:
         also = f" (or '{ONLY_CHANNEL}')" if len(wanted) == 1 else ""
-        msg = f"The table {path} has no column '{missing[0]}'{also}, only {', '.join(sorted(filter(None, there)))}; add it with a path a line."
+        msg = f"The table {path} has no column '{missing[0]}'{also}, only {', '.join(sorted(filter(None, there)))}; add it, with a path on each line."
         raise InputError(msg)
     return wanted
 

@@ -1,4 +1,4 @@
-"""Scans that belong together by their names, such as `{case}_0000.nii.gz` and `{case}_0001.nii.gz`."""
+"""Cases found by a pattern of file names per input, such as `{case}_0000.nii.gz` and `{case}_0001.nii.gz`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ChannelPattern:
     """File names of a case, one per input of the model.
 
     Args:
-        text: names with `{case}` in each, between commas; `/` between folders.
+        text: names separated by commas, each with `{case}`, and with `/` between folders.
         card: of the model.
 
     Raises:
@@ -33,7 +33,7 @@ class ChannelPattern:
             raise InputError(msg)
 
     def find(self, search: Search) -> None:
-        """Take every case of which there is a scan."""
+        """Add every case with at least one scan."""
         patterns = [self._expression(name) for name in self._names]
         deep = max(name.count("/") for name in self._names)
         wide = Search(search.root, search.output, search.recursive or deep > 0, None)

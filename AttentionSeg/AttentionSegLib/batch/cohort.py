@@ -1,4 +1,4 @@
-"""The cases of a batch: which scans belong together, and what each case is called."""
+"""The cases of a batch: search, grouping of scans, and names."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class BatchCase:
     """One case of a batch.
 
     Attributes:
-        name: unlike that of any other case, and fit to be the name of a folder.
-        inputs: one scan per input of the model; empty where there is a problem.
+        name: unique, and valid as the name of a folder.
+        inputs: one scan per input of the model; empty if there is a problem.
         region: box in RAS mm.
-        problem: the sentence that says why it cannot be run.
+        problem: a sentence why the case cannot be run.
         root: the folder that the user named, or that of the file; results do not show it.
     """
 
@@ -50,7 +50,7 @@ class BatchCase:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The cases that were found, in the order of their names, and what was passed over with the reason."""
+    """The cases that were found, sorted by name, and what was skipped, with the reason."""
 
     cases: tuple[BatchCase, ...]
     skipped: tuple[Skipped, ...]
@@ -68,15 +68,15 @@ def find_cases(
 
     Args:
         source: one scan; a folder of scans and DICOM series; a BIDS tree (it holds `dataset_description.json`); or a CSV file with a column per input
-            of the model, named like it (for a model of one input also `image`), and optional columns `case` and `region` (R,A,S,W,H,D in mm).
-        card: of the model: its inputs decide on columns, BIDS suffixes and DICOM modality.
-        output: folder of the results, never searched; neither is any other folder with the results of a batch.
+            of the model, of the input's name (for a model of one input also `image`), and optional columns `case` and `region` (R,A,S,W,H,D in mm).
+        card: of the model: its inputs determine columns, BIDS suffixes and DICOM modality.
+        output: folder of the results. It is not searched, and neither is any other folder with the results of a batch.
         recursive: whether to search subfolders; those of a BIDS tree are always searched.
         pattern: only files whose name matches, such as `*_T1w.nii.gz`.
         channels: one file name per input of the model, `{case}_0000.nii.gz,{case}_0001.nii.gz`, or `{case}/T1.nii.gz,{case}/FLAIR.nii.gz`.
 
     Raises:
-        InputError: if the source cannot be used or holds no case.
+        InputError: if the source cannot be used or contains no case.
     """
     source = Path(source)
     if source.is_dir():
@@ -96,7 +96,7 @@ def find_cases(
         msg = f"There is no file or folder {source}; give a folder of scans, a BIDS tree or a CSV file."
         raise InputError(msg)
     if not found:
-        more = f" ({len(skipped)} passed over, such as {skipped[0].path}: {skipped[0].reason})" if skipped else ""
+        more = f" ({len(skipped)} skipped, such as {skipped[0].path}: {skipped[0].reason})" if skipped else ""
         hint = "" if recursive or source.is_file() else ", or search its subfolders too (recursive)"
         msg = f"There is no case in {source}{more}; give a folder of scans{hint}."
         raise InputError(msg)

@@ -1,4 +1,4 @@
-"""What is odd about a case, seen beside the others of its cohort."""
+"""Flags for unusual cases, by comparison with the other cases of the batch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ..reporting.label_statistics import size_of
 from .manifest import Entry
 
 PERCENTILES = (1, 99)
-# With fewer cases the percentiles are little else than the smallest and the largest.
+# With fewer cases, the percentiles are close to the minimum and maximum.
 LEAST_COHORT = 20
-# Tukey's fence: so many interquartile ranges above the third quartile.
+# Tukey's fence, in interquartile ranges above the third quartile.
 FENCE = 1.5
 GONE = "the last run did not find its scan"
 
 
 def case_uncertainty(entry: Entry) -> float | None:
-    """Mean uncertainty of the labeled voxels, 0 (sure) to 1; None for a case without any, or where it is not known."""
+    """Mean uncertainty of the labeled voxels, 0 (sure) to 1; None if there are none, or it is unknown."""
     found = [label for label in entry.labels if label["voxels"] and label.get("mean_uncertainty") is not None]
     if not found:
         return None
@@ -26,11 +26,11 @@ def case_uncertainty(entry: Entry) -> float | None:
 
 
 def flags_of(entries: Sequence[Entry], gone: Collection[str] = ()) -> dict[str, list[str]]:
-    """The flags of each case that is done, by its name: sentences, the gravest first.
+    """The flags of each finished case by its name: sentences, the most serious first.
 
-    The scan is not there any more (`gone`); it is not as those that the model was trained on; a label is missing; it has more than one component; its
-    size is below the 1st or above the 99th percentile of the cases that have it (from 20 on); the mean uncertainty of the case is more than 1.5
-    interquartile ranges above the third quartile.
+    The scan is gone (`gone`); it differs from those that the model was trained on; a label is missing; a label has more than one component; the size
+    of a label is below the 1st or above the 99th percentile of the cases that have it (if they are 20 or more); the mean uncertainty of the case is
+    more than 1.5 interquartile ranges above the third quartile.
     """
     volumes: dict[str, list[float]] = {}
     for entry in entries:

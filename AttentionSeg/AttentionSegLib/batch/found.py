@@ -1,4 +1,4 @@
-"""What a search for cases collects."""
+"""Search of a folder for cases: the walk, the cases found and the files skipped."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ..region import Region
 from .manifest import MANIFEST, is_manifest
 
 VOLUME_ENDINGS = tuple(ending for ending in ENDINGS if ending != SEGMENTATION)
-# In a folder of results.
+# Name of the subfolder for cases in a folder of results.
 CASES = "cases"
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Scans that make one case.
+    """The scans of one case.
 
     Attributes:
-        title: what the case is called, before names are made unique and fit for a folder.
-        key: tells it from every other case of the source, wherever the source lies.
-        inputs: one scan per input of the model; empty where there is a problem.
+        title: name of the case, before names are made unique and valid for a folder.
+        key: identifies the case within the source, independently of the path of the source.
+        inputs: one scan per input of the model; empty if there is a problem.
         region: box in RAS mm.
-        problem: the sentence that says why it cannot be run.
+        problem: a sentence why the case cannot be run.
     """
 
     title: str
@@ -41,7 +41,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file, folder or series that is no case, and why."""
+    """A file, folder or series that is not a case, and why."""
 
     path: str
     reason: str
@@ -49,13 +49,13 @@ class Skipped:
 
 @dataclass
 class Search:
-    """A walk through a folder and what it has found.
+    """A walk through a folder that collects cases and skipped files.
 
     Args:
         root: where to search.
-        output: never searched; neither is another folder with the results of a batch.
-        recursive: whether subfolders are searched.
-        pattern: which names count.
+        output: not searched, and neither is any other folder with the results of a batch.
+        recursive: whether to search subfolders.
+        pattern: that file names have to match.
     """
 
     root: Path
@@ -66,7 +66,7 @@ class Search:
     skipped: list[Skipped] = field(default_factory=list)
 
     def files(self) -> Iterator[tuple[Path, list[Path]]]:
-        """Every folder with its files, in alphabetical order, without hidden ones."""
+        """All folders with their files, in alphabetical order, without hidden ones."""
         output = None if self.output is None else os.path.realpath(self.output)
         for here, folders, names in os.walk(self.root, onerror=self._unreadable):
             folder = Path(here)
@@ -89,25 +89,25 @@ class Search:
         return made is None
 
     def matches(self, name: str) -> bool:
-        """Whether a file of this name counts."""
+        """Whether a file name matches the pattern."""
         if self.pattern is None:
             return True
-        # Capitals make no difference in an ending, as nowhere else either.
+        # Extensions are not case-sensitive anywhere.
         ending = extension(name)
         return any(fnmatch.fnmatchcase(one, self.pattern) for one in (name, name[: len(name) - len(ending)] + ending))
 
     def relative(self, path: os.PathLike) -> str:
-        """A path from the root on, with `/` between folders; of a series with its identifier."""
+        """A path relative to the root, with `/` between folders; that of a series includes its identifier."""
         place = Path(path).relative_to(self.root).as_posix()
         return f"{place}#{path.uid}" if isinstance(path, DicomSeries) else place
 
     def add(self, title: str, *inputs: os.PathLike, problem: str | None = None) -> None:
-        """Take a case."""
+        """Add a case."""
         key = " ".join(self.relative(path) for path in inputs)
         self.found.append(Found(title, key or title, () if problem else inputs, problem=problem))
 
     def skip(self, path: object, reason: str) -> None:
-        """Note what is passed over."""
+        """Record what is skipped."""
         self.skipped.append(Skipped(without_parents(str(path), self.root), reason))
 
     def _unreadable(self, error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""One run at a time on one folder of results."""
+"""Lock on a folder of results: one run at a time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LOCK, HOLDER = ".attentionseg.lock", ".attentionseg.holder"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder. The system lets go of it when the process ends, however that happens.
+    """Hold a lock on a folder. The system releases it when the process ends in any way.
 
     Raises:
-        InputError: if another run holds it (naming its computer and process), or the file system knows no locks.
+        InputError: if another run holds it (naming its computer and process), or the file system does not support locks.
     """
-    # It comes with torch.
+    # Imported here because it is installed with torch.
     from filelock import FileLock, Timeout
 
     path, holder = folder / LOCK, folder / HOLDER
@@ -40,6 +40,6 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         if [path.name for path in folder.iterdir()] == [LOCK]:
-            # Nothing was begun; whoever opened the file meanwhile sees that it is gone and makes a new one.
+            # Safe: a process that has opened the file meanwhile notices that it is gone, and makes a new one.
             path.unlink(missing_ok=True)
         lock.release()

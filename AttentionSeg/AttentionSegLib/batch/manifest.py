@@ -1,4 +1,4 @@
-"""What became of each case, on disk from one moment to the next: a run that is killed knows at its next start what is done."""
+"""The manifest of a batch: a line per finished case, written at once, from which a killed run is resumed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..writing import write_text, writing
 
 MANIFEST = "manifest.jsonl"
 DONE, FAILED = "done", "failed"
-# Of a line; raised when a reader of the version before would misread it. Lines without a number are of version 0.
+# Version of a line, increased when readers of the previous version would misread it. Lines without a number have version 0.
 SCHEMA_VERSION = 2
-# What every label of a line has; other statistics came later, or are still to come.
+# Keys that every label of a line has; other statistics were added later.
 _OF_EVERY_LABEL = {"value", "name", "voxels", "milliliters"}
 
 
@@ -26,22 +26,22 @@ class Entry:
     """One line of the manifest.
 
     Attributes:
-        case: its name.
+        case: name of the case.
         state: `done` or `failed`.
-        inputs: the scans as they were found.
-        stamp: of names, sizes and times of the input files; None where they could not be read.
-        sha256: of the contents of the input files; None where they could not be read.
+        inputs: paths of the scans.
+        stamp: checksum of names, sizes and times of the input files; None if they could not be read.
+        sha256: of the contents of the input files; None if they could not be read.
         model: id and version.
         weights_sha256: of the model.
-        options: what else decides on the results: maps, format, region.
-        seconds: reading, computing and writing.
-        outputs: bytes of each result file, the segmentation first; empty for a failed case.
-        labels: value, name and statistics of each label, as far as they were known then; empty for a failed case.
-        device: what computed it.
-        notes: what was done other than asked.
-        misfits: in which ways the scans are not as those that the model was trained on.
+        options: other options that the results depend on: maps, format, region.
+        seconds: for reading, computing and writing.
+        outputs: size in bytes of each result file, the segmentation first; empty for a failed case.
+        labels: value, name and the then existing statistics of each label; empty for a failed case.
+        device: that computed it.
+        notes: deviations from what was asked for.
+        misfits: differences between the scans and the model's training data.
         error: one sentence, for a failed case.
-        date: when it ended, UTC.
+        date: end of the run, UTC.
     """
 
     case: str
@@ -63,15 +63,15 @@ class Entry:
 
 
 class Manifest:
-    """A file of JSON lines, of which the last of each case counts.
+    """A file of JSON lines, of which the last one of each case counts.
 
-    A line is added when a case ends, and is on the disk before the next; a kill in mid-line leaves a piece of a line, which counts as none.
+    A line is added when a case ends, and is on the disk before the next one; an incomplete line of a killed run is ignored.
 
     Args:
         path: the file; it need not exist.
 
     Raises:
-        InputError: if it cannot be read, is no manifest, or was written by a newer version with another schema.
+        InputError: if it cannot be read, is not a manifest, or was written by a newer version with another schema.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,12 +79,12 @@ class Manifest:
         self.entries: dict[str, Entry] = {entry.case: entry for entry in _read(path)}
 
     def keep(self, names: Iterable[str]) -> None:
-        """Rewrite the file, in one step, with one line for each of these cases. OutputError if it cannot be written."""
+        """Rewrite the file atomically, with one line for each of these cases. Raises OutputError if it cannot be written."""
         self.entries = {name: self.entries[name] for name in sorted(names)}
         write_text(self.path, "".join(map(_line, self.entries.values())))
 
     def add(self, entry: Entry) -> None:
-        """Record how a case ended. OutputError if it cannot be written."""
+        """Record how a case ended. Raises OutputError if it cannot be written."""
         with writing(self.path), open(self.path, "ab") as file:
             file.write(_line(entry).encode("utf-8"))
             file.flush()
@@ -93,7 +93,7 @@ class Manifest:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a file is the manifest of a batch, by its first line."""
+    """Whether a file is the manifest of a batch, judged by its first line."""
     try:
         with open(path, "rb") as file:
             first = json.loads(file.readline() or b"null")
@@ -130,8 +130,8 @@ def _read(path: Path) -> Iterable[Entry]:
 
 
 def _entry(document: dict[str, Any]) -> Entry:
-    # Now rather than when the results are written, after all cases.
+    # Checked now, and not when the results are written after all cases.
     if not all(label.keys() >= _OF_EVERY_LABEL for label in document.get("labels", ())):
         raise KeyError(*_OF_EVERY_LABEL)
-    # Of a line from before there was an option the run was as by default.
+    # A line without an option was written before the option existed: its run was as by default.
     return Entry(**{**document, "options": {**RunOptions().of_files(), **document["options"]}})

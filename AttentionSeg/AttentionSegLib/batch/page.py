@@ -1,4 +1,4 @@
-"""The report of a batch as one page that needs no network and, but for pictures in full size, no other file."""
+"""The HTML report of a batch: one page that needs no network, and no other file except for full-size pictures."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .found import CASES, Skipped
 from .manifest import DONE, Entry
 from .thumbnails import thumbnail
 
-# A page with so many pictures has about 8 MB; the pictures of further cases open from their files.
+# A page with this many thumbnails has about 8 MB; further cases have links to their pictures only.
 MOST_PICTURES = 1000
 
 
 @dataclass(frozen=True)
-class Row:
+class CaseRow:
     """A case on the page.
 
     Attributes:
-        entry: how it ended.
+        entry: its line of the manifest.
         anchor: id of its row.
         uncertainty: see `case_uncertainty`.
         flags: see `flags_of`.
-        numbers: what its row shows: mL of each label, uncertainty, seconds.
-        picture: path of its overview from the page; empty where there is none.
-        thumbnail: source of the small picture, None where there is none.
+        numbers: in its row: size of each label, uncertainty, seconds.
+        picture: path of its overview relative to the page; empty if there is none.
+        thumbnail: source of the small picture; None if there is none.
     """
 
     entry: Entry
@@ -49,14 +49,14 @@ class Row:
 
 
 def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped], gone: Collection[str] = ()) -> str:
-    """The page as HTML: failures, which cases to look at first, how the volumes spread, and a row for each case.
+    """The page as HTML: failures, cases to check first, distribution of volumes, and a row for each case.
 
     Args:
-        folder: of the results, where the pictures are.
+        folder: of the results, with the pictures.
         card: of the model.
-        entries: how each case ended.
-        skipped: what was passed over in the search for cases.
-        gone: names of the cases whose scans are not there any more.
+        entries: lines of the manifest.
+        skipped: what the search for cases skipped.
+        gone: names of the cases whose scans no longer exist.
     """
     done = [entry for entry in entries if entry.state == DONE]
     labels, flags = _labels(card, done), flags_of(done, gone)
@@ -82,7 +82,7 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
 
 
 def _labels(card: Card, done: Sequence[Entry]) -> list[Label]:
-    """The labels of the model, or, where its regions were found, those of each region; of both where scans of both kinds were done."""
+    """The labels of the model, or those of each region if its regions were found; both if the batch has cases of both kinds."""
     if card.found_by is None or not done:
         return list(card.labels)
     named = {label["name"] for entry in done for label in entry.labels}
@@ -90,24 +90,24 @@ def _labels(card: Card, done: Sequence[Entry]) -> list[Label]:
 
 
 def _statistics(label: Label, done: Sequence[Entry]) -> tuple[str, int, list[str]]:
-    """Name of a label, how many cases have it, and the median over these of each of STATISTICS in words."""
+    """Name of a label, number of cases that have it, and the median over these of each of STATISTICS as text."""
     found = [one for entry in done for one in entry.labels if one["name"] == label.name and one["voxels"]]
     numbers = [[one[statistic.key] for one in found if one.get(statistic.key) is not None] for statistic in STATISTICS]
     return label.name, len(found), [format(median(values), ".4g") if values else "" for values in numbers]
 
 
 def _rank(entry: Entry) -> tuple[bool, float, str]:
-    """Failures first, then those without any label, then from unsure to sure."""
+    """Sort key: failures first, then cases without any label, then by decreasing uncertainty."""
     uncertainty = case_uncertainty(entry)
     return entry.state == DONE, -2.0 if uncertainty is None else -uncertainty, entry.case
 
 
-def _row(folder: Path, entry: Entry, labels: Sequence[Label], flags: dict[str, list[str]], place: int, with_thumbnail: bool) -> Row:
+def _row(folder: Path, entry: Entry, labels: Sequence[Label], flags: dict[str, list[str]], place: int, with_thumbnail: bool) -> CaseRow:
     name = next((name for name in entry.outputs if name.endswith("_overview.png")), None)
     picture = f"{CASES}/{entry.case}/{name}" if name else ""
     volumes = {label["name"]: size_of(label)[0] for label in entry.labels}
     uncertainty = case_uncertainty(entry)
-    return Row(
+    return CaseRow(
         entry,
         anchor=f"case-{place}",
         uncertainty=uncertainty,

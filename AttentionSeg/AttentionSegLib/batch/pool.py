@@ -1,4 +1,4 @@
-"""Several cases in work at one time, and never more."""
+"""Running cases in parallel, with a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Pool(Protocol):
 
     @property
     def width(self) -> int:
-        """How many may be in work at one time."""
+        """Largest number of cases that may run at a time."""
 
     def submit(self, case: BatchCase, on_progress: OnProgress) -> Future[Entry]:
-        """Begin a case."""
+        """Start a case."""
 
     def entry(self, case: BatchCase, future: Future[Entry]) -> Entry:
-        """How a case ended that has ended. Raises OutputError, or Cancelled."""
+        """The result of a case that has ended. Raises OutputError or Cancelled."""
 
     def stop(self) -> None:
-        """Begin no case more, and end those in work as soon as they can."""
+        """Start no further case, and end the running ones as soon as possible."""
 
 
 class LocalPool:
@@ -62,7 +62,7 @@ def run_all(pool: Pool, cases: Sequence[BatchCase], manifest: Manifest, progress
 
     Raises:
         OutputError: if results or manifest cannot be written.
-        Cancelled: if the user wanted to stop. What was completed all the same is recorded.
+        Cancelled: if the user wanted to stop. Cases completed until then are recorded.
     """
     waiting, working = iter(cases), {}
 
@@ -73,7 +73,7 @@ def run_all(pool: Pool, cases: Sequence[BatchCase], manifest: Manifest, progress
 
     try:
         while True:
-            # A pool that has lost a worker is narrower than what is in work.
+            # If the pool has lost a worker, more cases than its width are running.
             for case in islice(waiting, max(0, pool.width - len(working))):
                 working[pool.submit(case, progress.within_case)] = case
             if not working:

@@ -1,4 +1,4 @@
-"""What is told about a whole batch: a table for programs and a page for people."""
+"""Results of a whole batch: a CSV table and an HTML page."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ COLUMNS = ("value", *(statistic.key for statistic in STATISTICS))
 
 
 def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[Skipped], gone: Collection[str] = ()) -> tuple[Path, Path]:
-    """Write `report.html` and `measurements.csv`, each completely or not at all; where they are.
+    """Write `report.html` and `measurements.csv`, each completely or not at all, and return their paths.
 
-    The table has the columns case, label, value, one for each of STATISTICS, empty where a label has none, flags of the case between semicolons (see
-    `flags_of`), and id and version of the model. `gone` are the cases whose scans are not there any more.
+    The table has the columns case, label, value, one for each of STATISTICS (empty if a label has none), flags of the case separated by semicolons
+    (see `flags_of`), and id and version of the model. `gone` are the cases whose scans no longer exist.
 
     Raises:
         OutputError: if one cannot be written.

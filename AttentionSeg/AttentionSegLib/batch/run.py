@@ -1,4 +1,4 @@
-"""A batch: many scans, one call."""
+"""Segmentation of many scans by one call."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BatchOptions(KeywordOnly):
-    """How the cases of a batch are found and worked on.
+    """Options of a batch: how cases are found and run.
 
     Attributes:
         recursive, pattern, channels: see `find_cases`.
-        restart: do all cases again.
-        jobs: how many cases are in work at one time: while the network computes one, others are read and written. Each takes the memory of a scan
-            and its results. On a cluster the threads of its workers take the place of this number.
-        scheduler: address of a Dask scheduler, or a `dask.distributed.Client`, whose workers then do the work; all paths must be the same there.
+        restart: whether to run all cases again.
+        jobs: number of cases at a time: while the network computes one, others are read and written. Each takes the memory of a scan and its
+            results. Ignored on a cluster, where the number of worker threads counts.
+        scheduler: address of a Dask scheduler, or a `dask.distributed.Client`, whose workers run the cases; all paths must be the same there.
 
     Raises:
-        InputError: if there are no jobs.
+        InputError: if `jobs` is below 1.
     """
 
     recursive: bool = False
@@ -59,13 +59,13 @@ class BatchOptions(KeywordOnly):
 
 @dataclass(frozen=True, eq=False)
 class BatchResult:
-    """What became of a batch.
+    """Result of a batch.
 
     Attributes:
         folder: of the results.
-        entries: of each case of this run, by name; those that were done before included.
-        skipped: what was passed over in the search for cases.
-        segmented: how many cases this run tried; the others were done before.
+        entries: of each case by name, including those done by earlier runs.
+        skipped: what the search for cases skipped.
+        segmented: number of cases that this run tried; the others were done before.
         files: `report.html`, `measurements.csv` and `manifest.jsonl`.
     """
 
@@ -82,7 +82,7 @@ class BatchResult:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Why, by the name of the case."""
+        """Reasons of failed cases, by the name of the case."""
         return {name: entry.error for name, entry in self.entries.items() if entry.state == FAILED}
 
 
@@ -97,35 +97,35 @@ def segment_folder(
     cancel: Cancel | None = None,
     **more: Any,
 ) -> BatchResult:
-    """Segment many scans. Call it again after a crash, a cancel or with more scans: what is done is not done again.
+    """Segment many scans. Called again, after a crash or a cancel or with more scans, it resumes: finished cases are not run again.
 
         from AttentionSegLib.batch import segment_folder
         segment_folder("scans", "results", model="hippocampus-mr-attention-unet")
 
-    The results of each case lie in `cases/<name>`: all of them, or none. Beside that folder stand `report.html`, `measurements.csv` (a line for each
-    case and label) and `manifest.jsonl` (a line for each case: what became of it and why). A case that cannot be segmented is recorded there, and the
-    run goes on. A case is done again when its scans, the weights or the options have changed, a result is missing, or it failed.
+    The results of each case are in `cases/<name>`, all or none of them. Beside that folder are `report.html`, `measurements.csv` (a line per case and
+    label) and `manifest.jsonl` (a line per case: how it ended and why). A case that cannot be segmented is recorded there, and the run continues. A
+    case is run again if its scans, the weights or the options have changed, a result is missing, or it failed.
 
     Args:
-        source: where the cases are (see `find_cases`).
-        output: folder for the results, made if it is not there. It may lie in the source.
+        source: with the cases (see `find_cases`).
+        output: folder for the results, made if it does not exist. It may be inside the source.
         model: the id of an installed model, or the path of a model folder.
-        region: box in RAS mm, for all cases that have none of their own in a CSV file.
-        options: of the run; the defaults of `RunOptions` when left out. On a cluster the limit of memory is on each worker.
+        region: box in RAS mm, for all cases without one of their own in a CSV file.
+        options: of the run; the defaults of `RunOptions` when left out. On a cluster the memory limit applies to each worker.
         on_progress: called with (fraction 0..1, stage, seconds left or None), from the calling thread.
-        cancel: asked a few times a second; when it returns True, cases in the network are dropped, those being written are completed.
-        more: options of the batch (see `BatchOptions`), and those of `RunOptions` in place of those in `options`, by name.
+        cancel: called a few times a second; when it returns True, cases in the network are dropped, those being written are completed.
+        more: options of the batch (see `BatchOptions`), and options of `RunOptions` that replace those in `options`, by name.
 
     Raises:
         InputError: before any work, if the source, the model, an option or the folder cannot be used, or another run works in the folder.
-        OutputError: if the results cannot be written. What is done stays done.
-        Cancelled: if `cancel` said so. What is done stays done.
+        OutputError: if the results cannot be written. Finished cases are kept.
+        Cancelled: if `cancel` returned True. Finished cases are kept.
     """
     batch = BatchOptions(**{name: more.pop(name) for name in BatchOptions.names() if name in more})
     options = replace(options or RunOptions(), **more).default(RETURNED)
     check_drawing("A batch with its pictures")
     if options.dicom:
-        # Only here, because it needs pydicom.
+        # Imported here because it needs pydicom.
         from ..files.dicom_segmentation import check_highdicom
 
         check_highdicom()
@@ -150,7 +150,7 @@ def segment_folder(
             if pool is not None:
                 run_all(pool, todo, manifest, progress)
         except OutputError as error:
-            msg = f"{error} Run the same again afterwards: {len(done) + progress.ended} of {len(cohort.cases)} cases are through."
+            msg = f"{error} Then run the same again to resume: {len(done) + progress.ended} of {len(cohort.cases)} cases are done."
             raise OutputError(msg) from error
         except (Cancelled, KeyboardInterrupt) as error:
             stopped = error
@@ -164,7 +164,7 @@ def segment_folder(
 
 
 def _check_model(entries: Iterable[Entry], card: Card, folder: Path) -> None:
-    """Raise InputError if a folder holds results of another model, which would be replaced by those of this one."""
+    """Raise InputError if a folder contains results of another model, which those of this one would replace."""
     others = sorted({entry.model for entry in entries if entry.state == DONE and entry.model.partition(" ")[0] != card.id})
     if others:
         msg = (
@@ -181,8 +181,8 @@ def _with_region(cohort: Cohort, region: Region | None) -> Cohort:
 
 
 def _pool(model: Path, folder: Path, options: RunOptions, batch: BatchOptions) -> Pool:
-    """What runs the cases. InputError if the model, a map's name, the device or the scheduler cannot be used."""
-    # torch takes seconds to import: only now, when there is something to do.
+    """The pool that runs the cases. Raises InputError if the model, a map's name, the device or the scheduler cannot be used."""
+    # Imported only now, when there is something to do, because torch takes seconds.
     from ..models import load_model
 
     loaded = load_model(model)

@@ -1,4 +1,4 @@
-"""A batch on a cluster: the same cases on the workers of a Dask scheduler."""
+"""Running the cases of a batch on the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .worker import Worker, failed, make_worker
 if TYPE_CHECKING:
     from ..progress import OnProgress
 
-# How often a case is begun anew after its worker has died.
+# How often a case is tried again after its worker has died.
 RETRIES = 3
-# So many cases wait at each thread of a worker, that none is idle while the next is on its way.
+# Cases per worker thread that are submitted in advance, so that no thread waits for its next case.
 AHEAD = 2
 CONNECT_SECONDS = 30
 
@@ -60,7 +60,7 @@ class ClusterPool:
 
     @property
     def width(self) -> int:
-        """Workers may come and go."""
+        """Largest number of cases that may run or wait at a time; it changes with the number of workers."""
         return AHEAD * max(1, sum(self._client.nthreads().values()))
 
     def submit(self, case: BatchCase, _on_progress: OnProgress) -> Future[Entry]:
@@ -73,7 +73,7 @@ class ClusterPool:
             return future.result()
         except KilledWorker:
             return failed(
-                case, self._card, self._arguments[-1], f"{case.name} ended every worker that took it, as lack of memory does; see their logs."
+                case, self._card, self._arguments[-1], f"{case.name} ended every worker that ran it, as lack of memory does; see their logs."
             )
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Overview pictures small enough that a page can carry hundreds of them."""
+"""Thumbnails of overview pictures, small enough for hundreds of them on a page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ QUALITY = 80
 
 
 def thumbnail(overview: Path) -> str | None:
-    """The three planes with outlines of an overview picture, as the source of an HTML image; None where there is no such picture."""
-    # It comes with matplotlib.
+    """The three planes with outlines of an overview picture, as the source of an HTML image; None if there is no such picture."""
+    # Imported here because it is installed with matplotlib.
     from PIL import Image, UnidentifiedImageError
 
     planes = lay_out(1).anatomy

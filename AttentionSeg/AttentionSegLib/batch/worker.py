@@ -1,4 +1,4 @@
-"""What does the work of a batch: a loaded model, and the way of one case from its scans to its folder."""
+"""The worker of a batch: runs a case with a loaded model, from its scans to its folder of results."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Takes a case from its scans to its folder; may be called from several threads at once.
+    """Reads, segments and writes a case; may be called from several threads at once.
 
-    One thread reads at a time, and the network runs in a thread of its own, whose threads and buffers it keeps; what is written by one
-    thread overlaps with what others read and compute.
+    One thread reads at a time, and the network always runs in the same thread, whose worker threads and buffers are reused; writing in one
+    thread overlaps with reading and computing in others.
 
     Args:
         predictor: the loaded model.
         folder: of the case folders.
-        options: as they were asked for; those of the predictor hold what is used.
+        options: as asked for; those of the predictor are the ones in effect.
     """
 
     def __init__(self, predictor: Predictor, folder: Path, options: RunOptions) -> None:
@@ -49,16 +49,16 @@ class Worker:
         self._network = ThreadPoolExecutor(1, "network")
 
     def __call__(self, case: BatchCase, cancelled: threading.Event | None = None, on_progress: OnProgress | None = None) -> Entry:
-        """Run a case; a scan that cannot be used makes a failed entry.
+        """Run a case; a scan that cannot be used gives a failed entry.
 
         Args:
-            case: what to segment.
+            case: to segment.
             cancelled: set once the user wants to stop.
-            on_progress: as of `Predictor`; called from another thread.
+            on_progress: see `Predictor`; called from another thread.
 
         Raises:
             Cancelled: if the user wanted to stop before the network was done.
-            OutputError: if the results cannot be written: no matter of one case, so the run has to stop.
+            OutputError: if the results cannot be written. Other cases would fail too, so the run has to stop.
         """
         try:
             return self._run(case, cancelled or threading.Event(), on_progress)
@@ -68,7 +68,7 @@ class Worker:
             sentence = str(error)
         except MemoryError:
             sentence = f"There is not enough memory for {case.name}; give a region, or run fewer cases at a time."
-        # A run of a night must outlive what nobody foresaw in one of its scans; the sentence tells what it was.
+        # An unexpected error in one scan must not end a long run; the sentence reports it.
         except Exception as error:  # noqa: BLE001
             sentence = f"{case.name} failed unexpectedly ({type(error).__name__}: {' '.join(str(error).split())[:300]}); report it."
         return failed(case, self.card, self._options, sentence)
@@ -79,7 +79,7 @@ class Worker:
         with self._reading:
             if cancelled.is_set():
                 raise Cancelled(case.name)
-            # Before they are read: a scan that changes meanwhile is then seen to be another. What cannot be read is told by the reading itself.
+            # Before reading, so that a scan that changes meanwhile is run again. Files that cannot be read are reported when they are read.
             with _timed(seconds, "hash"), suppress(OSError):
                 stamped, hashed = stamp(case.inputs), content_hash(case.inputs)
             with _timed(seconds, "read"):
@@ -129,14 +129,14 @@ def failed(case: BatchCase, card: Card, options: RunOptions, error: str) -> Entr
 
 
 def make_worker(model: Model | Path, folder: Path, options: RunOptions) -> Worker:
-    """A worker with a model that is loaded for it, or was. InputError as of `Predictor`."""
+    """A worker with a model, loaded if given by its folder. Errors are those of `Predictor`."""
     from ..inference import Predictor
 
     return Worker(Predictor(model, options=options), folder, options)
 
 
 def is_current(entry: Entry | None, case: BatchCase, card: Card, folder: Path, options: RunOptions) -> bool:
-    """Whether the results of a case are there, and the same would come out again: of the same contents, model and options."""
+    """Whether the results of a case exist and are up to date: of the same contents, model and options."""
     if entry is None or entry.state != DONE or case.problem:
         return False
     if (entry.weights_sha256, entry.model, entry.options) != (card.weights_sha256, _model(card), _options(case, options)):
@@ -146,7 +146,7 @@ def is_current(entry: Entry | None, case: BatchCase, card: Card, folder: Path, o
             return False
         return entry.stamp == stamp(case.inputs) or entry.sha256 == content_hash(case.inputs)
     except OSError:
-        # What cannot be looked at is run again, and then says why it fails.
+        # A case that cannot be checked is run again, and then reports why it fails.
         return False
 
 
@@ -171,7 +171,7 @@ def _model(card: Card) -> str:
 
 
 def _options(case: BatchCase, options: RunOptions) -> dict[str, Any]:
-    """What besides scan and model decides on the results of a case, in JSON's own types."""
+    """The options that the results of a case depend on besides scan and model, as JSON types."""
     return {**options.of_files(), "region": None if case.region is None else _numbers(case.region)}
 
 

@@ -38,7 +38,7 @@ ALONG_EDGE = 13
 
 
 class ModelOnDisk(Protocol):
-    """A loaded `Model`, or an `Entry` of the list of models."""
+    """A loaded `Model`, or a `ListedModel` of the catalogue."""
 
     card: Card
     folder: Path

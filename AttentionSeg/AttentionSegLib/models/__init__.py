@@ -1,8 +1,8 @@
-"""Trained models on disk: cards, weights and the catalogue that finds them."""
+"""Trained models on disk: cards, weights, archives, and the catalogue of installed models."""
 
 from .archive import export_model, import_model
 from .card import Card
-from .catalogue import Entry, find_model, list_models, user_folder
+from .catalogue import ListedModel, find_model, list_models, user_folder
 from .channels import Channel
 from .sides import card_of_sides
 from .terms import Code, Label
@@ -11,8 +11,8 @@ __all__ = [
     "Card",
     "Channel",
     "Code",
-    "Entry",
     "Label",
+    "ListedModel",
     "Model",
     "card_of_sides",
     "export_model",
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Weights need torch, which takes seconds to import; cards and the catalogue do not.
+    # Loaded on demand, because weights need torch, which takes seconds to import.
     if name in ("Model", "load_model", "save_model"):
         from . import weights
 

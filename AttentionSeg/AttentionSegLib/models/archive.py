@@ -1,4 +1,4 @@
-"""Models as one file to pass on: packed into a .zip, and taken in from one, which may come from a stranger."""
+"""Export of models to .zip files, and import from .zip files or folders, which need not be trusted."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ TEXT_NAME = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|README|CITATION|CHANGELOG)(\
 PARTS = f"{CARD_NAME}, {WEIGHTS_NAME}, {THUMBNAIL_NAME}, the template that its card names, and texts such as LICENSE or README.md"
 # Bytes.
 LARGEST_WEIGHTS = 4_000_000_000
-# Pixels along an edge of the picture.
+# Largest width and height of the thumbnail, in pixels.
 LARGEST_PICTURE = 512
 
 
 def import_model(path: str | os.PathLike) -> Path:
-    """Take a model into the user's model folder: all of it, or nothing.
+    """Copy a model into the user's model folder, completely or not at all.
 
-    Nothing is written before names, sizes and card are as they must be, and nothing appears before the weights have the SHA-256 of the card and fit
-    its network.
+    Names, sizes and card are checked before anything is written. The model appears only after the SHA-256 of the weights is checked against the card
+    and they are loaded into its network.
 
     Args:
         path: a .zip as `export_model` writes it, a model folder, or the card in one.
 
     Returns:
-        Its folder, called after the id of the model.
+        Its folder, named after the id of the model.
 
     Raises:
-        InputError: if it is damaged, is not a model, holds anything else or more than it may, cannot run, or a model of that id is there already.
+        InputError: if it is damaged, is not a model, contains other or too large files, cannot run, or a model of that id exists already.
         OutputError: if it cannot be written.
     """
     path = Path(path)
@@ -54,7 +54,7 @@ def import_model(path: str | os.PathLike) -> Path:
             raise InputError(msg)
         with atomic_folder(target) as temporary:
             _copy(files, card, path, lambda name: (temporary / name).open("wb"))
-            # Only here: torch takes seconds to import.
+            # Imported here because torch takes seconds.
             from .weights import load_model
 
             load_model(temporary, f"nothing was taken from {path}, get the model from whoever made it")
@@ -62,17 +62,17 @@ def import_model(path: str | os.PathLike) -> Path:
 
 
 def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
-    """Pack a model into one .zip, which `import_model` takes: all of it, or nothing. A file that is there is replaced.
+    """Write a model to a .zip that `import_model` can read, completely or not at all. An existing file is replaced.
 
     Args:
-        name: as of `find_model`.
-        path: the file to write; `.zip` is added where it is missing.
+        name: see `find_model`.
+        path: the file to write; `.zip` is added if it is missing.
 
     Returns:
         The file.
 
     Raises:
-        InputError: if there is no such model, or it is not as its card says.
+        InputError: if there is no such model, or its files do not match its card.
         OutputError: if the file cannot be written.
     """
     folder, path = find_model(name), Path(path)
@@ -80,7 +80,7 @@ def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
     found_by = Card.load(folder / CARD_NAME).found_by
     template = found_by.file if isinstance(found_by, Template) else None
     wanted = [part for part in sorted(folder.iterdir()) if _is_part(part.name) and part.is_file()]
-    # A model folder may hold other images, which are nobody's business.
+    # A model folder may contain other images, which must not be exported.
     files = {part.name: file_of(part) for part in wanted if not part.name.endswith(TEMPLATE_ENDING) or part.name == template}
     card = _check(files, folder)
     with atomic_path(path) as temporary, ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
@@ -93,12 +93,12 @@ def _is_part(name: str) -> bool:
 
 
 def _check(files: dict[str, ModelFile], source: Path) -> Card:
-    """Everything but the SHA-256 of the weights. Raises InputError."""
+    """Check everything except the SHA-256 of the weights, and return the card. Raises InputError."""
     wrong = None
     for name, file in files.items():
         largest = LARGEST_WEIGHTS if name == WEIGHTS_NAME else LARGEST_OTHER
         if not _is_part(name):
-            wrong = f"holds '{name}', which is no part of a model; remove it, a model has {PARTS}."
+            wrong = f"holds '{name}', which is not part of a model; remove it, a model has {PARTS}."
         elif file.size > largest:
             wrong = f"holds '{name}' of {file.size / 1e6:.0f} MB; it may have {largest / 1e6:.0f} MB, choose another model."
     for name in (CARD_NAME, WEIGHTS_NAME):
@@ -116,14 +116,14 @@ def _check(files: dict[str, ModelFile], source: Path) -> Card:
         elif name == WEIGHTS_NAME and file.size != card.weights_bytes:
             wrong = f"has {file.size} bytes and not the {card.weights_bytes} of its card"
         if wrong:
-            msg = f"'{name}' of {source} {wrong}; get the model anew."
+            msg = f"'{name}' of {source} {wrong}; get the model again."
             raise InputError(msg)
     _check_templates(files, card, source)
     return card
 
 
 def _check_templates(files: dict[str, ModelFile], card: Card, source: Path) -> None:
-    """Raise InputError unless the template of the card is there, and no other image."""
+    """Raise InputError unless the only image is the template of the card."""
     template = card.found_by if isinstance(card.found_by, Template) else None
     others = sorted(name for name in files if name.endswith(TEMPLATE_ENDING) and (template is None or name != template.file))
     if others:
@@ -141,13 +141,13 @@ def _card(file: ModelFile, source: Path) -> Card:
     try:
         document = json.loads(file.content().decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        msg = f"'{CARD_NAME}' of {source} cannot be read ({error}); get the model anew."
+        msg = f"'{CARD_NAME}' of {source} cannot be read ({error}); get the model again."
         raise InputError(msg) from error
     return Card.from_document(document, f"'{CARD_NAME}' of {source}")
 
 
 def _is_small_picture(content: bytes) -> bool:
-    """A viewer makes room for as many pixels as the head of a picture says."""
+    """Whether a PNG has an acceptable size by its header: viewers allocate memory for as many pixels as that says."""
     edges = [int.from_bytes(content[start : start + 4], "big") for start in (16, 20)]
     return content[:16] == b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" and all(0 < edge <= LARGEST_PICTURE for edge in edges)
 
@@ -160,7 +160,7 @@ def _is_text(content: bytes) -> bool:
 
 
 def _copy(files: dict[str, ModelFile], card: Card, source: Path, create: Callable[[str], IO[bytes]]) -> None:
-    """Copy the files to where `create` opens one of that name. Raises InputError if the weights are not those of the card."""
+    """Copy the files to those that `create` opens by name. Raises InputError if the weights are not those of the card."""
     for name, file in files.items():
         digest = hashlib.sha256()
         with create(name) as target:
@@ -168,5 +168,5 @@ def _copy(files: dict[str, ModelFile], card: Card, source: Path, create: Callabl
                 digest.update(chunk)
                 target.write(chunk)
         if name == WEIGHTS_NAME and digest.hexdigest() != card.weights_sha256:
-            msg = f"'{WEIGHTS_NAME}' of {source} are not the weights of its card (their SHA-256 differs); get the model anew."
+            msg = f"'{WEIGHTS_NAME}' of {source} are not the weights of its card (their SHA-256 differs); get the model again."
             raise InputError(msg)

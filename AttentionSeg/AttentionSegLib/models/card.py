@@ -1,4 +1,4 @@
-"""The card of a trained model: everything about it that is not a weight."""
+"""The card of a trained model: its description, inputs, labels and settings, validated against a JSON Schema."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ THUMBNAIL_NAME = "thumbnail.png"
 
 @dataclass(frozen=True)
 class Card:
-    """A validated `model.json`. The fields are those of `card.schema.json`, which says what each means.
+    """A validated `model.json`. The fields are documented in `card.schema.json`.
 
-    `raw` keeps the whole document, with the descriptive parts that no code reads.
+    `raw` is the whole document, including the descriptive parts that no code reads.
     """
 
     id: str
@@ -102,7 +102,7 @@ class Card:
         """
         try:
             found = Path(path).stat()
-            # A card of one's own for everyone who asks: parts of it are dictionaries, which can be changed.
+            # A copy for each caller, because parts of a card are mutable.
             return deepcopy(_load(Path(path), found.st_mtime_ns, found.st_size))
         except OSError as error:
             msg = f"The model card {path} cannot be read ({error}); restore the file or install the model again."
@@ -110,7 +110,7 @@ class Card:
 
     @classmethod
     def from_document(cls, document: dict[str, Any], source: str = "model card") -> Card:
-        """Validate a parsed card against the schema and the rules a schema cannot say. Raises InputError."""
+        """Validate a parsed card against the schema and further rules. Raises InputError."""
         _check_schema(document, source)
         labels = tuple(_label(entry, document["id"]) for entry in document["labels"])
         post = document.get("postprocessing", {})
@@ -179,7 +179,7 @@ class Card:
 
 
 def with_weights(document: dict[str, Any], sha256: str, size: int) -> dict[str, Any]:
-    """A card with the check sum and the number of bytes of its weights; their license stays."""
+    """A card with checksum and size in bytes of its weights; their license stays."""
     given = document.get("weights")
     return {**document, "weights": {**(given if isinstance(given, dict) else {}), "sha256": sha256, "bytes": size}}
 
@@ -204,9 +204,9 @@ def schema() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _validator() -> Any:
-    """Stricter than JSON Schema: Python's JSON lets NaN and infinity pass as numbers, and the schema lets 16.0 pass as an integer.
+    """A validator that is stricter than JSON Schema: numbers must not be NaN or infinite, and 16.0 is not an integer.
 
-    Tuples, which JSON writes as arrays, count as these: a card may be checked before it is written.
+    Tuples count as arrays, because a card may be checked before it is written as JSON.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
@@ -229,7 +229,7 @@ def _is_number(checker: object, value: object) -> bool:
 
 @lru_cache(maxsize=256)
 def _load(path: Path, _modified: int, _size: int) -> Card:
-    """A card as it was at that time: to validate one takes tens of milliseconds, a run asks for it several times, and the panel lists all of them."""
+    """A card, cached by time and size of its file, because validation takes tens of milliseconds and cards are read often."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

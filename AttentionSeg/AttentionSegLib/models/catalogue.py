@@ -1,4 +1,4 @@
-"""Where trained models are found: those that ship with the extension, and the user's own."""
+"""The catalogue of installed models: those that ship with the extension, and the user's own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EXTRA_FOLDERS = "ATTENTIONSEG_MODELS"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A model folder: with its card, or with the sentence that says why it cannot be used."""
+class ListedModel:
+    """A model folder with its card, or with a sentence why it cannot be used."""
 
     id: str
     folder: Path
@@ -31,7 +31,7 @@ def user_folder() -> Path:
 
 
 def model_folders() -> list[Path]:
-    """Folders that hold model folders, those searched first in front: the variable ATTENTIONSEG_MODELS, the user's, the shipped ones."""
+    """Folders that contain model folders, in search order: the variable ATTENTIONSEG_MODELS, the user's, the shipped ones."""
     extra = [Path(part) for part in os.environ.get(EXTRA_FOLDERS, "").split(os.pathsep) if part]
     in_wheel = PACKAGE / "shipped"
     in_extension = PACKAGE.parent / "Resources" / "Models"
@@ -39,12 +39,12 @@ def model_folders() -> list[Path]:
     return [*extra, user_folder(), in_wheel, in_extension, in_clone]
 
 
-def list_models() -> list[Entry]:
-    """Every model there is, by id; of two with the same id the one searched first. Broken ones are listed with their problem.
+def list_models() -> list[ListedModel]:
+    """All installed models, by id; of two with the same id, the first one found. Broken ones are listed with their problem.
 
-    Hidden folders are passed over: a model in the making lies in one.
+    Hidden folders are skipped: a model that is being written is in one.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ListedModel] = {}
     for parent in model_folders():
         for card_path in sorted(parent.glob(f"[!.]*/{CARD_NAME}")):
             entry = _entry(card_path)
@@ -59,7 +59,7 @@ def find_model(name: str | os.PathLike) -> Path:
         name: its id, the path of a model folder, or the name of an installed one.
 
     Raises:
-        InputError: if there is none of that name (naming the nearest), or it cannot be used.
+        InputError: if there is none of that name (suggesting similar ones), or it cannot be used.
     """
     if (Path(name) / CARD_NAME).is_file():
         return Path(name)
@@ -76,9 +76,9 @@ def find_model(name: str | os.PathLike) -> Path:
     return entry.folder
 
 
-def _entry(card_path: Path) -> Entry:
+def _entry(card_path: Path) -> ListedModel:
     try:
         card = Card.load(card_path)
     except InputError as error:
-        return Entry(card_path.parent.name, card_path.parent, None, str(error))
-    return Entry(card.id, card_path.parent, card)
+        return ListedModel(card_path.parent.name, card_path.parent, None, str(error))
+    return ListedModel(card.id, card_path.parent, card)

@@ -1,4 +1,4 @@
-"""What finds the regions of a model that knows a region alone: the block `found_by` of a card."""
+"""The block `found_by` of a card: how the regions of a model that segments a region only are found in a whole scan."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any, Union
 from ..errors import InputError
 from .terms import Code
 
-# Bytes: of the file, as the schema has it, and of what is packed in it, which a file of a few kB could make as large as a disk.
+# Bytes of the file, as in the schema, and of its unpacked content, which could fill a disk even from a file of a few kB.
 LARGEST_TEMPLATE, LARGEST_UNPACKED = 1_000_000, 32_000_000
 NIFTI_HEADER, NIFTI_UINT8 = 352, 2
 
 
-# Of regions that are called so, where the card does not say it otherwise.
+# Laterality of regions of these names, unless the card states another.
 LATERALITY = {"right": Code("SCT", "24028007", "Right"), "left": Code("SCT", "7771000", "Left")}
 
 
 @dataclass(frozen=True)
 class FoundRegion:
-    """A region that is found: its name, and the side of the patient that it is on, if it is on one."""
+    """A region to find: its name, and its side of the patient, if any."""
 
     name: str
     laterality: Code | None = None
@@ -38,7 +38,7 @@ class TemplateRegion(FoundRegion):
 
 @dataclass(frozen=True)
 class LabeledRegion(FoundRegion):
-    """A region around what another model gives a label of this name."""
+    """A region around a label, given by name, of another model."""
 
     label: str = ""
 
@@ -50,7 +50,7 @@ class Template:
     Attributes:
         file: name of the template in the model folder.
         sha256, bytes: of the file.
-        license, source: of the template, in words.
+        license, source: of the template, as text.
         regions: the regions in it.
     """
 
@@ -64,7 +64,7 @@ class Template:
 
 @dataclass(frozen=True)
 class FindingModel:
-    """Regions are found around labels that another model gives the scan as a whole.
+    """Regions are found around labels that another model segments in the whole scan.
 
     Attributes:
         model: id of the other model.
@@ -79,7 +79,7 @@ FoundBy = Union[Template, FindingModel]
 
 
 def parse_found_by(block: dict[str, Any]) -> FoundBy:
-    """The block `found_by` of a document that fits the schema."""
+    """Parse the block `found_by` of a document that is valid by the schema."""
     if block["kind"] == "model":
         return FindingModel(block["model"], tuple(LabeledRegion(name, LATERALITY.get(name), label) for name, label in block["labels"].items()))
     regions = tuple(_region(entry) for entry in block["regions"])
@@ -87,19 +87,19 @@ def parse_found_by(block: dict[str, Any]) -> FoundBy:
 
 
 def check_template(content: bytes, template: Template, source: str) -> None:
-    """Raise InputError unless the content of a template's file is what the card says, and safe to unpack."""
+    """Raise InputError unless the content of a template's file matches the card and is safe to unpack."""
     wrong = None
     if hashlib.sha256(content).hexdigest() != template.sha256:
         wrong = f"is not the template of the card (its SHA-256 differs, {len(content)} of {template.bytes} bytes)"
     elif not _is_small_nifti(content):
         wrong = f"is not a NIfTI image of one byte a voxel and at most {LARGEST_UNPACKED / 1e6:.0f} MB unpacked"
     if wrong:
-        msg = f"'{template.file}' of {source} {wrong}; get the model anew."
+        msg = f"'{template.file}' of {source} {wrong}; get the model again."
         raise InputError(msg)
 
 
 def checked_template(folder: Path, template: Template) -> Path:
-    """The file of a template in a model folder. Raises InputError if it is missing or not what the card says (see `check_template`)."""
+    """The file of a template in a model folder. Raises InputError if it is missing or does not match the card (see `check_template`)."""
     path = Path(folder) / template.file
     try:
         content = path.read_bytes()

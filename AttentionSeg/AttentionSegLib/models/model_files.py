@@ -1,4 +1,4 @@
-"""The files of a model folder or a .zip, which may come from a stranger: none leads out of its folder, none is made to fill a disk."""
+"""The files of a model folder or .zip that need not be trusted: checked for paths outside the folder, links and decompression bombs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 from ..errors import InputError, OutputError
 from .found_by import LARGEST_TEMPLATE
 
-# Bytes; a text, a card or a template has no use for more.
+# Largest text, card or template, in bytes.
 LARGEST_OTHER = LARGEST_TEMPLATE
 MOST_ENTRIES = 50
-# Trained weights hardly get smaller by packing; what grows more than so many times is made to fill a disk.
+# Largest compression ratio: trained weights hardly compress, so a higher ratio means a file made to fill a disk.
 MOST_PACKED = 50
 CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A part of a model, wherever it lies."""
+    """A file of a model, in a folder or a .zip."""
 
     size: int
     open: Callable[[], IO[bytes]]
@@ -56,7 +56,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, OSError) as error:
         wrong = "cannot be read" if path.is_dir() else "is not a .zip that can be read"
-        msg = f"{path} {wrong} ({str(error) or type(error).__name__}); get it anew."
+        msg = f"{path} {wrong} ({str(error) or type(error).__name__}); get it again."
         raise InputError(msg) from error
 
 
@@ -95,7 +95,7 @@ def _files_of_zip(archive: ZipFile, path: Path) -> dict[str, ModelFile]:
         elif entry.flag_bits & 1:
             wrong = "is encrypted"
         elif entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            wrong = "is compressed in a way that is not usual"
+            wrong = "is compressed by an unsupported method"
         elif entry.file_size > MOST_PACKED * max(entry.compress_size, LARGEST_OTHER / MOST_PACKED):
             wrong = f"is {entry.file_size / 1e6:.0f} MB packed into {entry.compress_size / 1e6:.1f} MB"
         elif place.name.lower() in (name.lower() for name in files):
@@ -112,7 +112,7 @@ def _files_of_zip(archive: ZipFile, path: Path) -> dict[str, ModelFile]:
 
 
 def _is_clutter(name: str) -> bool:
-    """What a file manager leaves in a folder."""
+    """Whether a file was made by a file manager."""
     return name in (".DS_Store", "Thumbs.db", "desktop.ini")
 
 

@@ -1,4 +1,4 @@
-"""The card of a result in which every region that was found, such as a side, has labels of its own."""
+"""The card of a result in which each found region, such as a side, has labels of its own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .terms import Label
 
 
 def card_of_sides(card: Card) -> Card:
-    """A card on which each label exists once per region of `found_by`, in the scan or not, so that values mean the same in every result.
+    """A card with each label once per region of `found_by`, whether it is found or not, so that values have the same meaning in every result.
 
-    With n labels, label v of the first region keeps the value v, of the second it is n + v, and so on. Names end in the region's (`Hippocampus,
+    With n labels, label v has the value v in the first region, n + v in the second, and so on. Names end with that of the region (`Hippocampus,
     anterior, right`), colors are those of the structures, terms get the laterality.
 
     Args:

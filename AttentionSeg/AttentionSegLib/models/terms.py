@@ -24,8 +24,8 @@ class Code:
 class Label:
     """One structure that a model segments.
 
-    `color` is RGB, each 0..255. `segment_id` names its segment in a segmentation: the same at every run, and no other model's. `laterality` is the
-    side, where a structure has two.
+    `color` is RGB, each 0..255. `segment_id` is the id of its segment: the same in every run, and unique among models. `laterality` is the side of a
+    paired structure.
     """
 
     value: int
@@ -41,7 +41,7 @@ class Label:
     def terminology_entry(self) -> str:
         """The term as Slicer serializes it in the tag `TerminologyEntry` of a segment.
 
-        Slicer takes one modifier for the type, which is the side where there is one; what it displaces modifies the type as the anatomic region.
+        Slicer supports one modifier of the type, which is the side if there is one; type and other modifier are then stored as the anatomic region.
         """
         modifier, region = self.laterality or self.modifier, "^^~^^"
         if self.laterality and self.modifier:

@@ -1,4 +1,4 @@
-"""The title and the id of a model that is given none."""
+"""Default title and id of a model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ MOST_NAMES = 3
 
 
 def title_of(labels: Sequence[str]) -> str:
-    """One line that tells what a model of labels of such names segments."""
+    """A title of one line from the names of a model's labels."""
     shown = ", ".join(labels[:MOST_NAMES])
     return shown if len(labels) <= MOST_NAMES else f"{shown} and {len(labels) - MOST_NAMES} more"
 
 
 def id_of(text: str) -> str:
-    """The letters and digits of a text as the id of a model, empty where it has none."""
+    """A model id from the letters and digits of a text; empty if it has none."""
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")

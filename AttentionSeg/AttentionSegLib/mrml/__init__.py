@@ -1,4 +1,4 @@
-"""The bridge between Slicer's nodes and the engine. With ui/ the only room that imports slicer or vtk."""
+"""Conversion between Slicer's nodes and the engine's images and predictions. Only this package and `ui` import slicer or vtk."""
 
 from .publish import PublishedNodes, publish
 from .regions import region_from_roi

@@ -1,4 +1,4 @@
-"""Two segmentations of one body part, segment by segment: nodes to masks on one grid."""
+"""Pairs of segments of two segmentation nodes, as masks on one grid, to compare."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MOST_NAMES = 12
 
 @dataclass(frozen=True, eq=False)
 class SegmentPair:
-    """A segment and that of the same name in the reference, copied out of the scene: any thread will do.
+    """A segment and its reference of the same name, copied from the scene; usable in any thread.
 
     Attributes:
-        name: as the result has it.
+        name: of the segment in the result.
         result, reference: their voxels, in one space.
-        grid: 4x4 matrix from indices to RAS mm of that space, of the grid on which both are compared.
+        grid: 4x4 matrix from indices to RAS mm of that space, for the grid on which both are compared.
     """
 
     name: str
@@ -34,11 +34,11 @@ class SegmentPair:
 
     @property
     def spacing(self) -> np.ndarray:
-        """Of the grid, mm [3]."""
+        """Voxel size of the grid in mm, [3]."""
         return np.linalg.norm(self.grid[:3, :3], axis=0)
 
     def masks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both segments on the part of the grid that holds them, bool [I, J, K]; of a segment on a grid of its own, the nearest voxel counts."""
+        """Both segments on the part of the grid that contains them, bool [I, J, K]; segments on another grid are sampled at the nearest voxel."""
         corners = [part.corners() for part in (self.result, self.reference) if not part.empty]
         if not corners:
             return np.zeros((1, 1, 1), bool), np.zeros((1, 1, 1), bool)
@@ -50,10 +50,10 @@ class SegmentPair:
 
 @dataclass(frozen=True, eq=False)
 class SegmentPairs:
-    """What a comparison needs of the scene.
+    """Input of a comparison.
 
     Attributes:
-        pairs: segments that both have, in the order of the result.
+        pairs: segments that are in both, in the order of the result.
         only_in_result, only_in_reference: names of the others.
     """
 
@@ -67,19 +67,19 @@ def read_segment_pairs(
     reference: slicer.vtkMRMLSegmentationNode,
     volume: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> SegmentPairs:
-    """Copy out of the scene what a comparison needs. Main thread only.
+    """Copy the segments of two segmentations from the scene. Main thread only.
 
-    Segments are matched by name, whatever its case and the blanks around it. They are compared on the grid of the volume or, without one, on the
-    voxels of the result (of the reference where a segment of the result is empty); the grid goes on beyond its image, so that no segment is cut
-    off. Parent transforms count. Each segment is compared by itself, so segments of one segmentation may overlap.
+    Segments are matched by name, ignoring case and surrounding blanks. They are compared on the grid of the volume or, without one, on the voxels of
+    the result (of the reference if a segment of the result is empty); the grid extends beyond its image, so that no segment is cut off. Parent
+    transforms are applied. Each pair is compared on its own, so segments of one segmentation may overlap.
 
     Args:
         result, reference: segmentations made of voxels.
-        volume: on whose grid to compare.
+        volume: whose grid to compare on.
 
     Raises:
-        InputError: if one is no segmentation or not made of voxels, both are the same node, no name is in both, a name that is in both is twice in
-            one, the volume has no voxels, or the two are in different places.
+        InputError: if one is not a segmentation or not made of voxels, both are the same node, no name is in both, a common name occurs twice in
+            one, the volume has no voxels, or the two are at different positions.
     """
     for node, what in ((result, "result"), (reference, "reference")):
         _check(node, what)
@@ -134,7 +134,7 @@ def _names(segments: dict[str, list[slicer.vtkSegment]], common: Iterable[str]) 
 
 
 def _listed(segments: dict[str, list[slicer.vtkSegment]]) -> str:
-    # Quoted, because names of structures have commas in them.
+    # Quoted, because names of structures contain commas.
     names = [f"'{name}'" for name in _names(segments, ())]
     return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
@@ -157,7 +157,7 @@ def _pair(
 
 
 def _check_place(result: slicer.vtkMRMLSegmentationNode, reference: slicer.vtkMRMLSegmentationNode) -> None:
-    """Raise InputError where the images that two segmentations were drawn on do not touch in the world."""
+    """Raise InputError if the images that two segmentations were drawn on do not overlap in world space."""
     places = _place(result), _place(reference)
     if any(place is None for place in places):
         return
@@ -172,7 +172,7 @@ def _check_place(result: slicer.vtkMRMLSegmentationNode, reference: slicer.vtkMR
 
 
 def _place(node: slicer.vtkMRMLSegmentationNode) -> tuple[np.ndarray, np.ndarray] | None:
-    """Lowest and highest world RAS mm of the image that a segmentation was drawn on and of its voxels; None where there is neither."""
+    """World bounds (RAS mm) of the image that a segmentation was drawn on and of its voxels; None if it has neither."""
     inner, images = node.GetSegmentation(), []
     geometry = inner.GetConversionParameter(REFERENCE_GEOMETRY)
     if geometry:

@@ -1,4 +1,4 @@
-"""Whether a scan is of the kind a model knows: modality, spacing, field of view."""
+"""Checks whether a volume suits a model: modality, spacing, field of view."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def fit_hints(
     roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
     rescale: bool = False,
 ) -> list[str]:
-    """One sentence for each way in which volumes and region differ from what the model was trained on. Hints, not errors: the run may go on.
+    """One sentence for each difference between volumes or region and the model's training data. These are hints: they do not stop a run.
 
     Args:
         card: of the model.
         volume_nodes: one per input of the model.
-        roi_node: what is to be segmented.
-        rescale: whether 1024 is going to be subtracted from CT stored as HU + 1024, of which nothing is said then.
+        roi_node: the region to segment.
+        rescale: whether 1024 will be subtracted from CT stored as HU + 1024, which then needs no hint.
     """
     scans = [None if node is None or node.GetImageData() is None else _facts(node) for node in volume_nodes]
     if rescale:
@@ -53,7 +53,7 @@ def is_stored_hu(card: Card, volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNo
 
 
 def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """Why a volume cannot be what a model was trained on, in a few words; empty where it can be.
+    """Why a volume cannot be of the modality that a model needs, in a few words; empty if it can be.
 
     Args:
         modalities: of the model's inputs, such as `("MR",)`.
@@ -71,7 +71,7 @@ def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNod
 
 
 def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether a model that knows only a region, and names nothing that finds it, is about to be given a volume that is much larger."""
+    """Whether a model that segments a region only, and has no model to find it, would get a volume that is much larger."""
     if volume_node.GetImageData() is None:
         return False
     spacing = np.linalg.norm(local_affine(volume_node)[:3, :3], axis=0)
@@ -84,10 +84,10 @@ def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None,
     try:
         return region_note(region_from_roi(roi_node, volume_node), card)
     except InputError as error:
-        # A run would be refused with this sentence.
+        # A run would fail with this sentence.
         return str(error)
 
 
 def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> ScanFacts:
-    """Of a volume with voxels, with the modality that DICOM says."""
+    """Facts of a volume with voxels; the modality is that of its DICOM header."""
     return ScanFacts.of(node.GetName(), view_channels(node.GetImageData())[0], local_affine(node), dicom_modality(node))

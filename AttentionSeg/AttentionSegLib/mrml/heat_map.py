@@ -1,4 +1,4 @@
-"""The colors of attention: black over purple and orange to pale yellow, equal steps looking equal."""
+"""The color table of heat maps: perceptually uniform, from black over purple and orange to pale yellow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTROL_POINTS = np.array(
 
 
 def heat_map(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorNode:
-    """Slicer's Inferno, or where Slicer's color files are not installed, a table like it that is made once per scene."""
+    """Slicer's Inferno; without Slicer's color files, a similar table that is made once per scene."""
     node = scene.GetNodeByID(INFERNO_ID) or scene.GetSingletonNode(SINGLETON_TAG, "vtkMRMLColorTableNode")
     return node or _make(scene)
 

@@ -1,11 +1,11 @@
-"""The color bar with numbers beside a map that lies over the slices."""
+"""Color bars in the slice views for maps that are shown there."""
 
 from __future__ import annotations
 
 import slicer
 
 LABELS = 5
-# Width and height, as shares of a view. The title stands above the bar, and Slicer's own notes at the bottom.
+# As fractions of a view. The title is above the bar, and Slicer's annotations are at the bottom.
 SIZE, POSITION = (0.12, 0.4), (0.98, 0.6)
 TEXT_SIZE = 12
 
@@ -15,8 +15,8 @@ def show_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str, unit: str) -> 
 
     Args:
         node: the map, with its window.
-        title: what it is.
-        unit: of its values; empty where they need none.
+        title: of the map.
+        unit: of its values; may be empty.
     """
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
     top = node.GetDisplayNode().GetWindowLevelMax()
@@ -33,12 +33,12 @@ def show_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str, unit: str) -> 
 
 
 def hide_legend(node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Take the color bar of a map away; there need be none."""
+    """Remove the color bar of a map, if it has one."""
     for index in reversed(range(node.GetNumberOfDisplayNodes())):
         display = node.GetNthDisplayNode(index)
         if display is not None and display.IsA("vtkMRMLColorLegendDisplayNode"):
             node.RemoveNthDisplayNodeID(index)
-            # In the application the node may go with its last reference.
+            # In the application the node may be removed with its last reference.
             if display.GetScene() is not None:
                 node.GetScene().RemoveNode(display)
 

@@ -1,4 +1,4 @@
-"""Maps that were written to files, such as by a batch, when they are loaded into the scene."""
+"""Display of maps that are loaded from files, such as those of a batch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .provenance import MODEL_ID
 
 
 def show_map_file(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Give a volume the look of a map, and mark it as no scan, if it was loaded from a map that this extension wrote.
+    """Show a volume as a map and mark it as one, if it was loaded from a map that this extension wrote.
 
     Args:
         node: with voxels and storage node.
 
     Returns:
-        Whether it was such a map, not marked yet.
+        Whether it is such a map and was not marked before.
     """
     storage = node.GetStorageNode()
     path = storage.GetFileName() if storage is not None else None

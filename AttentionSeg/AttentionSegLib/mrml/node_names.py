@@ -1,4 +1,4 @@
-"""Names and ends of the nodes that the module makes."""
+"""Unique names for new nodes, and removal of nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def free_name(scene: slicer.vtkMRMLScene, name: str, leaving: Iterable[slicer.vt
     """The name if no node has it, else the name with a number.
 
     Args:
-        leaving: nodes that are about to go, whose names are free.
+        leaving: nodes that are about to be removed; their names count as free.
     """
     found = scene.GetNodesByName(name)
     holders = [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]
@@ -20,7 +20,7 @@ def free_name(scene: slicer.vtkMRMLScene, name: str, leaving: Iterable[slicer.vt
 
 
 def remove_node(node: slicer.vtkMRMLDisplayableNode) -> None:
-    """Take a node out of its scene, with what displays it and its item of the subject hierarchy."""
+    """Remove a node from its scene, with its display nodes and its subject hierarchy item."""
     scene = node.GetScene()
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
@@ -28,10 +28,10 @@ def remove_node(node: slicer.vtkMRMLDisplayableNode) -> None:
     storages = [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
     scene.RemoveNode(node)
     for other in (*displays, *properties, *storages):
-        # Some go with their node; to remove them again would be an error in Slicer's log.
+        # Some are removed with their node, and removing them again logs an error in Slicer.
         if other is not None and other.GetScene() is scene:
             scene.RemoveNode(other)
-    # The application removes the item by itself, slicer-core does not.
+    # The application removes the item itself, slicer-core does not.
     item = hierarchy.GetItemByDataNode(node)
     if item:
         hierarchy.RemoveItem(item, False, False)

@@ -1,15 +1,15 @@
-"""Segments as outlines while a map lies over the slices, so that they do not cover it."""
+"""Display of segments as outlines while a map is shown over the slices, so that they do not cover it."""
 
 from __future__ import annotations
 
 import slicer
 
-# On the display node, so that a scene that was saved meanwhile gets its fill back as well.
+# Stored on the display node, so that the fill can be restored in a saved scene too.
 HIDDEN_ATTRIBUTE = "AttentionSeg.FillHidden"
 
 
 def outline_segments(segmentation: slicer.vtkMRMLSegmentationNode) -> None:
-    """Show the segments of a segmentation as outlines in slice views. Done once: what the user fills again afterwards stays filled."""
+    """Show the segments of a segmentation as outlines in slice views. Done once: if the user turns the fill on again, it stays."""
     display = segmentation.GetDisplayNode()
     if display is None or display.GetAttribute(HIDDEN_ATTRIBUTE) is not None or not display.GetVisibility2DFill():
         return
@@ -20,7 +20,7 @@ def outline_segments(segmentation: slicer.vtkMRMLSegmentationNode) -> None:
 
 
 def fill_segments(scene: slicer.vtkMRMLScene) -> None:
-    """Give every segmentation back what `outline_segments` took; what the user set by hand meanwhile stays."""
+    """Undo `outline_segments` for every segmentation; changes by the user are kept."""
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode")):
         display = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationDisplayNode")
         taken = display.GetAttribute(HIDDEN_ATTRIBUTE)

@@ -1,4 +1,4 @@
-"""A map over the scan: foreground of the slice views, and volume rendering in 3D."""
+"""Display of a map over the scan: as foreground of the slice views, and by volume rendering in 3D."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SHADES = 12
 
 @dataclass(frozen=True)
 class Look:
-    """How a map is shown.
+    """Display settings of a map.
 
     Attributes:
         opacity: of the overlay in slice views, 0..1.
-        threshold: share of the map's window below which it is clear, 0..1.
+        threshold: fraction of the map's window below which it is transparent, 0..1.
         colors: color table; the map's own when None.
     """
 
@@ -29,7 +29,7 @@ class Look:
 
 
 def show_overlay(node: slicer.vtkMRMLScalarVolumeNode, look: Look) -> None:
-    """Lay a map over what every slice view of its scene shows; views that show no scan get the one that was segmented."""
+    """Show a map as foreground of every slice view of its scene; views without a background get the segmented scan."""
     apply_look(node, look)
     scan = input_of(node)
     for view in slice_views(node.GetScene()):
@@ -41,7 +41,7 @@ def show_overlay(node: slicer.vtkMRMLScalarVolumeNode, look: Look) -> None:
 
 
 def hide_overlay(scene: slicer.vtkMRMLScene, nodes: list[slicer.vtkMRMLScalarVolumeNode]) -> None:
-    """Take maps off the slice views; views whose foreground is something else are left alone."""
+    """Remove maps from the slice views; views with another foreground are not changed."""
     ids = {node.GetID() for node in nodes}
     for view in slice_views(scene):
         if view.GetForegroundVolumeID() in ids:
@@ -49,13 +49,13 @@ def hide_overlay(scene: slicer.vtkMRMLScene, nodes: list[slicer.vtkMRMLScalarVol
 
 
 def shown_overlay(scene: slicer.vtkMRMLScene, nodes: list[slicer.vtkMRMLScalarVolumeNode]) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """Which of the maps a slice view shows, if any."""
+    """The map that a slice view shows, if any."""
     ids = {node.GetID(): node for node in nodes}
     return next((ids[view.GetForegroundVolumeID()] for view in slice_views(scene) if view.GetForegroundVolumeID() in ids), None)
 
 
 def apply_look(node: slicer.vtkMRMLScalarVolumeNode, look: Look) -> None:
-    """Give a map its threshold and colors, in slice views and, where it is rendered, in 3D."""
+    """Set threshold and colors of a map, in slice views and, if it is rendered, in 3D."""
     display = node.GetDisplayNode()
     with slicer.util.NodeModify(display):
         display.SetLowerThreshold(look.threshold * display.GetWindowLevelMax())
@@ -67,7 +67,7 @@ def apply_look(node: slicer.vtkMRMLScalarVolumeNode, look: Look) -> None:
 
 
 def show_in_3d(node: slicer.vtkMRMLScalarVolumeNode, logic: slicer.vtkSlicerVolumeRenderingLogic) -> None:
-    """Render a map in the 3D views: clear below its threshold, denser where it is brighter.
+    """Render a map in the 3D views: transparent below its threshold, more opaque with higher values.
 
     Args:
         node: the map, with a display as `publish_map` makes it.
@@ -75,7 +75,7 @@ def show_in_3d(node: slicer.vtkMRMLScalarVolumeNode, logic: slicer.vtkSlicerVolu
     """
     rendering = next(_renderings(node), None)
     if rendering is None:
-        # Slicer's default takes over the display node of the slices, which have a window of their own.
+        # Slicer's default copies the display node of the slices, whose window may differ.
         rendering = logic.CreateDefaultVolumeRenderingNodes(node)
     _fill_property(rendering.GetVolumePropertyNode(), node)
     rendering.SetVisibility(True)
@@ -91,7 +91,7 @@ def is_in_3d(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
 
 
 def shades(colors: slicer.vtkMRMLColorNode) -> list[tuple[float, float, float]]:
-    """Colors of a table, low to high in even steps, each RGB 0..1."""
+    """Colors of a table from low to high in even steps, each RGB 0..1."""
     table = colors.GetLookupTable()
     first, last = table.GetRange()
     found = []

@@ -1,4 +1,4 @@
-"""Earlier results of the module: found again by what their nodes say of themselves, so that they may be replaced."""
+"""Earlier results of the module, recognized by attributes of their nodes, so that a new run can replace them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..models import Card
     from ..region import Region
 
-# The choices that led to a node, and what the node was like when it was made.
+# The choices of the run that made a node, and the state of the node at that time.
 RUN_ATTRIBUTE = "AttentionSeg.Run"
 STATE_ATTRIBUTE = "AttentionSeg.State"
 # The volume that was segmented.
@@ -26,13 +26,13 @@ INPUT_ROLE = "AttentionSeg.Input"
 
 
 def run_key(card: Card, region: Region | None, output: slicer.vtkMRMLSegmentationNode | None) -> str:
-    """What tells runs on one volume apart: the model, the region and the chosen output."""
+    """A key of a run on a volume: model, region and chosen output."""
     box = None if region is None else [np.round(part, 3).tolist() for part in (region.center, region.size, region.axes)]
     return json.dumps([card.id, card.weights_sha256, box, None if output is None else output.GetID()])
 
 
 def mark(nodes: Iterable[slicer.vtkMRMLDisplayableNode], volume_node: slicer.vtkMRMLScalarVolumeNode, key: str) -> None:
-    """Say on nodes that a run made them, and how they are now."""
+    """Record on nodes that a run made them, with their current state."""
     for node in nodes:
         node.SetAttribute(RUN_ATTRIBUTE, key)
         node.SetNodeReferenceID(INPUT_ROLE, volume_node.GetID())
@@ -40,17 +40,17 @@ def mark(nodes: Iterable[slicer.vtkMRMLDisplayableNode], volume_node: slicer.vtk
 
 
 def keep(node: slicer.vtkMRMLDisplayableNode) -> None:
-    """Let a node be the user's from now on: no later run replaces it."""
+    """Make a node the user's own, so that no later run replaces it."""
     node.RemoveAttribute(RUN_ATTRIBUTE)
 
 
 def is_own_result(node: slicer.vtkMRMLNode) -> bool:
-    """Whether a run made a node that the user has not taken over."""
+    """Whether a node was made by a run and not taken over by the user."""
     return node.GetAttribute(RUN_ATTRIBUTE) is not None
 
 
 def earlier_result(volume_node: slicer.vtkMRMLScalarVolumeNode, key: str) -> list[slicer.vtkMRMLDisplayableNode]:
-    """The nodes that a run on the volume with the same choices made; none if the user has changed or renamed one of them."""
+    """The nodes of an earlier run on the volume with the same choices; none if the user has changed or renamed one of them."""
     scene = volume_node.GetScene()
     count = scene.GetNumberOfNodesByClass("vtkMRMLDisplayableNode")
     displayable = (scene.GetNthNodeByClass(index, "vtkMRMLDisplayableNode") for index in range(count))
@@ -59,7 +59,7 @@ def earlier_result(volume_node: slicer.vtkMRMLScalarVolumeNode, key: str) -> lis
 
 
 def input_of(node: slicer.vtkMRMLNode) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume that was segmented when a node was made, if it is still there."""
+    """The volume that a node was made from, if it is still in the scene."""
     return node.GetNodeReference(INPUT_ROLE)
 
 
@@ -72,7 +72,7 @@ def _state(node: slicer.vtkMRMLDisplayableNode) -> str:
 
 
 def _voxels(segmentation: slicer.vtkSegmentation) -> list[tuple[int, int]]:
-    """A checksum and the size of each labelmap, without the empty voxels around."""
+    """Checksum and size of each labelmap, cropped to its nonzero voxels."""
     labelmaps = {segmentation.GetNthSegment(index).GetRepresentation(BINARY_LABELMAP) for index in range(segmentation.GetNumberOfSegments())}
     voxels = [view_voxels(labelmap) for labelmap in labelmaps if labelmap is not None and labelmap.GetPointData().GetScalars() is not None]
     filled = [one[bounding_box(one) or (slice(0, 0),) * 3] for one in voxels]

@@ -1,4 +1,4 @@
-"""A mark on the voxel that is probed: seen in every view, in no list, never saved."""
+"""The mark on the probed voxel: shown in every view, listed nowhere, never saved."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import vtk
 
 from .node_names import remove_node
 
-# Cyan is in none of the heat colors. The size is in percent of the view.
+# Cyan does not occur in the heat-map colors. The size is in percent of the view.
 COLOR, SIZE = (0.0, 1.0, 1.0), 2.5
 
 
 class ProbeMark:
-    """A cross at one position of a scene; it comes with the first `move`."""
+    """A cross at a position of a scene, added by the first `move`."""
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
         self._scene = scene
@@ -36,7 +36,7 @@ class ProbeMark:
     def _make(self) -> slicer.vtkMRMLMarkupsFiducialNode:
         node = slicer.vtkMRMLMarkupsFiducialNode()
         node.SetName("Probed voxel")
-        # Before it comes into the scene, so that no list and no module takes it up.
+        # Before it is added to the scene, so that no selector lists it.
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         self._scene.AddNode(node)

@@ -1,4 +1,4 @@
-"""What one voxel looks at, as a volume that follows the crosshair."""
+"""The position attention of one voxel as a volume that follows the crosshair."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class ProbeVolume:
-    """A volume of the scene that shows what a voxel of a result looks at, and a mark on that voxel.
+    """A volume that shows the position attention of a voxel of a result, and a mark on that voxel.
 
         probe = ProbeVolume(result)
         probe.move((26, -24, -13))
         probe.remove()
 
-    Its values are in times the average: 1 is what every voxel would get if the voxel looked everywhere alike. Neither volume nor mark is saved.
+    Values are in times the average: 1 everywhere means uniform attention. Neither volume nor mark is saved.
 
     Args:
         result: with position attention (guided-attention models).
-        name: the position map; the one that tells most when left out (`Probe.most_telling`).
+        name: the position map; `Probe.most_telling` when left out.
 
     Raises:
         InputError: if the result keeps no rows of position attention.
@@ -46,13 +46,13 @@ class ProbeVolume:
         self._mark = ProbeMark(result.volume.GetScene())
 
     def move(self, position: Sequence[float]) -> bool:
-        """Show what the voxel at a position looks at, and mark it.
+        """Show the position attention of the voxel at a position, and mark it.
 
         Args:
-            position: world RAS mm, as the crosshair has it.
+            position: world RAS mm, such as that of the crosshair.
 
         Returns:
-            Whether the position is in what was segmented; nothing changes where it is not.
+            Whether the position is in the segmented part of the scan; otherwise nothing changes.
         """
         volume = self.result.volume
         if volume.GetScene() is None:
@@ -67,7 +67,7 @@ class ProbeVolume:
         return True
 
     def remove(self) -> None:
-        """Take the volume and the mark out of the scene, with what displays them."""
+        """Remove the volume and the mark from the scene, with their display nodes."""
         self._mark.remove()
         if self.node is not None and self.node.GetScene() is not None:
             remove_node(self.node)
@@ -78,7 +78,7 @@ class ProbeVolume:
         if self.node is None or self.node.GetScene() is None:
             name = free_name(volume.GetScene(), f"{volume.GetName()} probe")
             self.node = publish_map(type(row)(times, row.affine, "probe"), kind, self.result.prediction.card, volume, name)
-            # It shows the crosshair of this moment: nothing to keep in a saved scene.
+            # It depends on the current crosshair position, so there is nothing to save.
             self.node.SetSaveWithScene(False)
             self.node.GetDisplayNode().SetSaveWithScene(False)
             return

@@ -1,4 +1,4 @@
-"""Which model made a node: said on the node itself, so that it survives saving."""
+"""The model that made a node, stored in attributes and tags so that it is saved with the scene."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODEL_ID = "AttentionSeg.ModelId"
 
 
 def provenance(card: Card) -> dict[str, str]:
-    """Names and values for attributes of nodes and tags of segments."""
+    """Names and values of the attributes of nodes and tags of segments."""
     return {
         MODEL_ID: card.id,
         "AttentionSeg.ModelVersion": card.version,
@@ -22,7 +22,7 @@ def provenance(card: Card) -> dict[str, str]:
 
 
 def is_result(node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Whether a model made every segment of a segmentation."""
+    """Whether every segment of a segmentation was made by a model."""
     inner = node.GetSegmentation()
     segments = [inner.GetNthSegment(index) for index in range(inner.GetNumberOfSegments())]
     return bool(segments) and all(segment.HasTag(MODEL_ID) for segment in segments)

@@ -1,4 +1,4 @@
-"""A prediction into the scene, all of it or nothing."""
+"""Adding a prediction to the scene, completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FOLDER = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelFolder(
 
 @dataclass(frozen=True, eq=False)
 class PublishedNodes:
-    """What `publish` put into the scene.
+    """The nodes of a prediction.
 
     Attributes:
-        segmentation: the segmentation, new or the given one.
+        segmentation: the segmentation, new or given.
         attention: volume of each attention map by the map's name.
         uncertainty: volume of the uncertainty.
-        probabilities: volume of each label's probability by the label's name; none where the prediction did not keep them.
-        folder_item: subject hierarchy item of the folder that holds them.
+        probabilities: volume of each label's probability by the label's name; empty if the prediction did not keep them.
+        folder_item: subject hierarchy item of their folder.
     """
 
     segmentation: slicer.vtkMRMLSegmentationNode
@@ -53,20 +53,19 @@ def publish(
 ) -> PublishedNodes:
     """Add segmentation, attention maps, uncertainty and kept probabilities to the scene of the input, in one folder beside it. Main thread only.
 
-    All nodes stand under the input's parent transform. Views refresh once, at the end. A given segmentation that has segments already stays where
-    it is in the subject hierarchy, and keeps its other segments (see `publish_segmentation`). The nodes of an earlier run of the same model and
-    region on the volume get the new result, unless one of them was edited or renamed; no two nodes get one name. Segments that were shown in 3D
-    are so again.
+    All nodes get the input's parent transform. Views refresh once, at the end. A given segmentation with segments keeps its place in the subject
+    hierarchy and its other segments (see `publish_segmentation`). The nodes of an earlier run of the same model and region on the volume are reused,
+    unless one of them was edited or renamed; names of new nodes are unique. Segments that were shown in 3D are shown there again.
 
     Args:
-        prediction: what the engine gave back for the volume.
+        prediction: of the volume.
         volume_node: the input (its first channel).
-        segmentation_node: where to put the segments; a new node when left out. It stays in later runs.
-        region: what was segmented; the whole volume when left out.
+        segmentation_node: node to add the segments to, which later runs do not replace; a new node when left out.
+        region: the segmented region; the whole volume when left out.
 
     Raises:
-        InputError: if a node was removed from the scene meanwhile, or for the reasons of `publish_segmentation`.
-            After this or any other exception the scene is as it was before.
+        InputError: if a node was removed from the scene meanwhile; see also `publish_segmentation`.
+            After this or any other exception the scene is unchanged.
     """
     _check_in_scene(volume_node)
     if segmentation_node is not None:
@@ -78,10 +77,10 @@ def publish(
         folder = _folder_of(hierarchy, earlier) or _new_folder(hierarchy, volume_node)
         images = {**prediction.attention, "uncertainty": prediction.uncertainty, **_probability_images(prediction)}
         voxels = {name: map_voxels(image) for name, image in images.items()}
-        # Segmentations are no maps.
+        # The segmentation has no map attribute: its key is None.
         reused = {node.GetAttribute(MAP_ATTRIBUTE): node for node in earlier}
         moves = segmentation_node is None or segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
-        # The last step that can fail, so that no node that was there before has to be repaired.
+        # The last step that can fail, so that no existing node has to be restored.
         segmentation = publish_segmentation(prediction, volume_node, segmentation_node or reused.get(None))
         maps = {name: reused.get(name) or add_map(name, card, volume_node) for name in images}
         for name, node in maps.items():
@@ -119,7 +118,7 @@ def _check_in_scene(node: slicer.vtkMRMLNode) -> None:
 
 
 def _folder_of(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, nodes: Iterable[slicer.vtkMRMLNode]) -> int:
-    """The folder in which the first of the nodes is that is in one, wherever the user put it; 0 if none is."""
+    """The subject hierarchy folder of the first node that is in one, wherever the user moved it; 0 if none is."""
     parents = (hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes)
     return next((item for item in parents if hierarchy.GetItemLevel(item) == FOLDER), 0)
 
@@ -132,7 +131,7 @@ def _new_folder(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, volume_node: slic
 
 @contextmanager
 def _all_or_nothing(scene: slicer.vtkMRMLScene) -> Iterator[slicer.vtkMRMLSubjectHierarchyNode]:
-    """One batch of changes to a scene; after an exception all nodes and hierarchy items that were added are removed."""
+    """One batch of changes to a scene; after an exception all added nodes and hierarchy items are removed."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     nodes_before, items_before = _node_ids(scene), _items(hierarchy)
     scene.StartState(scene.BatchProcessState)
@@ -141,10 +140,10 @@ def _all_or_nothing(scene: slicer.vtkMRMLScene) -> Iterator[slicer.vtkMRMLSubjec
     except BaseException:
         for node_id in _node_ids(scene) - nodes_before:
             node = scene.GetNodeByID(node_id)
-            # Display nodes go with what they display in the application.
+            # The application removes display nodes with the nodes they display.
             if node is not None:
                 scene.RemoveNode(node)
-        # The application removes the items of nodes by itself, slicer-core does not. Children have the larger numbers.
+        # The application removes the items of nodes itself, slicer-core does not. Children have larger numbers than their parents.
         for item in sorted(_items(hierarchy) - items_before, reverse=True):
             hierarchy.RemoveItem(item, False, False)
         raise

@@ -1,4 +1,4 @@
-"""A region of interest that the user drew, as the engine's region."""
+"""Markups ROI nodes: conversion to the engine's regions, placement, and display."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def region_from_roi(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.
     """The box that Slicer shows for an ROI, in the own RAS of a volume (its parent transform not applied).
 
     Raises:
-        InputError: if there is no ROI, it has no size yet, it or the volume is under a transform that is not linear,
-            or the volume's transform shears, so that the box is none in the volume's own RAS.
+        InputError: if there is no ROI, it has no size yet, it or the volume is under a nonlinear transform,
+            or the volume's transform shears the box.
     """
     if roi_node is None or not roi_node.IsA("vtkMRMLMarkupsROINode"):
         msg = "No region was given; draw a markups ROI around the structure."
@@ -36,7 +36,7 @@ def region_from_roi(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.
     if to_volume is None or linear_between(roi_node, None) is None:
         msg = f"The region {name} or the volume {volume_node.GetName()} is under a transform that is not linear; harden it or take it off first."
         raise InputError(msg)
-    # Slicer straightens a box that its parent transform shears; what the user sees is what counts.
+    # Slicer removes shear of the ROI's own parent transform; the box is taken as Slicer shows it.
     box = to_volume @ matrix_from_vtk(roi_node.GetObjectToWorldMatrix())
     scale = np.linalg.norm(box[:3, :3], axis=0)
     axes = box[:3, :3] / scale
@@ -47,10 +47,10 @@ def region_from_roi(roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.
 
 
 def check_region(region: Region, image: Image, roi_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Raise InputError, in the world coordinates that Slicer shows, if a region holds no voxel of its volume.
+    """Raise InputError, in the world coordinates that Slicer shows, if a region contains no voxel of its volume.
 
     Args:
-        region, image: what was read of the two nodes.
+        region, image: as read from the two nodes.
         roi_node, volume_node: the nodes.
     """
     if holds_voxels(image, region):
@@ -69,7 +69,7 @@ def check_region(region: Region, image: Image, roi_node: slicer.vtkMRMLMarkupsRO
 def place_region(
     volume_node: slicer.vtkMRMLScalarVolumeNode, center: Sequence[float], size: Sequence[float], name: str
 ) -> slicer.vtkMRMLMarkupsROINode:
-    """Add an ROI around a position, its edges along those of the volume as it stands in the world.
+    """Add an ROI around a position, its edges along the axes of the volume in world space.
 
     Args:
         volume_node: the volume to segment, in a scene.
@@ -92,7 +92,7 @@ def place_region(
 
 
 def placed_regions(volume_node: slicer.vtkMRMLScalarVolumeNode, regions: dict[str, Region], name: str) -> dict[str, slicer.vtkMRMLMarkupsROINode]:
-    """Add an ROI for each region of the own RAS of a volume, called after the name that it has; see `place_region`."""
+    """Add an ROI, named after the key, for each region in the own RAS of a volume; see `place_region`."""
     to_world = transform_between(volume_node, None)
     return {
         side: place_region(volume_node, to_world.TransformPoint(*region.center), region.size, f"{name} {side}") for side, region in regions.items()
@@ -100,7 +100,7 @@ def placed_regions(volume_node: slicer.vtkMRMLScalarVolumeNode, regions: dict[st
 
 
 def retire_region(roi_node: slicer.vtkMRMLMarkupsROINode) -> None:
-    """Show a region as a thin outline that cannot be dragged by accident, as once there is a result in it: no fill, no handles, no label."""
+    """Show a region as a thin outline without fill, handles and label, so that it cannot be dragged by accident. For regions with a result."""
     display = roi_node.GetDisplayNode()
     if display is None:
         return
@@ -112,7 +112,7 @@ def retire_region(roi_node: slicer.vtkMRMLMarkupsROINode) -> None:
 
 
 def edit_region(roi_node: slicer.vtkMRMLMarkupsROINode) -> None:
-    """Show a region with what `retire_region` took, to be moved and sized."""
+    """Undo `retire_region`, so that the region can be moved and resized."""
     display = roi_node.GetDisplayNode()
     if display is None:
         return
@@ -124,18 +124,18 @@ def edit_region(roi_node: slicer.vtkMRMLMarkupsROINode) -> None:
 
 
 def crosshair_in(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[float, float, float] | None:
-    """Where the crosshair was put, world RAS mm; None while nobody moved it, or outside the volume."""
+    """Position of the crosshair, world RAS mm; None if it was not moved yet or is outside the volume."""
     crosshair = volume_node.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
     if crosshair is None:
         return None
     low, high = _bounds(volume_node)
     position = np.array(crosshair.GetCrosshairRAS())
-    # Until it is placed, the crosshair is at the origin.
+    # The crosshair is at the origin until it is moved.
     return tuple(position.tolist()) if position.any() and ((position >= low) & (position <= high)).all() else None
 
 
 def middle_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """The middle of a volume, world RAS mm, and half its size in mm."""
+    """The center of a volume in world RAS mm, and half its size in mm."""
     low, high = _bounds(volume_node)
     return tuple(((low + high) / 2).tolist()), tuple(((high - low) / 2).tolist())
 

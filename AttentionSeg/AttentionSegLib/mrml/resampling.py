@@ -1,4 +1,4 @@
-"""A volume or a labelmap sampled on the grid of a volume, through the parent transforms of both."""
+"""Resampling of volumes and labelmaps on the grid of another volume, through the parent transforms of both."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def resample_onto(grid: Image, grid_node: slicer.vtkMRMLVolumeNode, volume_node:
 
     Args:
         grid: image whose shape and affine the result gets.
-        grid_node: volume in whose own RAS the grid stands.
-        volume_node: volume to sample, under whatever parent transform.
+        grid_node: volume in whose own RAS the grid is.
+        volume_node: volume to sample, under any parent transform.
 
     Returns:
-        Array [I, J, K], float64 for volumes of more than 24 bits and float32 for others; the volume's smallest value where it has no voxels.
+        Array [I, J, K], float64 for volumes of more than 24 bits and float32 for others; the volume's smallest value outside of it.
 
     Raises:
         InputError: if less than 90 % of the grid's voxels lie in the volume.
@@ -46,11 +46,11 @@ def sample_labelmap(
     """The value of a segmentation's labelmap at the voxel centers of a grid, 0 outside it; [I, J, K] in its own type.
 
     Args:
-        grid, grid_node: as of `resample_onto`.
-        segmentation_node: that the labelmap belongs to, under whatever parent transform.
+        grid, grid_node: see `resample_onto`.
+        segmentation_node: that the labelmap belongs to, under any parent transform.
         labelmap: with voxels.
     """
-    # Without the origin and directions that a labelmap has of its own: here, only indices count.
+    # Without origin and directions: the transform works on indices.
     source = vtk.vtkImageData()
     fill_voxels(source, view_voxels(labelmap), labelmap.GetExtent()[::2])
     ras_to_indices = vtk.vtkMatrix4x4()
@@ -62,7 +62,7 @@ def sample_labelmap(
 
 
 def _reslice(source: vtk.vtkImageData, grid: Image, between: vtk.vtkGeneralTransform, ras_to_indices: vtk.vtkMatrix4x4) -> vtk.vtkImageReslice:
-    """Sampling of an image by its indices, at the voxels of a grid: grid -> its own RAS -> the source's RAS -> indices."""
+    """A filter that samples an image at the voxels of a grid: grid indices -> its own RAS -> the source's RAS -> source indices."""
     transform = vtk.vtkGeneralTransform()
     transform.PostMultiply()
     transform.Concatenate(matrix_to_vtk(grid.affine))

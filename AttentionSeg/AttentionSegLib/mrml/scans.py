@@ -1,4 +1,4 @@
-"""Which volumes of a scene are scans, and which of them the user is looking at."""
+"""Scans and maps among the volumes of a scene, and the scan that the user is looking at."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIRST_VIEW = "Red"
 
 
 def is_scan(node: slicer.vtkMRMLNode | None) -> bool:
-    """Whether a node is a volume to segment: scalar or a single slice in colors, meant to be seen, and no map that this extension made."""
+    """Whether a node is a volume to segment: scalar or a single color slice, not hidden, and not a map made by this extension."""
     if node is None or node.GetHideFromEditors():
         return False
     if node.GetClassName() == "vtkMRMLVectorVolumeNode":
@@ -22,16 +22,16 @@ def is_scan(node: slicer.vtkMRMLNode | None) -> bool:
 
 
 def own_maps(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLScalarVolumeNode]:
-    """Every map in a scene that this extension made."""
+    """All maps in a scene that this extension made."""
     return [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene) if is_own_map(node)]
 
 
 def shown_scan(scene: slicer.vtkMRMLScene, leaving: slicer.vtkMRMLNode | None = None) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The scan that the user looks at: behind the cursor, else in the red slice view, else in any; the only one of the scene where none is shown.
+    """The scan that the user looks at: in the view under the cursor, else in the red slice view, else in any; if none is shown, the only scan.
 
     Args:
         scene: with slice views.
-        leaving: a node that is about to be removed, and does not count any more.
+        leaving: a node that is about to be removed, and is ignored.
     """
     shown = [scene.GetNodeByID(view.GetBackgroundVolumeID() or "") for view in _views_in_order(scene)]
     found = next((node for node in shown if is_scan(node) and node is not leaving), None)

@@ -1,4 +1,4 @@
-"""Nodes in, nodes out: read, predict, publish."""
+"""Segmentation of volume nodes in three steps: read, predict, publish."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What a run needs of the scene, copied out of it: `predict` may use it in any thread."""
+    """Input of a run, copied from the scene; `predict` may use it in any thread."""
 
     image: Image
     region: Region | None
@@ -38,10 +38,10 @@ class SegmentedVolume:
     """The prediction for a volume, and the nodes that show it.
 
     Attributes:
-        prediction: what the engine gave back.
+        prediction: of the engine.
         statistics: one `Measurement` per label of the model: voxels, mL, mean uncertainty.
         volume: the input (its first channel).
-        nodes: what was put into the scene.
+        nodes: that were added to the scene.
     """
 
     prediction: Prediction
@@ -68,7 +68,7 @@ def read_scan(
     roi_node: slicer.vtkMRMLMarkupsROINode | None = None,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
 ) -> Scan:
-    """Copy out of the scene what a run needs. Main thread only; the arguments are those of `segment_volume`. Raises InputError."""
+    """Copy the input of a run from the scene. Main thread only; arguments and errors are those of `segment_volume`."""
     image = image_from_volumes(volume_nodes)
     region = None if roi_node is None else region_from_roi(roi_node, volume_nodes[0])
     if region is not None:
@@ -83,13 +83,13 @@ def predict(
     cancel: Cancel | None = None,
     **changes: Any,
 ) -> tuple[Prediction, tuple[Measurement, ...]]:
-    """Segment what was read, and measure it. Touches no node, so any thread will do. Arguments and exceptions are those of `Predictor`."""
+    """Segment a scan and measure the result. Touches no node; any thread. Arguments and exceptions are those of `Predictor`."""
     prediction = predictor(scan.image, scan.region, on_progress=on_progress, cancel=cancel, **changes)
     return _in_vtk_order(prediction), tuple(measure(prediction))
 
 
 def publish_scan(scan: Scan, prediction: Prediction, statistics: tuple[Measurement, ...]) -> SegmentedVolume:
-    """Show a prediction beside the volume that was read. Main thread only; raises as `publish`, and the scene is unchanged then."""
+    """Add a prediction to the scene of its volume. Main thread only; errors are those of `publish`, and leave the scene unchanged."""
     nodes = publish(prediction, scan.volume, scan.segmentation, scan.region)
     nodes.segmentation.SetAttribute(FRAME_ATTRIBUTE, None if scan.frame is None else scan.frame.value)
     return SegmentedVolume(prediction, statistics, scan.volume, nodes)
@@ -105,25 +105,25 @@ def segment_volume(
     cancel: Cancel | None = None,
     **changes: Any,
 ) -> SegmentedVolume:
-    """Segment volumes of the scene and show the result beside the first of them. Blocks; main thread only.
+    """Segment volumes of the scene and add the result beside the first of them. Blocks; main thread only.
 
     Args:
         predictor: the loaded model.
         volume_nodes: one per input of the model.
-        roi_node: box around the structure, of any orientation; its parent transform counts.
-        segmentation_node: where to put the segments; its other segments stay. A new node when left out.
-        on_progress, cancel, changes: as of `Predictor`.
+        roi_node: box around the structure, of any orientation; its parent transform is applied.
+        segmentation_node: node to add the segments to; its other segments stay. A new node when left out.
+        on_progress, cancel, changes: see `Predictor`.
 
     Raises:
-        InputError: if a node cannot be used. The scene is unchanged then, as it is after a cancelled run.
-        Cancelled: if `cancel` said so.
+        InputError: if a node cannot be used. The scene is unchanged then, as after a cancelled run.
+        Cancelled: if `cancel` returned True.
     """
     scan = read_scan(volume_nodes, roi_node, segmentation_node)
     return publish_scan(scan, *predict(predictor, scan, on_progress, cancel, **changes))
 
 
 def _in_vtk_order(prediction: Prediction) -> Prediction:
-    """The same with every array stored as VTK stores it. To turn them round would take most of the time in which the application stands still."""
+    """The same with arrays in VTK's memory order. Done in the thread, because `publish` would block the application for it."""
 
     def ordered(image: Image) -> Image:
         return replace(image, voxels=in_vtk_order(image.voxels))

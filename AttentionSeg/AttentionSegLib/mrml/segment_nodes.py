@@ -1,4 +1,4 @@
-"""Many volumes of the scene, and sequences of volumes, one after the other."""
+"""Segmentation of several volume nodes and sequences, one after the other."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SegmentedNodes:
-    """What became of the nodes, by their ids.
+    """Results by the ids of the input nodes.
 
     Attributes:
-        volumes: what was put into the scene beside each volume.
+        volumes: the nodes added for each volume.
         sequences: for each sequence of volumes one of segmentations, with the same index values. Each browser of the volumes shows the frames of
-            both together; the segmentation that does so is called `<sequence> segmentation`.
-        failed: why a node could not be segmented; for it, nothing was added.
+            both together, in a segmentation named `<sequence> segmentation`.
+        failed: why a node could not be segmented; nothing was added for it.
     """
 
     volumes: dict[str, PublishedNodes] = field(default_factory=dict)
@@ -46,23 +46,23 @@ def segment_nodes(
 
     Args:
         predictor: the loaded model.
-        nodes: scalar volumes, and sequences of them. A node that cannot be segmented is noted, and the others are segmented all the same.
-        attention: maps to show beside each volume: all, none, or those named. Sequences get segmentations alone.
+        nodes: scalar volumes, and sequences of them. A node that cannot be segmented is listed in `failed`, and the run continues.
+        attention: maps to add for each volume: all, none, or those named. Sequences get segmentations only.
         on_progress: called with (fraction of all 0..1, `T1 (2 of 5)`, None).
-        cancel: asked between patches; what is done stays in the scene.
+        cancel: called between patches; finished results stay in the scene.
 
     Raises:
-        Cancelled: if `cancel` said so.
+        Cancelled: if `cancel` returned True.
     """
     done = SegmentedNodes()
     for number, node in enumerate(nodes):
-        told = partial(_tell, on_progress, number, len(nodes), node.GetName())
+        report = partial(_report, on_progress, number, len(nodes), node.GetName())
         try:
             if node.IsA("vtkMRMLSequenceNode"):
-                done.sequences[node.GetID()] = _segment_sequence(predictor, node, told, cancel)
+                done.sequences[node.GetID()] = _segment_sequence(predictor, node, report, cancel)
             else:
                 image = image_from_volumes([node])
-                done.volumes[node.GetID()] = publish(predictor(image, attention=attention, on_progress=told, cancel=cancel), node)
+                done.volumes[node.GetID()] = publish(predictor(image, attention=attention, on_progress=report, cancel=cancel), node)
         except InputError as error:
             done.failed[node.GetID()] = str(error)
     return done
@@ -73,15 +73,15 @@ def _segment_sequence(
 ) -> slicer.vtkMRMLSequenceNode:
     found, frames = FrameSegmentations(volumes), volumes.GetNumberOfDataNodes()
     for frame in range(frames):
-        told = partial(_tell_frame, on_progress, frame, frames)
-        found.add(predictor(frame_image(volumes, frame), attention=False, on_progress=told, cancel=cancel), frame)
+        report = partial(_report_frame, on_progress, frame, frames)
+        found.add(predictor(frame_image(volumes, frame), attention=False, on_progress=report, cancel=cancel), frame)
     return found.publish()
 
 
-def _tell(on_progress: OnProgress | None, number: int, nodes: int, name: str, fraction: float, _stage: str, _seconds_left: float | None) -> None:
+def _report(on_progress: OnProgress | None, number: int, nodes: int, name: str, fraction: float, _stage: str, _seconds_left: float | None) -> None:
     if on_progress is not None:
         on_progress((number + fraction) / nodes, f"{name} ({number + 1} of {nodes})", None)
 
 
-def _tell_frame(on_progress: OnProgress, frame: int, frames: int, fraction: float, stage: str, seconds_left: float | None) -> None:
+def _report_frame(on_progress: OnProgress, frame: int, frames: int, fraction: float, stage: str, seconds_left: float | None) -> None:
     on_progress((frame + fraction) / frames, stage, seconds_left)

@@ -1,4 +1,4 @@
-"""A segment's voxels out of the scene, in the space of another node, and on any grid."""
+"""Voxels of a segment, copied from the scene, in the space of another node, and on any grid."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .segmentations import BINARY_LABELMAP
 from .transforms import linear_between, transform_between
 from .voxels import fill_voxels, matrix_from_vtk, matrix_to_vtk, view_voxels
 
-# So many points along each edge bring a box through a transform that is not linear; it is widened by a share of itself for what lies between.
+# Points per edge that carry a box through a nonlinear transform, and the fraction by which it is widened for what lies between them.
 POINTS, WIDER = 9, 0.15
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentVoxels:
-    """A segment, copied out of the scene: any thread will do.
+    """A segment, copied from the scene; usable in any thread.
 
     Attributes:
-        mask: bool [I, J, K], cropped to the segment; without a voxel where that is empty.
-        affine: 4x4 matrix from its voxel indices to RAS mm of some node's own space.
+        mask: bool [I, J, K], cropped to the segment; of size 0 if the segment is empty.
+        affine: 4x4 matrix from its voxel indices to RAS mm of a node's own space.
     """
 
     mask: np.ndarray
@@ -40,7 +40,7 @@ class SegmentVoxels:
         return moved(self.affine, box_corners(np.full(3, -0.5), np.array(self.mask.shape) - 0.5))
 
     def on_grid(self, grid: np.ndarray, shape: np.ndarray) -> np.ndarray:
-        """The segment at the voxels of a grid, bool [*shape]: the value of the nearest voxel.
+        """The segment at the voxels of a grid, bool [*shape], sampled at the nearest voxel.
 
         Args:
             grid: 4x4 matrix from its indices to RAS mm of the segment's space.
@@ -48,17 +48,17 @@ class SegmentVoxels:
         """
         if self.empty:
             return np.zeros(shape, bool)
-        # Only here: scipy takes a while to import, and the panel opens without.
+        # Imported here because scipy is slow to import, and the panel opens without it.
         from scipy.ndimage import affine_transform
 
         matrix = np.linalg.inv(self.affine) @ grid
-        # scipy takes what lies beyond the centers of the outermost voxels for outside.
+        # scipy treats positions beyond the centers of the outermost voxels as outside.
         padded = np.pad(self.mask, 1).astype(np.uint8)
         return affine_transform(padded, matrix[:3, :3], matrix[:3, 3] + 1, tuple(shape), order=0, prefilter=False).astype(bool)
 
 
 def segment_voxels(segment: slicer.vtkSegment) -> SegmentVoxels:
-    """Copy a segment that is made of voxels, in the own RAS of its segmentation. Main thread only."""
+    """Copy the voxels of a segment, in the own RAS of its segmentation. Main thread only."""
     labelmap = segment.GetRepresentation(BINARY_LABELMAP)
     if labelmap is None or labelmap.GetNumberOfPoints() == 0:
         return _nothing(np.eye(4))
@@ -74,8 +74,8 @@ def in_space_of(
     Args:
         part: in the own RAS of its segmentation.
         node: this segmentation.
-        space: the other node; None is the world.
-        grid: 4x4 matrix from indices to RAS mm of that space: where the segment is sampled if a transform between is not linear.
+        space: the other node; None for the world.
+        grid: 4x4 matrix from indices to RAS mm of that space, on which the segment is resampled if a transform in between is nonlinear.
     """
     matrix = linear_between(node, space)
     if matrix is not None or part.empty:
@@ -95,7 +95,7 @@ def in_space_of(
 
 
 def image_affine(image: slicer.vtkOrientedImageData) -> np.ndarray:
-    """4x4 matrix from the indices of an oriented image, counted as its extent does, to RAS mm."""
+    """4x4 matrix from the indices of an oriented image, as counted by its extent, to RAS mm."""
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     return matrix_from_vtk(matrix)
@@ -107,7 +107,7 @@ def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def shift(start: np.ndarray) -> np.ndarray:
-    """4x4 matrix from the indices of a part that begins at `start` to those of the whole."""
+    """4x4 matrix from the indices of a part that starts at `start` to those of the whole."""
     matrix = np.eye(4)
     matrix[:3, 3] = start
     return matrix

@@ -1,4 +1,4 @@
-"""Labels to segments."""
+"""Conversion of label maps to segmentation nodes."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def publish_segmentation(
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
 ) -> slicer.vtkMRMLSegmentationNode:
-    """Show the labels of a prediction as segments, exactly on the voxels of the input volume.
+    """Add the labels of a prediction as segments, exactly on the voxels of the input volume.
 
-    Every label of the card becomes a segment, an absent structure an empty one. A given segmentation keeps its other segments,
-    where they are in the world; its segments with the ids of the labels are replaced.
+    Every label of the card becomes a segment, an absent structure an empty one. A given segmentation keeps its other segments
+    at their world positions; its segments with the ids of the labels are replaced.
 
     Args:
-        prediction: what the engine gave back for the volume.
+        prediction: of the volume.
         volume_node: the input (its first channel), in a scene.
-        segmentation_node: where to put the segments; a new node when left out.
+        segmentation_node: node to add the segments to; a new node when left out.
 
     Raises:
-        InputError: before anything changes, if the volume's geometry is no longer that of the prediction, or if the
-            given segmentation has other segments and is not made of voxels or stands apart from the volume by a non-linear transform.
+        InputError: before anything changes, if the volume's geometry is no longer that of the prediction, or if the given
+            segmentation has other segments and is not made of voxels or a nonlinear transform lies between it and the volume.
     """
     labels = prediction.labels
     check_unchanged(labels, volume_node)
@@ -55,7 +55,7 @@ def publish_segmentation(
     with slicer.util.NodeModify(node):
         _replace_segments(node.GetSegmentation(), segments, alone=not others)
         if not others:
-            # Before the reference geometry, which Slicer carries from the volume's space to the segmentation's as they are at that moment.
+            # Before the reference geometry, which Slicer transforms from the volume's to the segmentation's space when it is set.
             node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
         if not others or not node.GetSegmentation().GetConversionParameter(REFERENCE_GEOMETRY):
             node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
@@ -91,7 +91,7 @@ def _to_segmentation(volume_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.v
 
 
 def _labelmap(labels: Image, affine: np.ndarray) -> slicer.vtkOrientedImageData:
-    """One labelmap for all segments, cropped to what is labelled, as Slicer stores it."""
+    """One labelmap for all segments, cropped to its labeled voxels, as Slicer stores it."""
     voxels = labels.voxels[0]
     box = bounding_box(voxels) or (slice(0, 0),) * 3
     labelmap = slicer.vtkOrientedImageData()

@@ -1,4 +1,4 @@
-"""Sequences of volumes: which frame a volume shows, frames as images, and a segmentation for every frame."""
+"""Sequences of volumes: the frame that a volume shows, frames as images, and a segmentation for every frame."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from ..image import Image
     from ..inference.prediction import Prediction
 
-# Index value of the frame that a segmentation was made of.
+# Index value of the frame that a segmentation was made from.
 FRAME_ATTRIBUTE = "AttentionSeg.Frame"
 
 
 @dataclass(frozen=True, eq=False)
 class ShownFrame:
-    """The frame of a sequence that a volume shows at present.
+    """The frame of a sequence that a volume shows now.
 
     Attributes:
         sequence: of all frames.
-        browser: that changes the volume from frame to frame.
+        browser: that selects the frame.
         number: counted from 0.
         value: of the sequence's index, such as a time.
     """
@@ -38,12 +38,12 @@ class ShownFrame:
 
     @property
     def count(self) -> int:
-        """Frames of the sequence."""
+        """Number of frames of the sequence."""
         return self.sequence.GetNumberOfDataNodes()
 
 
 def shown_frame(volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> ShownFrame | None:
-    """Which frame a volume shows; None for a volume of its own."""
+    """The frame that a volume shows; None if it belongs to no sequence."""
     if volume_node is None or volume_node.GetScene() is None:
         return None
     for browser in _browsers(volume_node.GetScene()):
@@ -55,7 +55,7 @@ def shown_frame(volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> ShownFram
 
 
 def frame_hint(volume_node: slicer.vtkMRMLScalarVolumeNode | None, segmentation_node: slicer.vtkMRMLSegmentationNode | None) -> str:
-    """One sentence where a volume shows another frame than the one that its segmentation was made of; empty else."""
+    """One sentence if a volume shows another frame than the one its segmentation was made from; else empty."""
     frame = shown_frame(volume_node)
     value = None if segmentation_node is None else segmentation_node.GetAttribute(FRAME_ATTRIBUTE)
     if frame is None or value is None or value == frame.value:
@@ -66,7 +66,7 @@ def frame_hint(volume_node: slicer.vtkMRMLScalarVolumeNode | None, segmentation_
 
 
 def frame_image(sequence: slicer.vtkMRMLSequenceNode, number: int) -> Image:
-    """A frame, counted from 0, as the engine's image in the frame's own RAS. InputError if it cannot be used (see `image_from_volumes`)."""
+    """A frame, counted from 0, as an image in the frame's own RAS. Raises InputError if it cannot be used (see `image_from_volumes`)."""
     check_sequence(sequence)
     image = image_from_volumes([sequence.GetNthDataNode(number)])
     return replace(image, name=f"{sequence.GetName()} frame {number + 1}")
@@ -81,7 +81,7 @@ def check_sequence(sequence: slicer.vtkMRMLSequenceNode) -> None:
 
 
 class FrameSegmentations:
-    """Segmentations of the frames of a sequence, in memory alone until they are published: the scene sees all of them or none.
+    """Segmentations of the frames of a sequence, kept outside the scene until `publish` adds all of them.
 
     Args:
         volumes: the sequence of volumes, in a scene.
@@ -96,8 +96,8 @@ class FrameSegmentations:
         self._segmentations.SetIndexType(volumes.GetIndexType())
 
     def add(self, prediction: Prediction, number: int) -> None:
-        """Keep the labels of a frame, counted from 0. Raises as `publish_segmentation`."""
-        # Nodes in the user's scene would flicker in every list and in the views.
+        """Keep the labels of a frame, counted from 0. Errors are those of `publish_segmentation`."""
+        # Nodes in the user's scene would flicker in selectors and views.
         scene = slicer.vtkMRMLScene()
         volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", self._volumes.GetName())
         volume.CopyContent(self._volumes.GetNthDataNode(number), False)
@@ -105,7 +105,7 @@ class FrameSegmentations:
         scene.Clear(1)
 
     def publish(self) -> slicer.vtkMRMLSequenceNode:
-        """Add the sequence to the scene, and to every browser of the volumes: there, a segmentation follows the frame as the volume does.
+        """Add the sequence to the scene and to every browser of the volumes, so that a segmentation follows the shown frame.
 
         Raises:
             InputError: if the volumes are no longer in a scene.
@@ -125,7 +125,7 @@ class FrameSegmentations:
         browser.AddSynchronizedSequenceNode(self._segmentations)
         shown, volume = browser.GetProxyNode(self._segmentations), browser.GetProxyNode(self._volumes)
         if shown is not None and volume is not None:
-            # Slicer calls it like the sequence, and two nodes of one name are hard to tell apart.
+            # Slicer names it like the sequence, and two nodes of one name are hard to tell apart.
             shown.SetName(free_name(shown.GetScene(), f"{self._volumes.GetName()} segmentation"))
             shown.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
 

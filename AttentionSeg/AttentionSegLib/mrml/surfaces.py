@@ -1,4 +1,4 @@
-"""Segments as closed surfaces in the 3D views, smoothed no further than their volumes allow."""
+"""Closed surfaces of segments in the 3D views, smoothed only as far as they keep their volumes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from .voxels import view_voxels
 
 SMOOTHING, JOINT_SMOOTHING, METHOD = "Smoothing factor", "Joint smoothing", "Conversion method"
 FLYING_EDGES, SURFACE_NETS = "0", "1"
-# From smooth to stepped; Slicer's own default first. It shrinks what is thin: a spinal cord to a fiftieth. Flying edges cut every corner of a voxel
-# off, so that a structure a few voxels thick loses a tenth even without smoothing; surface nets do not.
+# From smooth to stepped, Slicer's default first. That shrinks thin structures: a spinal cord to a fiftieth of its volume. Flying edges cut off the
+# corners of voxels, so that a structure a few voxels thick loses a tenth even without smoothing; surface nets do not.
 TRIED = ((FLYING_EDGES, 0.5), (FLYING_EDGES, 0.3), (SURFACE_NETS, 0.3), (FLYING_EDGES, 0.1), (SURFACE_NETS, 0.1), (SURFACE_NETS, 0.0))
 LARGEST_CHANGE = 0.05
-# Two are enough for structures two voxels thick.
+# Iterations of moving a surface; two suffice for structures two voxels thick.
 MOST_MOVES = 4
 
 
 def show_surfaces(segmentation: slicer.vtkMRMLSegmentationNode) -> None:
     """Show the segments of a segmentation in the 3D views.
 
-    They are as smooth as they can be while every segment keeps its volume within 5 %; where no setting keeps them, the one with the smallest change
-    is taken, and the surfaces of the segments that it changes by more are moved along their normals until they hold the volume. The setting is
-    stored in the segmentation, so that what is edited later is shown with it as well.
+    The smoothest setting is used with which every segment keeps its volume within 5 %. If there is none, the setting with the smallest change is
+    used, and the surfaces that it changes by more are moved along their normals until they enclose the volume. The setting is stored in the
+    segmentation, so that later edits are shown with it too.
     """
     with slicer.util.NodeModify(segmentation):
         inner = segmentation.GetSegmentation()
@@ -40,7 +40,7 @@ def show_surfaces(segmentation: slicer.vtkMRMLSegmentationNode) -> None:
 
 
 def hide_surfaces(segmentation: slicer.vtkMRMLSegmentationNode) -> None:
-    """Take the surfaces away, so that an edit does not have to make them anew; those that are all there is of the segments are only hidden."""
+    """Remove the surfaces, so that edits need not update them; segments that consist of surfaces only are just hidden."""
     if segmentation.GetSegmentation().GetSourceRepresentationName() == CLOSED_SURFACE:
         segmentation.GetDisplayNode().SetVisibility3D(False)
     else:
@@ -91,7 +91,7 @@ def _make(segmentation: slicer.vtkSegmentation, method: str, factor: float) -> N
 
 
 def _restore_volume(segment: slicer.vtkSegment, volume: float) -> None:
-    """Move the surface of a segment along its normals, by parts of a voxel, until it holds a volume in mm3."""
+    """Move the surface of a segment along its normals, by fractions of a voxel, until it encloses a volume in mm3."""
     for _ in range(MOST_MOVES):
         surface = segment.GetRepresentation(CLOSED_SURFACE)
         measured = _measured(surface)
@@ -121,7 +121,7 @@ def _enclosed(surface: vtk.vtkPolyData | None) -> float:
 
 
 def _measured(surface: vtk.vtkPolyData | None) -> vtk.vtkMassProperties | None:
-    """Volume and area of a surface; None without one."""
+    """A filter with volume and area of a surface; None without a surface."""
     if surface is None or surface.GetNumberOfPolys() == 0:
         return None
     triangles = vtk.vtkTriangleFilter()

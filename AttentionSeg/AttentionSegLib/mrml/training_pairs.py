@@ -1,4 +1,4 @@
-"""Pairs of a volume and its segmentation, out of the scene and into files to train on."""
+"""Training pairs of a volume and its segmentation: read from the scene, and written to files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .transforms import local_affine
 from .volumes import image_from_volumes
 from .voxels import matrix_to_vtk, view_voxels
 
-# What a color table of 3D Slicer calls a value without a name.
+# The name that 3D Slicer's color tables give to values without one.
 NO_NAME = "(none)"
 TISSUE = {"scheme": "SCT", "value": "85756007", "meaning": "Tissue"}
 
@@ -38,7 +38,7 @@ Pair = tuple[slicer.vtkMRMLScalarVolumeNode, Labels]
 
 @dataclass(frozen=True, eq=False)
 class TrainingPairs:
-    """What a training needs of the scene, copied out of it: `write_pairs` may use it in any thread.
+    """Input of a training, copied from the scene; `write_pairs` may use it in any thread.
 
     Attributes:
         scans: image [1, I, J, K] and label values [1, I, J, K] uint8 of each case, by its id.
@@ -54,14 +54,14 @@ class TrainingPairs:
 
 
 def scene_pairs(scene: slicer.vtkMRMLScene, results: bool = False) -> list[Pair]:
-    """Every segmentation and label map with its volume: the one that its geometry is from, else the one whose name its own name begins with.
+    """All segmentations and label maps of a scene with their volumes.
 
-    A label map without such a volume belongs to the only one that has its voxels at the same places. One that belongs to none is left out. Maps are
-    no volumes to learn from.
+    The volume is the one that the geometry is from, else the one whose name is the beginning of the segmentation's name, else, for a label map, the
+    only one with voxels at the same positions. Segmentations without a volume are left out, and so are attention maps and the like as volumes.
 
     Args:
-        scene: to look in.
-        results: whether segmentations count that models made, all their segments.
+        scene: to search.
+        results: whether to include segmentations made entirely by models.
     """
     volumes = [
         node
@@ -76,12 +76,12 @@ def scene_pairs(scene: slicer.vtkMRMLScene, results: bool = False) -> list[Pair]
 
 
 def segment_names(segmentation: Labels) -> list[str]:
-    """The names of the segments or labels, in the order of the labels that they become."""
+    """The names of the segments or labels, in the order of the label values that they get."""
     return sorted(_by_name(segmentation))
 
 
 def read_pairs(pairs: Sequence[Pair]) -> TrainingPairs:
-    """Copy out of the scene what a training needs. Main thread only; errors as of `reading_pairs`."""
+    """Copy the input of a training from the scene. Main thread only; errors are those of `reading_pairs`."""
     reading = reading_pairs(pairs)
     while True:
         try:
@@ -91,14 +91,14 @@ def read_pairs(pairs: Sequence[Pair]) -> TrainingPairs:
 
 
 def reading_pairs(pairs: Sequence[Pair]) -> Generator[None, None, TrainingPairs]:
-    """Copy out of the scene what a training needs, one pair with each step, so that the application can go on in between. Main thread only.
+    """Copy the input of a training from the scene, one pair per step, so that the application can respond in between. Main thread only.
 
     Labels get the values 1, 2, ... in the order of the segments' names; colors and terms are those of the first segmentation. Segments are sampled at
     the centers of the volume's voxels, through the parent transforms of both nodes.
 
     Raises:
-        InputError: naming the pair whose segments are not those of the first, lack a name of their own, overlap, are not made of voxels or are
-            too many, or whose volume cannot be used (see `image_from_volumes`).
+        InputError: naming the pair whose segments have other names than those of the first, share a name, overlap, are not made of voxels or are too
+            many, or whose volume cannot be used (see `image_from_volumes`).
     """
     names = [_names(*pair) for pair in pairs]
     for pair, own in zip(pairs, names):
@@ -119,7 +119,7 @@ def reading_pairs(pairs: Sequence[Pair]) -> Generator[None, None, TrainingPairs]
 
 
 def write_pairs(pairs: TrainingPairs, folder: Path) -> tuple[Path, Path]:
-    """Write `images/<id>.nrrd` and `labels/<id>.nrrd`, and return these two folders. Touches no node. OutputError if a file cannot be written."""
+    """Write `images/<id>.nrrd` and `labels/<id>.nrrd`, and return these two folders. Touches no node. Raises OutputError if writing fails."""
     images, labels = folder / "images", folder / "labels"
     for place in (images, labels):
         place.mkdir()
@@ -151,7 +151,7 @@ def _is_on_grid(label_map: slicer.vtkMRMLLabelMapVolumeNode, volume: slicer.vtkM
 
 
 def _segmentation_of(labels: Labels) -> slicer.vtkSegmentation:
-    """The segments of a node; those of a label map are its values, with the names and colors of its color table, as 3D Slicer converts one."""
+    """The segments of a node. A label map has one per value, with the name and color of its color table, as in 3D Slicer's conversion."""
     if not labels.IsA("vtkMRMLLabelMapVolumeNode"):
         return labels.GetSegmentation()
     layer = slicer.vtkOrientedImageData()
@@ -233,7 +233,7 @@ def _entry(value: int, segment: slicer.vtkSegment) -> dict[str, Any]:
 
 
 def _terminology(segment: slicer.vtkSegment) -> dict[str, dict[str, str]]:
-    """The terms in the segment's tag `TerminologyEntry`; those of any tissue where it has none."""
+    """The terms in the segment's tag `TerminologyEntry`; those of `Tissue` if it has none."""
     text = vtk.mutable("")
     segment.GetTag(segment.GetTerminologyEntryTagName(), text)
     parts = [part.split("^") for part in str(text).split("~")[1:4]]

@@ -1,4 +1,4 @@
-"""Scalar volume nodes to the engine's image."""
+"""Conversion of scalar volume nodes to the engine's image."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     """Copy volumes, one per channel, into one image.
 
     The image has the grid of the first volume, in that volume's own RAS: its parent transform is not applied, so results
-    that get the same parent transform lie exactly on it. Another volume with voxels at the same places is copied voxel by voxel; one
-    on another grid or under another parent transform is sampled linearly where the first one's voxels are in the world,
-    and gets its own smallest value where it has no voxels.
+    under the same parent transform match it exactly. Another volume with voxels at the same places is copied voxel by voxel; one
+    on another grid or under another parent transform is sampled linearly at the world positions of the first one's voxels,
+    with its own smallest value outside of it.
 
     Args:
         volume_nodes: scalar volumes in the order of the model's inputs; a single slice in colors, a vector volume, is three of them.
@@ -47,7 +47,7 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     for node, image in zip(nodes[1:], images[1:]):
         same = _same_voxels(image, node, images[0], nodes[0])
         channels.append(resample_onto(images[0], nodes[0], node) if same is None else same)
-    # In memory as VTK has them, I running fastest: a copy into another order takes ten times as long.
+    # In VTK's memory order, I fastest: a copy into another order takes ten times as long.
     voxels = np.empty((len(channels), *reversed(images[0].shape)), dtype=np.result_type(*channels)).transpose(0, 3, 2, 1)
     for index, channel in enumerate(channels):
         voxels[index] = channel
@@ -63,7 +63,7 @@ def dicom_modality(node: slicer.vtkMRMLNode) -> str | None:
 
 
 def check_unchanged(image: Image, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Raise InputError unless a result has the grid that its input volume has now."""
+    """Raise InputError unless a result still has the grid of its input volume."""
     affine = local_affine(volume_node)
     if image.shape != volume_node.GetImageData().GetDimensions() or not np.allclose(image.affine, affine, rtol=0, atol=GEOMETRY_TOLERANCE):
         msg = f"The geometry of {volume_node.GetName()} changed after it was segmented; segment it again."

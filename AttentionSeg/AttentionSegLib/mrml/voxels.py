@@ -1,4 +1,4 @@
-"""Voxels and matrices between numpy and VTK. Slicer's own arrays are [K, J, I]; ours are [I, J, K]."""
+"""Conversion of voxels and matrices between numpy and VTK. Slicer's arrays are [K, J, I]; ours are [I, J, K]."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def view_channels(image_data: vtk.vtkImageData) -> np.ndarray:
 
 
 def in_vtk_order(voxels: np.ndarray) -> np.ndarray:
-    """The same voxels [C, I, J, K], each channel stored with I running fastest, so that `fill_voxels` copies them several times as fast."""
+    """The same voxels [C, I, J, K], each channel stored with I fastest, which makes `fill_voxels` several times as fast."""
     if all(channel.flags.f_contiguous for channel in voxels):
         return voxels
     ordered = np.empty((len(voxels), *voxels.shape[:0:-1]), voxels.dtype).transpose(0, 3, 2, 1)
@@ -29,7 +29,7 @@ def in_vtk_order(voxels: np.ndarray) -> np.ndarray:
 
 
 def fill_voxels(image_data: vtk.vtkImageData, voxels: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> None:
-    """Give a VTK image a copy of the voxels [I, J, K], the first of them at index `start`."""
+    """Copy voxels [I, J, K] into a VTK image, the first of them at index `start`."""
     extent = [end for first, count in zip(start, voxels.shape) for end in (int(first), int(first) + count - 1)]
     image_data.SetExtent(extent)
     image_data.AllocateScalars(numpy_support.get_vtk_array_type(voxels.dtype), 1)
@@ -42,7 +42,7 @@ def matrix_from_vtk(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
 
 
 def matrix_to_vtk(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
-    """A VTK matrix with the numbers of a 4x4 array."""
+    """A VTK matrix with the values of a 4x4 array."""
     result = vtk.vtkMatrix4x4()
     result.DeepCopy(np.asarray(matrix, dtype=np.float64).ravel())
     return result

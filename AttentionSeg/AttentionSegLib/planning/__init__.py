@@ -1,1 +1,1 @@
-"""From what a dataset is like, and what a computer can do, to the settings of a training."""
+"""Planning of a training: from properties of the data and the computer to a recipe."""

@@ -1,4 +1,4 @@
-"""What a training may take of a computer, and what a network takes."""
+"""Memory and time that a computer has for a training, and that a network needs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..inference.devices import choose_device
 from ..networks import Network, build_network
 
-# Where the system does not tell.
+# Used if the system does not report its memory.
 ASSUMED_MEMORY = 8 * 2**30
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-# Large enough for the device to show its speed; small enough on the CPU for one product to get through while other programs wait their turn.
+# Size of the matrices that are multiplied to measure speed: large enough for the full speed of the device; on the CPU small enough that a product
+# finishes before other programs interrupt it.
 MATRIX = {"cpu": 384, "gpu": 4096}
 MEASURED_SECONDS = 0.3
-# Of the rate of matrix products, what a training step reaches. On a CPU: 0.18 with 8 channels at the finest level, 0.33 with 16 and 0.46 with
-# 32. For GPUs a guess.
+# Fraction of the rate of matrix products that a training step reaches. Measured on a CPU: 0.18 with 8 channels at the finest level, 0.33 with 16
+# and 0.46 with 32. For GPUs a guess.
 EFFICIENCY = {"cpu": 0.15, "gpu": 0.1}
-# Of the memory there is. On the CPU the system and the prepared scans want theirs.
+# Fraction of the memory for training steps. On the CPU the system and the prepared scans need memory too.
 MEMORY_SHARE = {"cpu": 0.4, "gpu": 0.8}
-# Of the time; the rest goes to validation and to the start.
+# Fraction of the time for training steps; the rest is for validation and the start.
 TRAINING_SHARE = 0.8
-# Over what is kept for the backward pass: gradients and work space.
+# Factor on the memory kept for the backward pass, for gradients and work space.
 TRANSIENT = 1.5
 # Weights, their gradients, two moments of AdamW and the average, of 4 bytes each.
 BYTES_PER_PARAMETER = 20
@@ -41,14 +42,14 @@ BACKWARD = 3
 
 @dataclass(frozen=True)
 class Budget:
-    """What a training may take.
+    """Memory, speed and time for a training.
 
     Attributes:
         kind: of the device, `cpu` or `gpu`.
-        memory_bytes: that the device has.
+        memory_bytes: of the device.
         flops_per_second: floating-point operations in products of float32 matrices.
-        hours: that the training may take.
-        device: to try a step of the training out on; None to go by the estimates.
+        hours: for the training.
+        device: on which to time a training step; None to rely on the estimates.
     """
 
     kind: str
@@ -59,7 +60,7 @@ class Budget:
 
     @classmethod
     def measure(cls, device: str = "auto", hours: float = 3.0) -> Budget:
-        """That of a device of this computer (see `choose_device`), in a third of a second. Raises InputError if it is not there."""
+        """Measure a device of this computer (see `choose_device`); takes a third of a second. Raises InputError if it does not exist."""
         chosen = choose_device(device)
         memory = torch.cuda.mem_get_info(chosen)[0] if chosen.type == "cuda" else _main_memory()
         kind = "cpu" if chosen.type == "cpu" else "gpu"
@@ -74,18 +75,18 @@ class Budget:
         return TRAINING_SHARE * 3600 * self.hours
 
     def seconds(self, flops: float) -> float:
-        """How long so many operations of a network take, rather too long than too short."""
+        """Estimated time for a number of operations of a network, rather too long than too short."""
         return flops / (EFFICIENCY[self.kind] * self.flops_per_second)
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network takes for a patch of V voxels: a V + b V^2 operations forward, and c V bytes that the backward pass needs.
+    """Cost of a network for a patch of V voxels: a V + b V^2 operations in the forward pass, and c V bytes kept for the backward pass.
 
     Attributes:
-        linear, quadratic: a and b; b is that of attention between positions.
+        linear, quadratic: a and b; b is from attention between positions.
         bytes_per_voxel: c.
-        parameters: how many it has.
+        parameters: number of parameters.
     """
 
     linear: float
@@ -97,7 +98,7 @@ class NetworkCost:
         return self.linear * voxels + self.quadratic * voxels**2
 
     def step_flops(self, voxels: int, batch: int) -> float:
-        """Of one training step."""
+        """Operations of one training step."""
         return BACKWARD * batch * self.forward_flops(voxels)
 
     def step_bytes(self, voxels: int, batch: int) -> float:
@@ -107,13 +108,14 @@ class NetworkCost:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A network but for its size.
+    """A network without its size.
 
     Attributes:
         name: a key of `NETWORKS`.
-        in_channels, out_channels: scans of a case, and of the neighbors of a slice; labels and background.
-        backbone: name of a pretrained one that it has; None to choose its size by data and computer.
-        axis: of the patch, across the slices of a 2D network; None for a network of volumes.
+        in_channels: scans of a case, for 2D networks also of neighboring slices.
+        out_channels: labels and background.
+        backbone: name of a pretrained backbone; None to choose the size by data and computer.
+        axis: of the patch, perpendicular to the slices of a 2D network; None for a 3D network.
     """
 
     name: str
@@ -127,15 +129,15 @@ class NetworkSpec:
         return 3 if self.axis is None else 2
 
     def seen(self, sizes: Sequence[Any]) -> tuple[Any, ...]:
-        """Of what there is for each axis of a patch, that for the axes of the network."""
+        """The entries for the axes of the network, from one entry per axis of a patch."""
         return tuple(size for axis, size in enumerate(sizes) if axis != self.axis)
 
     def build(self, arguments: dict[str, Any]) -> Network:
-        """The network with these arguments. InputError as of `build_network`."""
+        """The network with these arguments. Errors are those of `build_network`."""
         return build_network(self.name, self.in_channels, self.out_channels, arguments)
 
     def cost(self, arguments: dict[str, Any]) -> NetworkCost:
-        """Count on tensors without contents what the network does. InputError as of `build_network`."""
+        """Count the network's operations and memory on meta tensors. Errors are those of `build_network`."""
         return _network_cost(self, json.dumps(arguments, sort_keys=True))
 
 
@@ -143,7 +145,7 @@ class NetworkSpec:
 def _network_cost(spec: NetworkSpec, arguments: str) -> NetworkCost:
     with torch.device("meta"):
         network = spec.build(json.loads(arguments))
-    # Few voxels, but whole ones at every level and more than one at the deepest, so that nothing is padded.
+    # A small patch, but a multiple of all strides and more than one voxel at the deepest level, so that nothing is padded.
     shape = [voxels * stride for voxels, stride in zip((2, 2, 4)[-spec.dimensions :], network.total_stride)]
     voxels, parameters = prod(shape), sum(parameter.numel() for parameter in network.parameters())
     kept: dict[int, int] = {}
@@ -154,11 +156,11 @@ def _network_cost(spec: NetworkSpec, arguments: str) -> NetworkCost:
         return tensor
 
     with saved_tensors_hooks(keep, lambda tensor: tensor), FlopCounterMode(display=False) as counter:
-        # Until everything is counted, the output keeps alive what was kept, so that no two have one address.
+        # The output is kept until everything is counted, so that no two saved tensors have the same address.
         output = network(torch.empty(1, spec.in_channels, *shape, device="meta"), return_attention=())
         flops, activations = counter.get_total_flops(), max(0, sum(kept.values()) - 4 * parameters)
     del output
-    # Attention between positions; that between channels is among them, and little.
+    # Attention between positions, and a little between channels.
     products = counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0)
     return NetworkCost((flops - products) / voxels, products / voxels**2, activations / voxels, parameters)
 
@@ -172,7 +174,7 @@ def _main_memory() -> int:
 
 
 def _matrix_rate(device: torch.device, size: int) -> float:
-    """Operations per second of the best of many products, so that a plan does not depend on how busy the computer was for a moment."""
+    """Operations per second of the fastest of many products, so that a plan does not depend on what else the computer is doing."""
     matrix = torch.randn(size, size, device=device)
     best, start = 0.0, time.monotonic()
     while time.monotonic() - start < MEASURED_SECONDS or not best:

@@ -1,4 +1,4 @@
-"""A plan that goes on from a trained model: its network on its grid, so that its weights mean what they meant."""
+"""Planning of fine-tuning: the network and grid of the trained model are kept, so that its weights can be used."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .budget import Budget, NetworkSpec
 from .grid import ORIENTATION
 from .network import BATCH, NetworkPlan
 
-# Of the learning rate of a training from nothing.
+# Fraction of the learning rate of a training from scratch.
 RATE_SHARE = 0.3
 
 
 def check_start(start: Card, network: str, channels: int, backbone: str | None) -> None:
-    """Raise InputError unless a training of a network on so many channels can start from a model."""
+    """Raise InputError unless a training of a network with `channels` scans per case can start from a model."""
     msg = None
     if start.network != network:
         msg = f"The model {start.id} is a network '{start.network}', not '{network}'; start from a model of the same network."
@@ -32,7 +32,7 @@ def check_start(start: Card, network: str, channels: int, backbone: str | None) 
 
 
 def network_of(start: Card, spec: NetworkSpec, budget: Budget, notes: list[str]) -> tuple[NetworkPlan, np.ndarray]:
-    """The network and patches of a model, what they take as specified, and the spacing in mm."""
+    """The network and patches of a model, with their cost, and the spacing in mm."""
     cost = spec.cost(start.network_arguments)
     voxels, batch = prod(start.patch_size), BATCH[spec.dimensions]
     notes.append(f"Network, spacing, patches and normalization are those of {start.id} {start.version}, whose weights it starts from.")

@@ -1,4 +1,4 @@
-"""On which grid a network works: field of view, spacing, patch."""
+"""Planning of the grid: field of view, spacing, patch."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from ..datasets.survey import Survey
 from ..errors import InputError
 from ..inference.checks import larger_than_region
 
-# Of the working axes, in which all sizes here are told.
+# Orientation of the working axes; all sizes here are in their order.
 ORIENTATION = "RAS"
-# A crop around a structure: no side is longer, and the labels take so much of it along each axis on average.
+# Scans count as crops around a structure if no side is longer, and the labels take this fraction of it along each axis on average.
 LONGEST_CROP_MM = 150.0
 CROP_SHARE = 0.5
-# Of the box around the labels, along each axis.
+# Fraction of the bounding box of the labels that a patch should cover along each axis.
 PATCH_SHARE = 0.5
-# Voxels of the smallest label below which a coarser grid would lose it.
+# A coarser grid needs at least this many voxels in the smallest label.
 FEWEST_VOXELS = 200
 COARSER = 2 ** (1 / 3)
-# Voxels along an axis from which on its patches come in steps of so many, so that levels can halve them.
+# By the least number of voxels along an axis, the number that patch sizes are multiples of, so that levels can halve them.
 STEPS = ((96, 16), (24, 8), (8, 4), (0, 1))
-# Chance that a random patch holds a given voxel, below which so many patches are taken around labels.
+# By the least chance that a random patch contains a given voxel, the fraction of patches that are taken around labels.
 FOREGROUND_SHARES = ((0.5, 0.33), (0.1, 0.5), (0.0, 0.67))
 
 
-def field_of_view(survey: Survey, told: bool | None, notes: list[str]) -> tuple[float, float, float] | None:
-    """Size in mm of the region that the model is for, and why in a note; None for whole scans.
+def field_of_view(survey: Survey, region: bool | None, notes: list[str]) -> tuple[float, float, float] | None:
+    """Size in mm of the region that the model is for; None for whole scans.
 
     Args:
         survey: of the cases.
-        told: whether it is to be a region; None to go by the size of the scans.
-        notes: gets a sentence.
+        region: whether the user wants a region; None to decide by the size of the scans.
+        notes: the reason is added to them.
 
     Raises:
-        InputError: if a region was asked for and a scan is far larger than the others.
+        InputError: if the user wants a region and a scan is far larger than the others.
     """
-    if told is False or (told is None and region_size(survey.cases) is None):
-        notes.append("Field of view: whole scans" + (", as told." if told is False else "; the scans are no crops around the labels."))
+    if region is False or (region is None and region_size(survey.cases) is None):
+        notes.append("Field of view: whole scans" + (", as requested." if region is False else "; the scans are not crops around the labels."))
         return None
     size = median_extent(survey.cases)
     larger = cases_larger_than(survey.cases, size)
     if larger:
-        msg = f"A model for regions of {in_mm(size)} cannot learn from scans far larger than that, such as {named(larger)}; crop all cases alike."
+        msg = f"A model for regions of {in_mm(size)} cannot be trained on scans far larger than that, such as {named(larger)}; crop all cases alike."
         raise InputError(msg)
-    notes.append(f"Field of view: a region of {in_mm(size)} around the structure, {'as told' if told else 'as the scans are such crops'}.")
+    notes.append(f"Field of view: a region of {in_mm(size)} around the structure, {'as requested' if region else 'as the scans are such crops'}.")
     return size
 
 
 def region_size(cases: Sequence[CaseStatistics]) -> tuple[float, float, float] | None:
-    """Size in mm (right, anterior, superior) of the crops around a structure that the scans are; None if they are whole scans."""
+    """Size in mm (right, anterior, superior) of scans that are crops around a structure; None if they are whole scans."""
     share = np.median([np.prod(np.divide(case.labels_box_mm, case.extent_mm)) ** (1 / 3) for case in cases if case.labels_box_mm])
     size = median_extent(cases)
     return None if share < CROP_SHARE or max(size) > LONGEST_CROP_MM or cases_larger_than(cases, size) else size
@@ -65,12 +65,12 @@ def median_extent(cases: Sequence[CaseStatistics]) -> tuple[float, float, float]
 
 
 def cases_larger_than(cases: Sequence[CaseStatistics], size: Sequence[float]) -> list[str]:
-    """The cases that are too large to be taken for a region of this size themselves (see `check_input`)."""
+    """The cases that are too large to be treated as a region of this size themselves (see `check_input`)."""
     return [case.id for case in cases if larger_than_region(case.extent_mm, size)]
 
 
 def median_spacing(cases: Sequence[CaseStatistics]) -> np.ndarray:
-    """Spacing in mm along right, anterior and superior. Of each axis one that a case has, so that the median case is not interpolated."""
+    """Spacing in mm along right, anterior and superior; along each axis that of a case, so that the median case is not interpolated."""
     ordered = np.sort([case.spacing_mm for case in cases], axis=0)
     return np.round(ordered[(len(cases) - 1) // 2], 4)
 
@@ -81,9 +81,9 @@ def field_voxels(cases: Sequence[CaseStatistics], spacing: np.ndarray) -> np.nda
 
 
 def coarser_spacing(cases: Sequence[CaseStatistics], spacing: np.ndarray, patch: Sequence[int], across: int | None = None) -> np.ndarray | None:
-    """The next coarser spacing, finest axes first, if a patch sees too little of the largest label and the smallest does not get lost; else None.
+    """The next coarser spacing, finest axes first, if a patch covers too little of the largest label and the smallest is not lost; else None.
 
-    From slice to slice, along the axis `across`, it stays.
+    The spacing between slices, along the axis `across`, does not change.
     """
     boxes = [np.median([case.labels[value].box_mm for case in cases if value in case.labels], axis=0) for value in _values(cases)]
     largest = max(boxes, key=np.prod)
@@ -96,7 +96,7 @@ def coarser_spacing(cases: Sequence[CaseStatistics], spacing: np.ndarray, patch:
 
 
 def label_volumes(cases: Sequence[CaseStatistics]) -> dict[int, float]:
-    """Median volume of each label in mm^3, of the cases that have it."""
+    """Median volume of each label in mm^3, over the cases that have it."""
     return {
         value: float(np.median([case.labels[value].voxels * prod(case.spacing_mm) for case in cases if value in case.labels]))
         for value in _values(cases)
@@ -104,13 +104,13 @@ def label_volumes(cases: Sequence[CaseStatistics]) -> dict[int, float]:
 
 
 def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: float, step: int | None) -> tuple[int, ...]:
-    """The largest patch of so many voxels: that of the field, shortened where it is longest in mm. Of a volume, or of a slice.
+    """The largest patch of at most `most_voxels`: the size of the scan, shortened along the longest axes in mm. In 2D or 3D.
 
     Args:
         field: working voxels of the scan.
         spacing: in mm.
-        most_voxels: of the patch, unless one step along each axis has more.
-        step: that the network wants its sizes to be multiples of; one that suits the field when None.
+        most_voxels: of the patch, unless the smallest patch has more.
+        step: that the network requires sizes to be multiples of; None to choose it by the field.
     """
     steps = [step or next(by for least, by in STEPS if n >= least) for n in field]
     patch = [max(1, ceil(n / by - 0.5)) * by for n, by in zip(field, steps)]
@@ -126,9 +126,9 @@ def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: f
 def foreground_share(
     cases: Sequence[CaseStatistics], patch: Sequence[int], field: np.ndarray, is_region: bool, across: int | None = None
 ) -> tuple[float, str]:
-    """The share of patches around a label, higher the less a patch shows of a scan, or of its slice across the axis `across`, and a sentence."""
+    """The fraction of patches around a label, higher the less of a scan (or of a slice) a patch covers, and a sentence for the notes."""
     if is_region and across is None:
-        return 0.0, "Patches lie about the middle of the crops."
+        return 0.0, "Patches are taken around the center of the crops."
     seen = prod(np.minimum(1, patch / field)[np.arange(3) != across])
     labelled = np.median([sum(label.voxels for label in case.labels.values()) / prod(case.shape) for case in cases])
     share = next(share for least, share in FOREGROUND_SHARES if seen >= least)

@@ -1,4 +1,4 @@
-"""How the intensities of each channel are normalized."""
+"""Planning of the inputs: modality and intensity normalization of each channel."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ NAMED_MODALITY = {
     "PT": r"PET|PT|SUV|FDG",
     "US": r"US|ultrasound",
 }
-# Lowest intensities of CT scans: air, or what lies beyond the scanner's circle. Air may be cut off from above, never from so far below.
+# CT scans contain intensities below this: air, or the padding outside the scanner's field of view.
 AIR_HU = -900.0
 BONE_HU = (100.0, 4000.0)
 # The modality of pictures.
 OTHER = "OT"
 IN_COLORS = "Inputs: the three colors of an image, each cut off at its percentiles 0.5 and 99.5 and brought to mean 0 and standard deviation 1."
 CT_SHARE = 0.9
-# From so many cases on that are CT in HU, the others are an oversight and no reason to take all for something else.
+# If at least this fraction of the cases is CT in HU, the others count as errors, and not as evidence of another modality.
 MIXED_SHARE = 0.5
-# What scanners and converters add to HU to store numbers without a sign.
+# Added to HU by scanners and converters to store unsigned numbers.
 STORED_OFFSET = 1024.0
 
 
 def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, Any]], list[str]]:
     """The entries `inputs` of the card, and a sentence for each.
 
-    CT is cut off at percentiles of the labelled voxels of all cases, in HU; anything else has no unit and is normalized scan by scan.
+    CT is clipped at percentiles of the labeled voxels of all cases, in HU; other modalities have no unit and are normalized scan by scan.
 
     Args:
         survey: of the cases.
-        modality: of all channels, such as `CT`; by their names, or else by their intensities, when None.
+        modality: of all channels, such as `CT`; None to derive it from their names, or else from their intensities.
 
     Raises:
-        InputError: naming the cases that are not in HU where most are and nobody told the modality.
+        InputError: naming the cases that are not in HU, if most are and no modality is given.
     """
     inputs, notes = [], []
     if survey.in_colors:
@@ -55,7 +55,7 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
     for channel, foreground in enumerate(survey.foreground):
         given = survey.channel_names[channel] if survey.channel_names else ""
         odd = {case.id: case.intensities[channel] for case in survey.cases if not _is_ct(case.intensities[channel])}
-        kind, why = (OTHER, "as pictures tell none") if pictures else _modality(odd, len(survey.cases), given, modality)
+        kind, why = (OTHER, "as 2D image files state none") if pictures else _modality(odd, len(survey.cases), given, modality)
         name = given or (kind if len(survey.foreground) == 1 else f"{kind} {channel + 1}")
         if kind == "CT" and foreground.percentile_0_5 < foreground.percentile_99_5:
             window = [round(foreground.percentile_0_5, 1), round(foreground.percentile_99_5, 1)]
@@ -71,10 +71,10 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
     return inputs, notes
 
 
-def _modality(odd: Mapping[str, IntensityStatistics], cases: int, name: str, told: str | None) -> tuple[str, str]:
-    """The modality, and why. `odd` are the intensities of the cases that are not like CT, by their ids."""
-    if told is not None:
-        return told, "as told"
+def _modality(odd: Mapping[str, IntensityStatistics], cases: int, name: str, given: str | None) -> tuple[str, str]:
+    """The modality, and why. `odd`: the intensities of cases that are not like CT, by case id."""
+    if given is not None:
+        return given, "as requested"
     for kind, words in NAMED_MODALITY.items():
         if re.search(rf"(?:^|[^A-Za-z0-9])(?:{words})(?:$|[^A-Za-z0-9])", name, re.IGNORECASE):
             return kind, "by its name"
@@ -95,7 +95,7 @@ def _is_ct(of: IntensityStatistics) -> bool:
 
 
 def _ranges(odd: Mapping[str, IntensityStatistics]) -> str:
-    """Cases with the range of their intensities, and which may be HU with an offset."""
+    """Cases with the range of their intensities, and a hint if they may be HU with an offset."""
     said = []
     for case_id, of in odd.items():
         shifted = replace(of, minimum=of.minimum - STORED_OFFSET, percentile_99_5=of.percentile_99_5 - STORED_OFFSET)

@@ -1,4 +1,4 @@
-"""Labels of the card: colors, terms, sides; and what the data says of each label."""
+"""Planning of the labels: colors, terms and sides; mirroring, loss weights and post-processing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..datasets.case_statistics import CaseStatistics
 from ..datasets.sides import left_right_pairs, side_of
 from .grid import label_volumes
 
-# As far apart as 20 colors get for most eyes.
+# 20 colors that most people can distinguish.
 COLORS = (
     (230, 25, 75),
     (60, 180, 75),
@@ -39,17 +39,17 @@ SIDES = {
     "left": {"scheme": "SCT", "value": "7771000", "meaning": "Left"},
     "right": {"scheme": "SCT", "value": "24028007", "meaning": "Right"},
 }
-# Times as large as the smallest label that the largest must be for weights, and their range.
+# Ratio of the largest to the smallest label from which on labels are weighted, and the range of the weights.
 IMBALANCE = 30.0
 WEIGHTS = (0.5, 3.0)
-# A label lies on one side if its center does in so many cases, by so much of its width in the median.
+# A label is one-sided if its center is on that side in this fraction of the cases, by this fraction of its width in the median.
 ONE_SIDED = (0.95, 0.25)
-# Of the voxels of a label.
+# Largest fraction of a label's voxels that may be holes if holes are to be filled.
 HOLES = 0.001
 
 
 def label_entries(names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """The entries `labels` of the card: a color each, and the term for any tissue, with the side where the name tells one."""
+    """The entries `labels` of the card, each with a color and the term `Tissue`, and the side if the name contains one."""
     paired = {value for pair in left_right_pairs(names) for value in pair}
     entries = []
     for value, name in sorted(names.items()):
@@ -64,16 +64,16 @@ def label_entries(names: Mapping[int, str]) -> list[dict[str, Any]]:
 def plan_mirroring(
     entries: Sequence[dict[str, Any]], cases: Sequence[CaseStatistics], is_region: bool, across: int | None = None
 ) -> tuple[list[int], list[list[int]], str]:
-    """Whether scans may be mirrored from left to right, which labels are exchanged then, and why.
+    """Whether scans may be mirrored from left to right, and which labels are exchanged then.
 
     Args:
         entries: labels of the card, with a side in name or terms.
-        cases: to learn from.
-        is_region: whether scans are crops, whose middle tells no side.
-        across: axis from slice to slice of a 2D network.
+        cases: to train on.
+        is_region: whether scans are crops, whose center is not the midplane of the body.
+        across: axis perpendicular to the slices of a 2D network.
 
     Returns:
-        `mirror_axes` and `mirror_swaps` of the recipe, and a sentence.
+        `mirror_axes` and `mirror_swaps` of the recipe, and a sentence with the reason.
     """
     if across == 0:
         return [], [], "No mirroring: a sagittal slice mirrored from left to right is itself, so the network cannot tell the sides apart either."
@@ -95,18 +95,18 @@ def plan_mirroring(
 
 
 def plan_weights(entries: Sequence[dict[str, Any]], cases: Sequence[CaseStatistics]) -> tuple[list[float] | None, str]:
-    """Weights of background and labels in the loss, by the root of their volumes; None unless these are far apart."""
+    """Weights of background and labels in the loss, by the inverse square root of their volumes; None unless these differ widely."""
     volumes = label_volumes(cases)
     factor = max(volumes.values()) / min(volumes.values())
     if factor < IMBALANCE:
-        return None, f"All labels count alike in the loss: the largest is {factor:.3g} times the smallest."
+        return None, f"All labels have the same weight in the loss: the largest is {factor:.3g} times the smallest."
     middle = np.exp(np.mean(np.log(list(volumes.values()))))
     weights = [1.0, *(round(float(np.clip((middle / volumes[entry["value"]]) ** 0.5, *WEIGHTS)), 2) for entry in entries)]
-    return weights, f"Smaller labels count more in the loss: the largest is {factor:.3g} times the smallest."
+    return weights, f"Smaller labels have a higher weight in the loss: the largest is {factor:.3g} times the smallest."
 
 
 def plan_postprocessing(entries: Sequence[dict[str, Any]], cases: Sequence[CaseStatistics]) -> tuple[dict[str, list[int]], str]:
-    """The entry `postprocessing` of the card: of labels that are one part in every case the largest is kept; holes that no case has are filled."""
+    """The entry `postprocessing` of the card: labels with one component in every case keep the largest; labels without holes are filled."""
     names = {entry["value"]: entry["name"] for entry in entries}
     found = {value: [case.labels[value] for case in cases if value in case.labels] for value in names}
     single = [value for value, of in found.items() if all(label.components == 1 for label in of)]
@@ -120,7 +120,7 @@ def plan_postprocessing(entries: Sequence[dict[str, Any]], cases: Sequence[CaseS
 
 
 def _pairs_by_terms(entries: Sequence[dict[str, Any]]) -> set[tuple[int, int]]:
-    """Labels of the same term but for the side."""
+    """Pairs of labels whose terms differ in the side only."""
     by_side = {side: {} for side in SIDES}
     for entry in entries:
         terms = entry["terminology"]

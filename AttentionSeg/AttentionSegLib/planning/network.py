@@ -1,4 +1,4 @@
-"""Which size of a network and of its patches suits the data and the computer."""
+"""Planning of the size of a network and of its patches, by the data and the computer."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..progress import Cancel, check_cancel
 from .budget import Budget, NetworkCost, NetworkSpec
 from .grid import coarser_spacing, field_voxels, in_mm, largest_patch, median_spacing
 
-# Optimizer steps below which little is learned: the patch is chosen so that there is time for them.
+# Optimizer steps that a training should have: the patch is chosen so that there is time for them.
 STEPS_WANTED = 2500
-# Patches in a step, of slices and of volumes.
+# Patches per step, in 2D and 3D.
 BATCH = {2: 8, 3: 2}
 LARGEST_PATCH, LEAST_PATCH = {2: 1024**2, 3: 192**3}, {2: 64**2, 3: 16**3}
-# A patch of a whole scan should have as many voxels as one of so many along each axis; one of a crop should show all of it.
+# A patch of a whole scan should have as many voxels as a cube (or square) with this edge; one of a crop should cover all of it.
 USEFUL_PATCH = {2: 256, 3: 32}
 SMALLER = 0.95
 
@@ -33,9 +33,9 @@ class NetworkPlan:
 
     Attributes:
         arguments: of the network.
-        patch: working voxels; 1 across the slices of a 2D network.
+        patch: working voxels; 1 perpendicular to the slices of a 2D network.
         cost: of the network.
-        step_seconds: that a training step takes by estimate.
+        step_seconds: estimated time of a training step.
         fits: whether memory and time suffice.
     """
 
@@ -49,18 +49,18 @@ class NetworkPlan:
 def plan_grid_and_network(
     survey: Survey, spec: NetworkSpec, is_region: bool, budget: Budget, notes: list[str], cancel: Cancel | None
 ) -> tuple[NetworkPlan, np.ndarray]:
-    """The network with its patches, and the spacing in mm: coarser than that of the scans where a patch would see too little of the largest label.
+    """The network with its patches, and the spacing in mm: coarser than that of the scans if a patch would cover too little of the largest label.
 
     Args:
         survey: of the cases.
         spec: of the network.
         is_region: whether the scans are crops around a structure.
         budget: memory and time.
-        notes: gets sentences.
-        cancel: asked before each spacing that is tried.
+        notes: sentences are added to them.
+        cancel: called before each spacing that is tried.
 
     Raises:
-        InputError: if there is no network of this name, or none for so many dimensions.
+        InputError: if there is no network of this name and number of dimensions.
     """
     cases = survey.train
     spacing = median_spacing(cases)
@@ -78,8 +78,8 @@ def plan_grid_and_network(
     notes.append(f"Spacing {in_mm(spacing)}: {why}.")
     size, mm = (" x ".join(f"{n:.4g}" for n in numbers) for numbers in (found.patch, np.multiply(found.patch, spacing)))
     notes.append(f"Patches of {size} voxels ({mm} mm), for scans of {' x '.join(map(str, field_voxels(cases, spacing)))} voxels in the median.")
-    told = network_class(spec.name).size_arguments
-    widths = ", ".join(f"{key} {value}" for key, value in found.arguments.items() if key in told)
+    shown = network_class(spec.name).size_arguments
+    widths = ", ".join(f"{key} {value}" for key, value in found.arguments.items() if key in shown)
     memory = found.cost.step_bytes(prod(found.patch), BATCH[spec.dimensions]) / 2**30
     notes.append(f"Network {spec.name} ({widths}), {found.cost.parameters / 1e6:.2g} million parameters; a step takes about {memory:.2g} GiB.")
     if not found.fits:
@@ -88,14 +88,14 @@ def plan_grid_and_network(
 
 
 def _plan_network(spec: NetworkSpec, field: Sequence[int], spacing: Sequence[float], is_region: bool, budget: Budget) -> NetworkPlan:
-    """The best variant of a network whose patches are of use, with the largest patch for which memory and time suffice.
+    """The best variant of a network with patches that are large enough, with the largest patch for which memory and time suffice.
 
     `field`: working voxels of the median scan; `spacing`: in mm.
     """
     network, plans = network_class(spec.name), []
     if spec.dimensions not in network.dimensions:
         have, lacks = ("2D", "volumes (--slices none)") if spec.axis is None else ("3D", "slices (--slices)")
-        msg = f"The network '{spec.name}' has a {have} form alone, and the plan is for {lacks}; change that, or choose another network."
+        msg = f"The network '{spec.name}' exists in {have} only, and the plan is for {lacks}; change that, or choose another network."
         raise InputError(msg)
     for variant in _variants(network, spec, budget):
         plan = _with_largest_patch(spec, variant, field, spacing, budget)
@@ -127,7 +127,7 @@ def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: Sequence[int
             if shrunk == smaller:
                 break
             smaller = shrunk
-        # A smaller patch may have fewer levels, and so another cost.
+        # With a smaller patch the network may have fewer levels, and so another cost.
         if smaller == patch:
             seconds = budget.seconds(cost.step_flops(prod(patch), BATCH[spec.dimensions]))
             return NetworkPlan(arguments, patch, cost, seconds, _fits(spec, cost, patch, budget))
@@ -135,7 +135,7 @@ def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: Sequence[int
 
 
 def _largest(spec: NetworkSpec, field: Sequence[int], spacing: Sequence[float], most_voxels: float, step: int | None) -> tuple[int, ...]:
-    """As `largest_patch`, with 1 voxel across slices."""
+    """See `largest_patch`; with 1 voxel perpendicular to slices."""
     patch = list(largest_patch(spec.seen(field), spec.seen(spacing), most_voxels, step))
     return tuple(patch if spec.axis is None else [*patch[: spec.axis], 1, *patch[spec.axis :]])
 

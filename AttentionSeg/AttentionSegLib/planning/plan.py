@@ -1,4 +1,4 @@
-"""From a survey to a recipe: every choice of a training, made from the data and the computer, and said in a sentence."""
+"""Planning of a training: from a survey of the data to a recipe, with a sentence for each choice."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ LEARNING_RATE = 0.001
 FEW_CASES = 30
 FEW_STEPS = 2000
 UNSTATED = "unstated"
-# Of a model that has seen no real scan.
+# Modality of a model that was trained without scans.
 ANY_MODALITY = "OT"
 
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a user may settle of a plan; the data and the computer settle the rest.
+    """Choices of the user; the others are made from the data and the computer.
 
     Attributes:
         title: of the model; the names of its labels when left out.
-        modality: of all channels (`CT`, `MR`, `PT`, `US`, `OT`); by names and intensities when left out.
-        region: whether the model is for a region around a structure; by the size of the scans when left out.
-        labels: entries of the card with names, colors and terms, such as a segmentation in Slicer has; drafted when left out.
-        license: of the weights, for whoever the model is given to; unstated when left out.
-        slices: `axial`, `coronal` or `sagittal` for a 2D network on the slices of the scans, `none` for a network of volumes; by the data when left
-            out: slices where the cases are single ones, or lie far apart.
-        context: neighbors on each side that a 2D network sees beside a slice; none when left out.
-        backbone: such as `resnet101`, for the network as it was published with this backbone, and its pretrained weights; its size is chosen by data
-            and computer when left out.
+        modality: of all channels (`CT`, `MR`, `PT`, `US`, `OT`); derived from names and intensities when left out.
+        region: whether the model is for a region around a structure; decided by the size of the scans when left out.
+        labels: entries of the card with names, colors and terms, such as those of a segmentation in Slicer; drafted when left out.
+        license: of the weights; unstated when left out.
+        slices: `axial`, `coronal` or `sagittal` for a 2D network on the slices of the scans, `none` for a 3D network. When left out, decided by the
+            data: 2D if cases are single slices, or slices are far apart.
+        context: neighboring slices on each side that a 2D network gets as further inputs; none when left out.
+        backbone: such as `resnet101`, for the network as published with this backbone and its pretrained weights; when left out, the size is chosen
+            by data and computer.
         start_from: model whose weights the training starts from; its network, grid and normalization are kept.
-        synthesis: how images are drawn from label maps alone; None where cases have scans.
+        synthesis: how images are synthesized from label maps; None if cases have scans.
         seed: of weights, order and augmentation.
     """
 
@@ -78,35 +78,35 @@ def make_plan(
     Args:
         survey: of the cases.
         network: a key of `NETWORKS`.
-        model_id: of the model in the making: lower-case letters, digits and `-`.
+        model_id: of the new model: lower-case letters, digits and `-`.
         budget: memory and time (see `Budget.measure`).
-        options: what the user settles.
-        cancel: asked in between.
+        options: choices of the user.
+        cancel: called in between.
 
     Returns:
-        The recipe: `card` in waiting, settings of the `training`, and `notes`, a sentence for each choice. It is meant to be read and changed.
+        The recipe: the preliminary `card`, settings of the `training`, and `notes`, a sentence for each choice. It is meant to be read and edited.
 
     Raises:
         InputError: if the network, the id, the modality, a label or the model to start from cannot be used, or the hours are too few.
-        Cancelled: once `cancel` says so.
+        Cancelled: if `cancel` returned True.
     """
     choices, notes = _choose(survey, network, budget, options, cancel)
     card = _card(model_id, choices)
     training = _training(choices, budget, notes)
     if UNSTATED in (card["weights"]["license"], *card["training_data"][0].values()):
-        notes.append(f"Before the model is given to anybody, replace what is '{UNSTATED}' in the card, such as the license of the data.")
+        notes.append(f"Before sharing the model, replace what is '{UNSTATED}' in the card, such as the license of the data.")
     Card.from_document(with_weights(card, "0" * 64, 1), "the card of the plan")
     return {"card": card, "training": training, "notes": [*survey.notes, *notes]}
 
 
 def write_plan(document: dict[str, Any], path: Path) -> None:
-    """Write a recipe to read and to change, completely or not at all. OutputError if it cannot be written."""
+    """Write a recipe, completely or not at all. Raises OutputError if it cannot be written."""
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True, eq=False)
 class _Choices:
-    """What card and training settings follow from: labels and inputs as the card has them, size of the region, slices, network, spacing in mm."""
+    """Choices that card and training settings are made from: labels and inputs of the card, size of the region, slices, network, spacing in mm."""
 
     survey: Survey
     options: PlanOptions
@@ -122,19 +122,19 @@ class _Choices:
 def _choose(survey: Survey, network: str, budget: Budget, options: PlanOptions, cancel: Cancel | None) -> tuple[_Choices, list[str]]:
     labels = label_entries(survey.label_names) if options.labels is None else [dict(entry) for entry in options.labels]
     _check_labels(labels, survey)
-    start, modality, region, told = options.start_from, options.modality, options.region, options.slices
+    start, modality, region, wanted = options.start_from, options.modality, options.region, options.slices
     if options.synthesis is not None:
-        if told not in (None, VOLUMES):
-            msg = "Images are drawn from label maps for networks of volumes; leave out the slices (--slices)."
+        if wanted not in (None, VOLUMES):
+            msg = "Images are synthesized from label maps for 3D networks only; leave out the slices (--slices)."
             raise InputError(msg)
-        # Label maps of a body part are no crops around it because they end where nothing is labelled.
-        modality, region, told = modality or ANY_MODALITY, bool(region), VOLUMES
+        # Not decided by size: label maps may end at the labeled structures without being crops.
+        modality, region, wanted = modality or ANY_MODALITY, bool(region), VOLUMES
     inputs, notes = plan_inputs(survey, modality)
     if start is not None:
         check_start(start, network, len(inputs), options.backbone)
         inputs, notes = start.raw["inputs"], []
     size = field_of_view(survey, region, notes)
-    slices = choose_slices(survey.cases, network, told, options.context, start, notes)
+    slices = choose_slices(survey.cases, network, wanted, options.context, start, notes)
     context, across = (0, None) if slices is None else (slices.context, slices.axis)
     spec = NetworkSpec(network, len(inputs) * (2 * context + 1), len(labels) + 1, across, options.backbone)
     if start is None:
@@ -149,7 +149,7 @@ def _choose(survey: Survey, network: str, budget: Budget, options: PlanOptions, 
 
 
 def _card(model_id: str, choices: _Choices) -> dict[str, Any]:
-    """The card, but for weights and accuracy."""
+    """The card without weights and accuracy."""
     survey, options, region = choices.survey, choices.options, choices.region
     names = [entry["name"] for entry in choices.labels]
     postprocessing, _why = plan_postprocessing(choices.labels, survey.train)
@@ -234,5 +234,5 @@ def _training_data(survey: Survey) -> dict[str, Any]:
 def _limit(survey: Survey, drawn: bool) -> str:
     spacing = np.array([case.spacing_mm for case in survey.train])
     if drawn:
-        return f"Trained on images drawn from {len(spacing)} label maps; not checked on scans."
-    return f"Trained on {len(spacing)} scans with voxels of {in_mm(spacing.min(0))} to {in_mm(spacing.max(0))}; not checked on others."
+        return f"Trained on images synthesized from {len(spacing)} label maps; not tested on scans."
+    return f"Trained on {len(spacing)} scans with voxels of {in_mm(spacing.min(0))} to {in_mm(spacing.max(0))}; not tested on others."

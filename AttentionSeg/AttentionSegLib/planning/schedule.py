@@ -1,4 +1,4 @@
-"""How long a training is: epochs, their steps, and how often it is validated."""
+"""Planning of the length of a training: epochs, steps per epoch, and validations."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from .network import BATCH, STEPS_WANTED, NetworkPlan
 MOST_STEPS = 25_000
 EPOCHS = 50
 LONGEST_EPOCH, SHORTEST_EPOCH = 250, 25
-# Of the time for training, what validation may take.
+# Fraction of the training time that validation may take.
 VALIDATION_SHARE = 0.15
-# To choose the best epoch there must be some, unless so many take more than this share of the hours: the last epoch is always validated.
+# Validations needed to choose the best epoch, unless they take more than this fraction of the hours; the last epoch is always validated.
 VALIDATIONS, LONGEST_VALIDATIONS = 5, 0.4
-# From the start of a training to its first step, and from its last to the model.
+# Time before the first step and after the last one.
 START_SECONDS = 60
-# Of a patch: at its edges a network sees little of what is around, the less so the smaller the patch.
+# Overlap of patches in validation: at the edges of a patch the network has little context, the more so in small patches.
 OVERLAP = 0.5
 
 
 def plan_length(found: NetworkPlan, survey: Survey, field: np.ndarray, budget: Budget, notes: list[str], dimensions: int = 3) -> dict[str, Any]:
-    """Epochs, their steps, and how often to validate. Raises InputError where there is no time for the fewest of them."""
+    """Epochs, steps per epoch, and how often to validate. Raises InputError if there is no time for the shortest training."""
     cases, batch = survey.train, batch_size(survey.train, dimensions)
     pass_steps = ceil(len(cases) / batch)
     stride = np.maximum(1, np.multiply(found.patch, 1 - OVERLAP))
     windows = prod(ceil(max(n - p, 0) / s) + 1 for n, p, s in zip(field, found.patch, stride))
     checked = (len(survey.cases) - len(cases)) * windows * found.step_seconds / (BACKWARD * batch)
     least = START_SECONDS + EPOCHS * found.step_seconds + checked
-    # An estimate alone is rather too long.
+    # Not checked for estimates, which are rather too long.
     if budget.device is not None and least > 3600 * budget.hours:
         msg = (
             f"A training takes at least {_two_digits(least / 3600)} hours here ({EPOCHS} steps of {found.step_seconds:.2g} s and a "
@@ -51,21 +51,21 @@ def plan_length(found: NetworkPlan, survey: Survey, field: np.ndarray, budget: B
     hours = epochs * epoch_steps * found.step_seconds / 3600
     notes.append(
         f"{epochs} epochs of {epoch_steps} steps, validated every {every}: about {hours:.2g} hours on this {budget.kind.upper()} at "
-        f"{found.step_seconds:.2g} s a step, {'estimated rather too long' if budget.device is None else 'as tried out'}, plus validation."
+        f"{found.step_seconds:.2g} s a step, {'a high estimate' if budget.device is None else 'as measured'}, plus validation."
     )
     if epochs * epoch_steps < STEPS_WANTED:
         notes.append(
-            f"{epochs * epoch_steps} steps are few for a training from nothing ({STEPS_WANTED} or more are usual); more hours or a GPU would help."
+            f"{epochs * epoch_steps} steps are few for a training from scratch ({STEPS_WANTED} or more are usual); more hours or a GPU would help."
         )
     return {"epochs": epochs, "steps_per_epoch": None if one_pass else epoch_steps, "validate_every": every}
 
 
 def batch_size(cases: Sequence[object], dimensions: int = 3) -> int:
-    """Patches in a step, of volumes or of slices, of which a case may have many."""
+    """Patches per step; in 3D at most the number of cases, in 2D not, because a case has many slices."""
     return min(BATCH[3], len(cases)) if dimensions == 3 else BATCH[dimensions]
 
 
 def _two_digits(number: float) -> str:
-    """Rounded up: what is told as enough has to be."""
+    """A number rounded up, so that the stated time suffices."""
     power = 10.0 ** (floor(log10(number)) - 1)
     return f"{ceil(number / power) * power:.2g}"

@@ -1,4 +1,4 @@
-"""Whether a network works on volumes or on their slices, and on which."""
+"""Planning of the dimensions: a 3D network, or a 2D network on axial, coronal or sagittal slices."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..models.card import ACROSS
 from ..networks import network_class
 from .grid import median_spacing
 
-# What a user may say beside the names of slices: a network of volumes, whatever the data.
+# The user's choice of a 3D network, beside the names of slices.
 VOLUMES = "none"
-# Times as far apart as the pixels of a slice that slices are where a network of volumes would see little of one from the next.
+# Ratio of the distance between slices to that of their pixels from which on a 2D network is planned.
 THICK_SLICES = 4.0
 MOST_NEIGHBORS = 16
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Slices that a 2D network is planned for.
+    """Slices of a 2D network.
 
     Attributes:
         name: a key of `ACROSS`.
-        context: neighbors on each side that are further inputs.
+        context: neighboring slices on each side that are further inputs.
     """
 
     name: str
@@ -36,37 +36,37 @@ class Slices:
 
     @property
     def axis(self) -> int:
-        """Of right, anterior and superior, the axis across."""
+        """The axis perpendicular to the slices, among right, anterior and superior."""
         return ACROSS[self.name]
 
 
 def choose_slices(
-    cases: Sequence[CaseStatistics], network: str, told: str | None, context: int | None, start: Card | None, notes: list[str]
+    cases: Sequence[CaseStatistics], network: str, wanted: str | None, context: int | None, start: Card | None, notes: list[str]
 ) -> Slices | None:
-    """The slices to plan for, and why in a note; None for a network of volumes.
+    """The slices to plan for; None for a 3D network.
 
     Args:
         cases: of all roles.
         network: a key of `NETWORKS`.
-        told: the slices, `none` for volumes; None to go by the model to start from, or else by the data.
-        context: neighbors on each side; those of the model to start from, or none, when None.
+        wanted: slices chosen by the user, `none` for a 3D network; None to follow the model to start from, or else the data.
+        context: neighboring slices on each side; None for those of the model to start from, or none.
         start: model to start from.
-        notes: gets a sentence where it is slices.
+        notes: for slices, the reason is added to them.
 
     Raises:
-        InputError: if there are no such slices, there are neighbors without slices, the model to start from or the network works on others, or
-            single slices are to be cut into volumes or into other slices.
+        InputError: if there are no such slices, neighbors are given for a 3D network, the model to start from or the network uses other slices,
+            or the cases are single slices and the plan is for volumes or other slices.
     """
-    if told not in (None, VOLUMES, *ACROSS):
-        msg = f"There are no slices '{told}'; choose one of {', '.join(ACROSS)}, or {VOLUMES} for a network of volumes."
+    if wanted not in (None, VOLUMES, *ACROSS):
+        msg = f"There are no slices '{wanted}'; choose one of {', '.join(ACROSS)}, or {VOLUMES} for a 3D network."
         raise InputError(msg)
     if context is None:
         context = 0 if start is None else start.context
     if not 0 <= context <= MOST_NEIGHBORS:
-        msg = f"A slice cannot be seen with {context} neighbors on each side; give a number from 0 to {MOST_NEIGHBORS}."
+        msg = f"A slice cannot have {context} neighbors on each side; give a number from 0 to {MOST_NEIGHBORS}."
         raise InputError(msg)
-    name, why = _chosen(cases, told, start)
-    if name is not None and told is None and start is None and 2 not in network_class(network).dimensions and not _thin_axes(cases):
+    name, why = _chosen(cases, wanted, start)
+    if name is not None and wanted is None and start is None and 2 not in network_class(network).dimensions and not _thin_axes(cases):
         name = None
     if name is None:
         if context:
@@ -77,18 +77,18 @@ def choose_slices(
         works = "volumes" if start.slices is None else f"{start.slices} slices with {start.context} neighbors on each side"
         msg = f"The model {start.id} works on {works}, not on {name} slices with {context}; start from another model, or choose the same."
         raise InputError(msg)
-    beside = f", each seen with {context} on either side" if context else ""
+    beside = f", each with {context} neighbors on either side" if context else ""
     notes.append(f"A 2D network on {name} slices{beside}: {why}.")
     return Slices(name, context)
 
 
-def _chosen(cases: Sequence[CaseStatistics], told: str | None, start: Card | None) -> tuple[str | None, str]:
-    """The name of the slices, or None, and why."""
+def _chosen(cases: Sequence[CaseStatistics], chosen: str | None, start: Card | None) -> tuple[str | None, str]:
+    """The name of the slices, or None, and the reason."""
     thin = _thin_axes(cases)
-    if told is None and start is not None:
+    if chosen is None and start is not None:
         name, why = start.slices, f"as {start.id}, which it starts from"
-    elif told is not None:
-        name, why = (None if told == VOLUMES else told), "as told"
+    elif chosen is not None:
+        name, why = (None if chosen == VOLUMES else chosen), "as requested"
     elif thin:
         name, why = next(iter(thin)), "the cases are single slices"
     else:
@@ -102,7 +102,7 @@ def _chosen(cases: Sequence[CaseStatistics], told: str | None, start: Card | Non
 
 
 def _thin_axes(cases: Sequence[CaseStatistics]) -> dict[str, list[str]]:
-    """The cases that are single slices, by the name of the slices."""
+    """Ids of the cases that are single slices, by the name of the slices."""
     found: dict[str, list[str]] = {}
     for case in cases:
         for name, axis in ACROSS.items():
@@ -117,5 +117,5 @@ def _thick(cases: Sequence[CaseStatistics]) -> tuple[str | None, str]:
     in_slice = float(np.delete(spacing, axis).max())
     ratio = float(spacing[axis]) / in_slice
     name = next(name for name, across in ACROSS.items() if across == axis)
-    why = f"they lie {spacing[axis]:g} mm apart, {ratio:.3g} times the {in_slice:g} mm between the pixels of one (limit: {THICK_SLICES:g} times)"
+    why = f"they are {spacing[axis]:g} mm apart, {ratio:.3g} times the {in_slice:g} mm between the pixels of one (limit: {THICK_SLICES:g} times)"
     return (name if ratio > THICK_SLICES else None), why

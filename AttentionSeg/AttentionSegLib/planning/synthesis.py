@@ -1,4 +1,4 @@
-"""What a plan says of images that are drawn from label maps."""
+"""Planning of the synthesis of images from label maps."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from ..datasets.case_statistics import CaseStatistics
 from .grid import median_spacing
 
-# Voxels of a label map along each axis for one working voxel: more show nothing that a network could see.
+# Most voxels of a label map along each axis per working voxel; more would not be visible to the network.
 MOST_STEPS = 3
 
 
 def plan_synthesis(synthesis: dict[str, Any], cases: Sequence[CaseStatistics], spacing: Sequence[float]) -> tuple[dict[str, Any], str]:
-    """The entry `synthesis` of the recipe, which draws at about the spacing of the label maps, and a sentence.
+    """The entry `synthesis` of the recipe, with about the spacing of the label maps, and a sentence.
 
     Args:
         synthesis: ranges and further values.
-        cases: to learn from.
+        cases: to train on.
         spacing: of the working grid in mm.
     """
     steps = np.clip(np.rint(np.divide(spacing, median_spacing(cases))), 1, MOST_STEPS).astype(int).tolist()

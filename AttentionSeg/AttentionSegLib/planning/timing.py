@@ -1,4 +1,4 @@
-"""How long a training step of a network takes here, tried out."""
+"""Timing of a training step of a network on this computer."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ..networks.supervision import added
 from ..progress import Cancel, check_cancel
 from .budget import NetworkSpec
 
-# Steps that are timed, after a first one that makes room.
+# Steps that are timed, after a first one that allocates memory.
 STEPS = 2
-# Over the step: making patches, logging, averaging weights.
+# Factor on the time of a step for making patches, logging and averaging weights.
 OVERHEAD = 1.25
 
 
 def measured_step(
     spec: NetworkSpec, arguments: dict[str, Any], patch: Sequence[int], batch: int, device: torch.device, cancel: Cancel | None = None
 ) -> float:
-    """Seconds of a training step, from a few on noise.
+    """Seconds of a training step, measured on noise.
 
     Args:
         spec, arguments: of the network.
         patch: voxels along each axis.
-        batch: patches in a step.
+        batch: patches per step.
         device: to train on.
-        cancel: asked before each step.
+        cancel: called before each step.
 
     Raises:
-        OutOfMemory: if the device has no memory for it.
-        Cancelled: once `cancel` says so.
+        OutOfMemory: if the device has too little memory.
+        Cancelled: if `cancel` returned True.
     """
     with memory_for(f"a training step on {device} of the network that was planned", "close other programs that use it, and start again"):
         network = spec.build(arguments).to(device).train()
@@ -51,7 +51,7 @@ def measured_step(
 
 
 class _AnyRegion:
-    """A `RegionLoss` without labels: any number is as good to walk back from."""
+    """A stand-in for a `RegionLoss` without labels: for timing, any loss value will do."""
 
     def cross_entropy(self, logits: Tensor) -> Tensor:
         return logits.float().square().mean()
@@ -61,10 +61,10 @@ class _AnyRegion:
 
 def _step(network: Network, optimizer: torch.optim.Optimizer, image: Tensor) -> None:
     optimizer.zero_grad()
-    # Always "cuda": until torch 2.5 autocast refuses the name "mps", switched off or not.
+    # Always "cuda", because autocast before torch 2.5 rejects "mps" even if it is disabled.
     with torch.autocast("cuda", enabled=image.device.type == "cuda"):
         loss = added(network.loss_terms(network(image, return_attention=()), _AnyRegion()).values())
     loss.backward()
     optimizer.step()
-    # To read a number waits for the device.
+    # Reading a number waits for the device.
     loss.item()

@@ -1,4 +1,4 @@
-"""What is told about a run: volumes per label, a report for the record, a picture for the eye."""
+"""Reports of a run: measurements per label, a JSON report, an overview picture, and HTML pages."""
 
 from .label_statistics import STATISTICS
 from .measurements import Measurement, measure

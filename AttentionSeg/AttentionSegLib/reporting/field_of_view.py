@@ -1,4 +1,4 @@
-"""Which part of the patient the picture shows: the segmentation with some room around it."""
+"""The part of the patient that an overview shows: the segmentation with a margin."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MARGIN_MM = 25.0
 
 @dataclass(frozen=True, eq=False)
 class FieldOfView:
-    """A box along the RAS axes, and the point in it through which the planes go.
+    """A box along the RAS axes, and the point in it where the three planes intersect.
 
     Args:
-        focus: where the three planes meet, RAS mm [3].
-        low, high: ends of the box, RAS mm [3] each.
+        focus: intersection of the planes, RAS mm [3].
+        low, high: corners of the box, RAS mm [3] each.
     """
 
     focus: np.ndarray
@@ -35,7 +35,7 @@ class FieldOfView:
     high: np.ndarray
 
     def plane(self, view: str, pixels: int) -> Plane:
-        """The square plane of that view which holds the box, at the same scale in every view."""
+        """The square plane of a view that contains the box, at the same scale in every view."""
         through = VIEWS[view][2]
         center = (self.low + self.high) / 2
         center[through] = self.focus[through]
@@ -44,11 +44,11 @@ class FieldOfView:
 
 
 def field_of_view(image: Image, prediction: Prediction, measurements: list[Measurement]) -> FieldOfView:
-    """The segmentation's box with a margin, cut at the image's edges; the planes go through its middle.
+    """The bounding box of the segmentation with a margin, clipped to the image. The planes go through its center.
 
-    The middle is the labeled voxel nearest to the centroid, so that a ring or a pair of organs is cut too. Of regions that were found apart from
-    each other the first is cut where a plane through the middle would pass between them. Without a label, the place that was looked at takes the
-    segmentation's place: where the uncertainty is above 0, or the image.
+    The center is the labeled voxel nearest to the centroid, so that the planes cut a ring or a pair of organs too. If several separate regions were
+    found and a plane through the center would pass between them, it is that of the first region. Without a labeled voxel, the box is that of the
+    voxels with uncertainty above 0, or the whole image.
     """
     labels = prediction.labels
     image_low, image_high = _ends(image.corners())
@@ -74,7 +74,7 @@ def _focus(prediction: Prediction, measurements: list[Measurement]) -> np.ndarra
 
 
 def _centroid(labels: Image, region: Region) -> np.ndarray | None:
-    """Of the labeled voxels in a region, RAS mm; None if there are none."""
+    """Centroid of the labeled voxels in a region, RAS mm; None if there are none."""
     first, last = bounds(labels, region)
     window = tuple(slice(a, b) for a, b in zip(first, last))
     index = np.argwhere((labels.voxels[0][window] != 0) & held(labels.affine, first, last, region))

@@ -1,6 +1,6 @@
-"""What is told of each label of a segmentation: the one table that panel, CSV, report, manifest and page of a batch follow.
+"""The table of statistics per label, which panel, CSV, report, and manifest and page of a batch read.
 
-To add a statistic: a line in STATISTICS, and a function where an expression does not do.
+To add a statistic, add a line to STATISTICS, and a function if an expression is not enough.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class LabelVoxels:
         labels: all labels of the segmentation, [1, I, J, K].
         box: the smallest box around the voxels.
         voxels: how many there are.
-        uncertainty: the sum of theirs, each from 0 (sure) to 1.
+        uncertainty: sum over the voxels, each 0 (sure) to 1.
     """
 
     value: int
@@ -36,7 +36,7 @@ class LabelVoxels:
 
     @property
     def mask(self) -> np.ndarray:
-        """Where they are in their box, bool [i, j, k]; voxels are spaced as those of `labels`."""
+        """The label in its box, bool [i, j, k], with the spacing of `labels`."""
         return self.labels.voxels[0][self.box] == self.value
 
 
@@ -46,14 +46,14 @@ class Statistic:
 
     Attributes:
         key: name in files.
-        title: in words, with the unit.
+        title: with the unit.
         heading: the same for a narrow column.
-        meaning: one sentence.
-        form: how people read the number, as in `format`.
-        compute: from the voxels of a label to the number.
-        of_none: the number of a label without voxels.
-        in_panel: whether the table of the panel has room for it.
-        applies: whether images like this one have such a number; None stands for it in others.
+        meaning: explanation in one sentence.
+        form: format specification for display.
+        compute: function from the voxels of a label to the number.
+        of_none: the number for a label without voxels.
+        in_panel: whether the panel's table shows it.
+        applies: whether an image has such a number; if not, it is None.
     """
 
     key: str
@@ -73,13 +73,13 @@ class Statistic:
         return self.of_none if found is None else self.compute(found)
 
     def shown(self, number: Number) -> str:
-        """For people; empty where there is none."""
+        """The number as text; empty if it is None."""
         return "" if number is None else format(number, self.form)
 
 
 def count_components(found: LabelVoxels) -> int:
-    """The number of parts, where voxels that touch by a corner are of one part."""
-    # Here, because it takes a while to import.
+    """The number of connected components; voxels that touch at a corner are connected."""
+    # Imported here because it is slow.
     from scipy import ndimage
 
     return int(ndimage.label(found.mask, np.ones((3, 3, 3), bool))[1])

@@ -1,4 +1,4 @@
-"""How large each structure is, where it lies and how sure the network was of it."""
+"""Measurements of each label: volume, centroid, uncertainty and the other statistics."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _measured: WeakKeyDictionary[Prediction, list[Measurement]] = WeakKeyDictionary(
 
 @dataclass(frozen=True)
 class Measurement:
-    """One label of a segmentation in numbers.
+    """Measurements of one label of a segmentation.
 
     Attributes:
         value: the label's value in the segmentation.
         name: the label's name.
         color: RGB, each 0..255.
-        center: the centroid in RAS mm; None when there are no voxels.
+        center: the centroid in RAS mm; None without voxels.
         statistics: by the keys of STATISTICS.
     """
 
@@ -40,12 +40,12 @@ class Measurement:
 
     @property
     def voxels(self) -> int:
-        """How many voxels have the label."""
+        """Number of voxels."""
         return self.statistics["voxels"]
 
     @property
     def milliliters(self) -> float | None:
-        """Their volume; None in a single slice."""
+        """Volume in mL; None in a single slice."""
         return self.statistics["milliliters"]
 
     @property
@@ -55,13 +55,13 @@ class Measurement:
 
     @property
     def mean_uncertainty(self) -> float | None:
-        """Mean uncertainty of these voxels, 0 (sure) to 1; None when there are none."""
+        """Mean uncertainty of the voxels, 0 (sure) to 1; None without voxels."""
         return self.statistics["mean_uncertainty"]
 
 
 def measure(prediction: Prediction) -> list[Measurement]:
     """Measure every label of the model's card, in the order of the card; labels that were not found have 0 voxels."""
-    # Report, picture, table and command ask for the same numbers.
+    # Cached, because report, picture, table and command need the same numbers.
     if prediction not in _measured:
         labels = prediction.labels
         sums = _sums_by_value(labels.voxels[0], prediction.uncertainty.voxels[0])
@@ -78,11 +78,11 @@ class _Sums:
 
 
 def _sums_by_value(labels: np.ndarray, uncertainty: np.ndarray) -> dict[int, _Sums]:
-    """Add up what the voxels of each value contribute; slice by slice, as a list of all labeled voxels may not fit in memory."""
+    """Sums over the voxels of each label value; slice by slice, because a list of all labeled voxels may not fit in memory."""
     values = int(labels.max()) + 1
     voxels = np.zeros(values, np.int64)
     totals = np.zeros((4, values))
-    # Slices that lie together in memory are several times as fast to go through.
+    # Slices that are contiguous in memory are several times as fast.
     across = int(np.argmax(labels.strides))
     first, second = (axis for axis in range(3) if axis != across)
     for number, (label_slice, uncertainty_slice) in enumerate(zip(np.moveaxis(labels, across, 0), np.moveaxis(uncertainty, across, 0))):

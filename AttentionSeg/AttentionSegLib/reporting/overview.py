@@ -1,4 +1,4 @@
-"""One picture of a result: the outlines, what the network attended to and where it was unsure."""
+"""The overview picture of a result: outlines, attention maps and uncertainty."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 def write_overview(image: Image, prediction: Prediction, path: Path | str, title: str | None = None) -> None:
     """Write one PNG, 1584 pixels wide: axial, coronal and sagittal planes through the segmentation.
 
-    The first line shows the outlines of the labels with their volumes; then come the attention maps over the image, each
-    with its color bar, and at last the uncertainty. Of several channels the first is shown. Radiological convention: the
-    patient's right is on the left of the picture.
+    The first row shows the outlines of the labels with their volumes, the next rows the attention maps over the image, each
+    with its color bar, and the last row the uncertainty. Of several channels the first is shown. Radiological convention:
+    the patient's right is on the left of the picture.
 
     Args:
-        image: what was segmented.
-        prediction: what came out.
+        image: the segmented image.
+        prediction: its result.
         path: the PNG to write.
         title: headline; the image's name when left out.
 
     Raises:
         InputError: if matplotlib is not installed.
-        OutputError: if the file cannot be written; nothing is left behind then.
+        OutputError: if the file cannot be written; no partial file is left then.
     """
     check_drawing("A picture of the result")
     from .overview_page import draw_overview
@@ -36,7 +36,7 @@ def write_overview(image: Image, prediction: Prediction, path: Path | str, title
 
 
 def check_drawing(what: str) -> None:
-    """Raise InputError where pictures cannot be drawn; `what` is the subject of the sentence: `The report of an evaluation`."""
+    """Raise InputError if matplotlib is not installed; `what` is the subject of the sentence: `The report of an evaluation`."""
     try:
         from . import sheet  # noqa: F401
     except ModuleNotFoundError as error:

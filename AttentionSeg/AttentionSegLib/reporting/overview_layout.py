@@ -1,4 +1,4 @@
-"""Where everything stands on the sheet of an overview, in pixels."""
+"""Layout of the overview picture, in pixels."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 WIDTH, MARGIN, GAP = 1584, 24, 12
 HEAD, TITLES, FOOT = 60, 30, 46
 LARGE, SMALL = 400, 200
-# More maps than this stand two in a line, so that the page can be taken in without endless scrolling.
+# More maps than this are laid out smaller, two per row, so that the picture does not get too long.
 MOST_LARGE = 3
 BETWEEN_COLUMNS = 28
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A place for three square pictures of `size` and a column of text to their right."""
+    """Position of three square pictures of `size` with a column of text to their right."""
 
     left: int
     top: int
@@ -33,7 +33,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Layout:
-    """Places (left, top) of the head and the foot, the strip of the anatomy, the strips of the maps, and the height."""
+    """Positions (left, top) of head and foot, the strip of the anatomy, the strips of the maps, and the total height."""
 
     head: tuple[int, int]
     anatomy: Strip
@@ -43,7 +43,7 @@ class Layout:
 
 
 def lay_out(maps: int) -> Layout:
-    """Place so many maps, at least one, below the anatomy: large, one in a line, or small, two in a line."""
+    """Lay out a number of maps (at least one) below the anatomy: large, one per row, or small, two per row."""
     anatomy = Strip(MARGIN, HEAD + TITLES + 16, LARGE)
     per_line, size = (1, LARGE) if maps <= MOST_LARGE else (2, SMALL)
     column = (WIDTH - 2 * MARGIN + BETWEEN_COLUMNS) // per_line

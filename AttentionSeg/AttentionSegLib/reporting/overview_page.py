@@ -1,4 +1,4 @@
-"""The page of an overview: which pictures are drawn, and the words around them."""
+"""Drawing of the overview picture: slices, maps, legends and captions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WHITE = (1.0, 1.0, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A plane with what lies in it: the image as gray 0..1, and the outlines of every label by its value."""
+    """A plane with its content: the image as gray 0..1, and the outlines of each label by its value."""
 
     plane: Plane
     gray: np.ndarray
@@ -57,7 +57,7 @@ def draw_overview(image: Image, prediction: Prediction, title: str | None) -> Sh
 
 
 def _cut(image: Image, prediction: Prediction, view: FieldOfView, pixels: int) -> list[Cut]:
-    """The three planes through the segmentation, so many pixels wide and high."""
+    """The three planes through the segmentation, each `pixels` wide and high."""
     planes = [view.plane(name, pixels) for name in VIEWS]
     pictures = [sample(image, plane) for plane in planes]
     ends = gray_ends(np.stack(pictures), prediction.card.inputs[0].modality)
@@ -112,7 +112,7 @@ def _draw_legend(sheet: Sheet, strip: Strip, measurements: list[Measurement]) ->
 
 
 def _draw_map(sheet: Sheet, strip: Strip, cuts: list[Cut], heat: Image, ends: tuple[float, float] | None) -> tuple[float, float]:
-    """Draw a map; the values that have the first and the last color, which fit what is seen of the map unless they are given."""
+    """Draw a map. Returns the values of the first and last color: `ends`, or by default those that fit the visible part of the map."""
     pictures = [sample(heat, cut.plane) for cut in cuts]
     ends = ends or heat_ends(np.stack(pictures))
     large = strip.size == LARGE
@@ -125,7 +125,7 @@ def _draw_map(sheet: Sheet, strip: Strip, cuts: list[Cut], heat: Image, ends: tu
 
 
 def _draw_caption(sheet: Sheet, strip: Strip, title: str, details: list[str], ends: tuple[float, float]) -> None:
-    """Write what a map is beside it, and draw its color bar."""
+    """Write the title of a map beside it, and draw its color bar."""
     large = strip.size == LARGE
     y = strip.top
     for part in textwrap.wrap(title, 28 if large else 14)[:5]:
@@ -154,6 +154,6 @@ def _times(numbers: Sequence[float]) -> str:
 
 
 def _fitting(text: str, most: int) -> str:
-    """A text on one line, cut at so many characters."""
+    """A text on one line, shortened to `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 3] + "..."

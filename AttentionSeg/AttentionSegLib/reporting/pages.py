@@ -1,4 +1,4 @@
-"""Pages of HTML for people: each one file that needs no network and, unless its template says otherwise, no other file."""
+"""HTML pages from templates. A page is one file that needs no network and, unless its template says otherwise, no other file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 def render(template: str, **values: object) -> str:
     """Fill a template of the folder `templates`.
 
-    Every value is text there, wherever it stands: no name of a file, a label, a model or a case becomes markup. Only what is `markupsafe.Markup`
-    goes in as it is.
+    Every value is escaped, so that no name of a file, label, model or case becomes markup; only `markupsafe.Markup` is inserted as it is.
 
     Raises:
         jinja2.UndefinedError: if the template uses a value that was not given.
@@ -33,7 +32,7 @@ def render(template: str, **values: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    # Slicer has Jinja2 only once torch is installed, which brings it along.
+    # Imported here: in Slicer, Jinja2 is installed together with torch.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -43,7 +42,7 @@ def _environment() -> Environment:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """A picture, `png` or `jpeg`, as the source of an HTML image."""
+    """The content of a `png` or `jpeg` file as the source of an HTML image."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 

@@ -13,7 +13,7 @@ def nearest_voxel(mask: np.ndarray, point: np.ndarray, spacing: np.ndarray) -> n
         high = np.clip(np.ceil(point + reach / spacing) + 1, 0, mask.shape).astype(int)
         voxels = np.argwhere(mask[low[0] : high[0], low[1] : high[1], low[2] : high[2]]) + low
         distances = np.linalg.norm((voxels - point) * spacing, axis=1)
-        # A voxel in a corner of the box may be farther than one just outside a face, so only those within reach decide.
+        # A voxel in a corner of the box may be farther away than one just outside a face, so only voxels within `reach` count.
         if distances.size and distances.min() <= reach:
             return voxels[distances.argmin()]
         reach *= 2

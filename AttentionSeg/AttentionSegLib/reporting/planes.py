@@ -1,4 +1,4 @@
-"""The three anatomical planes as a radiologist looks at them, and how a volume is cut along one."""
+"""Anatomical planes in radiological convention, and sampling of volumes along them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.ndimage import map_coordinates
 from ..image import Image
 
 AXIS_ENDS = (("R", "L"), ("A", "P"), ("S", "I"))
-# Which RAS axes run across and up the picture, and which one the plane cuts.
+# RAS axes across and up the picture, and the axis that the plane is perpendicular to.
 VIEWS = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
 
 
@@ -18,12 +18,12 @@ VIEWS = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
 class Plane:
     """A square picture of the patient along two RAS axes, in radiological convention.
 
-    The patient's right, or front, is on the left of the picture; front, or top, is up. So RAS coordinates fall
-    from left to right and from top to bottom, whatever the view.
+    The patient's right, or front, is on the left of the picture; front, or top, is up. So RAS coordinates decrease
+    from left to right and from top to bottom in every view.
 
     Args:
         view: `axial`, `coronal` or `sagittal`.
-        center: middle of the picture, RAS mm; its coordinate across the plane is the plane's position.
+        center: center of the picture, RAS mm; its coordinate perpendicular to the plane is the plane's position.
         side: edge of the picture in mm.
         pixels: edge of the picture in pixels.
     """
@@ -35,7 +35,7 @@ class Plane:
 
     @property
     def position(self) -> float:
-        """Where the plane cuts its axis, RAS mm."""
+        """Position of the plane along its perpendicular axis, RAS mm."""
         return self.center[VIEWS[self.view][2]]
 
     @property
@@ -45,7 +45,7 @@ class Plane:
 
     @property
     def letters(self) -> dict[str, str]:
-        """What lies at the `left`, `right`, `top` and `bottom` of the picture: R, L, A, P, S or I."""
+        """The direction at the `left`, `right`, `top` and `bottom` of the picture: R, L, A, P, S or I."""
         across, up, _ = VIEWS[self.view]
         return dict(zip(("left", "right", "top", "bottom"), AXIS_ENDS[across] + AXIS_ENDS[up]))
 
@@ -61,10 +61,10 @@ class Plane:
 
 
 def sample(image: Image, plane: Plane) -> np.ndarray:
-    """Cut the first channel of an image along a plane: linear, [rows, columns] float32, NaN outside of the image."""
+    """Sample the first channel of an image along a plane, linearly: [rows, columns] float32, NaN outside of the image."""
     indices = image.to_ijk(plane.points())
     volume = image.voxels[0]
-    # scipy's interpolation knows neither half floats nor booleans
+    # scipy's interpolation supports neither half floats nor booleans.
     volume = volume.astype(np.float32) if volume.dtype in (np.float16, np.bool_) else volume
     picture = map_coordinates(volume, np.moveaxis(indices, -1, 0), output=np.float32, order=1, mode="nearest")
     picture[~_inside(indices, image.shape)] = np.nan
@@ -72,15 +72,15 @@ def sample(image: Image, plane: Plane) -> np.ndarray:
 
 
 def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
-    """Cut a segmentation along a plane: by label value its share of the place, [rows, columns] float32, 0..1, linear.
+    """Sample a segmentation along a plane: by label value its fraction at each pixel, linear, [rows, columns] float32, 0..1.
 
-    The line where the share is one half is the label's outline. Labels that the plane misses are left out.
+    The contour at one half is the label's outline. Labels that the plane misses are left out.
     """
     indices = labels.to_ijk(plane.points())
     inside = _inside(indices, labels.shape)
     low = np.floor(indices).astype(np.int32)
     beyond = np.moveaxis(np.float32(indices - low), -1, 0)
-    # By axis, of the voxels before and behind.
+    # The two neighboring voxels along each axis.
     voxels = [np.moveaxis(np.clip(low + step, 0, np.int32(labels.shape) - 1), -1, 0) for step in (0, 1)]
     weights = [1 - beyond, beyond]
     shares: dict[int, np.ndarray] = {}
@@ -94,6 +94,6 @@ def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
 
 
 def _inside(indices: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Which voxel indices [..., 3] lie in the volume, to the outer edges of its voxels."""
+    """Whether voxel indices [..., 3] lie in the volume, up to the outer edges of its voxels."""
     slack = 1e-6
     return ((indices >= -0.5 - slack) & (indices <= np.array(shape) - 0.5 + slack)).all(axis=-1)

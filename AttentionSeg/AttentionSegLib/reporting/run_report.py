@@ -1,4 +1,4 @@
-"""The record of one run: what was segmented, by what, on what, and what came out."""
+"""The JSON report of a run: inputs, model, software, device and results."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LIBRARIES = ("torch", "monai", "numpy", "openvino")
 
 
 def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | None, outputs: Sequence[str]) -> dict[str, Any]:
-    """Describe a run in JSON's own types, the keys always in the same order.
+    """Describe a run as JSON types, with a fixed order of keys.
 
     Args:
-        prediction: what came out.
+        prediction: the result.
         inputs: the scans, one per channel, as the user named them.
-        region: the box that was given; None for the whole scan, or where regions were found.
-        outputs: the files that were written, as the user will find them.
+        region: the given box; None for the whole scan, or if regions were found.
+        outputs: final paths of the files that were written.
 
     Returns:
         A document without NaN or infinity: a number that is not finite becomes None.
@@ -65,7 +65,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
 
 
 def write_report(report: dict[str, Any], path: Path | str) -> None:
-    """Write a report as JSON (UTF-8). Nothing is left behind when writing fails; raises ValueError for NaN or infinity."""
+    """Write a report as JSON (UTF-8). Raises OutputError if writing fails, and ValueError for NaN or infinity; no partial file is left."""
     write_text(Path(path), json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -118,5 +118,5 @@ def _numbers(values: Iterable[float]) -> list[float | None]:
 
 
 def _number(value: float) -> float | None:
-    """Nine digits: more than any measurement has, fewer than the noise of binary fractions."""
+    """Rounded to nine digits, which hides the rounding noise of binary fractions."""
     return float(f"{value:.9g}") if math.isfinite(value) else None

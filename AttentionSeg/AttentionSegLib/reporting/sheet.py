@@ -1,6 +1,6 @@
-"""A dark sheet of paper measured in pixels from its top left corner, and what can be drawn on it.
+"""A dark drawing sheet with pixel coordinates from its top left corner: text, pictures, outlines, color bars.
 
-Everything goes through matplotlib's objects and its Agg canvas: no window, no global state, any thread.
+Drawn by matplotlib's objects on an Agg canvas: no window, no global state, any thread.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ Color = tuple[float, float, float]
 
 
 class Sheet:
-    """Paper of width x height pixels, one unit of drawing a pixel. Colors are RGB, 0..1."""
+    """A sheet of width x height pixels. Coordinates are in pixels, colors RGB, 0..1."""
 
     def __init__(self, width: int, height: int) -> None:
         self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="none")
         self._canvas = FigureCanvasAgg(self._figure)
-        # One pair of axes for all pictures: each further one costs as much time as the picture in it.
+        # One matplotlib axes object for all pictures: each further one takes as long to draw as its picture.
         self._paper = self._figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         self._paper.set_axis_off()
-        # Agg's own pixels, [height, width, RGBA]: a picture goes there as it is, where matplotlib would resample it.
+        # Agg's pixel buffer, [height, width, RGBA]: pictures are copied into it, because matplotlib would resample them.
         self._pixels = np.asarray(self._canvas.get_renderer().buffer_rgba())
         self._pixels[:] = np.round(255 * np.array(to_rgba(PAPER)))
 
     def save(self, path: Path | str) -> None:
-        """Write the sheet as PNG; nothing is left behind when writing fails."""
+        """Write the sheet as PNG. Raises OutputError if writing fails; no partial file is left."""
         self._figure.draw(self._canvas.get_renderer())
         told = PngInfo()
         told.add_text(SOFTWARE, DESCRIPTION)
@@ -57,15 +57,15 @@ class Sheet:
             Image.fromarray(self._pixels[..., :3]).save(temporary, "png", compress_level=1, pnginfo=told)
 
     def text(self, x: float, y: float, text: str, size: float, align: str = "left", bold: bool = False, ink: str = "plain") -> None:
-        """Write one line whose top is at y, with an ink of INKS; `$` and `\\` are plain characters."""
+        """Write one line of text whose top is at y, in an ink of INKS; `$` and `\\` are plain characters."""
         self._write(x, y, text, size, ha=align, va="top", color=INKS[ink], weight="bold" if bold else "normal")
 
     def swatch(self, x: float, y: float, size: float, color: Color) -> None:
-        """A filled square."""
+        """Draw a filled square."""
         self._paper.add_patch(Rectangle((x, y), size, size, facecolor=color, linewidth=0))
 
     def picture(self, x: float, y: float, gray: np.ndarray, heat: np.ndarray | None = None) -> None:
-        """Show a gray picture, with heat over it, pixel by pixel: both 0..1, [rows, columns], NaN where there is nothing."""
+        """Draw a gray picture with a heat map over it, unscaled: both 0..1, [rows, columns], NaN where there is no value."""
         rows, columns = gray.shape
         self._pixels[y : y + rows, x : x + columns, :3] = np.round(255 * _blend(gray, heat))
 
@@ -93,7 +93,7 @@ class Sheet:
         self._write((left + right) / 2, down - 5, f"{millimeters:g} mm", size, **text)
 
     def color_bar(self, x: float, y: float, width: float, height: float, ends: tuple[float, float], text_size: float) -> None:
-        """The heat colors from bottom to top with numbers beside."""
+        """Draw the heat colors from bottom to top, with numbers beside them."""
         self._paper.imshow(HEAT_COLORS[::-1, None], extent=(x, x + width, y + height, y), interpolation="nearest", aspect="auto")
         numbers = np.linspace(*ends, 5 if height > 200 else 3)
         for number, down in zip(numbers, np.linspace(y + height, y, len(numbers))):
@@ -105,7 +105,7 @@ class Sheet:
 
 
 def outlines(share: np.ndarray) -> list[np.ndarray]:
-    """The lines where a label's share of the place [rows, columns] is one half: each [points, (x, y)] in pixels."""
+    """The contours at one half of a label's fraction [rows, columns]: each [points, (x, y)] in pixels."""
     rows, columns = (np.arange(length) + 0.5 for length in share.shape)
     return contour_generator(columns, rows, share).lines(0.5)
 
@@ -117,12 +117,12 @@ def round_length(longest: float) -> float:
 
 
 def _halo(width: float, opacity: float) -> Sequence[AbstractPathEffect]:
-    """Black around a light line or letter, which is seen on white bone too."""
+    """A black halo around a light line or letter, so that it is visible on white bone."""
     return [Stroke(linewidth=width, foreground="black", alpha=opacity), Normal()]
 
 
 def _blend(gray: np.ndarray, heat: np.ndarray | None) -> np.ndarray:
-    """RGB 0..1: heat of 0 is clear, and the colors grow denser with it."""
+    """RGB 0..1: heat is transparent at 0 and more opaque with higher values."""
     colors = np.where(np.isnan(gray)[..., None], OUTSIDE, np.nan_to_num(gray)[..., None])
     if heat is None:
         return colors

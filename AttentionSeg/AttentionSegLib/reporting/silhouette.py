@@ -1,4 +1,4 @@
-"""What a model segments as one small picture: its labels as solid bodies, without a single intensity of the scan."""
+"""The thumbnail of a model: its labels rendered as solid bodies, without intensities of the scan."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..image import Image, box_corners
 from .planes import VIEWS
 
 PIXELS = 128
-# Drawn so many times larger and scaled down, so that edges are smooth.
+# Factor by which it is drawn larger and then scaled down, so that edges are smooth.
 FINER = 2
 # Edge in pixels of the drafts from which the view is chosen.
 DRAFT = 48
 MARGIN = 0.04
-# Of the mask of a label, in voxels: rounds off their steps. Below one half, so that what is a voxel thin holds together.
+# Gaussian smoothing of a label's mask, sigma in voxels, and the level of its surface: below one half, so that structures a voxel thin stay connected.
 SMOOTHING, SURFACE = 0.9, 0.4
-# Voxels around a label that its smooth mask may take.
+# Margin in voxels around a label for its smoothed mask.
 AROUND = 3
-# Where the viewer of a picture in radiological convention stands: at the feet, in front, on the patient's left.
+# The viewer's direction in radiological convention: at the feet, in front, on the patient's left.
 VIEWER = {"axial": -1, "coronal": 1, "sagittal": -1}
 # Right, down and to the viewer: over the viewer's left shoulder.
 LIGHT = np.array([-0.4, -0.5, 1.0]) / np.linalg.norm([-0.4, -0.5, 1.0])
@@ -36,7 +36,7 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class _Body:
-    """One label, cut out: how much of each place it has [I, J, K] 0..1, where its surface is, and where it lies."""
+    """One label: its smoothed mask [I, J, K] 0..1, the level of its surface, and the affine of the mask."""
 
     value: int
     share: np.ndarray
@@ -44,15 +44,15 @@ class _Body:
     affine: np.ndarray
 
     def corners(self, around: float = 0.0) -> np.ndarray:
-        """Of the box that holds it with so many voxels around, RAS mm [8, 3]."""
+        """Corners of its box with a margin of `around` voxels, RAS mm [8, 3]."""
         ends = box_corners(np.full(3, AROUND - 0.5 - around), np.array(self.share.shape) - AROUND - 0.5 + around)
         return ends @ self.affine[:3, :3].T + self.affine[:3, 3]
 
 
 def draw_silhouette(labels: Image, colors: Mapping[int, Color]) -> bytes | None:
-    """A PNG, 128 x 128 pixels on transparent ground, of labels lit from the front and darker with depth.
+    """A PNG, 128 x 128 pixels with transparent background, of labels lit from the front and darker with depth.
 
-    Coronal from the front, unless another view shows more labels or, of as many, more area. Radiological convention.
+    The view is coronal from the front, unless another one shows more labels, or as many on a larger area. Radiological convention.
 
     Args:
         labels: one channel of label values.
@@ -72,7 +72,7 @@ def draw_silhouette(labels: Image, colors: Mapping[int, Color]) -> bytes | None:
         picture[values == value] = (*color, 255)
     picture[..., :3] *= _shade(np.where(values > 0, depth, np.nan))[..., None]
     drawn = Picture.fromarray(np.uint8(np.clip(picture, 0, 255)))
-    # Premultiplied, so that the clear ground darkens no edge.
+    # Premultiplied alpha, so that the transparent background does not darken edges.
     small = drawn.convert("RGBa").resize((PIXELS, PIXELS), Picture.Resampling.BOX).convert("RGBA")
     file = io.BytesIO()
     small.save(file, "PNG", optimize=True)
@@ -87,18 +87,18 @@ def _body(labels: Image, value: int) -> _Body | None:
     share = gaussian_filter(np.pad(mask[box], AROUND).astype(np.float32), SMOOTHING)
     affine = labels.affine.copy()
     affine[:3, 3] = labels.to_ras(np.array([part.start - AROUND for part in box]))
-    # A label of few voxels may nowhere have so much of its place once it is smooth.
+    # After smoothing, a label of few voxels may nowhere reach SURFACE.
     return _Body(value, share, min(SURFACE, 0.5 * float(share.max())), affine)
 
 
 def _render(bodies: list[_Body], view: str, pixels: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a viewer sees: label values [rows, columns], 0 for none, and how far away it is, in pixels (infinite for none)."""
+    """The visible label values [rows, columns], 0 for none, and their depth in pixels (infinite for none)."""
     across, up, through = VIEWS[view]
     corners = np.concatenate([body.corners() for body in bodies])
     low, high = corners.min(axis=0), corners.max(axis=0)
     step = (high - low)[[across, up]].max() * (1 + 2 * MARGIN) / pixels
     ends = np.concatenate([body.corners(AROUND) for body in bodies])[:, through]
-    # Where the surface is between two samples is interpolated. A structure seen lengthwise takes no more of them than a picture is wide.
+    # The surface is interpolated between samples. Along the depth there are at most as many samples as pixels across.
     deep = max(2 * step, np.ptp(ends) / pixels)
     # Picture indices (row, column, depth) to RAS mm.
     to_ras = np.zeros((4, 4))
@@ -126,7 +126,7 @@ def _render(bodies: list[_Body], view: str, pixels: int) -> tuple[np.ndarray, np
 
 
 def _surface(share: np.ndarray, level: float) -> np.ndarray:
-    """Where each ray along the last axis first meets the level, between the samples; infinite where it never does."""
+    """The interpolated index where each ray along the last axis first reaches the level; infinite where it never does."""
     inside = share >= level
     first = inside.argmax(axis=2)
     after = np.take_along_axis(share, first[..., None], 2)[..., 0]
@@ -135,7 +135,7 @@ def _surface(share: np.ndarray, level: float) -> np.ndarray:
 
 
 def _shade(depth: np.ndarray) -> np.ndarray:
-    """How bright a surface is, from its depth in pixels [rows, columns], NaN where there is none."""
+    """Brightness of a surface from its depth in pixels [rows, columns], NaN where there is none."""
     slopes = [np.clip(_slope(depth, axis), -STEEPEST, STEEPEST) for axis in (1, 0)]
     normals = np.stack([*slopes, np.ones(depth.shape)], axis=-1)
     lit = np.maximum(normals @ LIGHT / np.linalg.norm(normals, axis=-1), 0)
@@ -145,7 +145,7 @@ def _shade(depth: np.ndarray) -> np.ndarray:
 
 
 def _slope(depth: np.ndarray, axis: int) -> np.ndarray:
-    """How steeply the depth grows along an axis, from the neighbors that are there."""
+    """Slope of the depth along an axis, from the neighbors that have a depth."""
     steps = np.stack([np.diff(depth, axis=axis, prepend=np.nan), np.diff(depth, axis=axis, append=np.nan)])
     there = np.isfinite(steps)
     return np.where(there, steps, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)

@@ -1,4 +1,4 @@
-"""How the numbers of many cases spread: where the points and the box of a strip plot stand."""
+"""Coordinates of strip plots: the points and quartile boxes of the numbers of many cases."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 if TYPE_CHECKING:
     from ..models import Label
 
-# In pixels: of a drawing, and where the axis begins and ends in it, between the names and the numbers of cases.
+# Width of a drawing and the ends of its axis, in pixels; names are left of the axis, numbers of cases right of it.
 WIDTH, LEFT, RIGHT = 920, 250, 850
-# Between the ends of an axis and the numbers, where these make the axis.
+# Distance in pixels of the smallest and largest number from the ends of an axis that is made for them.
 INSET = 6
-# Points stand at these shares of the height in turn, so that equal numbers do not hide each other.
+# Points are at these fractions of the height in turn, so that equal numbers do not hide each other.
 DOWN = (0.5, 0.3, 0.7, 0.4, 0.6, 0.2, 0.8)
-# With more cases only those outside the 1st to 99th percentile are points.
+# With more cases, only those outside the 1st to 99th percentile are drawn as points.
 MOST_POINTS = 500
 
 
 @dataclass(frozen=True)
 class Point:
-    """A case: its place in the row (pixels across, share of the height), its name and its number in words."""
+    """A case: its position in the row (pixels across, fraction of the height), its name and its number as text."""
 
     x: float
     down: float
@@ -36,11 +36,11 @@ class Spread:
     """One row of a strip plot.
 
     Attributes:
-        label: whose numbers they are.
-        count: how many cases have a number.
+        label: of the numbers.
+        count: number of cases with a number.
         points: the cases to show.
         quartiles: smallest number, first quartile, median, third quartile, largest; empty without a case.
-        box: where the three in the middle are, in pixels across.
+        box: positions of the three quartiles, in pixels across.
     """
 
     label: Label
@@ -51,13 +51,13 @@ class Spread:
 
 
 def spread(label: Label, numbers: Mapping[str, float], show: str, ends: tuple[float, float] | None = None) -> Spread:
-    """Place the numbers of a label.
+    """Compute the strip plot of a label.
 
     Args:
-        label: whose numbers they are.
+        label: of the numbers.
         numbers: by case, all finite; may be empty.
-        show: format of a number in words, `{:.2f} mm`.
-        ends: of the axis; the smallest and the largest number, a little inside of it, where left out.
+        show: format of a number, `{:.2f} mm`.
+        ends: of the axis; when left out, the axis reaches from a little below the smallest to a little above the largest number.
     """
     if not numbers:
         return Spread(label, 0)
@@ -74,7 +74,7 @@ def spread(label: Label, numbers: Mapping[str, float], show: str, ends: tuple[fl
 
 
 def across(value: float, ends: tuple[float, float], inset: float = 0) -> float:
-    """The place of a number on an axis, in pixels."""
+    """The position of a number on an axis, in pixels."""
     low, high = ends
     share = (value - low) / (high - low) if high > low else 0.5
     return LEFT + inset + share * (RIGHT - LEFT - 2 * inset)

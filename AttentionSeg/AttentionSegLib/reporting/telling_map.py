@@ -1,4 +1,4 @@
-"""Which attention map of a prediction is the one most worth seeing."""
+"""Choice of the attention map that is shown first."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from ..image import Image
     from ..inference.prediction import Prediction
 
-# Maps whose score is within this share of the best count as equal.
+# Maps whose score is within this fraction of the best count as equal.
 EQUAL_WITHIN = 0.1
-# Voxels of a map that are looked at, at most.
+# Largest number of voxels of a map that are sampled.
 LOOKED_AT = 200_000
 
 
 def most_telling_map(prediction: Prediction) -> str | None:
-    """The attention map that stands out most where something was found: brighter in the labels than around them, as it is shown.
+    """The attention map with the highest contrast, as displayed, between the labels and their surroundings.
 
-    Of maps that do so alike the finest, and of these the first. Where nothing was found, the map that varies most. None without attention maps.
+    Among equal maps, the one with the finest grid, then the first. Without labeled voxels, the map that varies most. None without attention maps.
     """
     scores = {name: _contrast(image, prediction.labels, name) for name, image in prediction.attention.items()}
     if not scores:
@@ -43,7 +43,7 @@ def _contrast(image: Image, labels: Image, name: str) -> float:
 
 
 def _labelled(labels: Image, places: np.ndarray) -> np.ndarray:
-    """Which places, RAS mm [N, 3], lie in a labelled voxel."""
+    """Whether positions, RAS mm [N, 3], lie in a labeled voxel."""
     voxels = np.rint(labels.to_ijk(places)).astype(int)
     inside = ((voxels >= 0) & (voxels < labels.shape)).all(1)
     found = np.zeros(len(places), dtype=bool)

@@ -1,4 +1,4 @@
-"""Making models: data, losses at work, the loop and its export."""
+"""Training of models: data, losses, the training loop, and the finished model."""
 
 from .run import TrainedModel, plan_training, train_model
 from .synthesis.settings import Synthesis

@@ -1,4 +1,4 @@
-"""Random changes of a training patch: how many, how much, and those of its intensities."""
+"""Data augmentation: strengths of all random changes of a patch, and those of its intensities."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ UPSAMPLING = {2: "bilinear", 3: "trilinear"}
 
 @dataclass(frozen=True)
 class Strength:
-    """Probabilities, each the first number, and ranges of the random changes of a patch.
+    """Probabilities (the first number of each) and ranges of the random changes of a patch.
 
     Attributes:
         rotation: largest angle about each axis, in degrees.
-        scaling: smallest and largest factor on what a patch shows along each axis.
-        elastic: largest shift of a control point, as a share of the distance between two.
+        scaling: smallest and largest factor on the extent of a patch along each axis.
+        elastic: largest shift of a control point, as a fraction of the distance between two.
         noise: largest standard deviation of Gaussian noise.
         blur: smallest and largest sigma of a Gaussian, in voxels.
-        brightness: largest share added to or taken from all intensities by a factor.
-        shift: largest number added to or taken from all intensities.
-        contrast: largest share added to or taken from the distance of intensities from their mean.
-        bias_field: largest coefficient of a smooth field by which intensities are multiplied.
-        low_resolution: smallest factor on the number of voxels along each axis, before the patch is brought back to its size.
+        brightness: largest relative change of all intensities by a factor.
+        shift: largest offset of all intensities, positive or negative.
+        contrast: largest relative change of the distance of intensities from their mean.
+        bias_field: largest coefficient of a smooth field that multiplies intensities.
+        low_resolution: smallest factor on the number of voxels along each axis, before the patch is resampled to its size.
         gamma: smallest and largest exponent of the intensities, scaled to 0..1.
     """
 
@@ -68,7 +68,7 @@ STRENGTHS = {
         low_resolution=(0.25, 0.5),
         gamma=(0.3, 0.7, 1.5),
     ),
-    # For few scans, or scans of many kinds: every patch is turned and sized anew.
+    # For few scans, or scans of many kinds: every patch is rotated and scaled.
     "strong": Strength(
         rotation=(1, 15),
         scaling=(1, 0.85, 1.15),
@@ -86,7 +86,7 @@ STRENGTHS = {
 
 
 def intensity_changes(strength: Strength, spatial_dims: int = 3) -> mt.Compose:
-    """The changes that leave every voxel in its place, for a patch [C, *S] of 2 or 3 dimensions; `set_random_state` rules them."""
+    """The intensity changes for a patch [C, *S] in 2D or 3D; seeded by `set_random_state`."""
     by, sigma = strength, strength.blur[1:]
     return mt.Compose(
         [
@@ -96,7 +96,7 @@ def intensity_changes(strength: Strength, spatial_dims: int = 3) -> mt.Compose:
             mt.RandShiftIntensity(by.shift[1], prob=by.shift[0]),
             mt.RandScaleIntensityFixedMean(by.contrast[0], by.contrast[1], preserve_range=True),
             mt.RandBiasField(coeff_range=(-by.bias_field[1], by.bias_field[1]), prob=by.bias_field[0]),
-            # Plain "nearest" would move the image by up to a voxel against its label.
+            # Plain "nearest" would shift the image by up to a voxel relative to its label.
             mt.RandSimulateLowResolution(by.low_resolution[0], "nearest-exact", UPSAMPLING[spatial_dims], (by.low_resolution[1], 1)),
             mt.RandAdjustContrast(by.gamma[0], by.gamma[1:], retain_stats=True),
         ]

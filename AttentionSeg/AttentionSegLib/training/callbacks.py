@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: checkpoints that survive a kill, the early end, progress, and the wish to stop."""
+"""Lightning callbacks: atomic checkpoints, early stopping, progress and cancellation."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ..errors import Cancelled, InputError
 from ..progress import Cancel, OnProgress, Reporter
 from ..writing import atomic_path
 
-# Of training, from one checkpoint to the next within an epoch.
+# Time between checkpoints within an epoch.
 CHECKPOINT_MINUTES = 10
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all, and are read without running code.
+    """Checkpoints that are written atomically and read without executing code.
 
-    Raises OutputError where one cannot be written, and InputError where one cannot be read.
+    Raises OutputError if one cannot be written, and InputError if one cannot be read.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -38,19 +38,19 @@ class AtomicCheckpoints(TorchCheckpointIO):
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        # A damaged file can raise anything.
+        # Damaged files raise many types of errors.
         except Exception as error:
-            msg = f"The checkpoint {path} cannot be read ({error}); remove it to start anew, or choose another work folder."
+            msg = f"The checkpoint {path} cannot be read ({error}); remove it to start again, or choose another work folder."
             raise InputError(msg.replace("\n", " ")) from error
 
 
 class Checkpoints(Callback):
-    """`last.ckpt`, to go on from: after each epoch, every few minutes in between, and when the training is cancelled; `best.ckpt`, the weights with
-    the largest `val_dice`.
+    """Writes `last.ckpt`, to resume from, after each epoch, every few minutes in between, and when the training is cancelled; and `best.ckpt`, the
+    weights with the largest `val_dice`.
 
     Args:
-        folder: where to.
-        cancel: asked before each step and each case of a validation, in the first process; the training ends with `Cancelled` when it returns True.
+        folder: for the checkpoints.
+        cancel: called before each step and each case of a validation, in the first process; when it returns True the training ends with Cancelled.
 
     Attributes:
         best: the largest `val_dice` so far.
@@ -63,22 +63,22 @@ class Checkpoints(Callback):
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
         self.written = time.monotonic()
-        # Lightning adds a handler of its own, which ends the training without a checkpoint before `cancel` is asked.
+        # Lightning's own handler would end the training without a checkpoint before `cancel` is called.
         if callable(self.on_sigterm) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self.on_sigterm)
 
-    # Here, and not at the end of the step before, because now all of Lightning's counters agree that it is over.
+    # Not at the end of the previous step, because only now all of Lightning's counters agree that it is done.
     def on_train_batch_start(self, trainer: Trainer, _module: LightningModule, _batch: Any, index: int) -> None:
         cancelled = self._cancelled(trainer)
         due = trainer.strategy.reduce_boolean_decision(time.monotonic() - self.written >= 60 * CHECKPOINT_MINUTES, all=False)
         if index and (due or cancelled):
             self._write_last(trainer)
         if cancelled:
-            raise Cancelled("The training was cancelled; start it again with the same work folder to go on.")
+            raise Cancelled("The training was cancelled; start it again with the same work folder to resume it.")
 
     def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
         if self._cancelled(trainer):
-            raise Cancelled("The training was cancelled; start it again with the same work folder to go on.")
+            raise Cancelled("The training was cancelled; start it again with the same work folder to resume it.")
 
     def on_validation_end(self, trainer: Trainer, _module: LightningModule) -> None:
         dice = trainer.callback_metrics["val_dice"].item()
@@ -105,17 +105,17 @@ class Checkpoints(Callback):
 
 
 class Patience(EarlyStopping):
-    """Ends the training when so many validations in a row were no better than the best before; one that has ended so is not resumed.
+    """Ends the training after a number of validations in a row without improvement. A training that has ended so is not resumed.
 
     Args:
-        validations: how many.
+        validations: their number.
     """
 
     def __init__(self, validations: int) -> None:
         super().__init__("val_dice", mode="max", patience=validations, check_on_train_epoch_end=False)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        # The recipe rules.
+        # The value of the recipe overrides that of the checkpoint.
         super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
@@ -123,7 +123,7 @@ class Patience(EarlyStopping):
 
 
 class Report(Callback):
-    """Tells about each step: the share of the training that is done, the epoch with the last `val_dice`, and the seconds left."""
+    """Reports after each step the fraction of the training that is done, the epoch with the last `val_dice`, and the seconds left."""
 
     def __init__(self, on_progress: OnProgress) -> None:
         self.reporter, self.first_step = Reporter(on_progress), 0

@@ -1,4 +1,4 @@
-"""The patches of a training and their order: the same for the same recipe and number, whatever was interrupted and whichever process asks."""
+"""The patches of a training and their order, which depend on the recipe and the patch number only, and not on interruptions or processes."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from .deformation import Deformation, draw_deformation, take_patch
 from .preparation import PreparedCase
 from .recipe import Recipe
 
-# By which the patch of a region may miss the middle of its scan along each axis: regions are placed by hand, and windows lie about in them.
+# Largest distance of the patch of a region from the center of its scan along each axis, because users place regions by hand.
 REGION_SHIFT_MM = 6.0
-# Of the scan along an axis, however thick its slices are.
+# The same as a fraction of the scan along an axis, for thick slices.
 REGION_SHIFT_SHARE = 0.25
-# Of the labeled voxels that a patch of a region shows, if it is large enough.
+# Fraction of the labeled voxels that a patch of a region contains, if it is large enough.
 SHOWN_SHARE = 0.75
-# Share of the patches of regions beyond whose scan its mirror image lies instead of 0: cases end at their region, the scans of a user go on.
+# Fraction of the patches of regions whose scan is continued by its mirror image instead of 0: training cases end at the region, users' scans do not.
 MIRRORED_SHARE = 0.5
 
 
 class PatchDataset(Dataset):
-    """Augmented patches by their number in the training, which counts on from epoch to epoch.
+    """Augmented patches by their number in the training, which is not reset between epochs.
 
-    An item is {"image": [C, *patch] float32, "label": [1, *patch] uint8}, with `IGNORED` where the label map leaves a voxel open. Every pass over the
-    cases has an order of its own. Patches of models for regions lie about the middle of their scans, so that they show most of what is labeled, and
-    half of them see the mirror image of the scan beyond it. Of any other scan, a share `foreground_share` is taken around a voxel of a label and the
-    rest anywhere, within the scan where it is large enough; so are slices of regions chosen, for 2D networks. C counts the neighbors of a slice too.
+    An item is {"image": [C, *patch] float32, "label": [1, *patch] uint8}, with `IGNORED` for the ignore label. Every pass over the cases has an order
+    of its own. Patches of models for regions are around the center of their scans, so that they contain most labeled voxels, and half of them
+    continue with the mirror image of the scan beyond it. For other models, a fraction `foreground_share` is taken around a voxel of a label and the
+    rest anywhere, inside the scan if it is large enough. For 2D networks, slices of regions are chosen likewise, and C includes neighboring slices.
 
     Args:
-        cases: to learn from.
-        card: of the model in the making.
+        cases: to train on.
+        card: of the new model.
         recipe: settings.
     """
 
@@ -75,7 +75,7 @@ class PatchDataset(Dataset):
         return image, take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
 
     def _seen(self, start: np.ndarray, shape: Sequence[int]) -> list[np.ndarray]:
-        """Where the patches begin that the network sees together: that of a volume, or of a slice and its neighbors."""
+        """Start indices of the patches that form one input: that of a volume, or those of a slice and its neighbors."""
         axis = self.slice_axis
         if axis is None:
             return [start]
@@ -105,13 +105,13 @@ class PatchDataset(Dataset):
         self.intensities.set_random_state(seed)
         if self.slice_axis is None:
             return self.intensities(image).as_tensor()
-        # As a picture: a single slice cannot be blurred or made coarse across.
+        # In 2D, because a single slice cannot be blurred or downsampled along its third axis.
         axis = self.slice_axis + 1
         return torch.stack([self.intensities(picture).as_tensor() for picture in image.unbind(axis)], axis)
 
 
 def _towards(voxels: np.ndarray, start: np.ndarray, patch: np.ndarray, deformation: Deformation | None) -> np.ndarray:
-    """The start of a patch, moved towards the middle of the labeled voxels as far as it has to be for the patch to show most of them."""
+    """The start of a patch, moved towards the center of the labeled voxels as far as needed to contain most of them."""
     if not len(voxels):
         return start
     points, half = voxels[:, 1:].astype(np.float64), (patch - 1) / 2
@@ -126,12 +126,12 @@ def _towards(voxels: np.ndarray, start: np.ndarray, patch: np.ndarray, deformati
 
 @lru_cache(maxsize=4)
 def _order(seed: int, turn: int, count: int) -> np.ndarray:
-    """The order of the cases in their pass number `turn`."""
+    """The order of the cases in pass number `turn`."""
     return np.random.default_rng([seed, turn, 1]).permutation(count)
 
 
 class Place(Protocol):
-    """How far a training is and which of its processes this is; a Lightning trainer tells."""
+    """Step of a training and rank of this process, such as a Lightning trainer."""
 
     global_step: int
     global_rank: int
@@ -139,12 +139,12 @@ class Place(Protocol):
 
 
 class StepSampler(Sampler):
-    """Numbers of the patches of each step of an epoch, this process's share of them, going on from the step that the training has reached.
+    """Patch numbers of this process for each step of an epoch, from the current step of the training on.
 
     Args:
         batch_size: patches per step, over all processes; a multiple of their number.
-        steps: of an epoch.
-        place: asked each time anew.
+        steps: per epoch.
+        place: read at each iteration.
     """
 
     def __init__(self, batch_size: int, steps: int, place: Place) -> None:
@@ -156,12 +156,12 @@ class StepSampler(Sampler):
             yield list(range(step * self.batch_size + rank, (step + 1) * self.batch_size, processes))
 
     def __len__(self) -> int:
-        """Steps of a whole epoch: Lightning itself counts those that a resumed one has behind it."""
+        """Steps of a whole epoch; in a resumed one Lightning itself subtracts those that are done."""
         return self.steps
 
 
 class CaseSampler(Sampler):
-    """This process's share of `count` cases; all processes have equally many, so that some may come twice."""
+    """Numbers of the cases of this process, among `count`; all processes have the same number, so some cases may occur twice."""
 
     def __init__(self, count: int, place: Place) -> None:
         self.count, self.place = count, place

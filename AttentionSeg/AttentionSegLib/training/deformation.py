@@ -1,4 +1,4 @@
-"""Patches turned, sized and bent at random, taken from the scan in one interpolation: no corner is empty where the scan goes on."""
+"""Random spatial deformation of patches, sampled from the whole scan in one interpolation, so that corners are not empty inside the scan."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from torch import Tensor
 
 from .augmentation import Strength
 
-# An axis with so many times fewer voxels than the longest one is coarse: patches are neither turned out of its slices nor sized across them.
+# An axis with fewer voxels than the longest one by this factor is coarse: patches are neither rotated out of its slices nor scaled along it.
 COARSE = 3
 CONTROL_POINTS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Deformation:
-    """Where the voxels of a patch lie in its scan.
+    """Mapping from the voxels of a patch to its scan.
 
     Attributes:
-        matrix: [3, 3], from offsets within the patch to offsets within the scan, both in voxels from the middle of the patch.
-        shifts: [3, *patch] voxels of the scan, added to that.
+        matrix: [3, 3], from offsets in the patch to offsets in the scan, both in voxels from the center of the patch.
+        shifts: [3, *patch], added to these offsets, in voxels of the scan.
     """
 
     matrix: np.ndarray
@@ -32,13 +32,13 @@ class Deformation:
 
 
 def draw_deformation(strength: Strength, patch: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> Deformation | None:
-    """A random deformation, or None where the dice leave the patch as it is.
+    """Draw a random deformation; None if none of the changes is drawn.
 
     Args:
         strength: probabilities and ranges.
         patch: voxels.
-        spacing: of the voxels in mm; patches are turned as the body is.
-        rng: rules it.
+        spacing: of the voxels in mm; patches are rotated in mm.
+        rng: random numbers.
     """
     free = np.multiply(patch, COARSE) >= max(patch)
     angles, factors, shift = np.zeros(3), np.ones(3), 0.0
@@ -63,15 +63,15 @@ def draw_deformation(strength: Strength, patch: Sequence[int], spacing: Sequence
 def take_patch(
     volume: np.ndarray, start: Sequence[int], patch: Sequence[int], deformation: Deformation | None, mode: str, beyond: str = "constant"
 ) -> Tensor:
-    """A patch of a volume.
+    """Sample a patch of a volume.
 
     Args:
         volume: [C, I, J, K], which may be mapped from a file.
         start: the first voxel of the patch without deformation.
         patch: voxels.
-        deformation: of the patch about its middle.
+        deformation: of the patch about its center.
         mode: `bilinear` or `nearest`.
-        beyond: what lies beyond the volume: 0 (`constant`) or its mirror image (`reflect`).
+        beyond: values outside the volume: 0 (`constant`) or its mirror image (`reflect`).
 
     Returns:
         [C, *patch] float32.
@@ -85,7 +85,7 @@ def take_patch(
     flat = points.flatten(1)
     low = np.floor(flat.amin(1).numpy()).astype(int)
     size = np.ceil(flat.amax(1).numpy()).astype(int) + 2 - low
-    # grid_sample wants the last axis first, scaled to -1..1 between the centers of the outer voxels.
+    # grid_sample expects the last axis first, scaled to -1..1 between the centers of the outer voxels.
     scaled = (points - torch.from_numpy(low).view(3, 1, 1, 1)) * torch.from_numpy(2 / (size - 1)).float().view(3, 1, 1, 1) - 1
     grid = scaled.flip(0).movedim(0, -1)
     return F.grid_sample(_box(volume, low, size, beyond)[None], grid[None], mode=mode, align_corners=True)[0]

@@ -1,4 +1,4 @@
-"""What a finished model says of itself: how good it is, and a picture."""
+"""Accuracy entries and thumbnail of a finished model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def accuracy_entries(scores: Scores, document: dict[str, Any], command: str) -> list[dict[str, Any]]:
-    """The entries `accuracy` of a card: the mean Dice of each label that a case has, and of the labels."""
+    """The entries `accuracy` of a card: the mean Dice of each label that occurs in a case, and of all labels."""
     data = f"{document['training_data'][0]['name']}, validation cases"
     dice = {name: by_metric["dice"] for name, by_metric in scores.summary().items()}
     return [
@@ -37,12 +37,12 @@ def accuracy_entries(scores: Scores, document: dict[str, Any], command: str) -> 
 
 
 def draw_thumbnail(predictor: Predictor, cases: Sequence[Case], scores: Scores, cancel: Cancel | None = None) -> bytes | None:
-    """A PNG of what the model finds in the case that it did best on, without any intensity of the scan; None where it finds nothing."""
+    """A PNG of the model's segmentation of its best case, without intensities of the scan; None if it is empty."""
     from ..reporting.silhouette import draw_silhouette
 
     for n in np.argsort(-mean_of_labels(scores.values)[:, DICE]):
         image, reference, _ = read_labelled(cases[n])
-        # Without a label there, finding nothing was right.
+        # Cases without labels are excluded: their correct segmentation is empty.
         if reference.voxels.any():
             prediction = predictor(image, attention=False, cancel=cancel)
             return draw_silhouette(prediction.labels, {label.value: label.color for label in scores.card.labels})

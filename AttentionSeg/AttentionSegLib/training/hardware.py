@@ -1,4 +1,4 @@
-"""What computes a training: its devices, their precision, and the processes that make patches."""
+"""Hardware of a training: devices, precision, and processes that make patches."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..inference.devices import choose_device
 
 WORKERS_VARIABLE = "ATTENTIONSEG_WORKERS"
 MOST_WORKERS = 4
-# From its compute capability 8 on, CUDA computes in bfloat16, which has the range of float32.
+# Least CUDA compute capability for bfloat16, which has the range of float32.
 BFLOAT16_CAPABILITY = 8
 
 
 def chosen_devices(name: str) -> list[torch.device]:
-    """The device of that name, or the several that `cuda:0,1` names. Raises InputError where one is not there."""
+    """The device of a name, or several for `cuda:0,1`. Raises InputError if one does not exist."""
     kind, _, indices = name.partition(":")
     return [choose_device(f"{kind}:{index}") for index in indices.split(",")] if "," in indices else [choose_device(name)]
 
 
 def lightning_arguments(devices: Sequence[torch.device]) -> dict[str, Any]:
-    """How Lightning calls the devices, and the precision that is right for them."""
+    """Arguments of a Lightning trainer for the devices and their precision."""
     kind, indices = devices[0].type, [device.index for device in devices]
     if kind != "cuda":
         return {"accelerator": kind, "devices": 1, "precision": "32-true"}
@@ -35,9 +35,9 @@ def lightning_arguments(devices: Sequence[torch.device]) -> dict[str, Any]:
 
 
 def loader_arguments(device: torch.device) -> dict[str, Any]:
-    """How a loader makes patches for a device: in processes beside the training, but for Slicer, whose window they would copy, and for few cores.
+    """Arguments of a data loader for a device: with worker processes, except in Slicer, which each of them would start again, and on few cores.
 
-    Raises InputError if the environment variable ATTENTIONSEG_WORKERS, which sets their number, is none.
+    Raises InputError if the environment variable ATTENTIONSEG_WORKERS, which sets their number, is not a number of processes.
     """
     given = os.environ.get(WORKERS_VARIABLE)
     if given is not None and not given.isdecimal():

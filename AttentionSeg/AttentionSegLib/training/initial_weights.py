@@ -1,4 +1,4 @@
-"""Where a training starts from when not from random weights: another model, or a pretrained backbone."""
+"""Initial weights of a training: those of another model, or of a pretrained backbone."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..errors import InputError
 from ..models import Card, load_model
 from ..networks.pretrained import load_pretrained
 
-# Share of the weights below which another model is no start.
+# Least fraction of the weights that must fit for another model to be a start.
 LEAST_SHARE = 0.5
 MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Where the weights of a network come from at first; at most one of two sources, at random without any.
+    """Source of the initial weights of a network; at most one of two, random weights without any.
 
     Attributes:
-        start_from: model folder whose weights are taken, all that fit by name and shape.
-        pretrained: file or URL of weights for the backbone, as of `load_pretrained`.
+        start_from: model folder, whose weights are used if their name and shape fit.
+        pretrained: file or URL of weights for the backbone, see `load_pretrained`.
     """
 
     start_from: str | os.PathLike | None = None
@@ -33,18 +33,18 @@ RANDOM = InitialWeights()
 
 
 def initialize(network: nn.Module, card: Card, initial: InitialWeights) -> list[str]:
-    """Fill a network with the weights that are asked for.
+    """Load the initial weights into a network.
 
     Args:
-        network: as the card names it, with random weights.
-        card: of the model in the making.
-        initial: what is asked for.
+        network: of the card, with random weights.
+        card: of the new model.
+        initial: the source of the weights.
 
     Returns:
-        A sentence about what was taken, if anything was asked for.
+        A sentence about the loaded weights, if there is a source.
 
     Raises:
-        InputError: if both are asked for, or the weights cannot be read or do not fit.
+        InputError: if both sources are given, or the weights cannot be read or do not fit.
     """
     start_from, pretrained = initial.start_from, initial.pretrained
     if start_from is not None and pretrained is not None:
@@ -64,18 +64,18 @@ def initialize(network: nn.Module, card: Card, initial: InitialWeights) -> list[
 
 
 def take_weights(network: nn.Module, card: Card, folder: str | os.PathLike) -> str:
-    """Fill a network with what fits of a model's weights by name and shape; with other labels that is all but the last layers.
+    """Load those weights of a model into a network whose name and shape fit; with other labels, these are all but the last layers.
 
     Args:
-        network: as the card names it; what does not fit stays as it is.
-        card: of the model in the making.
+        network: of the card; weights that do not fit are not changed.
+        card: of the new model.
         folder: model folder.
 
     Returns:
-        What was taken, in a sentence.
+        A sentence about the loaded weights.
 
     Raises:
-        InputError: if the model cannot be loaded, is another network, or fits less than half of the weights.
+        InputError: if the model cannot be loaded, has another network, or less than half of the weights fit.
     """
     model = load_model(folder)
     if model.card.network != card.network:

@@ -1,4 +1,4 @@
-"""How far what a network predicts is from the labels, as its loss wants it told."""
+"""Loss functions, chosen by what a network outputs."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from ..networks.supervision import added, exact
 
 
 class Loss(NamedTuple):
-    """A loss and its terms by name, weighted: the total is their sum."""
+    """A loss and its weighted terms by name; the total is their sum."""
 
     total: Tensor
     terms: dict[str, Tensor]
 
 
 class NetworkLoss(nn.Module):
-    """The loss of a network: the terms that it names itself (see `Network.loss_terms`), with the weight of the recipe on the one that is its Dice.
+    """The loss of a network: the sum of its own terms (see `Network.loss_terms`), with the weight of the recipe on the Dice term.
 
-    Cross-entropy is the mean over voxels, weighted by their class; Dice is the mean over classes, weighted alike, of 1 - Dice in the whole batch.
-    Ignored voxels count in neither: they get no gradient, and where there are no others both are 0. Half precision is computed in float32.
+    Cross-entropy is the mean over voxels, weighted by class; Dice is the mean over classes, with the same weights, of 1 - Dice over the whole batch.
+    Voxels with the ignore label count in neither: they get no gradient, and without other voxels both are 0. Computed in float32.
 
     Args:
         terms: `loss_terms` of the network.
         classes: labels and background.
-        class_weights: [classes], background first, each above 0; only their ratios count. All the same when left out.
-        ignored_label: label value of voxels that do not count, outside 0..classes-1. The default is torch's.
+        class_weights: [classes], background first, each above 0; only their ratios matter. All equal when left out.
+        ignored_label: the ignore label, outside 0..classes-1. The default is torch's.
         dice_weight: 0 or more; with 0 there is no term `dice`.
 
     Raises:
-        InputError: if an argument is not one of these.
+        InputError: if an argument is out of range.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class NetworkLoss(nn.Module):
         weights = torch.ones(classes) if class_weights is None else torch.as_tensor(class_weights)
         _check_arguments(classes, weights, ignored_label, dice_weight)
         self.terms, self.ignored_label, self.dice_weight = terms, ignored_label, dice_weight
-        # Not in checkpoints: the recipe rules.
+        # Not stored in checkpoints, because the recipe determines them.
         self.register_buffer("class_weights", weights, persistent=False)
         self.dice_of_class = DiceLoss(batch=True, reduction="none", smooth_nr=1e-5, smooth_dr=1e-5)
 
     def forward(self, output: NetworkOutput, label: Tensor) -> Loss:
-        """The loss of what a network in training mode gave.
+        """Compute the loss of the output of a network in training mode.
 
         Args:
             output: logits and side logits [B, classes, *S].
-            label: [B, 1, *S] integer, each value 0..classes-1 or the ignored one.
+            label: [B, 1, *S] integer, each value 0..classes-1 or the ignore label.
 
         Raises:
             InputError: if the label has another shape, type or value.
@@ -82,7 +82,7 @@ class NetworkLoss(nn.Module):
         if label.is_floating_point():
             msg = f"The label is of type {label.dtype}; give whole numbers, the class of each voxel."
             raise InputError(msg)
-        # Before any comparison: -1 would be 255 in unsigned labels.
+        # Before any comparison, because -1 would be 255 in unsigned labels.
         label = label.long()
         one_hot = torch.cat([label == value for value in range(len(self.class_weights))], 1)
         unknown = label[~one_hot.any(1, keepdim=True) & (label != self.ignored_label)]
@@ -94,12 +94,12 @@ class NetworkLoss(nn.Module):
             raise InputError(msg)
         weights = self.class_weights.to(exact(logits))
         weight = (one_hot.transpose(0, 1).flatten(1).sum(1) * weights).sum()
-        # Where every voxel is ignored, 0 is divided by the weight of one.
+        # At least the weight of one voxel, so that without other voxels than ignored ones the quotient is 0.
         return _Region(self, label[:, 0], one_hot, weight.clamp(min=weights.min()))
 
 
 class _Region(NamedTuple):
-    """A `RegionLoss` of label [B, *S] int64, one_hot [B, classes, *S] bool (no class at ignored voxels) and weight [], the sum of class weights."""
+    """A `RegionLoss` with label [B, *S] int64, one_hot [B, classes, *S] bool (no class at ignored voxels) and weight [], the sum of class weights."""
 
     loss: NetworkLoss
     label: Tensor
@@ -114,7 +114,7 @@ class _Region(NamedTuple):
     def dice(self, logits: Tensor) -> Tensor:
         if not self.loss.dice_weight:
             return logits.new_zeros(())
-        # Masked here: the MaskedDiceLoss of MONAI 1.3 masks logits, whose softmax still counts.
+        # Masked here, because MaskedDiceLoss of MONAI 1.3 masks the logits, and their softmax is not 0.
         probabilities = torch.softmax(exact(logits), 1) * (self.label != self.loss.ignored_label).unsqueeze(1)
         weights = self.loss.class_weights.to(probabilities)
         return (weights * self.loss.dice_of_class(probabilities, self.one_hot).flatten()).sum() / weights.sum()

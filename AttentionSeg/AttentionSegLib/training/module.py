@@ -1,4 +1,4 @@
-"""The training of one network as Lightning sees it."""
+"""The Lightning module: training and validation steps of a network."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ SETTINGS = "attentionseg"
 
 
 class SegmentationModule(lightning.LightningModule):
-    """`NetworkLoss`, whose terms are logged as `loss_<name>`; AdamW; averaged weights, which the validation measures.
+    """Trains with `NetworkLoss` (terms logged as `loss_<name>`) and AdamW; validates the averaged weights.
 
-    `val_dice` is the mean over the labels of `val_dice_<value>`, which are means over the cases that have the label. Cases are segmented whole, in
-    patches as large and overlapping as the card says, without post-processing.
+    `val_dice` is the mean over the labels of `val_dice_<value>`, which are means over the cases that have the label. Whole cases are segmented, with
+    patch size and overlap of the card, without post-processing.
 
     Args:
-        network: as the card names it.
+        network: of the card.
         recipe: settings of the training.
-        card: of the model in the making.
+        card: of the new model.
         validation: cases to validate on.
         steps: optimizer steps of the whole training.
-        settings: kept in every checkpoint, under `SETTINGS`.
-        cancel: asked between the patches of a validation, which it ends with `Cancelled`; for trainings in one process.
+        settings: stored in every checkpoint, under `SETTINGS`.
+        cancel: called between the patches of a validation; when it returns True, Cancelled is raised. For trainings in one process.
 
     Raises:
-        InputError: if the recipe has not one weight for each class; while training, if the loss is NaN or infinite.
+        InputError: if the recipe has no weight for each class; while training, if the loss is NaN or infinite.
     """
 
     def __init__(
@@ -70,19 +70,19 @@ class SegmentationModule(lightning.LightningModule):
 
     @property
     def result(self) -> nn.Module:
-        """The network with averaged weights, as it was handed over: for pictures where the model works on slices."""
+        """The network with averaged weights; a 2D network if the model works on slices."""
         averaged = self.averaged.module
         return (averaged if self.card.slice_axis is None else averaged.network).requires_grad_(True)
 
     def on_train_batch_start(self, *_: object) -> None:
-        # Dropout too is the same after a resume; several processes drop different features.
+        # So that dropout is reproducible after a resume, and differs between processes.
         torch.manual_seed(self.recipe.seed + self.global_step * self.trainer.world_size + self.global_rank)
-        # The last epoch is validated, whatever its number.
+        # The last epoch is always validated.
         if self.current_epoch + 1 == self.trainer.max_epochs:
             self.trainer.check_val_every_n_epoch = 1
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
-        # No maps, but what the loss compares.
+        # Without attention maps; terms of the loss are returned all the same.
         output = self.network(batch["image"], return_attention=())
         loss, terms = self.loss(output, batch["label"].long())
         if not loss.isfinite():
@@ -106,7 +106,7 @@ class SegmentationModule(lightning.LightningModule):
         self.dice[index] = dice_of_labels(self._segmented(image.float()), label[0].to(self.device), len(self.card.labels))
 
     def on_validation_epoch_end(self) -> None:
-        # Each process has measured cases of its own.
+        # Each process has measured other cases.
         gathered = self.all_gather(self.dice).view(-1, *self.dice.shape)
         per_label = gathered.nan_to_num(-1).amax(0)
         per_label = torch.where(per_label < 0, math.nan, per_label).nanmean(0)
@@ -137,7 +137,7 @@ class SegmentationModule(lightning.LightningModule):
         ends = [(first, large - small - first) for first, large, small in zip(before, grown, image.shape[1:])]
         padded = F.pad(image, [amount for pair in reversed(ends) for amount in pair])
         at_a_time = (PATCHES_AT_A_TIME if self.card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
-        # The network stays where it trains.
+        # The network must not move to another device.
         tries = [placement for placement in placements(self.device, at_a_time) if placement.device == self.device]
         progress = Progress(cancel=self.cancel)
         progress.stage("network")
@@ -147,7 +147,7 @@ class SegmentationModule(lightning.LightningModule):
 
 
 def dice_of_labels(found: Tensor, wanted: Tensor, labels: int) -> Tensor:
-    """Dice of each label 1..labels over the voxels that are not `IGNORED`, NaN for those that `wanted` lacks.
+    """Dice of each label 1..labels over the voxels that are not `IGNORED`; NaN for labels that do not occur in `wanted`.
 
     Args:
         found, wanted: label values [I, J, K].

@@ -1,4 +1,4 @@
-"""What a training is asked for."""
+"""The options of a training."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 from .synthesis.settings import Synthesis
 
 BY_PYTHON = "AttentionSegLib.training.train_model"
-# Those that `PlanOptions` explains.
+# Options that are passed on to the plan; see `PlanOptions`.
 OF_PLAN = ("title", "modality", "region", "labels", "license", "slices", "context", "backbone", "seed")
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Everything that may be left out when a model is trained.
+    """Optional settings of a training.
 
     Attributes:
         work: folder for this training; `<output>-training` when left out.
         plan: recipe to follow instead of making one, such as an edited `plan.json` of another work folder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`.
-        hours: that the training may take here, from which sizes and steps are planned; 3 when left out.
-        restart: whether to plan again and to begin from the first step, whatever the work folder holds.
-        start_from: id or folder of a model whose weights the training starts from; what depends on the labels starts anew.
+        hours: for the training on this computer, by which sizes and steps are planned; 3 when left out.
+        restart: whether to plan again and train from scratch, whatever the work folder contains.
+        start_from: id or folder of a model whose weights the training starts from; layers that depend on the labels start at random.
         pretrained: file or URL of weights for the backbone of guided-attention (see `networks.pretrained.load_pretrained`).
-        synthesis: how images are drawn, where the cases to learn from are label maps alone (see `label_cases`); the plan rules once there is one.
-            Cases to validate on that have no scan get a drawn one, in the work folder.
-        command: kept in the card, to tell how the model was made.
+        synthesis: how images are synthesized if the training cases are label maps without scans (see `label_cases`); an existing plan overrides it.
+            Validation cases without scans get a synthetic one, in the work folder.
+        command: stored in the card, to document how the model was made.
         title, modality, region, labels, license, slices, context, backbone, seed: see `PlanOptions`.
     """
 
@@ -54,15 +54,15 @@ class TrainingOptions:
 
     @property
     def main_device(self) -> str:
-        """The first of several, which plans and measures."""
+        """The first of several devices, used for planning and measuring."""
         return self.device.split(",")[0]
 
     @property
     def of_plan(self) -> dict[str, Any]:
-        """Those of a plan that were given."""
+        """The options for the plan that were given."""
         return {name: getattr(self, name) for name in OF_PLAN if getattr(self, name) is not None}
 
     def asked(self, network: str | None) -> dict[str, Any]:
-        """What a plan is compared with (see `plan_match`), with the name of a model in place of where it lies."""
+        """The options that a plan is compared with (see `plan_match`), with the id of a model instead of its path."""
         start_from = None if self.start_from is None else Path(self.start_from).name
         return {**self.of_plan, "network": network, "hours": self.hours, "start_from": start_from, "synthesis": self.synthesis}

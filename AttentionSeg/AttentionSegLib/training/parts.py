@@ -1,4 +1,4 @@
-"""The packages that only a training needs, and how far one of its stages is."""
+"""Import of the packages that only a training needs, and progress of its stages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def import_parts() -> tuple[Callable[..., Any], Callable[..., None]]:
-    """`train` and `write_training_report`. Raises InputError where lightning or matplotlib, which nothing else here needs, is missing."""
+    """Import `train` and `write_training_report`. Raises InputError if lightning or matplotlib, which only they need, is missing."""
     try:
         from .report import write_training_report
         from .trainer import train
@@ -25,10 +25,10 @@ def import_parts() -> tuple[Callable[..., Any], Callable[..., None]]:
 
 
 def part_of(on_progress: OnProgress | None, start: float, end: float, doing: str = "") -> OnProgress:
-    """Tells of a part of a run as of the whole: what it does with a case, and not that it is done."""
+    """An `on_progress` function for a part of a run, from fraction `start` to `end` of the whole; the stage `done` is not reported."""
 
-    def tell(fraction: float, stage: str, seconds_left: float | None) -> None:
+    def report(fraction: float, stage: str, seconds_left: float | None) -> None:
         if on_progress is not None and (fraction < 1 or not doing):
             on_progress(start + (end - start) * fraction, f"{doing}{stage}", seconds_left)
 
-    return tell
+    return report

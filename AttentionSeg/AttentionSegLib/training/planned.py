@@ -1,4 +1,4 @@
-"""The plan of a training: made from the cases, or found in the work folder."""
+"""Making the plan of a training, and checking it against the cases."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def plan_training(
     cancel: Cancel | None = None,
     **options: Any,
 ) -> Path:
-    """Look at all cases and write `survey.json` and `plan.json` into a folder; the path of the plan. Arguments and errors as of `train_model`.
+    """Survey all cases, write `survey.json` and `plan.json` into a folder, and return the path of the plan. For the rest see `train_model`.
 
-    Where images are drawn, `examples.html` there shows what the network will see.
+    With synthesis, `examples.html` there shows patches as the network will see them.
     """
     asked = TrainingOptions(**options)
     start = None if asked.start_from is None else Card.load(find_model(asked.start_from) / CARD_NAME)
@@ -72,13 +72,13 @@ def plan_training(
 
 
 def check_plan(card: Card, path: Path, cases: CaseSet, recipe: Recipe) -> None:
-    """Raise InputError unless the plan at a path, with its card and settings, is for cases like these."""
+    """Raise InputError unless the plan at a path, with its card and settings, suits the cases."""
     msg = None
     channels = max(1, len(cases.roles["train"][0].images))
     drawn = not cases.roles["train"][0].images
     if drawn != (recipe.synthesis is not None):
-        told = "label maps without scans, and it has no synthesis" if drawn else "scans, and it draws images from label maps alone"
-        msg = f"The plan {path} does not suit the data: the cases to learn from are {told}; choose the plan made for it."
+        given = "label maps without scans, and it has no synthesis" if drawn else "scans, and it synthesizes images from label maps"
+        msg = f"The plan {path} does not suit the data: the training cases are {given}; choose the plan made for it."
     elif len(card.scans) != channels:
         msg = f"The plan {path} is for {len(card.scans)} scan(s) of a case, and the data has {channels}; choose the plan made for it."
     if msg:

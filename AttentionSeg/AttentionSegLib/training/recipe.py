@@ -1,4 +1,4 @@
-"""How a shipped model is made: a card in waiting and the settings of its training, in one JSON file."""
+"""Recipes: the preliminary card of a model and the settings of its training, in one JSON file."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ class Recipe:
     """Settings of one training.
 
     Attributes:
-        card: the model card without weights and accuracy, which are known only afterwards.
+        card: the model card without weights and accuracy, which are added after the training.
         patch_size: voxels of a training patch along the working axes.
         batch_size: patches per step, over all devices.
-        epochs: how often the training comes to a pause in which it is checked and saved.
+        epochs: number of epochs; after each one a checkpoint is written.
         learning_rate: peak of the schedule.
         weight_decay: of AdamW.
-        average_decay: decay per step of the moving average of the weights, which is what is kept.
-        mirror_axes: working axes along which a scan may be mirrored and still be right.
+        average_decay: decay per step of the moving average of the weights, which becomes the model.
+        mirror_axes: working axes along which scans are mirrored at random.
         seed: of weights, order and augmentation.
-        class_weights: of background and each label in the loss, against imbalance; all the same when left out.
-        dice_weight: of the Dice in the loss, against the cross-entropy.
-        steps_per_epoch: steps of an epoch; when left out, as many as pass once over the training cases.
-        schedule: how the learning rate falls to zero after its warm-up, `cosine` or `polynomial` (the 0.9th power of what is left).
-        gradient_clip: largest norm of the gradient; not limited when null.
+        class_weights: of background and each label in the loss, against imbalance; all equal when left out.
+        dice_weight: of the Dice in the loss, relative to the cross-entropy.
+        steps_per_epoch: steps per epoch; when left out, as many as one pass over the training cases takes.
+        schedule: decay of the learning rate to zero after the warm-up: `cosine` or `polynomial` (the remaining fraction to the power of 0.9).
+        gradient_clip: largest norm of the gradient; no limit when null.
         mirror_swaps: pairs of label values that are exchanged when a scan is mirrored from left to right, such as those of paired organs.
-        ignored_label: value in the label maps of voxels that nobody has judged; they count neither in the loss nor in the Dice.
-        foreground_share: share of the patches that are taken around a voxel of a label, each label of the scan equally likely; the rest is taken
-            anywhere. Models for regions take the middle of their scans instead.
-        augmentation: how much patches are changed at random: `light`, `default` or `strong`.
-        validate_every: epochs from one validation to the next; the last epoch is always validated.
-        synthesis: how images are drawn from label maps alone; cases have images of their own when null. `augmentation` has no effect then.
+        ignored_label: the ignore label of the label maps; its voxels count neither in the loss nor in the Dice.
+        foreground_share: fraction of the patches that are taken around a voxel of a label, each label of the scan equally likely; the rest is taken
+            anywhere. Models for regions use the center of their scans instead.
+        augmentation: strength of random changes of patches: `light`, `default` or `strong`.
+        validate_every: epochs between validations; the last epoch is always validated.
+        synthesis: how images are synthesized from label maps, without `augmentation`; null if cases have images.
         patience: epochs without a better validation after which the training ends early; never when null.
-        notes: sentences of the plan; not among the settings in the file, but beside them.
+        notes: sentences of the plan; stored beside the settings in the file.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -103,7 +103,7 @@ class Recipe:
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
-        """Read a recipe. Raises InputError when it is unreadable, incomplete or has a setting out of range."""
+        """Read a recipe. Raises InputError if it is unreadable or incomplete, or a setting is out of range."""
         try:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
             settings = {name: _tuples(value) for name, value in document["training"].items()}
@@ -115,17 +115,17 @@ class Recipe:
             raise InputError(msg) from error
 
     def draft_card(self) -> Card:
-        """The validated card, with placeholders for what only the finished weights tell."""
+        """The validated card, with placeholders for checksum and size of the weights."""
         return Card.from_document(with_weights(self.card, "0" * 64, 1), "the card of the recipe")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything but the card and the notes, as JSON has it."""
+        """Everything except the card and the notes, as JSON types."""
         settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("card", "notes")}
         return settings if self.synthesis is None else {**settings, "synthesis": self.synthesis.document}
 
     def finished_card(self, cases: dict[str, list[Case]], command: str) -> dict[str, Any]:
-        """The card with how it was trained: command, settings and the ids of the cases. Weights are filled in when it is saved."""
+        """The card with the documentation of the training: command, settings and ids of the cases. Weights are filled in when it is saved."""
         ids = {f"{role}_cases": [case.id for case in cases[role]] for role in ROLES}
         return {**self.card, "training": {"command": command, **self.settings, **ids}}
 
@@ -143,7 +143,7 @@ def _are_weights(values: object) -> bool:
 
 
 def _are_pairs(swaps: object) -> bool:
-    """Whether these are pairs of label values, none of which stands twice."""
+    """Whether these are pairs of label values without duplicates."""
     if not isinstance(swaps, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in swaps):
         return False
     values = [value for pair in swaps for value in pair]
@@ -151,5 +151,5 @@ def _are_pairs(swaps: object) -> bool:
 
 
 def _tuples(value: object) -> object:
-    """JSON's lists as tuples."""
+    """Lists of JSON as tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

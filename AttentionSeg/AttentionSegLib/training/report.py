@@ -1,4 +1,4 @@
-"""What a training came to, as one page: how it went, how good the model is, and where it is worst."""
+"""The HTML report of a training: learning curves, accuracy and the worst cases."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .trainer import Trained
 
 INCHES = (10.6, 3.2)
-# Of a name in the legend.
+# Largest length of a name in the legend.
 MOST_LETTERS = 34
 DARK, FAINT = "#1d2430", "#9aa4b2"
 
@@ -32,11 +32,11 @@ def write_training_report(path: Path, work: Path, trained: Trained, scores: Scor
     """Write the page, completely or not at all.
 
     Args:
-        path: where to.
-        work: folder of the training, which holds its log.
-        trained: what the training gave.
-        scores: of the model on the cases it was validated on.
-        pictures: of the cases it did worst on.
+        path: of the page.
+        work: folder of the training, with its log.
+        trained: result of the training.
+        scores: of the model on the validation cases.
+        pictures: of the worst cases.
         notes: sentences of the plan.
     """
     curves = learning_curves(read_log(work), scores.card, trained.epoch)
@@ -45,7 +45,7 @@ def write_training_report(path: Path, work: Path, trained: Trained, scores: Scor
 
 
 def read_log(work: Path) -> dict[int, dict[str, float]]:
-    """The numbers that a training has logged, by epoch from 1 and name; of what was done again after an interruption, the last."""
+    """The numbers that a training has logged, by epoch (from 1) and name; the last ones if an epoch was repeated after an interruption."""
     epochs: dict[int, dict[str, float]] = {}
     for path in sorted((work / "log").glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])):
         with path.open(newline="", encoding="utf-8") as stream:
@@ -74,7 +74,7 @@ def learning_curves(epochs: dict[int, dict[str, float]], card: Card, best: int) 
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
     legend = dice.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    # Written afterwards, because matplotlib leaves labels with a leading `_` out of a legend and takes `$` for mathematics.
+    # Set afterwards, because matplotlib omits labels with a leading `_` from a legend and parses `$` as mathematics.
     for entry, title in zip(legend.get_texts(), [*(label.name for label in card.labels), "mean of the labels"]):
         entry.set(text=title if len(title) <= MOST_LETTERS else f"{title[: MOST_LETTERS - 1]}…", parse_math=False)
     text = io.StringIO()

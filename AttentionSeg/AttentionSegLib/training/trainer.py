@@ -1,4 +1,4 @@
-"""From a recipe and labelled scans to a trained network, resumable at any time."""
+"""Training of a network from a recipe and labeled scans, resumable at any time."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from .synthesis.maps import prepare_maps
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training gave.
+    """Result of a training.
 
     Attributes:
-        network: with averaged weights, on the CPU, in eval mode; a 2D network where the model works on slices.
+        network: with averaged weights, on the CPU, in eval mode; a 2D network if the model works on slices.
         epoch: of these weights, the best one on the validation cases, counted from 1.
         dice: their mean Dice there.
-        notes: sentences for the user: what the training started from, and what was prepared.
+        notes: sentences for the user about the initial weights and the prepared cases.
     """
 
     network: nn.Module
@@ -65,28 +65,28 @@ def train(
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Trained:
-    """Train, or go on from `work/last.ckpt` where a training was cut off, as if it had not been.
+    """Train, or resume an interrupted training from `work/last.ckpt` with the same result as without the interruption.
 
-    The work folder gets the checkpoints `last.ckpt` and `best.ckpt`, the prepared cases in `prepared`, `log/version_<run>/metrics.csv` and, where
-    tensorboard is installed, `tensorboard`; where an epoch was cut off, its logged loss is the mean over the rest of it. The environment variable
+    The work folder gets the checkpoints `last.ckpt` and `best.ckpt`, the prepared cases in `prepared`, `log/version_<run>/metrics.csv` and, if
+    tensorboard is installed, `tensorboard`. The logged loss of an interrupted epoch is the mean over the rest of it. The environment variable
     ATTENTIONSEG_WORKERS sets the number of processes that make patches.
 
-    With several GPUs, Lightning starts a copy of the program for each further one; there, this function ends the program.
+    With several GPUs, Lightning starts a copy of the program for each further one; in these copies, this function ends the program.
 
     Args:
         recipe: settings.
-        cases: `train` to learn from, `val` to choose the epoch by.
-        work: folder for this training alone.
+        cases: `train` to train on, `val` to choose the epoch by.
+        work: folder for this training only.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`. With CUDA, it computes in mixed precision.
-        initial: weights to start from, without effect on a training that goes on.
+        initial: weights to start from; ignored when a training is resumed.
         on_progress: called with (fraction 0..1, stage, seconds left or None) before each case that is prepared and after each step.
-        cancel: asked before each case and each step; the training ends when it returns True, and goes on from there another time.
+        cancel: called before each case and each step; when it returns True the training ends, and can be resumed later.
 
     Raises:
-        InputError: if recipe, card, device or a case cannot be used, the work folder holds a training of another kind, or the loss becomes NaN.
+        InputError: if recipe, card, device or a case cannot be used, the work folder contains another training, or the loss becomes NaN.
         OutputError: if the work folder cannot be written or has no room.
         OutOfMemory: if memory runs out.
-        Cancelled: if `cancel` said so.
+        Cancelled: if `cancel` returned True.
         KeyboardInterrupt: if the user pressed Ctrl+C.
     """
     work, card = check_output_folder(work), recipe.draft_card()
@@ -108,7 +108,7 @@ def train(
     notes.append(f"The prepared cases take {size / 1e6:.0f} MB in {work / 'prepared'}.")
 
     steps = recipe.steps_per_epoch or math.ceil(len(prepared["train"]) / recipe.batch_size)
-    # Of several processes one alone must not leave a validation.
+    # With several processes, a single one must not leave a validation.
     asked = cancel if len(devices) == 1 else None
     module = SegmentationModule(network, recipe, card, prepared["val"], recipe.epochs * steps, settings, asked)
     checkpoints = Checkpoints(work, cancel)
@@ -161,7 +161,7 @@ def _loggers(work: Path) -> list[Any]:
 def _prepared(
     recipe: Recipe, card: Card, cases: dict[str, list[Case]], folder: Path, on_progress: OnProgress | None, cancel: Cancel | None
 ) -> dict[str, list[PreparedCase]]:
-    """The cases of each role, prepared. Raises InputError also where a role has no label at all."""
+    """The prepared cases of each role. Raises InputError also if a role has no labeled voxel."""
 
     def on_case(done: int, count: int) -> None:
         check_cancel(cancel, "preparing the cases")
@@ -182,7 +182,7 @@ def _prepared(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's advice for whoever writes a loop."""
+    """Suppress Lightning's advice for developers."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.WARNING)
@@ -196,18 +196,18 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _in_words(recipe: Recipe, work: Path, device: torch.device) -> Iterator[None]:
-    """In words, what may go wrong in the middle of a training."""
+    """Turn errors of a running training into those of this library."""
     on_interrupt = signal.getsignal(signal.SIGINT)
     size = f"a training on {device} with batches of {recipe.batch_size} patches of {' x '.join(map(str, recipe.patch_size))} voxels"
     try:
         with memory_for(size, "lower batch_size or patch_size in the recipe, or take a smaller network"):
             yield
     except SystemExit as error:
-        # Lightning's answer to Ctrl+C, of late; it leaves the next one without effect.
+        # How recent versions of Lightning handle Ctrl+C; they leave the next Ctrl+C without effect.
         signal.signal(signal.SIGINT, on_interrupt or signal.SIG_DFL)
         raise KeyboardInterrupt from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        msg = f"The disk of {work} is full; make room and start the training again: it goes on from its last checkpoint."
+        msg = f"The disk of {work} is full; make room and start the training again: it resumes from its last checkpoint."
         raise OutputError(msg) from error

@@ -1,1 +1,1 @@
-"""What the user touches: presenters without Qt that hold the state, and panels that bind it to widgets."""
+"""The panel of the Slicer module: presenters without Qt hold the state, panels bind it to widgets."""

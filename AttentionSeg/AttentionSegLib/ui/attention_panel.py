@@ -1,4 +1,4 @@
-"""The section Attention: widgets bound to its presenter."""
+"""Widgets of the section Attention, bound to its presenter."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TOGGLING_KEYS = ("Space", "Return", "Enter")
 VISIBLE, INVISIBLE = ":/Icons/Small/SlicerVisible.png", ":/Icons/Small/SlicerInvisible.png"
 # Pixels.
 SWATCH, LINE_OF_LIST = 20, 16
-# Of the list of maps, without scrolling.
+# Largest height of the list of maps, before it scrolls.
 LINES = 9
 
 
 class AttentionPanel:
-    """Shows what the presenter says, and tells it what the user does.
+    """Shows the presenter's state, and forwards user actions to it.
 
     Args:
         ui: the widgets of `AttentionSeg.ui` by name.
@@ -30,7 +30,7 @@ class AttentionPanel:
     def __init__(self, ui: Any) -> None:
         self._ui = ui
         self._shown: ShownAttention | None = None
-        # What each line of the list stands for; None for a heading.
+        # The map of each line of the list; None for a heading.
         self._lines: list[Any] = []
         self._shortcuts: list[Any] = []
         ui.resultTable.verticalHeader().setVisible(False)
@@ -46,7 +46,7 @@ class AttentionPanel:
         self._icons = {shown: _icon(path, ui.mapList) for shown, path in ((True, VISIBLE), (False, INVISIBLE))}
 
     def connect(self, presenter: AttentionPresenter) -> None:
-        """Tell a presenter what the user does."""
+        """Forward user actions to a presenter."""
         ui = self._ui
 
         def toggle(item: Any) -> None:
@@ -105,7 +105,7 @@ class AttentionPanel:
                 self._add_heading(group)
                 for entry in entries:
                     self._add_map(entry, is_shown=entry.node is shown.eye)
-            # Taken off by a key, a map stays the current line, so that the next key puts it back.
+            # A map that a key hid stays the current line, so that the next key shows it again.
             current = shown.eye if shown.eye is not None else chosen
             if current is not None and current in self._lines:
                 ui.mapList.setCurrentRow(self._lines.index(current))
@@ -144,15 +144,15 @@ class AttentionPanel:
             for column, text in enumerate((row.name, *row.numbers), start=1):
                 table.setItem(line, column, qt.QTableWidgetItem(text))
             table.item(line, 1).setToolTip(row.name)
-        # Names may need two lines, whatever the size of the text.
+        # Names may need two lines.
         height = 2 * line_height(table) + 2
         table.verticalHeader().setDefaultSectionSize(height)
-        # One more for the head.
+        # One more for the header.
         fit_height(table, len(rows) + 1, height)
 
 
 def _icon(path: str, widget: Any) -> Any:
-    """An icon of Slicer's resources, which are dark, made light where the widget is dark."""
+    """A dark icon of Slicer's resources, inverted if the widget is dark."""
     image = qt.QPixmap(path).toImage()
     if widget.palette.base().color().lightness() < 128:
         image.invertPixels()

@@ -1,4 +1,4 @@
-"""Where the network looked: maps over the slices and in 3D, the probe, and the table of results. Without Qt."""
+"""State of the section Attention: maps over the slices and in 3D, the probe, and the table of results. Without Qt."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class AttentionPresenter:
 
     Args:
         view: the panel, or a double of it.
-        settings: in the scene's parameter node; a new scene brings new ones (`use`).
-        more_text: a table that is copied along, or an empty text.
+        settings: in the scene's parameter node; a new scene has new ones (see `use`).
+        more_text: returns a table to copy together with that of the results, or an empty text.
     """
 
     def __init__(self, view: AttentionView, settings: Settings, more_text: Callable[[], str] = str) -> None:
@@ -44,7 +44,7 @@ class AttentionPresenter:
         self.refresh()
 
     def use(self, settings: Settings) -> None:
-        """Show other settings: a scene was closed or loaded. What a result can tell stays as long as its volume does."""
+        """Show other settings, after a scene was closed or loaded. The result stays as long as its volume does."""
         self._settings = settings
         if self._result is not None and self._result.volume.GetScene() is not self._scene:
             self.set_probe(False)
@@ -52,20 +52,20 @@ class AttentionPresenter:
         self.refresh()
 
     def set_result(self, result: SegmentedVolume) -> None:
-        """Show a new result, with the map over the slices that tells most."""
+        """Show a new result, with its map of highest contrast (see `most_telling_map`) over the slices."""
         self.set_probe(False)
         settings, nodes = self._settings, result.nodes
         maps = [*nodes.attention.values(), nodes.uncertainty, *nodes.probabilities.values()]
         for node in settings.maps:
             hide_in_3d(node)
-            # That of a map that comes again is in its place; taking it away takes a tenth of a second.
+            # The legend of a reused map is kept, because removing it takes a tenth of a second.
             if node not in maps:
                 hide_legend(node)
         self._result, earlier = result, settings.result_segmentation
-        # Two results over each other cannot be told apart; what a user made stays.
+        # Two results over each other cannot be distinguished; segmentations of the user stay visible.
         if earlier is not None and earlier is not nodes.segmentation and is_own_result(earlier):
             earlier.SetDisplayVisibility(False)
-        # Where nothing changes, this takes a tenth of a second.
+        # Setting it without a change takes a tenth of a second too.
         if not nodes.segmentation.GetDisplayVisibility():
             nodes.segmentation.SetDisplayVisibility(True)
         settings.maps = maps
@@ -74,9 +74,9 @@ class AttentionPresenter:
         self.show_map(nodes.attention.get(most_telling_map(result.prediction), nodes.uncertainty))
 
     def set_sequence(self, result: SegmentedSequence) -> None:
-        """Show the numbers of the frame that a sequence shows; its frames have no maps."""
+        """Show the statistics of the current frame of a sequence; its frames have no maps."""
         self.set_probe(False)
-        # The maps of an earlier result go with their color bars.
+        # Removes the color bars of an earlier result's maps too.
         self.show_map(None)
         settings, shown = self._settings, shown_frame(result.volume)
         self._result, settings.maps = None, []
@@ -86,11 +86,11 @@ class AttentionPresenter:
 
     @property
     def result(self) -> SegmentedVolume | None:
-        """The result that is shown; None where there is none, or the scene was loaded with it."""
+        """The result that is shown; None if there is none, or it was loaded with the scene."""
         return self._result
 
     def show_map(self, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-        """Lay a map over the slices, or none."""
+        """Show a map over the slices, or none."""
         scene, was_in_3d = self._scene, self._eye is not None and is_in_3d(self._eye)
         for other in self._settings.maps:
             hide_in_3d(other)
@@ -123,14 +123,14 @@ class AttentionPresenter:
         self.refresh()
 
     def set_surfaces(self, wanted: bool) -> None:
-        """Show the segments of the result in 3D, or take them away."""
+        """Show or hide the segments of the result in 3D."""
         segmentation = self._settings.result_segmentation
         if segmentation is not None:
             (show_surfaces if wanted else hide_surfaces)(segmentation)
         self.refresh()
 
     def set_probe(self, wanted: bool) -> None:
-        """Follow the crosshair with what the voxel under it looks at, or stop to."""
+        """Start or stop showing the position attention of the voxel under the crosshair."""
         if wanted and self._probe is None and not why_no_probe(self._result, self._scene):
             self._probe, self._behind = CrosshairProbe(self._result, self._show_probe), self._eye
         elif not wanted and self._probe is not None:
@@ -143,29 +143,29 @@ class AttentionPresenter:
         self.refresh()
 
     def look_from(self, position: Sequence[float]) -> None:
-        """Show what the voxel at a position (world RAS mm) looks at, while the probe is on."""
+        """Show the position attention of the voxel at a position (world RAS mm), while the probe is on."""
         if self._probe is not None:
             self._probe.look_from(position)
 
     def table_text(self) -> str:
-        """The table for a spreadsheet: tabs between columns, a line per segment; after an empty line the table that goes along."""
+        """The table for a spreadsheet: tabs between columns, a line per segment; after an empty line, the table of `more_text`."""
         head = "\t".join([_("Segment"), *(_(statistic.title) for statistic in SHOWN_STATISTICS)])
         lines = ["\t".join([row.name, *row.numbers]) for row in self._rows]
         more = self._more_text()
         return "\n".join([head, *lines, *(["", more] if more else [])])
 
     def leave(self) -> None:
-        """Another module is opened, or the scene is about to go: the probe ends, with its mark and its legend."""
+        """Stop the probe, because another module is opened or the scene is about to be closed."""
         self.set_probe(False)
 
     def close(self) -> None:
-        """The panel goes: nothing stays that only it can take away."""
+        """Remove the probe and all legends, because without the panel the user could not."""
         self.set_probe(False)
         for node in self._settings.maps:
             hide_legend(node)
 
     def refresh(self) -> None:
-        """Show what there is now."""
+        """Update the view."""
         eye, settings = self._eye, self._settings
         self._make_room()
         segmentation = settings.result_segmentation
@@ -219,7 +219,7 @@ class AttentionPresenter:
     @property
     def _rows(self) -> tuple[Row, ...]:
         stored = self._settings.statistics
-        # A scene from before a statistic was there does not have it.
+        # Older scenes lack statistics that were added later.
         return tuple(Row(row["name"], tuple(row["color"]), tuple(shown_number(one, row) for one in SHOWN_STATISTICS)) for row in stored)
 
     def _restyle(self) -> None:
@@ -236,7 +236,7 @@ class AttentionPresenter:
         show_legend(node, kind.title, kind.unit)
 
     def _make_room(self) -> None:
-        """Color bars of shown maps alone; segments as outlines where they would cover a map."""
+        """Hide color bars of maps that are not shown; show segments as outlines while they would cover a map."""
         scene, eye, settings = self._scene, self._eye, self._settings
         if scene is None:
             return

@@ -1,4 +1,4 @@
-"""What the panel is set to: volumes, model and region, chosen by the user or for the user, and what can be said of them."""
+"""The panel's choices (volumes, model, region, options), defaults for those the user did not make, and hints about them."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-# While there is no model that has one.
+# Shown while no model is chosen.
 USUAL_OVERLAP = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """All that the sections Input, Output and Advanced show.
+    """State of the sections Input, Output and Advanced.
 
     Attributes:
-        state: where the run stands; while it runs the button cancels.
-        models: those that match the search, the fitting ones first.
-        misfits: by id of a model, why the first volume cannot be for it.
-        model: the chosen one, None while there is none.
+        state: of the run; while it runs the button cancels.
+        models: those that match the search, suitable ones first.
+        misfits: by id of a model, why it does not suit the first volume.
+        model: the chosen one; None while there is none.
         inputs: label and volume of each channel of the model.
-        reason: why the button is grey; empty while it can be pressed.
-        hints: how volumes and region differ from what the model was trained on, and whether another frame is shown than the result is of.
-        frames: of the sequence of which the volume shows one; 0 where there is none to segment as a whole.
-        all_frames: whether all of them are wanted.
-        rescale: whether 1024 is to be subtracted; None where no volume looks like CT stored as HU + 1024.
-        hidden: ids of volumes that are maps and no scans, not to choose from.
+        reason: why the button is disabled; empty while it is enabled.
+        hints: differences between volumes or region and the model's training data; whether another frame is shown than that of the result.
+        frames: number of frames of the sequence that the volume belongs to; 0 if there is none to segment as a whole.
+        all_frames: whether to segment all of them.
+        rescale: whether to subtract 1024; None if no volume looks like CT stored as HU + 1024.
+        hidden: ids of volumes that are maps, which selectors do not list.
         message: how the last run ended, in one sentence.
-        details: of an error, for whoever has to find its cause.
+        details: traceback of an error.
         memory_limit: memory of a GPU that a run may take, in GB; 0 for no limit.
         overlap: of neighboring patches, the model's unless another was set.
-        mirroring: whether the mirror image is segmented as well; False where `mirroring_reason` tells why it cannot be.
+        mirroring: whether the mirror image is segmented as well; False if `mirroring_reason` says why it cannot be.
     """
 
     state: State
@@ -71,10 +71,10 @@ class Shown:
 
 
 class Choices:
-    """The settings of a scene, with the models that there are.
+    """The settings of a scene, with the installed models.
 
     Args:
-        settings: in the scene's parameter node; a new scene brings new ones (`use`).
+        settings: in the scene's parameter node; a new scene has new ones (see `use`).
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -86,11 +86,11 @@ class Choices:
         self.settings = settings
 
     def look_for_models(self) -> None:
-        """Models may have come or gone."""
+        """Update the list of installed models."""
         self._models = model_choices()
 
     def search(self, text: str) -> None:
-        """Offer only the models in whose description every word of the text is found; the chosen one stays."""
+        """List only models whose description contains every word of the text; the chosen one stays in the list."""
         self._search = text
 
     def use_model(self, model_id: str) -> None:
@@ -98,7 +98,7 @@ class Choices:
         self.settings.overlap = -1.0
 
     def choose_for_user(self, fixed: bool) -> None:
-        """Choose volume and model by what is shown and what fits, as far as the user has not; nothing where it is fixed, as during a run."""
+        """Choose the shown volume and the most suitable model if the user did not choose. Nothing changes if `fixed`, as during a run."""
         settings = self.settings
         fixed = fixed or self.scene is None
         if not fixed and (not settings.volume_chosen or settings.input(0) is None):
@@ -131,20 +131,20 @@ class Choices:
 
     @property
     def finds_regions(self) -> bool:
-        """Whether the model will look for its regions, and the scan may well show them."""
+        """Whether the model will search the scan for its regions, and suits the scan."""
         model = self.model
         finds = model is not None and model.card is not None and model.card.found_by is not None and len(model.channels) == 1
         return finds and self.settings.region is None and model.id not in self._misfits
 
     @property
     def frames(self) -> int:
-        """Frames of the sequence of which the volume shows one, for a model of one input; 0 where there is no choice."""
+        """Number of frames of the sequence that the volume belongs to, for a model of one input; 0 if there is no choice."""
         frame = shown_frame(self.settings.input(0)) if len(self.volumes) == 1 else None
         return frame.count if frame is not None and frame.count > 1 else 0
 
     @property
     def reason(self) -> str:
-        """Why there is nothing to run, in the order in which one would mend it; empty where there is."""
+        """Why a run cannot start: the first thing that the user has to fix; empty if it can."""
         model, volumes = self.model, self.volumes
         if model is None:
             return _("No model is installed.")
@@ -169,7 +169,7 @@ class Choices:
         return tuple([*hints, other_frame] if other_frame else hints)
 
     def shown(self, run: Run) -> Shown:
-        """All that there is to show, with how the run stands."""
+        """Everything to show, including the state of the run."""
         settings, model = self.settings, self.model
         return Shown(
             state=run.state,
@@ -198,7 +198,7 @@ class Choices:
 
     @property
     def _hidden(self) -> tuple[str, ...]:
-        # Qt complains when a list is filtered anew while the scene of its nodes goes.
+        # Qt logs warnings if a list is filtered while the scene of its nodes is closing.
         leaving = self.scene is None or self.scene.IsClosing()
         return () if leaving else tuple(node.GetID() for node in own_maps(self.scene))
 

@@ -1,4 +1,4 @@
-"""How well a result agrees with a reference, by the measures of `evaluate`. Without Qt."""
+"""Comparison of a result with a reference segmentation, by the metrics of the evaluation. Without Qt."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComparedSegment:
-    """A segment of the result and that of the same name in the reference, in numbers.
+    """Metrics of a segment of the result against the segment of the same name in the reference.
 
     Attributes:
-        name: as the result has it.
+        name: of the segment in the result.
         dice: overlap, 0..1.
-        hausdorff_95_mm: 95 % Hausdorff distance; NaN where only one of the two is empty.
+        hausdorff_95_mm: 95 % Hausdorff distance; NaN if only one of the two is empty.
         milliliters, reference_milliliters: volume of each on the grid of the comparison.
     """
 
@@ -37,10 +37,10 @@ class ComparedSegment:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was measured.
+    """Result of a comparison.
 
     Attributes:
-        rows: one per name that both have, in the order of the result.
+        rows: one per name that is in both, in the order of the result.
         only_in_result, only_in_reference: names of the segments that could not be compared.
     """
 
@@ -55,7 +55,7 @@ def compare_segmentations(
     volume: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> Comparison:
     """Compare and wait. Arguments and exceptions are those of `read_segment_pairs`."""
-    return measure_pairs(read_segment_pairs(result, reference, volume), lambda *_told: None, lambda: False)
+    return measure_pairs(read_segment_pairs(result, reference, volume), lambda *_progress: None, lambda: False)
 
 
 def start_comparison(
@@ -63,13 +63,13 @@ def start_comparison(
     reference: slicer.vtkMRMLSegmentationNode,
     on_change: Callable[[Task], None] | None = None,
 ) -> Task[Comparison]:
-    """Read the segments now and compare them in a thread. Whoever asked polls the task until it ends. Raises as `read_segment_pairs`."""
+    """Read the segments now and compare them in a thread. The caller polls the task until it ends. Errors are those of `read_segment_pairs`."""
     pairs = read_segment_pairs(result, reference)
     return Task(lambda on_progress, cancel: measure_pairs(pairs, on_progress, cancel), lambda comparison: comparison, on_change, stage=_("Comparing"))
 
 
 def measure_pairs(found: SegmentPairs, on_progress: OnProgress, cancel: Cancel) -> Comparison:
-    """Measure what was read; touches no node. Raises Cancelled if `cancel` said so, between two segments."""
+    """Measure pairs of segments; touches no node. Raises Cancelled between two segments if `cancel` returns True."""
     rows = []
     for number, pair in enumerate(found.pairs):
         check_cancel(cancel, pair.name)
@@ -79,7 +79,7 @@ def measure_pairs(found: SegmentPairs, on_progress: OnProgress, cancel: Cancel) 
 
 
 def _measured(pair: SegmentPair) -> ComparedSegment:
-    # It takes seconds to import.
+    # Imported here because it takes seconds.
     from ..evaluation.metrics import label_metrics
 
     result, reference = pair.masks()

@@ -1,4 +1,4 @@
-"""The comparison below the table of results: widgets bound to its presenter."""
+"""Widgets of the comparison below the table of results, bound to its presenter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .widgets import fit_height, line_height, set_note, show_progress, silent
 
 
 class ComparisonPanel:
-    """Shows what the presenter says, and tells it what the user does.
+    """Shows the presenter's state, and forwards user actions to it.
 
     Args:
         ui: the widgets of `AttentionSeg.ui` by name.
@@ -27,7 +27,7 @@ class ComparisonPanel:
             header.setSectionResizeMode(column, qt.QHeaderView.Stretch if column == 0 else qt.QHeaderView.ResizeToContents)
 
     def connect(self, presenter: ComparisonPresenter) -> None:
-        """Tell a presenter what the user does."""
+        """Forward user actions to a presenter."""
         ui = self._ui
         ui.referenceSelector.connect("currentNodeChanged(vtkMRMLNode*)", presenter.choose_reference)
         ui.compareButton.connect("clicked(bool)", lambda _checked: presenter.press())
@@ -42,7 +42,7 @@ class ComparisonPanel:
         ui.compareButton.setEnabled(running or not shown.reason)
         ui.comparisonProgressBar.setVisible(running)
         if not running:
-            # That a reference is to be chosen, the selector says itself.
+            # Without a reference there is no note: the empty selector is clear enough.
             set_note(ui.comparisonMessageLabel, shown.reason if shown.reference is not None and shown.reason else shown.message)
         self._show_rows(shown)
 

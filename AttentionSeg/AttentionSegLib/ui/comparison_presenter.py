@@ -1,4 +1,4 @@
-"""The last result beside a reference segmentation: chosen, measured, listed. Without Qt."""
+"""State of the comparison of the last result with a reference segmentation. Without Qt."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from .installation import Installation
 
-# Names of segments without a partner that are worth listing.
+# Largest number of unmatched segments that are listed.
 MOST_NAMES = 6
 
 
 @dataclass(frozen=True, eq=False)
 class ShownComparison:
-    """All that the comparison shows.
+    """State of the comparison.
 
     Attributes:
         there_is_a_result: whether there is something to compare.
         reference: the chosen segmentation.
-        state: where the measurement stands; while it runs the button cancels.
-        reason: why the button is grey; empty while it can be pressed.
-        message: what could not be compared, or what went wrong.
+        state: of the measurement; while it runs the button cancels.
+        reason: why the button is disabled; empty while it is enabled.
+        message: unmatched segments, or why the comparison failed.
         head: names of the columns.
-        rows: a cell per column for each segment; none before a comparison, or once result or reference is another.
+        rows: a cell per column for each segment; empty before a comparison, or after result or reference changed.
     """
 
     there_is_a_result: bool
@@ -56,8 +56,8 @@ class ComparisonPresenter:
 
     Args:
         view: the panel, or a double of it.
-        settings: in the scene's parameter node; a new scene brings new ones (`use`).
-        installation: of the Python packages that a comparison needs.
+        settings: in the scene's parameter node; a new scene has new ones (see `use`).
+        installation: of the required Python packages.
         keep_polling: see `Run`.
     """
 
@@ -73,7 +73,7 @@ class ComparisonPresenter:
         return self._run.state
 
     def use(self, settings: Settings) -> None:
-        """Show other settings: a scene was closed or loaded."""
+        """Show other settings, after a scene was closed or loaded."""
         self._settings = settings
         self.refresh()
 
@@ -84,7 +84,7 @@ class ComparisonPresenter:
         self.refresh()
 
     def press(self) -> None:
-        """The button: compares, or cancels."""
+        """Start or cancel the comparison, as the button does."""
         if self._run.state.running or not self._reason():
             self._run.press(self._start, self._finish)
 
@@ -92,13 +92,13 @@ class ComparisonPresenter:
         self._run.cancel()
 
     def set_result(self) -> None:
-        """There is a new result: what was measured of the last one does not tell about it."""
+        """Discard the comparison, because there is a new result."""
         self._run.cancel()
         self._forget()
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what there is now."""
+        """Update the view."""
         settings = self._settings
         if self._compared is not None and self._compared != (settings.result_segmentation, settings.reference):
             self._forget()
@@ -115,7 +115,7 @@ class ComparisonPresenter:
         )
 
     def table_text(self) -> str:
-        """The table for a spreadsheet: tabs between columns, a line per segment. Empty before a comparison."""
+        """The table for a spreadsheet: tabs between columns, a line per segment; empty before a comparison."""
         if self._comparison is None:
             return ""
         head = [_("Segment"), _("Dice"), _("Hausdorff distance, 95 % (mm)"), _("Volume (mL)"), _("Volume in the reference (mL)")]
@@ -153,12 +153,12 @@ class ComparisonPresenter:
 
 
 def _cells(row: ComparedSegment) -> tuple[str, ...]:
-    # It has no value where one of the two is empty.
+    # NaN if one of the two segments is empty.
     distance = "" if math.isnan(row.hausdorff_95_mm) else f"{row.hausdorff_95_mm:.2f}"
     return row.name, f"{row.dice:.3f}", distance, f"{row.milliliters:.3f}", f"{row.reference_milliliters:.3f}"
 
 
 def _listed(names: tuple[str, ...]) -> str:
     more = len(names) - MOST_NAMES
-    # Names of structures have commas in them.
+    # Names of structures contain commas.
     return "; ".join(names[:MOST_NAMES]) + (_(" and {count} more").format(count=more) if more > 0 else "")

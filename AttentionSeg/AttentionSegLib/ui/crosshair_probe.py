@@ -1,4 +1,4 @@
-"""The probe of position attention under Slicer's crosshair. Without Qt."""
+"""Probe of position attention at Slicer's crosshair. Without Qt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def why_no_probe(result: SegmentedVolume | None, scene: slicer.vtkMRMLScene | None) -> str:
-    """Why a result cannot be probed, in a sentence; empty where it can."""
+    """Why a result cannot be probed, in a sentence; empty if it can."""
     if result is None or scene is None:
         return _("Segment with a guided-attention model to probe it.")
     if not result.prediction.probe.names:
@@ -26,11 +26,11 @@ def why_no_probe(result: SegmentedVolume | None, scene: slicer.vtkMRMLScene | No
 
 
 class CrosshairProbe:
-    """What the voxel under the crosshair looks at, from now until `end`. Main thread only.
+    """Shows the position attention of the voxel under the crosshair, from now until `end`. Main thread only.
 
     Args:
         result: one that can be probed (see `why_no_probe`).
-        on_volume: called with the volume that shows it, whenever that is another: at first, and after the user deleted it.
+        on_volume: called with the volume whenever a new one is made: at first, and after the user deleted it.
     """
 
     def __init__(self, result: SegmentedVolume, on_volume: Callable[[slicer.vtkMRMLScalarVolumeNode], None]) -> None:
@@ -40,17 +40,17 @@ class CrosshairProbe:
 
     @property
     def node(self) -> slicer.vtkMRMLScalarVolumeNode | None:
-        """The volume that shows it; none before the crosshair has moved."""
+        """The volume that shows it; None before the crosshair has moved."""
         return self._volume.node
 
     def look_from(self, position: Sequence[float]) -> None:
-        """Show what the voxel at a position (world RAS mm) looks at; outside the scan the last one stays."""
+        """Show the position attention of the voxel at a position (world RAS mm). Outside the scan nothing changes."""
         before = self._volume.node
         if self._volume.move(position) and self._volume.node is not before:
             self._on_volume(self._volume.node)
 
     def end(self) -> None:
-        """Follow no more, and take the volume and its mark out of the scene."""
+        """Stop following the crosshair, and remove the volume and its mark from the scene."""
         self._crosshair.RemoveObserver(self._tag)
         self._volume.remove()
 

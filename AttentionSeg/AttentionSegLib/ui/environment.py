@@ -1,4 +1,4 @@
-"""What is installed and what it can compute on, as a text to read and to send."""
+"""Report of installed packages, devices, memory and disk, and the user's own models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def environment_report(slicer_version: str) -> str:
     """One line per fact: versions, GPU and driver, whether a tiny computation runs on each device, free memory and disk. Takes seconds; any thread.
 
     Args:
-        slicer_version: as of `slicer_version_text`, which the main thread alone may ask for.
+        slicer_version: from `slicer_version_text`, which only the main thread may call.
     """
     lines = [
         f"AttentionSeg {version_text()}, Slicer {slicer_version}, Python {platform.python_version()}",
@@ -45,7 +45,7 @@ def environment_report(slicer_version: str) -> str:
 
 
 def slicer_version() -> tuple[int, int] | None:
-    """Major and minor version of the application; None outside of it."""
+    """Major and minor version of the application; None outside of Slicer."""
     app = getattr(slicer, "app", None)
     return None if app is None else (int(app.majorVersion), int(app.minorVersion))
 
@@ -57,7 +57,7 @@ def slicer_version_text() -> str:
 
 @dataclass(frozen=True)
 class UserModel:
-    """A model in the user's own folder, what it is called everywhere in the panel, and the megabytes that it takes."""
+    """A model in the user's own folder, its title in the panel, and its size in MB."""
 
     folder: Path
     title: str
@@ -68,12 +68,12 @@ def user_models() -> list[UserModel]:
     """The models in the user's own folder, by name."""
     folders = [card.parent for card in sorted(user_folder().glob(f"[!.]*/{CARD_NAME}"))]
     titles = {choice.folder: choice.title for choice in model_choices()}
-    # Another model of the same id, in a folder that is searched before, hides one.
+    # A model may be hidden by one of the same id in a folder that is searched first.
     return [UserModel(folder, titles.get(folder, folder.name), _megabytes(folder)) for folder in folders]
 
 
 def delete_model(folder: Path) -> None:
-    """Delete a model of the user's own folder. Raises InputError for a folder that is not one."""
+    """Delete a model of the user's own folder. Raises InputError for any other folder."""
     if folder not in [model.folder for model in user_models()]:
         msg = _("{folder} is not a model in {parent}; delete it by hand.").format(folder=folder, parent=user_folder())
         raise InputError(msg)
@@ -92,7 +92,7 @@ def _version(name: str) -> str:
 
 
 def _gpus() -> list[str]:
-    """What the driver of NVIDIA says; nothing where there is none."""
+    """GPUs as reported by nvidia-smi; empty without it."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -119,7 +119,7 @@ def _devices() -> list[str]:
 
 
 def _memory() -> str:
-    # Not on Windows.
+    # Not available on Windows.
     if not hasattr(os, "sysconf") or "SC_AVPHYS_PAGES" not in os.sysconf_names:
         return ""
     page = os.sysconf("SC_PAGE_SIZE") / 1e9

@@ -1,4 +1,4 @@
-"""The section Environment: report and models, without Qt."""
+"""State of the section Environment: report and user's models. Without Qt."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from .translation import tr as _
 
 @dataclass(frozen=True)
 class ShownEnvironment:
-    """What the section shows.
+    """State of the section.
 
     Attributes:
-        report: of the last check, and whether one runs.
+        report: of the last check.
+        checking: whether a check is running.
         models: the user's own, to export or delete.
-        reason: why there is none.
+        reason: why there are none.
         copying: whether a model is being imported or exported.
         message: how the last import or export ended.
     """
@@ -43,19 +44,19 @@ class EnvironmentView(Protocol):
     def ask(self, question: str) -> bool: ...
 
     def choose_model(self) -> str:
-        """A .zip, or the card of a model folder; empty if the user wants none."""
+        """Path of a .zip or of the card of a model folder; empty if the user cancels."""
 
     def choose_archive(self, name: str) -> str:
-        """A .zip to write, of such a name unless the user wants another; empty if none."""
+        """Path of a .zip to write, with `name` as default; empty if the user cancels."""
 
 
 class EnvironmentPresenter:
-    """Shows what is installed, when asked. Main thread only.
+    """Checks the environment, and imports, exports and deletes models. Main thread only.
 
     Args:
         view: the panel, or a double of it.
         keep_polling: see `Run`.
-        on_models: called when a model has come or gone.
+        on_models: called after a model was added or deleted.
     """
 
     def __init__(self, view: EnvironmentView, keep_polling: KeepPolling, on_models: Callable[[], None]) -> None:
@@ -66,7 +67,7 @@ class EnvironmentPresenter:
         self.refresh()
 
     def check(self) -> None:
-        """Make the report, in a thread: torch takes seconds to import."""
+        """Make the report, in a thread because importing torch takes seconds."""
         if _runs(self._task):
             return
         version = slicer_version_text()
@@ -75,24 +76,24 @@ class EnvironmentPresenter:
         self.refresh()
 
     def report(self) -> str:
-        """The report as it was made last; empty before."""
+        """The last report; empty before the first check."""
         return self._report
 
     def import_model(self) -> None:
-        """Take a model that the user chooses into the user's model folder, in a thread."""
+        """Import a model that the user chooses into the user's model folder, in a thread."""
         path = self._view.choose_model()
         if path:
             self._start(lambda: import_model(path), _("Importing ..."), _("Imported: {path}"))
 
     def export_model(self, row: int) -> None:
-        """Write a model of the user's as one file that the user chooses, in a thread."""
+        """Export one of the user's models to a file that the user chooses, in a thread."""
         folder = user_models()[row].folder
         path = self._view.choose_archive(f"{folder.name}.zip")
         if path:
             self._start(lambda: export_model(folder, path), _("Exporting ..."), _("Exported: {path}"))
 
     def delete(self, row: int) -> None:
-        """Delete a model of the user's, once the user agrees."""
+        """Delete one of the user's models, after asking."""
         model = user_models()[row]
         if self._view.ask(
             _("Delete the model {title} ({size:.0f} MB), the folder {folder}?").format(title=model.title, size=model.megabytes, folder=model.folder)
@@ -103,9 +104,9 @@ class EnvironmentPresenter:
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what there is now."""
+        """Update the view."""
         models = tuple(user_models())
-        reason = "" if models else _("There are no models of your own to export or delete; those that ship with the extension stay.")
+        reason = "" if models else _("There are no models of your own to export or delete; those that ship with the extension are not listed.")
         self._view.show(ShownEnvironment(self._report, _runs(self._task), models, reason, _runs(self._copy), self._message))
 
     def _start(self, work: Callable[[], Path], doing: str, done: str) -> None:

@@ -1,4 +1,4 @@
-"""The sections Batch and Environment: widgets bound to their presenters."""
+"""Widgets of the sections Batch and Environment, and the base of Train, bound to their presenters."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class FormPanel:
 
     Args:
         ui: the widgets of `AttentionSeg.ui` by name.
-        section: how the names of the section's widgets begin: `batch`, `train`.
+        section: prefix of the names of the section's widgets: `batch`, `train`.
         paths: widget of each folder, by the name of the setting.
-        choices: combo box of each other setting.
+        choices: combo box of each other setting, by the name of the setting.
     """
 
     def __init__(self, ui: Any, section: str, paths: dict[str, Any], choices: dict[str, Any]) -> None:
@@ -30,15 +30,15 @@ class FormPanel:
         self._reason, self._message = getattr(ui, f"{section}ReasonLabel"), getattr(ui, f"{section}MessageLabel")
         self._report_button, self._report, self._running = getattr(ui, f"{section}ReportButton"), "", False
         self._paths, self._choices = paths, choices
-        self._told: dict[str, str] = {}
+        self._forwarded: dict[str, str] = {}
         self._text = section and {"batch": _("Segment folder"), "train": _("Train")}[section]
 
     def connect(self, presenter: FormPresenter) -> None:
-        """Tell a presenter what the user does."""
+        """Forward user actions to a presenter."""
         for name, widget in self._paths.items():
-            widget.connect("currentPathChanged(QString)", lambda path, name=name: self._tell(presenter, name, path))
-            # An emptied field tells no path.
-            widget.connect("validInputChanged(bool)", lambda _valid, name=name, widget=widget: self._tell(presenter, name, widget.currentPath))
+            widget.connect("currentPathChanged(QString)", lambda path, name=name: self._forward(presenter, name, path))
+            # A field that is emptied does not emit currentPathChanged.
+            widget.connect("validInputChanged(bool)", lambda _valid, name=name, widget=widget: self._forward(presenter, name, widget.currentPath))
         for name, widget in self._choices.items():
             widget.connect("currentIndexChanged(int)", lambda index, name=name, widget=widget: presenter.set(name, str(widget.itemText(index))))
         self._button.connect("clicked(bool)", lambda _checked: presenter.press())
@@ -47,9 +47,9 @@ class FormPanel:
     def show(self, shown: ShownForm) -> None:
         running = shown.state.running
         for name, widget in self._paths.items():
-            # Not what the user writes there just now: the cursor would jump.
-            if self._told.get(name) != shown.values[name]:
-                self._told[name] = shown.values[name]
+            # Not while the user is typing: the cursor would jump.
+            if self._forwarded.get(name) != shown.values[name]:
+                self._forwarded[name] = shown.values[name]
                 with silent(widget):
                     widget.setCurrentPath(shown.values[name])
             widget.setEnabled(not running)
@@ -67,11 +67,11 @@ class FormPanel:
             set_note(self._message, shown.message)
         if running != self._running:
             self._running = running
-            # Begun or ended: the lowest of what tells so.
+            # The lowest widget that shows that the run began or ended.
             reveal(self._bar if running else self._report_button if shown.report else self._message)
 
-    def _tell(self, presenter: FormPresenter, name: str, path: str) -> None:
-        self._told[name] = str(path)
+    def _forward(self, presenter: FormPresenter, name: str, path: str) -> None:
+        self._forwarded[name] = str(path)
         presenter.set(name, str(path))
 
     def show_progress(self, fraction: float | None, text: str) -> None:
@@ -94,7 +94,7 @@ class EnvironmentPanel:
         self._row, self._said, self._copying = -1, "", False
 
     def connect(self, presenter: EnvironmentPresenter) -> None:
-        """Tell a presenter what the user does."""
+        """Forward user actions to a presenter."""
         ui = self._ui
         ui.checkButton.connect("clicked(bool)", lambda _checked: presenter.check())
         ui.copyReportButton.connect("clicked(bool)", lambda _checked: qt.QApplication.clipboard().setText(presenter.report()))

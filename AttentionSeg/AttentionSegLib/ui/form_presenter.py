@@ -1,4 +1,4 @@
-"""A few folders and a button that starts a long run on files, and the section Batch, without Qt."""
+"""State of forms whose button starts a long run on files, and of the section Batch. Without Qt."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ..batch.run import BatchResult
     from .installation import Installation
 
-# In the folder of a batch's results.
+# File name in the output folder of a batch.
 REPORT = "report.html"
 
 
 @dataclass(frozen=True)
 class ShownForm:
-    """All that a form shows: the values of its fields by the names of the settings, where its run stands (see `Run`), and the page to open."""
+    """State of a form: the values of its fields by the names of the settings, the state of its run (see `Run`), and the path of its report."""
 
     values: dict[str, Any]
     state: State
@@ -45,17 +45,17 @@ class FormPresenter:
 
     Args:
         view: the panel, or a double of it.
-        settings: in the scene's parameter node; a new scene brings new ones (`use`).
-        installation: of what the run needs.
+        settings: in the scene's parameter node; a new scene has new ones (see `use`).
+        installation: of the required Python packages.
         keep_polling: see `Run`.
     """
 
-    # Settings that the form fills: the sentence that asks for each while it is empty.
+    # The form's settings, each with the sentence that asks for it while it is empty.
     fields: ClassVar[dict[str, str]]
 
     def __init__(self, view: FormView, settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
         self._view, self._settings = view, settings
-        self._run = Run(view, installation, keep_polling, self.refresh, _("Stopped; what is done stays, and the next press goes on from there."))
+        self._run = Run(view, installation, keep_polling, self.refresh, _("Stopped; finished work is kept, and the next press resumes from there."))
         self.refresh()
 
     @property
@@ -63,7 +63,7 @@ class FormPresenter:
         return self._run.state
 
     def use(self, settings: Settings) -> None:
-        """Show other settings: a scene was closed or loaded."""
+        """Show other settings, after a scene was closed or loaded."""
         self._settings = settings
         self.refresh()
 
@@ -72,7 +72,7 @@ class FormPresenter:
         self.refresh()
 
     def press(self) -> None:
-        """The button: starts the run, or cancels it."""
+        """Start or cancel the run, as the button does."""
         if self._run.state.running or not self._reason():
             self._run.press(self._start, self._describe)
 
@@ -80,7 +80,7 @@ class FormPresenter:
         self._run.cancel()
 
     def refresh(self) -> None:
-        """Show what there is now."""
+        """Update the view."""
         self._view.show(ShownForm(self._values(), self._run.state, self._reason(), self._run.message, self._report()))
 
     def _values(self) -> dict[str, Any]:
@@ -90,11 +90,11 @@ class FormPresenter:
         return next((sentence for name, sentence in self.fields.items() if not getattr(self._settings, name)), "")
 
     def _report(self) -> str:
-        """Path of a page about what was done last, empty while there is none."""
+        """Path of the report of the last run; empty while there is none."""
         raise NotImplementedError
 
     def _start(self, on_change: Callable[[Task], None]) -> Task:
-        """The run with the settings as they are now."""
+        """Start the run with the current settings."""
         raise NotImplementedError
 
     def _describe(self, result: Any) -> str:
@@ -102,7 +102,7 @@ class FormPresenter:
 
 
 class BatchPresenter(FormPresenter):
-    """Segments every scan of a folder, with the model of the section above and what Advanced is set to; volumes of probabilities are not written."""
+    """Segments every scan of a folder with the chosen model and the options of Advanced; probabilities are not written."""
 
     fields: ClassVar = {
         "batch_input": _("Choose the folder with the scans."),

@@ -1,4 +1,4 @@
-"""Large packages into a thread, while the application stays alive."""
+"""Import of large packages in a thread, without blocking the application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Modules that a package brings at least for which this is worth it.
+# Number of imported modules from which on freezing their objects pays off.
 MANY = 200
 
 _lock = threading.Lock()
@@ -16,10 +16,10 @@ _lock = threading.Lock()
 
 @contextmanager
 def gentle_imports() -> Iterator[None]:
-    """Imports in this block do not stop the other threads to look for garbage among all that was made so far.
+    """Suspend garbage collection for the imports in this block, so that they do not block the other threads.
 
-    Torch, monai and Lightning make so many objects that each such search holds the interpreter's lock for a second and more, and there are many of
-    them: an import takes half as long without. What was made here is passed over by the searches that come later.
+    Torch, monai and Lightning create so many objects that each collection holds the interpreter lock for a second or more, and there are many
+    collections: without them, an import takes half as long. Later collections skip the objects that were created here.
     """
     with _lock:
         before, enabled = len(sys.modules), gc.isenabled()

@@ -1,4 +1,4 @@
-"""The Python packages that a run needs: which are missing, and how they get into Slicer."""
+"""Installation of missing Python packages into Slicer."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ OnEnd = Callable[[Exception], None]
 
 
 class Installation:
-    """Installs what is missing, and changes nothing that is there.
+    """Installs missing packages without changing the installed ones.
 
     Args:
-        requirements: files with one requirement a line, beside torch, which comes from the extension PyTorch.
+        requirements: files with one requirement per line, besides torch, which the extension PyTorch installs.
     """
 
     def __init__(self, *requirements: Path) -> None:
@@ -39,22 +39,22 @@ class Installation:
 
     @property
     def packages(self) -> list[str]:
-        """What a run needs, by the names that are imported."""
+        """The required packages, by import name."""
         return ["torch", *self._requirements]
 
     def missing(self) -> list[str]:
         return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
     def question(self, missing: list[str]) -> str:
-        """What will be installed, how large it is, and where to."""
+        """The question to the user: what will be installed, its size, and where."""
         sizes = ", ".join(f"{name} ({SIZE[name]})" for name in missing)
         return _(
-            "AttentionSeg needs Python packages that are not there yet: {sizes}. They are downloaded into Slicer's own Python in {folder}; "
-            "nothing that is installed there is changed. Install them now?"
+            "AttentionSeg needs Python packages that are not installed yet: {sizes}. They are downloaded into Slicer's own Python in {folder}; "
+            "packages that are installed there are not changed. Install them now?"
         ).format(sizes=sizes, folder=sys.prefix)
 
     def install(self, on_line: OnLine, on_end: OnEnd) -> None:
-        """Install what is missing. Main thread only; `on_line` gets the output, `on_end` the error or None."""
+        """Install the missing packages. Main thread only. `on_line` is called with each line of output, `on_end` with the error or None."""
         try:
             missing = self.missing()
             if "torch" in missing:
@@ -101,15 +101,15 @@ class Installation:
                 completedCallback=end,
             )
         except (RuntimeError, CalledProcessError) as error:
-            # Such as another installation that is under way.
+            # For example, because another installation is running.
             on_end(_failed(str(error)))
             return
-        # Started with --testing, Slicer installs before it returns, and calls nobody back.
+        # Started with --testing, Slicer installs before it returns, and does not call completedCallback.
         if getattr(slicer, "app", None) is not None and slicer.app.testingEnabled():
             end(0)
 
     def _install_blocking(self, wanted: list[str], constraints: Path, end: Callable[[int], None], on_end: OnEnd) -> None:
-        """In Slicer up to 5.10, where the output is in the Python console alone."""
+        """Install in Slicer up to 5.10, where output appears in the Python console only."""
         try:
             slicer.util.pip_install([*wanted, "-c", str(constraints)])
         except Exception as error:  # noqa: BLE001 (handed on, not swallowed)
@@ -119,7 +119,7 @@ class Installation:
 
 
 def installed_versions() -> list[str]:
-    """A constraints list that holds every package at the version that is there."""
+    """A constraints list that pins every installed package to its version."""
     found = {(entry.metadata["Name"], entry.version) for entry in importlib.metadata.distributions()}
     return sorted(f"{name}=={version}" for name, version in found if name and version)
 
@@ -137,7 +137,7 @@ def _install_torch() -> None:
 
 def _failed(last_lines: str) -> InputError:
     return InputError(
-        _("The installation failed. Check the network and the free disk space, restart Slicer and press Segment again. It said: {lines}").format(
+        _("The installation failed. Check the network and the free disk space, restart Slicer and press Segment again. Last output: {lines}").format(
             lines=last_lines
         )
     )

@@ -1,4 +1,4 @@
-"""The long runs on files, each as a task: what the forms of the panel and the console start."""
+"""Batch and training as background tasks, for the panel's forms and the Python console."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..training import TrainedModel
 
 OnChange = Optional[Callable[[Task], None]]
-# The stage before the work tells its own.
+# The stage until the work reports its own.
 LOADING = "loading packages"
 
 
@@ -52,8 +52,8 @@ def training_task(
     Args:
         images, labels, network, output: see `folder_cases` and `train_model`.
         on_change: see `Task`.
-        tidy: whether the prepared cases are removed once the model is there.
-        options: further ones of `train_model`.
+        tidy: whether to remove the prepared cases after the training.
+        options: see `train_model`.
     """
 
     def work(on_progress: OnProgress, cancel: Cancel) -> TrainedModel:
@@ -71,7 +71,7 @@ def training_task(
 def pairs_task(
     pairs: Sequence[Pair], network: str, output: str | os.PathLike, on_change: OnChange = None, tidy: bool = False, **options: Any
 ) -> Task[TrainedModel]:
-    """Train on volumes of the scene and their segmentations, which are read one after the other. The rest is as of `training_task`."""
+    """Train on volumes of the scene and their segmentations, which are read one after the other. For the rest see `training_task`."""
     found: list[TrainingPairs] = []
 
     def read() -> Generator[None, None, None]:
@@ -85,7 +85,7 @@ def pairs_task(
 
 
 def train_on_pairs(pairs: TrainingPairs, network: str, output: str | os.PathLike, **options: Any) -> TrainedModel:
-    """Train on what was read from the scene, by way of files that are removed at the end; in any thread.
+    """Train on pairs read from the scene, through temporary files; any thread.
 
     Options and errors are those of `train_model`.
     """
@@ -100,13 +100,13 @@ def train_on_pairs(pairs: TrainingPairs, network: str, output: str | os.PathLike
 
 def _tidied(trained: TrainedModel, tidy: bool) -> TrainedModel:
     if tidy:
-        # Windows keeps a file that is still mapped; it does no harm.
+        # Windows cannot delete a file that is still mapped; a leftover does no harm.
         shutil.rmtree(trained.report.parent / "prepared", ignore_errors=True)
     return trained
 
 
 def _import_training(cancel: Cancel) -> None:
-    # What is missing, the training says in words.
+    # Missing packages are reported by the training.
     with gentle_imports(), suppress(ModuleNotFoundError):
         importlib.import_module("..inference", __package__).Predictor  # noqa: B018 (loads torch)
         for name in ("matplotlib.figure", "lightning", "..training.trainer"):

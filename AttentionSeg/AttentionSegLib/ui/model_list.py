@@ -1,4 +1,4 @@
-"""The models to choose from, in words."""
+"""The list of models in the panel: titles, descriptions, and order by suitability for a volume."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .translation import tr as _
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A model as the panel offers it.
+    """A model as listed in the panel.
 
     Attributes:
-        id: of the model, or of its folder while cards cannot be read.
+        id: of the model, or the name of its folder while cards cannot be read.
         title: one line for the list.
-        text: one sentence on what it segments; or why it cannot be used.
+        text: one sentence on what it segments, or why it cannot be used.
         more: inputs, labels, intended use and license.
-        modalities: of its inputs, such as `("MR",)`; none where they are not known.
-        folder: where it lies.
+        modalities: of its inputs, such as `("MR",)`; empty if unknown.
+        folder: of the model.
         card: None while `jsonschema` is not installed, and for a model that cannot be used.
-        usable: whether it can be chosen to run.
+        usable: whether it can be run.
     """
 
     id: str
@@ -44,7 +44,7 @@ class ModelChoice:
 
     @property
     def thumbnail(self) -> Path | None:
-        """A picture of what the model segments."""
+        """Path of the model's thumbnail; None if it has none."""
         path = self.folder / THUMBNAIL_NAME
         return path if path.is_file() else None
 
@@ -55,17 +55,17 @@ class ModelChoice:
 
     @property
     def can_mirror(self) -> bool:
-        """Whether the mirror image can be segmented as well; the card tells, once it can be read."""
+        """Whether the mirror image can be segmented as well; True while the card cannot be read."""
         return self.card is None or self.card.mirroring is not None
 
     def matches(self, search: str) -> bool:
-        """Whether every word of a search is somewhere in what is said about the model."""
-        said = f"{self.id} {self.title} {self.text} {self.more}".lower()
-        return all(word in said for word in search.lower().split())
+        """Whether the model's description contains every word of a search."""
+        description = f"{self.id} {self.title} {self.text} {self.more}".lower()
+        return all(word in description for word in search.lower().split())
 
 
 def model_choices() -> list[ModelChoice]:
-    """Every model that is installed, by id."""
+    """All installed models, by id."""
     if importlib.util.find_spec("jsonschema") is None:
         cards = {card.parent.name: card for folder in model_folders() for card in sorted(folder.glob(f"[!.]*/{CARD_NAME}"))}
         return [_unchecked(card) for _name, card in sorted(cards.items())]
@@ -78,10 +78,10 @@ def model_choices() -> list[ModelChoice]:
 def by_fit(
     models: Sequence[ModelChoice], volume: slicer.vtkMRMLScalarVolumeNode | None, has_region: bool = False
 ) -> tuple[list[ModelChoice], dict[str, str]]:
-    """Models with those first that fit a volume best, and by id of each model that the volume cannot be for, why.
+    """Models ordered by suitability for a volume, and by model id the reason why one does not suit it.
 
-    Those of the same modality come first, then those that need nothing more of the user, such as a region, then those for whose training data the
-    volume is as usual; then by id. Models that cannot be used come last.
+    Order: models of the volume's modality first, then those that need no region from the user, then those whose training data resembles the volume;
+    then by id. Models that cannot be used come last.
     """
     misfits = {}
     if volume is not None:
@@ -103,7 +103,7 @@ def _choice(model_id: str, document: dict[str, Any], folder: Path, card: Card | 
 
 
 def _more(document: dict[str, Any]) -> str:
-    """What a card says of a model beside its description, nothing added."""
+    """Title, inputs, labels, intended use and license from a card."""
     labels = ", ".join(label["name"] for label in document["labels"])
     inputs = ", ".join(f"{channel['name']} ({channel['modality']})" for channel in document["inputs"])
     return "\n".join(
@@ -117,7 +117,7 @@ def _more(document: dict[str, Any]) -> str:
 
 
 def _unchecked(card: Path) -> ModelChoice:
-    """Until `jsonschema` is there to check a card, it is only quoted."""
+    """A model whose card is shown without validation, because `jsonschema` is not installed."""
     try:
         return _choice(card.parent.name, json.loads(card.read_text(encoding="utf-8")), card.parent, None)
     except (OSError, ValueError, KeyError, TypeError) as error:

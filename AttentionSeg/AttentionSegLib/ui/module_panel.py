@@ -1,4 +1,4 @@
-"""The whole panel of the module: every section with its presenter."""
+"""The panel of the module: all sections with their presenters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ModulePanel:
-    """Sections and presenters, put together.
+    """All sections, connected to their presenters.
 
     Args:
         ui: the widgets of `AttentionSeg.ui` by name.
@@ -64,36 +64,36 @@ class ModulePanel:
             view.connect(presenter)
 
     def use(self, settings: Settings) -> None:
-        """Show the settings of another parameter node: a scene was closed or loaded."""
+        """Show the settings of another parameter node, after a scene was closed or loaded."""
         for part in (self.presenter, self.attention, self.comparison, self.batch, self.train):
             part.use(settings)
 
     def refresh(self) -> None:
-        """Show what there is now: models and nodes may have come or gone while the panel was closed."""
+        """Update everything: models and nodes may have changed while the panel was closed."""
         self.presenter.refresh_models()
         self.refresh_nodes()
         self.environment.refresh()
 
     def refresh_nodes(self) -> None:
-        """Volumes or segmentations have come or gone."""
+        """Update after volumes or segmentations were added or removed."""
         self.presenter.refresh()
         self.attention.refresh()
         self.comparison.refresh()
         self.train.refresh()
 
     def look_at(self, node: slicer.vtkMRMLNode) -> None:
-        """A node has come, from a file maybe: a map of a batch looks as one that was made here, and is no scan."""
+        """Check a new node: a map loaded from a batch's file is shown as a map, and not listed as a scan."""
         if node.GetScene() is not None and node.IsA("vtkMRMLScalarVolumeNode") and show_map_file(node):
             self.refresh_nodes()
 
     def leave_scene(self) -> None:
-        """The scene is about to go: whatever works on its nodes stops."""
+        """Stop everything that works on nodes, before the scene is closed."""
         self.presenter.leave_scene()
         self.comparison.cancel()
         self.attention.leave()
 
     def close(self) -> None:
-        """The panel goes: everything that runs stops."""
+        """Stop everything that runs, before the panel is removed."""
         self.presenter.cancel()
         self.presenter.unfollow()
         self.comparison.cancel()

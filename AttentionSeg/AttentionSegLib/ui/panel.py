@@ -1,4 +1,4 @@
-"""The sections Input, Output and Advanced: widgets bound to the presenter."""
+"""Widgets of the sections Input, Output and Advanced, bound to their presenter."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .widgets import set_note, show_progress, silent
 SELECTORS = 4
 # Pixels, as the size of icons in AttentionSeg.ui.
 ICON = 32
-# Characters of the panel at its narrowest.
+# In characters, for the narrowest panel.
 TWO_LINES = 84
-# A list that is seen at a glance needs no search.
+# Up to so many models, the list has no search field.
 FEW_MODELS = 8
 
 
 class Panel:
-    """Shows what the presenter says, and tells it what the user does.
+    """Shows the presenter's state, and forwards user actions to it.
 
     Args:
         ui: the widgets of `AttentionSeg.ui` by name.
@@ -32,12 +32,12 @@ class Panel:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        # Id of each model in the list, and why it does not fit.
+        # Id of each model in the list, and why it does not suit the volume.
         self._models: list[tuple[str, str]] = []
         self._devices = [ui.deviceSelector.itemText(index) for index in range(4)]
 
     def connect(self, presenter: Presenter) -> None:
-        """Tell a presenter what the user does."""
+        """Forward user actions to a presenter."""
         ui = self._ui
         ui.modelSearchEdit.connect("textChanged(QString)", presenter.search)
         ui.modelSelector.connect("currentIndexChanged(int)", lambda index: index < 0 or presenter.choose_model(self._ids[index]))
@@ -83,10 +83,10 @@ class Panel:
                     ui.modelSelector.setItemIcon(index, _icon(model))
             ui.modelSelector.setCurrentIndex(self._ids.index(shown.model.id) if shown.model else -1)
         ui.modelSearchEdit.setVisible(len(models) > FEW_MODELS or bool(ui.modelSearchEdit.text))
-        told = shown.model if shown.model and shown.model.usable else None
-        set_note(ui.modelText, _shortened(told.text) if told else "")
-        set_note(ui.modelMoreText, told.more if told and ui.modelMoreButton.checked else "")
-        ui.modelMoreButton.setVisible(told is not None)
+        model = shown.model if shown.model and shown.model.usable else None
+        set_note(ui.modelText, _shortened(model.text) if model else "")
+        set_note(ui.modelMoreText, model.more if model and ui.modelMoreButton.checked else "")
+        ui.modelMoreButton.setVisible(model is not None)
 
     def _show_inputs(self, shown: Shown) -> None:
         ui = self._ui
@@ -139,7 +139,7 @@ class Panel:
             ui.deviceSelector.setCurrentIndex(self._devices.index(shown.device) if shown.device in self._devices else 0)
             ui.memoryLimitSpinBox.setValue(shown.memory_limit)
             ui.overlapSlider.setValue(shown.overlap)
-            # Not while it is written in: the cursor would jump.
+            # Not while the user is typing: the cursor would jump.
             if not ui.attentionEdit.hasFocus():
                 ui.attentionEdit.setText(shown.attention)
             ui.mirroringCheckBox.setChecked(shown.mirroring)
@@ -162,12 +162,12 @@ def _title(model: ModelChoice, misfit: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    """What fits into two lines of a narrow panel."""
+    """A text shortened to two lines of a narrow panel."""
     return textwrap.shorten(text, TWO_LINES, placeholder=" ...")
 
 
 def _icon(model: ModelChoice) -> Any:
-    """The thumbnail of a model, or as much blank space, so that titles stand below each other."""
+    """The thumbnail of a model, or a blank icon of the same size, so that titles are aligned."""
     if model.thumbnail is not None:
         return qt.QIcon(str(model.thumbnail))
     blank = qt.QPixmap(ICON, ICON)

@@ -1,4 +1,4 @@
-"""From the choices to the result: the state of the panel, without Qt."""
+"""State of the sections Input, Output and Advanced, and their runs. Without Qt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..mrml.regions import crosshair_in, edit_region, middle_of, place_region, p
 from ..mrml.scans import shown_scan
 from ..mrml.sequences import shown_frame
 from .choices import Choices, Shown
-from .following import Following
+from .node_observer import NodeObserver
 from .run import KeepPolling, Run, RunView
 from .segmenter import Segmenter
 from .sequence_run import SegmentedSequence, start_sequence
@@ -35,16 +35,16 @@ class View(RunView, Protocol):
 
 
 class Presenter:
-    """Holds what the panel shows, and runs what it asks for. Main thread only.
+    """Holds the choices, and starts and ends runs. Main thread only.
 
     Args:
         view: the panel, or a double of it.
-        settings: in the scene's parameter node; a new scene brings new ones (`use`).
+        settings: in the scene's parameter node; a new scene has new ones (see `use`).
         segmenter: keeps the model loaded.
-        installation: of the Python packages that a run needs.
-        keep_polling: called with a function that looks after the run and returns False when it has ended.
+        installation: of the required Python packages.
+        keep_polling: see `Run`.
         on_result: called with every result.
-        when_idle: called with a function to call once nothing has changed for a while.
+        when_idle: called with a function to run once nothing has changed for a while.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Presenter:
         self._installation, self._keep_polling, self._when_idle = installation, keep_polling, when_idle
         self._warmed: tuple | None = None
         self._run = Run(view, installation, keep_polling, self.refresh, _("Cancelled; the scene is as it was."))
-        self._following, self._hints_shown = Following(self._look_again), ()
+        self._observer, self._hints_shown = NodeObserver(self._look_again), ()
         self.refresh_models()
 
     @property
@@ -74,30 +74,30 @@ class Presenter:
         return self._run.state
 
     def use(self, settings: Settings) -> None:
-        """Show other settings: a scene was closed or loaded."""
+        """Show other settings, after a scene was closed or loaded."""
         self._choices.use(settings)
-        # The settings of a new scene name no model yet.
+        # The settings of a new scene contain no model yet.
         self.refresh_models()
 
     def leave_scene(self) -> None:
-        """The scene is about to go: a run on it stops, and how the last one ended is of no use any more."""
+        """Stop the run and clear the last message, before the scene is closed."""
         self._run.cancel(_("Stopped, because the scene was closed."))
         self._run.forget()
         self.refresh()
 
     def refresh_models(self) -> None:
-        """Models may have come or gone."""
+        """Update the list of installed models."""
         self._choices.look_for_models()
         self.refresh()
 
     def follow_views(self) -> None:
-        """The slice views may show another volume: choose it, unless the user chose one."""
+        """Choose the volume that the slice views show, unless the user chose one."""
         settings = self._settings
         if not settings.volume_chosen and not self._run.state.running and shown_scan(self._choices.scene) is not settings.input(0):
             self.refresh()
 
     def node_leaves(self, node: slicer.vtkMRMLNode) -> None:
-        """A node is about to be removed from the scene: let go of it, and choose another volume for the user if it was the first."""
+        """Deselect a node that is about to be removed from the scene; if it was the first volume, choose the shown one instead."""
         for channel in range(len(self._choices.volumes)):
             if self._settings.input(channel) is node:
                 self._settings.set_input(channel, None)
@@ -107,7 +107,7 @@ class Presenter:
                 self.refresh()
 
     def search(self, text: str) -> None:
-        """Offer only the models in whose description every word of the text is found; the chosen one stays."""
+        """List only models whose description contains every word of the text; the chosen one stays in the list."""
         self._choices.search(text)
         self.refresh()
 
@@ -134,7 +134,7 @@ class Presenter:
         self.refresh()
 
     def place_region(self) -> None:
-        """Add a region of the model's size: at the crosshair if the user moved it, else where the structure is found, else in the middle."""
+        """Add a region of the model's size: at the crosshair if the user moved it, else where the structure is found, else at the center."""
         volume, model = self._settings.input(0), self._choices.model
         if self._run.state.running or volume is None or volume.GetImageData() is None or model is None or model.card is None:
             return
@@ -173,12 +173,12 @@ class Presenter:
         self._settings.keep_probabilities = bool(keep)
 
     def press(self) -> None:
-        """The button: starts a run, or cancels the one there is."""
+        """Start a run or cancel the current one, as the button does."""
         if self._run.state.running or not self._choices.reason:
             self._run.press(self._start, self._finish)
 
     def warm(self) -> None:
-        """Prepare what a run needs, so that it does not have to; only where the button could be pressed."""
+        """Load in advance what a run needs, if a run could be started."""
         choices, volume = self._choices, self._settings.input(0)
         if self._run.state.running or choices.reason or self._installation.missing():
             return
@@ -193,27 +193,27 @@ class Presenter:
         self._run.cancel()
 
     def refresh(self) -> None:
-        """Show what there is now."""
+        """Update the view."""
         choices, settings = self._choices, self._settings
         choices.choose_for_user(fixed=self._run.state.running)
         frames = [shown_frame(node) for node in (settings.input(0), settings.result_volume)]
-        self._following.follow([settings.region, *(frame.browser for frame in frames if frame is not None)])
+        self._observer.follow([settings.region, *(frame.browser for frame in frames if frame is not None)])
         shown = choices.shown(self._run)
         self._hints_shown = shown.hints
         self._view.show(shown)
         self._when_idle(self.warm)
 
     def unfollow(self) -> None:
-        """Look after no node any more."""
-        self._following.follow(())
+        """Stop observing nodes."""
+        self._observer.follow(())
 
     def _look_again(self) -> None:
-        """A node changed, such as the region that is dragged: most often nothing that is shown is another."""
+        """Update the view after a node changed, if the hints changed with it; mostly, as while a region is dragged, they do not."""
         if self._choices.hints != self._hints_shown:
             self.refresh()
 
     def _start(self, on_change: Callable[[Task], None]) -> Task:
-        # What was installed just now may have been what the cards were waiting for.
+        # If packages were installed just now, cards can be read only now.
         self.refresh_models()
         settings = self._settings
         if settings.all_frames and self._choices.frames:

@@ -1,4 +1,4 @@
-"""Keeps runs going while the application idles."""
+"""Timers that poll runs from Slicer's event loop."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import qt
 
-# Every 10 ms the main thread sleeps for 8 ms: it keeps the interpreter to itself else, and the thread of a run would stand still.
+# Every 10 ms the main thread sleeps for 8 ms, which releases the interpreter lock; otherwise the thread of a run would not get it.
 INTERVAL_MS = 10
 SLEEP_S = 0.008
-# So long after the last change there is time for work that nobody waits for.
+# Time without changes before background preparation starts.
 IDLE_MS = 1000
 
 
 class Pump:
-    """Looks after runs from Slicer's event loop until they end."""
+    """Polls runs from Slicer's event loop until they end."""
 
     def __init__(self) -> None:
         self._polls: list[Callable[[], bool]] = []
@@ -29,12 +29,12 @@ class Pump:
         self._waiting: Callable[[], None] | None = None
 
     def keep_polling(self, poll: Callable[[], bool]) -> None:
-        """Call a function again and again, until it returns False."""
+        """Call a function repeatedly, until it returns False."""
         self._polls.append(poll)
         self._timer.start()
 
     def when_idle(self, function: Callable[[], None]) -> None:
-        """Call a function once, a second after this was last asked for."""
+        """Call a function once, a second after the last call of this method."""
         self._waiting = function
         self._idle.start()
 

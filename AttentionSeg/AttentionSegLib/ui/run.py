@@ -1,4 +1,4 @@
-"""One run after the other: install what is missing, start, look after, end. Without Qt."""
+"""The run behind a button: install missing packages, start, poll, cancel, end. Without Qt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RunView(Protocol):
     """What a run needs of a panel."""
 
     def show_progress(self, fraction: float | None, text: str) -> None:
-        """Fraction done 0..1, or None while it cannot be told."""
+        """Show the fraction done 0..1, or None while it is unknown, and a text."""
 
     def ask(self, question: str) -> bool:
         """Whether the user agrees."""
@@ -35,16 +35,16 @@ class Run:
 
     Args:
         view: shows the progress.
-        installation: of the Python packages that the run needs.
-        keep_polling: called with a function that looks after the run and returns False when it has ended.
+        installation: of the required Python packages.
+        keep_polling: called with a function to call repeatedly until it returns False, which is when the run has ended.
         refresh: called when state, message or details have changed.
         cancelled: the message after a cancelled run.
 
     Attributes:
-        state: where the run stands.
+        state: of the run.
         message: how it ended, in one sentence.
-        details: of an error, for whoever has to find its cause.
-        seconds: from the press, or from the end of an installation, until now.
+        details: traceback of an error.
+        seconds: since the button was pressed, or since the end of the installation.
     """
 
     def __init__(self, view: RunView, installation: Installation, keep_polling: KeepPolling, refresh: Callable[[], None], cancelled: str) -> None:
@@ -59,11 +59,11 @@ class Run:
         return time.monotonic() - self._started
 
     def press(self, start: Start, describe: Callable[[Any], str]) -> None:
-        """The button: starts, or cancels what runs.
+        """Start a run, or cancel the current one, as the button does.
 
         Args:
-            start: makes the task, and hands it the function that it is given as `on_change`; InputError is shown.
-            describe: the message for a result.
+            start: called with an `on_change` function; returns the task. An InputError is shown.
+            describe: returns the message for a result.
         """
         if self.state.running:
             self.cancel()
@@ -79,7 +79,7 @@ class Run:
         """Ask the run to stop.
 
         Args:
-            message: what to say once it has stopped, unless it is what a user is told who pressed the button.
+            message: to show once it has stopped; when left out, that of a run cancelled by the user.
         """
         if self._task is not None and self.state.running:
             self._stopped = message or self._cancelled
@@ -87,7 +87,7 @@ class Run:
             self._view.show_progress(None, _("Stopping ..."))
 
     def forget(self) -> None:
-        """Say no more how the last run ended."""
+        """Clear the message of the last run."""
         if not self.state.running:
             self._become(State.IDLE)
 
@@ -125,7 +125,7 @@ class Run:
             self._become(task.state)
 
     def _fail(self, error: Exception) -> None:
-        """The sentence into the panel; of what the user cannot mend, the rest into the panel's details."""
+        """Show the sentence of an error, and the traceback, if any, as details."""
         sentence, details = failure(error)
         self._become(State.FAILED, sentence, details)
 
@@ -135,7 +135,7 @@ class Run:
 
 
 def failure(error: Exception) -> tuple[str, str]:
-    """A sentence and the traceback, which is empty for what the user can mend; both go to the log as well, there an error only if it is our own."""
+    """The sentence of an error, and the traceback unless the user can fix it. Both are logged too, as an error only if there is a traceback."""
     if isinstance(error, AttentionSegError):
         LOG.info(str(error))
         return str(error), ""
@@ -145,12 +145,12 @@ def failure(error: Exception) -> tuple[str, str]:
 
 
 def progress_text(stage: str, seconds_left: float | None) -> str:
-    """What is done, and for how long still."""
+    """The stage in words, with the time left."""
     names = {
         "load": _("Loading the model"),
         "prepare": _("Preparing the scan"),
-        "network": _("Network at work"),
-        "restore": _("Bringing labels back to the scan"),
+        "network": _("Running the network"),
+        "restore": _("Resampling the labels to the scan"),
         "finish": _("Finishing"),
     }
     text = names.get(stage, stage[:1].upper() + stage[1:])

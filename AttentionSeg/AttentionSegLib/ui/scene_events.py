@@ -1,4 +1,4 @@
-"""What happens to the scene and its views, told to the panel."""
+"""Observer of the scene and its slice views that updates the panel."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SceneEvents(VTKObservationMixin):
     """Keeps a panel up to date with the application's scene, until `removeObservers`.
 
     Args:
-        panel: that hears of it.
-        settings: called for those of the scene that is there.
+        panel: to update.
+        settings: returns the settings of the current scene.
     """
 
     def __init__(self, panel: ModulePanel, settings: Callable[[], Settings]) -> None:
@@ -30,14 +30,14 @@ class SceneEvents(VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self._on_start_close)
         for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndRestoreEvent):
             self.addObserver(scene, event, self._on_other_scene)
-        # Before the selectors hear of it: they would choose another node by themselves.
+        # Called before the selectors are: they would select another node themselves.
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_leaves, priority=1.0)
         self.addObserver(scene, scene.NodeAddedEvent, self._on_node_added)
         self.addObserver(scene, scene.NodeRemovedEvent, self._on_node_removed)
         self.addObserver(scene, scene.EndBatchProcessEvent, self._on_batch_ends)
 
     def follow_views(self) -> None:
-        """Follow what the slice views show, those too that have come since this was last asked for."""
+        """Observe all slice views, including those added since the last call."""
         for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
             if not self.hasObserver(view, vtk.vtkCommand.ModifiedEvent, self._on_view_changed):
                 self.addObserver(view, vtk.vtkCommand.ModifiedEvent, self._on_view_changed)
@@ -49,7 +49,7 @@ class SceneEvents(VTKObservationMixin):
         self._panel.use(self._settings())
 
     def _on_view_changed(self, _caller: object, _event: str) -> None:
-        # Views change as well while their volumes go, and the panel follows once all have gone.
+        # Views change too while their volumes are removed; the panel is updated once all are.
         if not self._scene.IsClosing():
             self._panel.presenter.follow_views()
 
@@ -62,7 +62,7 @@ class SceneEvents(VTKObservationMixin):
     def _on_node_added(self, _caller: object, _event: str, node: slicer.vtkMRMLNode) -> None:
         if _is_listed(node) and not self._scene.IsBatchProcessing():
             self._panel.train.refresh()
-            # Whoever loads it goes on with it: then it has its file.
+            # Deferred until it is completely loaded and has its storage node.
             qt.QTimer.singleShot(0, lambda: self._panel.look_at(node))
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -70,7 +70,7 @@ class SceneEvents(VTKObservationMixin):
         if not _is_listed(node) or self._scene.IsClosing():
             return
         if self._scene.IsBatchProcessing():
-            # Many may go together.
+            # Many nodes may be removed together.
             self._nodes_have_gone = True
         else:
             self._panel.refresh_nodes()

@@ -42,7 +42,7 @@ class Options:
 
     @classmethod
     def chosen(cls, settings: Settings, model: ModelChoice | None) -> Options:
-        """What the panel is set to; no mirroring of a model that did not learn so, though it may have been chosen for another."""
+        """The options chosen in the panel. Mirroring chosen for another model is ignored if this one was not trained for it."""
         run = RunOptions(
             device=settings.device,
             overlap=settings.overlap if settings.overlap >= 0 else None,
@@ -64,11 +64,11 @@ class Segmenter:
         self._predictor: Predictor | None = None
 
     def predictor(self, options: Options, cancel: Cancel | None = None) -> Predictor:
-        """The model, ready to run; from memory where `warm` or the last run left the same one. Takes seconds else; any thread.
+        """The model, ready to run. It is loaded, which takes seconds, unless `warm` or the last run loaded the same one. Any thread.
 
         Raises:
             InputError: if the model or an option cannot be used.
-            Cancelled: if `cancel` said so, between two steps of loading.
+            Cancelled: if `cancel` returned True between two steps of loading.
         """
         with self._alone(cancel):
             return self._ready(options, cancel)
@@ -76,10 +76,10 @@ class Segmenter:
     def find(
         self, model: str | os.PathLike, volume: slicer.vtkMRMLScalarVolumeNode, on_change: Callable[[Task], None] | None = None
     ) -> Task[FoundRegions]:
-        """Look in a thread for the regions that a model segments (see `find_regions`). Whoever asked polls the task until it ends.
+        """Find the regions that a model segments (see `find_regions`), in a thread. The caller polls the task until it ends.
 
         Raises:
-            InputError: if the volume cannot be used. What goes wrong later becomes the task's error.
+            InputError: if the volume cannot be used. Later errors become the task's error.
         """
         image = image_from_volumes([volume])
 
@@ -91,14 +91,14 @@ class Segmenter:
         return Task(work, lambda found: found, on_change)
 
     def warm(self, options: Options, volume: slicer.vtkMRMLScalarVolumeNode | None = None) -> Task[None]:
-        """Prepare in a thread what a run with these options needs: torch, the engine, the model, its compiled network, the regions of the volume.
+        """Load in a thread what a run with these options needs: torch, the engine, the model, its compiled network, the regions of the volume.
 
-        A run that starts meanwhile waits for it and goes on from there. Whoever asked polls the task until it ends, or cancels it: then it ends after
-        the step it is at. What goes wrong becomes the task's error, and a run will say the same.
+        A run that starts meanwhile waits for it and reuses it. The caller polls the task until it ends, or cancels it; it then ends after the current
+        step. Errors become the task's error; a run would raise the same.
 
         Args:
             options: of the run.
-            volume: in which a model that knows a region alone is to find it.
+            volume: in which to find the region of a model that segments a region only.
         """
         image = None if volume is None else image_from_volumes([volume])
 
@@ -131,10 +131,10 @@ class Segmenter:
         segmentation: slicer.vtkMRMLSegmentationNode | None = None,
         on_change: Callable[[Task], None] | None = None,
     ) -> Task[SegmentedVolume]:
-        """Read the volumes now and segment them in a thread. Whoever asked polls the task until it ends; it fails once a node of it is deleted.
+        """Read the volumes now and segment them in a thread. The caller polls the task until it ends; it fails if one of its nodes is deleted.
 
         Raises:
-            InputError: if a node cannot be used. What goes wrong later becomes the task's error.
+            InputError: if a node cannot be used. Later errors become the task's error.
         """
         scan = read_scan(volumes, region, segmentation)
 
@@ -149,7 +149,7 @@ class Segmenter:
 
     @contextmanager
     def _alone(self, cancel: Cancel | None) -> Iterator[None]:
-        """Whoever asks while another thread prepares a model waits for it: to do it twice at a time would take twice as long."""
+        """Wait until no other thread is loading a model, because two at a time take twice as long."""
         while not self._lock.acquire(timeout=0.05):
             check_cancel(cancel, "load")
         try:
@@ -159,7 +159,7 @@ class Segmenter:
 
     def _ready(self, options: Options, cancel: Cancel | None) -> Predictor:
         check_cancel(cancel, "load")
-        # Here, because it takes seconds to import.
+        # Imported here because it takes seconds.
         with gentle_imports():
             from ..inference import Predictor
         from ..models import find_model

@@ -1,4 +1,4 @@
-"""The module's own test inside the application: press the buttons, look at the scene, save and load it."""
+"""Self-test of the module inside the application: presses the buttons, checks the scene, saves and loads it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ..mrml.surfaces import has_surfaces
 LOG = logging.getLogger("AttentionSeg")
 SECONDS = 300
 UNET, GUIDED = "hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"
-# Voxels of 1 mm: a crop around one hippocampus, as both models know it, so that no region has to be found.
+# Voxels of 1 mm: the size of a crop around one hippocampus, which both models were trained on, so that no region has to be found.
 SHAPE = (44, 44, 44)
 
 
 def press_the_buttons(picture: Path | None = None) -> None:
-    """Run every step on an empty scene, with the models that ship with the extension. Needs no network connection.
+    """Run all steps on an empty scene, with the models that ship with the extension. Needs no internet connection.
 
     Args:
-        picture: where to save a picture of the window while the probe is on; none when left out.
+        picture: path for a screenshot of the window while the probe is on; none when left out.
 
     Raises:
-        AssertionError: naming what does not hold.
+        AssertionError: naming the check that failed.
     """
     slicer.mrmlScene.Clear()
     slicer.util.selectModule("AttentionSeg")
@@ -43,12 +43,12 @@ def press_the_buttons(picture: Path | None = None) -> None:
 
 
 def _ui() -> Any:
-    # The panel of this moment: reloading the module makes a new one.
+    # Looked up each time, because reloading the module makes a new panel.
     return slicer.modules.AttentionSegWidget.ui
 
 
 def _one_click() -> None:
-    """A volume, a model, the button; the application stays alive meanwhile."""
+    """Choose a volume and a model and press the button; the application stays responsive."""
     ui = _ui()
     _check(not ui.segmentButton.enabled and bool(ui.reasonLabel.text), "the grey button says why it is grey")
     volume = slicer.util.addVolumeFromArray(np.random.default_rng(3).normal(100, 30, SHAPE).astype(np.float32), name="T1")
@@ -64,7 +64,7 @@ def _one_click() -> None:
 
 
 def _attention() -> None:
-    """A map lies over the slices; another one takes its place, also in 3D; and the segments in 3D."""
+    """Show a map over the slices and in 3D, then another one, and the segments in 3D."""
     ui = _ui()
     view = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     first = slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID())
@@ -84,7 +84,7 @@ def _attention() -> None:
 
 
 def _probe(picture: Path | None) -> None:
-    """With a guided model the overlay follows the crosshair."""
+    """Check that with a guided model the overlay follows the crosshair."""
     ui = _ui()
     _choose(GUIDED, slicer.util.getNode("T1"))
     ui.segmentButton.click()
@@ -101,7 +101,7 @@ def _probe(picture: Path | None) -> None:
 
 
 def _cancel() -> None:
-    """A cancelled run leaves the nodes as they were."""
+    """Check that a cancelled run leaves the nodes unchanged."""
     ui, before = _ui(), slicer.mrmlScene.GetNumberOfNodes()
     ui.segmentButton.click()
     ui.segmentButton.click()
@@ -111,7 +111,7 @@ def _cancel() -> None:
 
 
 def _reload() -> None:
-    """Loaded again, the panel shows what the scene remembers."""
+    """Check that after a reload the panel shows the settings of the scene."""
     slicer.util.reloadScriptedModule("AttentionSeg")
     ui = _ui()
     _check(ui.inputSelector1.currentNode().GetName() == "T1", "the volume is still chosen")
@@ -119,7 +119,7 @@ def _reload() -> None:
 
 
 def _save_and_load(path: Path) -> None:
-    """The scene comes back with the panel's choices and the maps."""
+    """Check that a saved scene is loaded with the panel's choices and the maps."""
     _check(slicer.util.saveScene(str(path)), "the scene is saved")
     slicer.mrmlScene.Clear()
     ui = _ui()

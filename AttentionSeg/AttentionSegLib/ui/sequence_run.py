@@ -1,4 +1,4 @@
-"""Every frame of a sequence segmented, one after the other, while the application stays alive. Without Qt."""
+"""Segmentation of every frame of a sequence, one after the other, in the background. Without Qt."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class SegmentedSequence:
-    """What became of a sequence.
+    """Result of a sequence.
 
     Attributes:
-        sequence: of segmentations, a frame for each of the volumes.
-        segmentation: that shows a frame of it, together with the volume.
-        volume: the input, which shows a frame of its sequence.
+        sequence: of segmentations, one frame per volume.
+        segmentation: node that shows the current frame of it.
+        volume: the input, which shows the current frame of its sequence.
         statistics: a `Measurement` per label of the model, for each frame.
-        computed_on: device and back end in words.
-        notes: of the runs, each once.
+        computed_on: device and back end as text.
+        notes: of the runs, without duplicates.
     """
 
     sequence: slicer.vtkMRMLSequenceNode
@@ -46,7 +46,7 @@ class SegmentedSequence:
     notes: tuple[str, ...]
 
     def message(self, seconds: float) -> str:
-        """What was done in so many seconds, in words."""
+        """The message for the user after a run of so many seconds."""
         text = _("{count} frames done in {seconds:.1f} s on {device}; the segmentation follows the frame shown, the table is that of frame {shown}.")
         shown = shown_frame(self.volume)
         number = 1 if shown is None else shown.number + 1
@@ -54,16 +54,16 @@ class SegmentedSequence:
 
 
 class SequenceTask(Generic[Result]):
-    """Tasks one after the other that look like one: see `Task` for its attributes. Main thread only.
+    """A series of tasks with the interface of one `Task`. Main thread only.
 
     Args:
-        frames: how many.
-        start: makes the task of a frame, counted from 0, with the function that it is given as `on_change`.
-        finish: called once all are done; what it returns is the result.
-        on_change: called with this task whenever it has something new to show.
+        frames: number of frames.
+        start: called with the number of a frame, counted from 0, and an `on_change` function; returns its task.
+        finish: called once all are done; its return value is the result.
+        on_change: called with this task whenever its state or progress has changed.
 
     Raises:
-        InputError: if the first frame cannot be used. What goes wrong later becomes the error.
+        InputError: if the first frame cannot be used. Later errors become the task's error.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class SequenceTask(Generic[Result]):
         self._task = start(0, self._heard)
 
     def cancel(self) -> None:
-        """Ask the run to stop. Nothing of it reaches the scene."""
+        """Ask the run to stop. Nothing is added to the scene."""
         self.cancelling = True
         self._task.cancel()
 
     def poll(self) -> bool:
-        """Look after the run. True while there is more to wait for."""
+        """Advance the run. Returns True until it has ended."""
         if not self.state.running:
             return False
         if self._task.poll():
@@ -110,7 +110,7 @@ class SequenceTask(Generic[Result]):
                 return
             self._become(State.PUBLISHING)
             self.result = self._finish()
-        # Whatever it was, it is shown in the panel and raised again by whoever waits for the result.
+        # Any error is kept, to be shown in the panel.
         except Exception as error:  # noqa: BLE001
             self.error = error
             self._become(State.FAILED)
@@ -121,7 +121,7 @@ class SequenceTask(Generic[Result]):
         if task.state is not State.PREDICTING:
             return
         done = (self._frame + task.progress[0]) / self._frames
-        # The first frame has the loading in it, and would promise too much time for the others.
+        # The first frame includes loading the model, so that the estimate would be too long.
         left = self._clock.seconds_left(done, 1 - done) if self._frame else None
         self.progress = (done, _("Frame {number} of {count}").format(number=self._frame + 1, count=self._frames), left)
         self._changed()
@@ -142,12 +142,12 @@ def start_sequence(
     region: slicer.vtkMRMLMarkupsROINode | None = None,
     on_change: Callable[[Any], None] | None = None,
 ) -> SequenceTask[SegmentedSequence]:
-    """Segment every frame of the sequence of which a volume shows one, by a model of one input, in the same region. Frames get no maps.
+    """Segment every frame of the sequence that a volume belongs to, with a model of one input, in the same region. Frames get no maps.
 
-    Whoever asked polls the task until it ends. The scene gets the segmentations of all frames at the end, or nothing.
+    The caller polls the task until it ends. The scene gets the segmentations of all frames at the end, or nothing.
 
     Raises:
-        InputError: if the volume shows no frame of a sequence, or region or first frame cannot be used.
+        InputError: if the volume belongs to no sequence, or region or first frame cannot be used.
     """
     shown = shown_frame(volume)
     if shown is None:

@@ -1,4 +1,4 @@
-"""Everything that the panel remembers, in a parameter node: saved and restored with the scene."""
+"""The panel's settings, stored in a parameter node and saved with the scene."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import slicer
 
 
 class _Value:
-    """A setting as JSON in a parameter of the node; its default while it has none, or one that no longer reads."""
+    """A setting stored as JSON in a parameter of the node; the default if it is missing or cannot be read."""
 
     def __init__(self, default: Any) -> None:
         self._default = default
@@ -31,7 +31,7 @@ class _Value:
 
 
 class _Node:
-    """A node of the scene, by reference: survives renaming, saving and the import into another scene."""
+    """A node of the scene, stored as a node reference, which survives renaming, saving and import into another scene."""
 
     def __set_name__(self, _owner: type, name: str) -> None:
         self._name = name
@@ -44,7 +44,7 @@ class _Node:
 
 
 class _Nodes:
-    """Nodes of the scene, by reference; those that have gone are left out."""
+    """Nodes of the scene, stored as node references; deleted nodes are left out."""
 
     def __init__(self, role: str) -> None:
         self._role = role
@@ -63,8 +63,8 @@ class _Nodes:
 class Settings:
     """The panel's settings.
 
-    `model_chosen` and `volume_chosen` tell whether the user chose; what fits is chosen else. `maps` are those of the last result,
-    `reference` is what it is compared with, `train_segmentations` are those of the ticked pairs.
+    `model_chosen` and `volume_chosen` are True if the user chose, and not the panel. `maps` are those of the last result,
+    `reference` is the segmentation to compare it with, `train_segmentations` are those of the ticked pairs.
 
     Args:
         node: the module's parameter node.

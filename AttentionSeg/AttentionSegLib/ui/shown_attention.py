@@ -1,4 +1,4 @@
-"""What the section Attention shows: maps, table and why there is none. Without Qt."""
+"""What the section Attention shows: maps, display settings and table of results. Without Qt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shown_number(statistic: Statistic, row: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """A segment in numbers: color RGB 0..255, and for each of SHOWN_STATISTICS the number as it is shown, empty where there is none."""
+    """A row of the table: color RGB 0..255, and for each of SHOWN_STATISTICS the number as text, empty if there is none."""
 
     name: str
     color: tuple[int, int, int]
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class ListedMap:
-    """A map in the list: its id (`gate_2`), the heading it stands under, what it is in words, and its volume."""
+    """A map in the list: its id (`gate_2`), group heading, title and volume."""
 
     name: str
     group: str
@@ -45,19 +45,19 @@ class ListedMap:
 
 @dataclass(frozen=True, eq=False)
 class ShownAttention:
-    """All that the section Attention shows.
+    """State of the section Attention.
 
     Attributes:
-        maps: of the last result those that are still there, group by group.
-        eye: the volume that lies over the slices, if any.
+        maps: of the last result, without deleted ones, group by group.
+        eye: the volume that is shown over the slices, if any.
         in_3d: whether that volume is rendered.
         surfaces: whether the segments are shown in 3D; None without segments.
-        opacity, threshold, colors: how maps are shown.
-        shades: of the colors, low to high, RGB 0..255; none without a map.
-        reason: why there is no map to show; empty where there is.
-        probe: whether the crosshair is followed.
-        probe_reason: why it cannot be; empty where it can.
-        rows: the table.
+        opacity, threshold, colors: display settings of maps.
+        shades: colors of the table from low to high, RGB 0..255; empty without a map.
+        reason: why there is no map to show; empty if there is one.
+        probe: whether the probe follows the crosshair.
+        probe_reason: why it cannot; empty if it can.
+        rows: of the table of results.
     """
 
     maps: tuple[ListedMap, ...]
@@ -81,5 +81,5 @@ class AttentionView(Protocol):
 
 
 def stored_rows(statistics: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """As the parameter node keeps them."""
+    """Statistics in the form that the parameter node stores."""
     return [{"name": one.name, "color": one.color, **one.statistics} for one in statistics]

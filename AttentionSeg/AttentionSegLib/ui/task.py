@@ -1,4 +1,4 @@
-"""Work in a thread of its own, looked after from the main thread."""
+"""Tasks: work in a thread, polled from the main thread."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Work = Callable[[OnProgress, Cancel], Any]
 
-# What a quitting application waits for work that was asked to stop; what takes longer is a package that is being imported or a model converted.
+# How long a quitting application waits for work to stop; only the import of a package or the conversion of a model takes longer.
 STOP_SECONDS = 20.0
 
 
 class State(Enum):
-    """Where a run stands. The last three are ends."""
+    """State of a run. The last three are final."""
 
     IDLE = "idle"
     INSTALLING = "installing"
@@ -42,24 +42,24 @@ class State(Enum):
 
 
 class Task(Generic[Result]):
-    """One run: work that touches neither MRML nor Qt in a thread, then the finish in the thread that polls.
+    """A run: work in a thread, which touches neither MRML nor Qt, then `finish` in the thread that polls.
 
         while task.poll():
             time.sleep(0.01)
 
     Args:
-        work: called in the thread with `on_progress` and `cancel`; what it returns is handed to `finish`.
-        finish: called by `poll` once the work is done; what it returns is the result.
-        on_change: called by `poll` with the task whenever it has something new to show.
-        read: steps to take in the thread that polls before the work begins, one with each poll, so that the application stays alive in between.
-        nodes: without which the result is of no use: once one of them has left its scene, the run ends with an InputError.
-        stage: of the progress until the work tells another; nothing is written in it, so that a run which is cancelled then ends at once.
+        work: called in the thread with `on_progress` and `cancel`; its return value is passed to `finish`.
+        finish: called by `poll` once the work is done; its return value is the result.
+        on_change: called by `poll` with the task whenever its state or progress has changed.
+        read: steps to take in the thread that polls before the work starts, one per poll, so that the application can respond in between.
+        nodes: that the result needs: if one of them is removed from its scene, the run ends with an InputError.
+        stage: until the work reports another. It writes nothing, so that a run that is cancelled in it ends at once.
 
     Attributes:
         state: READING, PREDICTING, PUBLISHING, and at the end DONE, FAILED or CANCELLED.
         progress: (fraction 0..1, stage, seconds left or None).
-        result: of the finish, once DONE.
-        error: what was raised, once FAILED.
+        result: of `finish`, once DONE.
+        error: the exception, once FAILED.
         cancelling: whether it was asked to stop.
     """
 
@@ -87,18 +87,18 @@ class Task(Generic[Result]):
             self._submit()
 
     def cancel(self) -> None:
-        """Ask the run to stop. It does so between two patches, in its first stage at once, and nothing of it reaches the scene."""
+        """Ask the run to stop: at once in its first stage, later between two patches. Nothing is added to the scene."""
         self.cancelling = True
 
     def poll(self) -> bool:
-        """Look after the run; main thread only. True while there is more to wait for."""
+        """Advance the run; main thread only. Returns True until it has ended."""
         if not self.state.running:
             return False
         self._look_for_nodes()
         if self.state is State.READING:
             self._take_step()
         elif self.state is State.PUBLISHING:
-            # Not in one go with the finish, so that the application draws in between.
+            # In a poll of its own after `finish`, so that the application draws in between.
             if any(node.GetScene() is None for node in self._nodes):
                 self._stop()
             else:
@@ -106,7 +106,7 @@ class Task(Generic[Result]):
         elif self._future.done():
             self._end()
         elif self.cancelling and self.progress[1] == self._first_stage:
-            # An import of seconds cannot be stopped; the thread ends at its next step, and the user need not wait for that.
+            # An import cannot be interrupted; the thread ends after it, and the user need not wait.
             self._stop()
         elif (self.progress, self.cancelling) != self._shown:
             self._shown = self.progress, self.cancelling
@@ -128,7 +128,7 @@ class Task(Generic[Result]):
         except StopIteration:
             self._submit()
             self._become(State.PREDICTING)
-        # As below: shown, and raised again by whoever waits.
+        # Any error is kept, to be shown in the panel.
         except Exception as error:  # noqa: BLE001
             self.error = error
             self._become(State.FAILED)
@@ -138,7 +138,7 @@ class Task(Generic[Result]):
         self._future = thread.submit(self._work, self._note, lambda: self.cancelling)
         _running[self._future] = self
         self._future.add_done_callback(_running.pop)
-        # It ends by itself once the work has.
+        # The thread ends with the work.
         thread.shutdown(wait=False)
 
     def _end(self) -> None:
@@ -151,7 +151,7 @@ class Task(Generic[Result]):
             self.result = self._finish(found)
         except Cancelled:
             self._stop()
-        # Whatever it was, it is shown in the panel and raised again by whoever waits for the result.
+        # Any error is kept, to be shown in the panel.
         except Exception as error:  # noqa: BLE001
             self.error = error
             self._become(State.FAILED)
@@ -171,21 +171,21 @@ class Task(Generic[Result]):
             self._on_change(self)
 
 
-# The work that goes on in threads; also of tasks that nobody looks after any more.
+# Work that is running in threads, including that of tasks that are no longer polled.
 _running: dict[Future, Task] = {}
 
 
 def stop_all(seconds: float = STOP_SECONDS) -> bool:
-    """End all work in threads before the application goes: ask it to stop, and wait. Main thread only.
+    """Stop all work in threads and wait for it, before the application quits. Main thread only.
 
-    What works in another thread while Python shuts down must not touch what the application has taken down before: its log and its console are out of
-    reach of other threads from here on. Work that has not ended in time then ends without harm: Python waits for its threads.
+    From here on, other threads no longer use the application's log and console, which are deleted before Python shuts down. Work that has not ended
+    in time is therefore safe: Python waits for its threads.
 
     Args:
         seconds: to wait at most.
 
     Returns:
-        Whether all has ended.
+        Whether all work has ended.
     """
     if not _running:
         return True
@@ -201,5 +201,5 @@ def _keep_others_from_the_application() -> None:
     for logger in [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]:
         for handler in logger.handlers:
             handler.addFilter(lambda record: record.thread == own)
-    # In Slicer these two are objects of the application.
+    # In Slicer these two belong to the application.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__

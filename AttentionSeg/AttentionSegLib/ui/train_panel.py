@@ -1,4 +1,4 @@
-"""The section Train: widgets bound to its presenter."""
+"""Widgets of the section Train, bound to its presenter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE = 30
 
 
 class TrainPanel(FormPanel):
-    """The form with a table of the scene's pairs, to tick.
+    """A form with a table of the scene's pairs to tick.
 
     Args:
         ui: the widgets of `AttentionSeg.ui` by name.
@@ -42,7 +42,7 @@ class TrainPanel(FormPanel):
         ui.trainTitleEdit.connect("textChanged(QString)", lambda text: presenter.set("train_title", str(text).strip()))
         ui.trainLicenseSelector.connect("currentIndexChanged(int)", lambda index: presenter.set("train_license", LICENSES[max(0, index)]))
         ui.trainHoursSpinBox.connect("valueChanged(double)", lambda hours: presenter.set("train_hours", float(hours)))
-        # What came into the scene meanwhile.
+        # The scene may have changed while the section was closed.
         ui.trainCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: presenter.refresh())
 
     def show(self, shown: ShownTraining) -> None:
@@ -50,7 +50,7 @@ class TrainPanel(FormPanel):
         ui, table = self._ui, self._ui.trainPairTable
         names = [pair[:2] for pair in shown.pairs]
         with silent(table):
-            # Only if there are others: an item must not go while it tells that it was ticked.
+            # Only if the names changed: an item must not be deleted while it emits that it was ticked.
             if names != self._names:
                 self._names = names
                 self._fill(table)
@@ -66,7 +66,7 @@ class TrainPanel(FormPanel):
         ui, values = self._ui, shown.values
         with silent(ui.trainResultsCheckBox, ui.trainTitleEdit, ui.trainLicenseSelector, ui.trainHoursSpinBox):
             ui.trainResultsCheckBox.setChecked(values["train_results"])
-            # Not while it is being written, where a space at the end would go.
+            # Not while the user is typing: a trailing space would be removed.
             if ui.trainTitleEdit.text.strip() != values["train_title"]:
                 ui.trainTitleEdit.setText(values["train_title"])
             known = values["train_license"] in LICENSES
@@ -84,5 +84,5 @@ class TrainPanel(FormPanel):
                 item = qt.QTableWidgetItem(name)
                 item.setToolTip(name)
                 table.setItem(row, column, item)
-        # One line for the head.
+        # One more for the header.
         fit_height(table, len(self._names) + 1, LINE)

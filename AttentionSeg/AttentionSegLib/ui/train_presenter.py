@@ -1,4 +1,4 @@
-"""The section Train: pairs of the scene or folders, and what is made of them, without Qt."""
+"""State of the section Train: pairs of the scene or folders to train on. Without Qt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .translation import tr as _
 if TYPE_CHECKING:
     from ..training import TrainedModel
 
-# Of the weights; the first is none.
+# Choices for the license of the weights; the first means that none is chosen.
 LICENSES = (
     "",
     "Own use only, not to be shared",
@@ -42,12 +42,12 @@ LICENSES = (
 
 @dataclass(frozen=True)
 class ShownTraining(ShownForm):
-    """A form with the pairs of the scene.
+    """State of the form, with the pairs of the scene.
 
     Attributes:
         pairs: names of volume and segmentation, and whether the pair is ticked.
-        title: of the model unless another is given; empty where one has to be.
-        folder: for the model unless another is chosen.
+        title: default title of the model; empty if the user has to give one.
+        folder: default folder for the model.
     """
 
     pairs: tuple[tuple[str, str, bool], ...]
@@ -59,7 +59,7 @@ class TrainPresenter(FormPresenter):
     """Trains a model on the ticked pairs of the scene or, while none is ticked, on a folder of scans and one of label maps.
 
     Args:
-        view, settings, installation, keep_polling: as of `FormPresenter`.
+        view, settings, installation, keep_polling: see `FormPresenter`.
         on_model: called with the id of a new model among the user's own.
     """
 
@@ -71,7 +71,7 @@ class TrainPresenter(FormPresenter):
         "train_license": _("Choose the license of the weights: what others may do with the trained model."),
     }
     folders: ClassVar = ("train_images", "train_labels")
-    # What is shown beside these, and may be empty.
+    # Settings that may be empty.
     optional: ClassVar = ("train_output", "train_hours", "train_results")
     _pairs: tuple[Pair, ...] = ()
     _page = ""
@@ -83,7 +83,7 @@ class TrainPresenter(FormPresenter):
         super().__init__(view, settings, installation, keep_polling)
 
     def tick(self, row: int, on: bool) -> None:
-        """Learn from a pair, one of those shown last, or not."""
+        """Include or exclude the pair in a row of the table."""
         ticked = [segmentation for _volume, segmentation in self._ticked()]
         segmentation = self._pairs[row][1]
         self._settings.train_segmentations = [node for node in ticked if node is not segmentation] + [segmentation] * on
@@ -93,8 +93,8 @@ class TrainPresenter(FormPresenter):
         self._pairs = tuple(scene_pairs(self._settings.node.GetScene(), self._settings.train_results))
         ticked = self._ticked()
         pairs = tuple((volume.GetName(), segmentation.GetName(), (volume, segmentation) in ticked) for volume, segmentation in self._pairs)
-        told = self._values(), self._run.state, self._reason(), self._run.message, self._report()
-        self._view.show(ShownTraining(*told, pairs, self._default_title(), str(user_folder())))
+        form = self._values(), self._run.state, self._reason(), self._run.message, self._report()
+        self._view.show(ShownTraining(*form, pairs, self._default_title(), str(user_folder())))
 
     def _values(self) -> dict[str, Any]:
         return {**super()._values(), **{name: getattr(self._settings, name) for name in self.optional}}
@@ -110,7 +110,7 @@ class TrainPresenter(FormPresenter):
     def _reason(self) -> str:
         ticked = self._ticked()
         if len(ticked) == 1:
-            return _("Tick at least two pairs: one to learn from and one to validate on.")
+            return _("Tick at least two pairs: one to train on and one to validate on.")
         needless = (*self.folders, "train_title") if ticked else ()
         empty = [name for name in self.fields if not getattr(self._settings, name) and name not in needless]
         if self._pairs and empty[:1] == ["train_images"]:
@@ -134,7 +134,7 @@ class TrainPresenter(FormPresenter):
         return training_task(settings.train_images, settings.train_labels, settings.train_network, output, on_change, **options)
 
     def _work_folder(self, name: str, options: dict[str, Any]) -> Path:
-        """Where a training goes on that was stopped: the same for the same choices."""
+        """Work folder from which a stopped training is resumed: the same for the same choices."""
         settings = self._settings
         pairs = [[volume.GetName(), segmentation.GetName()] for volume, segmentation in self._ticked()]
         chosen = [pairs or [settings.train_images, settings.train_labels], settings.train_network, options["hours"], options["license"]]
@@ -144,7 +144,7 @@ class TrainPresenter(FormPresenter):
         self._page = str(result.report)
         if result.folder.parent == user_folder():
             self._on_model(result.folder.name)
-            text = _("The model '{title}' is among your models, and chosen. {figures}")
+            text = _("The model '{title}' was added to your models and selected. {figures}")
         else:
             text = _("The model '{title}' is in {folder}; import it in the section Environment to use it here. {figures}")
         return text.format(title=result.scores.card.title, folder=result.folder, figures=_figures(result))
@@ -162,6 +162,6 @@ def _figures(result: TrainedModel) -> str:
     known = [f"{name} {numbers['mean']:.2f}" for name, numbers in dice.items() if name != MEAN and numbers["mean"] is not None]
     mean = dice[MEAN]
     if mean["mean"] is None:
-        return _("Its accuracy is not known: no case to validate on has a label.")
-    text = _("Mean Dice {mean:.2f} on {cases} case(s) it was validated on ({labels}).")
+        return _("Its accuracy is not known: no validation case has a label.")
+    text = _("Mean Dice {mean:.2f} on {cases} validation case(s) ({labels}).")
     return text.format(mean=mean["mean"], cases=mean["n"], labels=", ".join(known))

@@ -1,4 +1,4 @@
-"""Slicer's translation of texts; where there is no application, texts stay as they are written."""
+"""Slicer's translation of texts; outside of Slicer, texts are not translated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small helps for binding widgets, in what PythonQt shares with the stand-ins of the tests."""
+"""Helpers for Qt widgets, limited to what PythonQt and the tests' stand-ins have in common."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import qt
 
 @contextmanager
 def silent(*widgets: Any) -> Iterator[None]:
-    """Widgets that send no signals meanwhile: what the panel shows is not what the user did."""
+    """Block the signals of widgets in this block, so that updates by the panel do not count as user actions."""
     before = [widget.blockSignals(True) for widget in widgets]
     try:
         yield
@@ -21,13 +21,13 @@ def silent(*widgets: Any) -> Iterator[None]:
 
 
 def set_note(label: Any, text: str) -> None:
-    """Show a text, or no label where there is none."""
+    """Show a text in a label; hide the label if it is empty."""
     label.setText(text)
     label.setVisible(bool(text))
 
 
 def reveal(widget: Any) -> None:
-    """Scroll the panel until a widget is in sight, once the widgets have their places."""
+    """Scroll the panel to a widget, after the layout is done."""
     area = widget.parentWidget()
     while area is not None and not hasattr(area, "ensureWidgetVisible"):
         area = area.parentWidget()
@@ -41,7 +41,7 @@ def open_page(path: str) -> None:
 
 
 def show_progress(bar: Any, fraction: float | None) -> None:
-    """A share 0..1, or a bar that moves where None tells that it is not known."""
+    """Show a fraction 0..1 in a progress bar, or a busy bar for None."""
     bar.setRange(0, 100 if fraction is not None else 0)
     if fraction is not None:
         bar.setValue(int(100 * fraction))
@@ -50,11 +50,11 @@ def show_progress(bar: Any, fraction: float | None) -> None:
 def line_height(widget: Any) -> int:
     """Pixels from one line of a widget's text to the next.
 
-    The metrics are made from the font: `widget.fontMetrics()` raises in PythonQt, which hands back no value of a type without a default constructor.
+    Computed from the font, because `widget.fontMetrics()` raises in PythonQt, which cannot return types without a default constructor.
     """
     return qt.QFontMetrics(widget.font).lineSpacing()
 
 
 def fit_height(view: Any, rows: int, row_height: int, at_most: int = 6) -> None:
-    """Give a list or table the height of its rows, so that it takes no empty space from the sections below."""
+    """Set the height of a list or table to that of its rows, so that it wastes no space."""
     view.setFixedHeight(min(rows, at_most) * row_height + 6)

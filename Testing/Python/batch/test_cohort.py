@@ -217,7 +217,7 @@ class TestBids:
 
     def test_an_input_that_names_no_suffix(self, tree):
         odd = make_card(inputs=[{"name": "ADC", "modality": "MR", "normalization": AS_IT_IS}])
-        with pytest.raises(InputError, match="'ADC' of hippocampus-t1 names no BIDS suffix"):
+        with pytest.raises(InputError, match="'ADC' of hippocampus-t1 matches no BIDS suffix"):
             find_cases(tree, odd)
 
 
@@ -257,7 +257,7 @@ class TestDicom:
     ("files", "sentence"),
     [
         ([], r"There is no case in .*; give a folder of scans, or search its subfolders too"),
-        (["a.seg.nrrd"], r"There is no case in .* \(1 passed over, such as .*a.seg.nrrd: a segmentation, not a scan\)"),
+        (["a.seg.nrrd"], r"There is no case in .* \(1 skipped, such as .*a.seg.nrrd: a segmentation, not a scan\)"),
         (None, "There is no file or folder"),
     ],
 )

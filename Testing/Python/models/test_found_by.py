@@ -89,7 +89,7 @@ class TestTemplate:
     def refused(self, folder: Path, card: Card, content: bytes, digest: bool = True) -> str:
         (folder / heads.TEMPLATE_NAME).write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest() if digest else card.found_by.sha256
-        with pytest.raises(InputError, match=r"^'head.nii.gz' of [^\n]+; get the model anew\.$") as caught:
+        with pytest.raises(InputError, match=r"^'head.nii.gz' of [^\n]+; get the model again\.$") as caught:
             checked_template(folder, replace(card.found_by, sha256=sha256))
         return str(caught.value)
 

@@ -329,7 +329,7 @@ class TestNetwork:
     def test_a_computer_that_is_too_slow_is_said(self):
         document = plan(crops(), "guided-attention", replace(CPU, flops_per_second=1e8))
         assert note(document, "Even the smallest patches are too much")
-        assert "are few for a training from nothing" in "".join(document["notes"])
+        assert "are few for a training from scratch" in "".join(document["notes"])
 
     def test_guided_attention_for_small_patches_has_a_fine_grid_on_a_fast_computer(self):
         fast, slow = (plan(crops(), "guided-attention", budget)["card"]["network"]["arguments"] for budget in (GPU, CPU))
@@ -372,7 +372,7 @@ class TestTriedOut:
         monkeypatch.setattr(planned, "measured_step", lambda *_: 0.5)
         document = plan(crops(), budget=self.BUDGET)
         assert 80 * document["training"]["epochs"] == pytest.approx(self.BUDGET.training_seconds / 0.5, abs=80)
-        assert "at 0.5 s a step, as tried out" in note(document, str(document["training"]["epochs"]))
+        assert "at 0.5 s a step, as measured" in note(document, str(document["training"]["epochs"]))
 
     def test_hours_that_are_too_few_for_any_training_are_refused(self, monkeypatch):
         monkeypatch.setattr(planned, "measured_step", lambda *_: 30)

@@ -152,7 +152,7 @@ class TestTrain:
         assert (given["network"], given["device"]) == ("guided-attention", "cpu")
         assert (given["hours"], given["title"], given["license"]) == (0.5, "Boxes", "CC-BY-4.0")
         assert "work" not in given
-        assert app.form_view.shown.message.startswith("Stopped; what is done stays")
+        assert app.form_view.shown.message.startswith("Stopped; finished work is kept")
 
 
 class TestTrainFromTheScene:
@@ -254,10 +254,8 @@ class TestTrainFromTheScene:
         self.train(app, presenter, monkeypatch)
         assert app.trained == ["my-hippocampus"]
         assert [model.title for model in environment.user_models()] == ["My hippocampus"]
-        assert app.form_view.shown.message == (
-            "The model 'My hippocampus' is among your models, and chosen. "
-            "Mean Dice 0.84 on 2 case(s) it was validated on (Hippocampus anterior 0.87, Hippocampus posterior 0.81)."
-        )
+        assert "'My hippocampus' was added to your models" in app.form_view.shown.message
+        assert "Mean Dice 0.84 on 2 validation case(s) (Hippocampus anterior 0.87, Hippocampus posterior 0.81)" in app.form_view.shown.message
         page = Path(app.form_view.shown.report)
         assert page.read_text(encoding="utf-8") == "how it went"
         assert not (page.parent / "prepared").exists()

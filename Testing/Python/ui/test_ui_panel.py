@@ -112,7 +112,7 @@ def test_progress_and_cancel(app):
     choose(app)
     nodes = nodes_of(app.scene)
     app.ui.segmentButton.click()
-    app.panel.show_progress(0.4, "Network at work, about 12 s left")
+    app.panel.show_progress(0.4, "Running the network, about 12 s left")
     assert app.ui.progressBar.value == 40
     app.picture("running")
     app.ui.segmentButton.click()

@@ -533,8 +533,8 @@ class TestInstallation:
 
 
 def test_progress_says_how_long_it_takes():
-    assert progress_text("network", 12.4) == "Network at work, about 12 s left"
-    assert progress_text("network", 200) == "Network at work, about 3 min left"
+    assert progress_text("network", 12.4) == "Running the network, about 12 s left"
+    assert progress_text("network", 200) == "Running the network, about 3 min left"
     assert progress_text("prepare", None) == "Preparing the scan"
 
 

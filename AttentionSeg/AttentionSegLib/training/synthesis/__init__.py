@@ -1,1 +1,1 @@
-"""Images drawn from label maps alone, so that a network learns to see any contrast (Billot et al. 2023, SynthSeg)."""
+"""Synthesis of training images from label maps, so that a network works on any contrast (Billot et al. 2023, SynthSeg)."""

@@ -1,4 +1,4 @@
-"""What a scanner makes of a body: along each axis one matrix that blurs, takes slices and brings them to the working grid."""
+"""Simulated acquisition: per axis, matrices that blur, take slices and resample them to the working grid."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 from .geometry import interpolation_matrix
 from .settings import Synthesis
 
-# Of the blur, in slice thicknesses: it leaves a tenth of the signal at the highest frequency that the slices can hold (Billot et al. 2023).
+# Sigma of the blur, in slice thicknesses: it leaves a tenth of the signal at the highest frequency that slices can represent (Billot et al. 2023).
 BLUR = 2 * np.log(10) / (2 * np.pi)
 BLUR_FACTORS = (0.95, 1.05)
 THINNEST_MM = 1.0
 
 
 class Axis(NamedTuple):
-    """`seen`: [scanned, fine] weights from the body to the scan; `shown`: [working, scanned] from there to the working grid, None if it is that."""
+    """`seen`: [scanned, fine] weights from the body to the scan; `shown`: [working, scanned] from there to the working grid, None if equal."""
 
     seen: np.ndarray
     shown: np.ndarray | None = None
 
 
 def draw_axes(synthesis: Synthesis, fine: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> tuple[Axis, Axis, Axis]:
-    """How a random scanner sees a patch.
+    """Draw a random acquisition of a patch.
 
-    Working voxel i lies at fine voxel i times `synthesis.steps`. Thin voxels are blurred as inference blurs them for its grid; of thick slices, the
-    thickness lies between 1 mm and their distance.
+    Working voxel i is at fine voxel i times `synthesis.steps`. Thin voxels are blurred as inference blurs them for its grid; thick slices have a
+    thickness between 1 mm and their distance.
 
     Args:
-        synthesis: ranges, and fine voxels from one working voxel to the next.
+        synthesis: ranges, and fine voxels per working voxel.
         fine: voxels of the patch of the body.
         spacing: of the working grid in mm.
-        rng: rules it.
+        rng: random numbers.
     """
     slices = int(rng.integers(3)) if rng.random() < synthesis.slice_share else None
     width = rng.uniform(min(THINNEST_MM, min(spacing)), max(THINNEST_MM, min(spacing)))
@@ -56,7 +56,7 @@ def draw_axes(synthesis: Synthesis, fine: Sequence[int], spacing: Sequence[float
 
 
 def _gaussian(centers: np.ndarray, n: int, sigma: float) -> np.ndarray:
-    """[centers, n] float32 weights, each row of sum 1. Without blur those of the nearest voxel."""
+    """[centers, n] float32 weights of a Gaussian, each row of sum 1; those of the nearest voxel without blur."""
     distance = (np.arange(n) - np.clip(centers, 0, n - 1)[:, None]) / max(sigma, 0.05)
     weights = np.exp(-0.5 * (distance**2 - (distance**2).min(1, keepdims=True)))
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Patches whose images are drawn anew, in the order and with the numbers of any other training."""
+"""Patches with newly synthesized images, in the order of `PatchDataset`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .maps import Numbering, PreparedMap
 
 
 class DrawnPatches(PatchDataset):
-    """Patches of label maps, each with a contrast, a scanner and a deformation of its own; items as of `PatchDataset`.
+    """Patches of label maps, each with a random contrast, acquisition and deformation; for the items see `PatchDataset`.
 
     Args:
-        cases: label maps to learn from.
-        card: of the model in the making.
+        cases: label maps to train on.
+        card: of the new model.
         recipe: settings, with `synthesis`.
     """
 

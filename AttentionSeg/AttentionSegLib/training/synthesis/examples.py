@@ -1,4 +1,4 @@
-"""A page of drawn patches: what a network will see, and what it shall find there."""
+"""An HTML page of synthetic patches with their labels, to check a synthesis before training."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PIXELS, MARGIN = 220, 8
 
 
 def write_examples(recipe: Recipe, cases: CaseSet, work: Path, path: Path) -> None:
-    """Draw patches as the training will and write the page, completely or not at all.
+    """Synthesize patches as the training will, and write the page, completely or not at all.
 
     Args:
         recipe: with `synthesis`.
-        cases: whose label maps to learn from.
-        work: folder for the training, where the prepared label maps are left for it.
+        cases: with the label maps to train on.
+        work: folder of the training, where prepared label maps are stored for it.
         path: of the page.
 
     Raises:
@@ -65,7 +65,7 @@ def _draw(sheet: Sheet, y: int, patch: dict, card: Card) -> None:
 
 
 def _affine(card: Card, shape: tuple[int, ...]) -> np.ndarray:
-    """Of a patch whose middle is the origin, its axes as the card has them."""
+    """The affine of a patch centered at the origin, with the axes of the card."""
     affine = np.eye(4)
     affine[:3, :3] = 0
     for axis, letter in enumerate(card.orientation):

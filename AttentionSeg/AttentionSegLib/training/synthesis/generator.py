@@ -1,4 +1,4 @@
-"""An image drawn from a label map: the generative model of SynthSeg (Billot et al. 2023, arXiv:2107.09559), on the grid that a network works on."""
+"""Synthesis of an image from a label map: the generative model of SynthSeg (Billot et al. 2023, arXiv:2107.09559), on a network's working grid."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from .settings import Synthesis
 
 BIAS_POINTS = 4
 TEXTURE_MM = 12.0
-# Of a patch that the learned labels must take, for the rest of it to go missing.
+# Least fraction of a patch that the learned labels must cover for the rest to be removed.
 STRIPPED_LEAST = 0.05
-# Of all intensities, so that no image is empty.
+# Least noise, so that no image is empty.
 LEAST_NOISE = 0.002
 
 
 @dataclass(frozen=True, eq=False)
 class Generator:
-    """Draws images of patches.
+    """Synthesizes images of patches.
 
-    The body has a Gaussian of its own per label value at the spacing of the label map, alike for both sides of a pair; a scanner sees it (see
-    `draw_axes`), with a bias field, a gamma and noise. The image and the label are read off at the same places.
+    The body has Gaussian intensities per label value at the spacing of the label map, the same for both sides of a pair. It is acquired (see
+    `draw_axes`), with a bias field, a gamma and noise. The image and the label are sampled at the same positions.
 
     Attributes:
         synthesis: ranges.
         learned: [values] uint8, the label as which each value of the prepared maps is learned.
-        looks: [values] int, the Gaussian of each value.
+        looks: [values] int, the number of the Gaussian of each value.
         spacing: of the working grid in mm.
-        channel: of the card; how images are normalized.
+        channel: of the card, with the normalization.
     """
 
     synthesis: Synthesis
@@ -46,16 +46,16 @@ class Generator:
     channel: Channel
 
     def draw(self, values: np.ndarray, middle: Sequence[float], patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw what a network sees of a patch: a scan, cut to a field of view and normalized.
+        """Synthesize the network's input for a patch: a scan, cut to a field of view and normalized.
 
         Args:
             values: [I, J, K] uint8, prepared label map with a margin of 0.
-            middle: of the patch, voxel of the label map.
+            middle: center of the patch, in voxels of the label map.
             patch: working voxels.
-            rng: rules everything.
+            rng: random numbers.
 
         Returns:
-            The image [*patch] float32, 0 where the field of view does not reach; and the labels [*patch] uint8, `IGNORED` there.
+            The image [*patch] float32, 0 outside the field of view; and the labels [*patch] uint8, `IGNORED` there.
         """
         image, label = self.scan(values, middle, patch, rng)
         seen = self._field_of_view(patch, rng)
@@ -69,7 +69,7 @@ class Generator:
         return normalized, label
 
     def scan(self, values: np.ndarray, middle: Sequence[float], patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The image [*patch] float32, about 0..1, and the labels [*patch] uint8 of a patch; arguments as of `draw`."""
+        """The image [*patch] float32, about 0..1, and the labels [*patch] uint8 of a patch; for the arguments see `draw`."""
         fine = [(n - 1) * step + 1 for n, step in zip(patch, self.synthesis.steps)]
         warp = draw_warp(self.synthesis, middle, fine, np.divide(self.spacing, self.synthesis.steps), rng)
         axes = draw_axes(self.synthesis, fine, self.spacing, rng)
@@ -79,7 +79,7 @@ class Generator:
         return image, label
 
     def _seen(self, rows: Iterator[np.ndarray], fine: Sequence[int], axes: Sequence[Axis], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Means and deviations of a random contrast, seen by the scanner [scanned], and the labels on the working grid."""
+        """Acquired means and deviations of a random contrast, [scanned], and the labels on the working grid."""
         count = int(self.looks.max()) + 1
         means = rng.uniform(0, 1, count)
         deviations = rng.uniform(0, self.synthesis.deviation, count)
@@ -103,7 +103,7 @@ class Generator:
         return np.tensordot(axes[0].seen, np.stack(seen), 1), np.stack(kept)
 
     def _exposed(self, body: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Bias field, intensities brought to 0..1, gamma, noise."""
+        """Apply bias field, scaling to 0..1, gamma and noise."""
         field = rng.standard_normal((BIAS_POINTS,) * 3).astype(np.float32) * rng.uniform(0, self.synthesis.bias_field)
         first, second, third = (spread_matrix(BIAS_POINTS, n) for n in body.shape)
         body = np.clip(body, 0, None) * np.exp(np.einsum("abc,ia,jb,kc->ijk", field, first, second, third, optimize=True))
@@ -113,7 +113,7 @@ class Generator:
         return body.astype(np.float32) + noise * rng.standard_normal(body.shape, dtype=np.float32)
 
     def _strip(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> None:
-        """What is not learned goes missing, but for a margin."""
+        """Remove what is not learned, except for a margin."""
         missing = rng.random() < self.synthesis.stripped_share
         margin = rng.uniform(0, self.synthesis.stripped_margin_mm)
         inside = (label > 0) & (label != IGNORED)
@@ -125,7 +125,7 @@ class Generator:
         image[~inside] = 0
 
     def _field_of_view(self, patch: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-        """Which voxels [*patch] the scan holds, bool."""
+        """A random field of view, bool [*patch]."""
         seen = np.ones(tuple(patch), bool)
         if rng.random() < self.synthesis.cut_share:
             for axis, n in enumerate(patch):
@@ -136,7 +136,7 @@ class Generator:
 
 
 def _shown(scan: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:
-    """A scan on the working grid."""
+    """A scan resampled to the working grid."""
     for number, axis in enumerate(axes):
         if axis.shown is not None:
             scan = np.moveaxis(np.tensordot(axis.shown, scan, (1, number)), 0, number)

@@ -1,4 +1,4 @@
-"""Label maps turned, sized and bent at random, read row by row, so that memory does not grow with the patch."""
+"""Random deformation of label maps, computed row by row to save memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FEWEST_POINTS, MOST_POINTS = 4, 16
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """Where the voxels of a patch lie in a label map: `matrix` times their offset from the middle of the patch, plus `middle`, plus shifts.
+    """Mapping from the voxels of a patch to a label map: `matrix` times the offset from the center of the patch, plus `middle`, plus shifts.
 
     Attributes:
         matrix: [3, 3] float32, voxels to voxels.
-        middle: [3] float32, voxel of the label map.
-        control: [3, *points] float32 shifts in voxels of the label map at points spread over the patch, linear in between.
+        middle: [3] float32, center of the patch, in voxels of the label map.
+        control: [3, *points] float32, shifts in voxels of the label map at points spread over the patch, linear in between.
     """
 
     matrix: np.ndarray
@@ -29,19 +29,19 @@ class Warp:
 
 
 def draw_warp(synthesis: Synthesis, middle: Sequence[float], size: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> Warp:
-    """A random affine and elastic deformation about the middle of a patch.
+    """Draw a random affine and elastic deformation about the center of a patch.
 
     Args:
         synthesis: ranges.
-        middle: voxel of the label map.
+        middle: center of the patch, in voxels of the label map.
         size: voxels of the patch.
         spacing: of the voxels of both in mm.
-        rng: rules it.
+        rng: random numbers.
     """
     spacing = np.asarray(spacing, dtype=float)
     rotation = create_rotate(3, np.radians(rng.uniform(-1, 1, 3) * synthesis.rotation_degrees))[:3, :3]
     shear = np.eye(3) + (1 - np.eye(3)) * rng.uniform(-synthesis.shear, synthesis.shear, (3, 3))
-    # The map is read where the inverse of a scaling points.
+    # The map is sampled, so the scaling is inverted.
     linear = rotation @ shear @ np.diag(1 / rng.uniform(*synthesis.scaling, 3))
     shift = rng.uniform(-1, 1, 3) * synthesis.translation_mm / spacing
     extent = np.multiply(size, spacing)
@@ -55,7 +55,7 @@ def warped_rows(labels: np.ndarray, warp: Warp, size: Sequence[int]) -> Iterator
     """The values [J, K] of a label map at the voxels of a patch, one row of its first axis after the other, from the nearest voxel.
 
     Args:
-        labels: [I, J, K], whose outermost voxels are what lies beyond the map.
+        labels: [I, J, K], whose outermost voxels continue beyond the map.
         warp: of the patch.
         size: voxels of the patch.
     """
@@ -96,7 +96,7 @@ def spread_matrix(points: int, size: int) -> np.ndarray:
 
 
 def interpolation_matrix(positions: np.ndarray, points: int) -> np.ndarray:
-    """[positions, points] float32 weights of linear interpolation at positions in points, which are kept within the axis."""
+    """[positions, points] float32 weights of linear interpolation at positions in points, clipped to the axis."""
     positions = np.clip(positions, 0, points - 1)
     low = np.minimum(positions.astype(int), max(points - 2, 0))
     result = np.zeros((len(positions), points), np.float32)

@@ -1,4 +1,4 @@
-"""Label maps as images are drawn from them: all values that have an intensity of their own, numbered, at about their own spacing."""
+"""Label maps prepared for synthesis: all values with an intensity of their own, numbered, at about their own spacing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..preparation import IGNORED, OnCase, label_voxels_of, on_grid, write_array
 from ..recipe import Recipe
 from .settings import Synthesis
 
-# Changes with whatever makes prepared files of before unusable.
+# Increased when earlier prepared files become unusable.
 FORMAT = 1
 
 
@@ -53,13 +53,13 @@ class PreparedMap:
 
 @dataclass(frozen=True, eq=False)
 class Numbering:
-    """How the values of label maps are numbered to be drawn: 0, the labels of the card, those learned as others, the ignored one.
+    """Numbers of the values of label maps: 0, the labels of the card, values learned as others, the ignore label.
 
     Attributes:
         values: of the label maps, by number.
-        learned: [values] uint8, the label as which each is learned, `IGNORED` for the ignored one.
-        looks: [values] int, by number the one whose intensities it shares: both sides of a pair look alike, and so do the n-th values that are
-            learned as one and the other.
+        learned: [values] uint8, the label as which each is learned, `IGNORED` for the ignore label.
+        looks: [values] int, the number whose intensities each shares: both sides of a pair have the same, and so have the n-th values learned as
+            one side and as the other.
     """
 
     values: tuple[int, ...]
@@ -68,7 +68,7 @@ class Numbering:
 
     @classmethod
     def of(cls, labels: int, synthesis: Synthesis, ignored: int | None, swaps: Sequence[tuple[int, int]]) -> Numbering:
-        """Of a card with so many labels and a recipe. Raises InputError where a value has two meanings or is learned as no label."""
+        """The numbering for a card with so many labels and a recipe. Raises InputError if a value has two meanings or is learned as no label."""
         extra = sorted(synthesis.learned_as)
         twice = [value for value in extra if value <= labels or value == ignored]
         astray = [f"{value} as {label}" for value, label in sorted(synthesis.learned_as.items()) if label > labels]
@@ -78,7 +78,7 @@ class Numbering:
         elif astray:
             msg = f"learned_as has {named(astray)}, but the labels are 1..{labels}; name one of them, or 0 for background."
         elif labels + len(extra) >= IGNORED:
-            msg = f"There are {labels} labels and {len(extra)} further values; label maps to draw from may have up to {IGNORED - 1}."
+            msg = f"There are {labels} labels and {len(extra)} further values; label maps for synthesis may have up to {IGNORED - 1}."
         if msg:
             raise InputError(msg)
         values = (*range(labels + 1), *extra, *(() if ignored is None else (ignored,)))
@@ -91,7 +91,7 @@ class Numbering:
         return cls(values, np.array(learned, np.uint8), looks)
 
     def numbered(self, label: Image, case_id: str) -> Image:
-        """A label map with numbers in place of values. Raises InputError where it holds another one."""
+        """A label map with numbers instead of values. Raises InputError if it contains an unknown value."""
         found = np.unique(label.voxels)
         unknown = [f"{value:g}" for value in found.tolist() if value not in self.values]
         if unknown:
@@ -106,21 +106,21 @@ class Numbering:
 
 
 def prepare_maps(cases: Sequence[Case], card: Card, recipe: Recipe, folder: Path, on_case: OnCase = None) -> list[PreparedMap]:
-    """Prepare label maps to draw from, but for those that lie in the folder already, at a byte per voxel.
+    """Prepare label maps for synthesis, except those that are in the folder already. They take a byte per voxel.
 
     Args:
         cases: with label maps.
-        card: of the model in the making.
+        card: of the new model.
         recipe: with its `synthesis`.
-        folder: where to; it is made if it is not there.
+        folder: for the prepared maps; made if it does not exist.
         on_case: called before each case.
 
     Raises:
-        InputError: if a label map cannot be read or holds unknown values, or the card has several inputs or works on slices.
+        InputError: if a label map cannot be read or contains unknown values, or the card has several inputs or works on slices.
         OutputError: if the folder cannot be written.
     """
     if len(card.inputs) != 1 or card.slice_axis is not None:
-        msg = "Images are drawn for models of volumes with a single input; take another card, or train on scans."
+        msg = "Images are synthesized for 3D models with a single input only; take another card, or train on scans."
         raise InputError(msg)
     numbering = Numbering.of(len(card.labels), recipe.synthesis, recipe.ignored_label, recipe.mirror_swaps)
     fine = _fine_card(card, recipe)

@@ -1,4 +1,4 @@
-"""Whole scans drawn from label maps: for the look at the data before a training, and to validate on where there are no others."""
+"""Whole scans synthesized from label maps, for the survey before a training and for validation cases without scans."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ UNMOVED = {"steps": (1, 1, 1), "rotation_degrees": 0.0, "scaling": (1.0, 1.0), "
 
 
 def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> Labeled:
-    """Scan and label map of a case: read, or drawn on the grid of its label map, without deformation, where it has no scan.
+    """Scan and label map of a case: read, or if it has no scan synthesized on the grid of its label map, without deformation.
 
-    The label map of a drawn scan holds what is learned. Other values stay, for whoever checks them.
+    The label map of a synthesized scan contains the learned labels. Unknown values stay, and are checked later.
 
     Raises:
-        InputError: if a file cannot be read, or the label map has so many values that it is none.
+        InputError: if a file cannot be read, or the label map has too many values for a label map.
     """
     if case.images:
         return read_labelled(case)
@@ -41,7 +41,7 @@ def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> Labeled:
         msg = f"{label.name} has {len(found)} different values, too many for a label map; give whole numbers, 0 for background."
         raise InputError(msg)
     learned = np.array([synthesis.learned_as.get(value, value) for value in found.tolist()])
-    # The generator wants 0 as what lies beyond the map, whether the map holds it or not.
+    # The generator needs the number 0 for voxels beyond the map, whether the map contains 0 or not.
     numbers = np.searchsorted(found, label.voxels[0]).astype(np.uint8) + (found[0] != 0)
     is_learned = np.array([*([0] if found[0] != 0 else []), *(learned != 0)]).astype(np.uint8)
     generator = Generator(dataclasses.replace(synthesis, **UNMOVED), is_learned, np.arange(len(is_learned)), tuple(label.spacing), RAW)
@@ -53,7 +53,7 @@ def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> Labeled:
 
 
 def write_drawn(cases: Sequence[Case], synthesis: Synthesis, seed: int, folder: Path) -> dict[str, Case]:
-    """Draw a scan of each case that has none into a folder, but for those that lie there already; the new cases by their ids.
+    """Synthesize a scan for each case without one into a folder, except those that are there already. Returns the new cases by their ids.
 
     Raises:
         InputError: if a label map cannot be read.

@@ -1,4 +1,4 @@
-"""How images are drawn: probabilities and ranges, kept in the recipe."""
+"""Settings of the image synthesis: probabilities and ranges, stored in the recipe."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Ranges from which every image is drawn anew (Billot et al. 2023, arXiv:2107.09559). Ranges are uniform, shares are probabilities.
+    """Ranges from which the parameters of every image are drawn (Billot et al. 2023, arXiv:2107.09559), uniformly. Shares are probabilities.
 
     Attributes:
         learned_as: values of the label maps that get an intensity of their own but are learned as another label, or as background (0).
-        steps: voxels that are drawn along each axis for one working voxel, about the spacing of the label maps.
+        steps: synthesized voxels along each axis per working voxel, about the spacing of the label maps.
         rotation_degrees: largest angle about each axis.
         scaling: smallest and largest factor along each axis.
         shear: largest shear.
@@ -29,13 +29,13 @@ class Synthesis:
         noise: largest standard deviation, of intensities in 0..1.
         slice_share: of images in thick slices along one of the axes.
         slice_mm: smallest and largest distance of the slices.
-        stripped_share: of images in which what is not learned has gone missing.
-        stripped_margin_mm: largest distance from the learned labels of what is left then.
+        stripped_share: of images from which what is not learned is removed.
+        stripped_margin_mm: largest distance from the learned labels of what remains then.
         cut_share: of images whose field of view ends within the patch.
-        cut_size: largest share of the patch that is cut off along an axis.
+        cut_size: largest fraction of the patch that is cut off along an axis.
 
     Raises:
-        ValueError: if one is out of range.
+        ValueError: if a value is out of range.
     """
 
     learned_as: Mapping[int, int] = field(default_factory=dict)
@@ -76,14 +76,14 @@ class Synthesis:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Synthesis:
-        """From the entry of a recipe. Raises ValueError or TypeError where an entry is unknown or out of range."""
+        """Read the entry of a recipe. Raises ValueError or TypeError if an item is unknown or out of range."""
         settings = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
         learned_as = {int(value): label for value, label in settings.pop("learned_as", {}).items()}
         return cls(learned_as=learned_as, **settings)
 
     @property
     def document(self) -> dict[str, Any]:
-        """The entry of a recipe, as JSON has it."""
+        """The entry of a recipe, as JSON types."""
         listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return {**listed, "learned_as": {str(value): label for value, label in sorted(self.learned_as.items())}}
 

@@ -57,7 +57,7 @@ class TestPlan:
 
     def test_a_page_shows_what_the_network_will_see(self, work):
         page = (work / "examples.html").read_text()
-        assert "drawn patches" in page
+        assert "synthetic patches" in page
         assert "data:image/png;base64," in page
 
     def test_what_is_not_learned_is_no_label_of_the_survey(self, work):

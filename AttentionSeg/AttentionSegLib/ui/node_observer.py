@@ -1,4 +1,4 @@
-"""Looks again when a node changes of which the panel tells something. Without Qt."""
+"""Observer of the nodes that the panel shows something about. Without Qt."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     Observed = tuple[slicer.vtkMRMLNode, list[int]]
 
 
-class Following:
-    """Observes nodes: those that were named last.
+class NodeObserver:
+    """Observes a set of nodes for changes.
 
     Args:
-        on_change: called whenever one of them has changed; often while it is dragged, so it had better be quick.
+        on_change: called whenever one of them has changed; it has to be fast, because dragging a node calls it often.
     """
 
     def __init__(self, on_change: Callable[[], None]) -> None:
@@ -38,4 +38,4 @@ class Following:
         events = [vtk.vtkCommand.ModifiedEvent]
         if node.IsA("vtkMRMLTransformableNode"):
             events.append(slicer.vtkMRMLTransformableNode.TransformModifiedEvent)
-        return [node.AddObserver(event, lambda *_told: self._on_change()) for event in events]
+        return [node.AddObserver(event, lambda *_event: self._on_change()) for event in events]
