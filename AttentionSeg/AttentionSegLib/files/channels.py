@@ -53,8 +53,8 @@ def read_images(paths: Sequence[Path | str], regularize: bool = False) -> Image:
     if any(one.outside is not None for one in channels):
         outside = np.concatenate([np.zeros(one.voxels.shape, bool) if one.outside is None else one.outside for one in channels])
     said = tuple(modality for one in channels for modality in one.modalities or (None,) * one.channels)
-    more = {"notes": tuple(notes), "outside": outside, "modalities": said if any(said) else ()}
-    return replace(first, voxels=np.concatenate([one.voxels for one in channels]), **more)
+    voxels = np.concatenate([one.voxels for one in channels])
+    return replace(first, voxels=voxels, notes=tuple(notes), outside=outside, modalities=said if any(said) else ())
 
 
 def _read_scan(path: Path | str, regularize: bool) -> Image:

@@ -81,7 +81,8 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _state(content: Mapping[str, object]) -> tuple[dict[str, Tensor], list[str]]:
     """The weights of the network, by the names that MONAI gives them, and the names of other tensors in the file."""
-    inner = next((content[key] for key in INSIDE if isinstance(content.get(key), Mapping)), content)
+    nested = (content.get(key) for key in INSIDE)
+    inner = next((found for found in nested if isinstance(found, Mapping)), content)
     tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
     # What wraps a network puts its own name before those of the tensors.
     prefix = next((name[: -len(FIRST)] for name in tensors if name.endswith(FIRST)), "")

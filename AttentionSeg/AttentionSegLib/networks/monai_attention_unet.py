@@ -73,7 +73,9 @@ class MonaiAttentionUNet(Network):
         with torch.device("cpu"):
             from monai.networks.nets import AttentionUnet
         kernels = {"kernel_size": given.kernel_size, "up_kernel_size": given.up_kernel_size}
-        built = AttentionUnet(spatial_dims, in_channels, out_channels, given.channels, self.strides, **kernels, dropout=given.dropout)
+        # MONAI takes a step per axis as well, unlike its annotation.
+        strides: Any = self.strides
+        built = AttentionUnet(spatial_dims, in_channels, out_channels, given.channels, strides, **kernels, dropout=given.dropout)
         self.model = built.model
 
     @property
@@ -152,16 +154,18 @@ def _decoded(layer: nn.Module, skip: Tensor, gates: list[Tensor]) -> Tensor:
     """What MONAI's `AttentionLayer` gives, with the gate of each level, finest first, put into a list."""
     gates.append(skip)
     place = len(gates) - 1
-    below = layer.submodule
+    parts = dict(layer.named_children())
+    block, below = dict(parts["attention"].named_children()), parts["submodule"]
     # But for the deepest level, what lies below is a convolution block and another such layer.
     coarse = _decoded(below[1], below[0](skip), gates) if isinstance(below, nn.Sequential) else below(skip)
-    signal, block = layer.upconv(coarse), layer.attention
-    gates[place] = block.psi(block.relu(block.W_g(signal) + block.W_x(skip)))
-    return layer.merge(torch.cat([skip * gates[place], signal], 1))
+    signal = parts["upconv"](coarse)
+    gates[place] = block["psi"](block["relu"](block["W_g"](signal) + block["W_x"](skip)))
+    return parts["merge"](torch.cat([skip * gates[place], signal], 1))
 
 
 def _planned_arguments(first: int, patch: Sequence[int], _spacing: Sequence[float]) -> dict[str, Any]:
-    size, strides = list(patch), []
+    size = list(patch)
+    strides: list[list[int]] = []
     while len(strides) < MOST_LEVELS - 1 and (not strides or max(strides[-1]) > 1):
         strides.append([2 if n % 2 == 0 and n // 2 >= FEWEST_VOXELS else 1 for n in size])
         size = [n // by for n, by in zip(size, strides[-1])]
