@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import os
 import shutil
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +21,8 @@ if sys.platform != "win32":
     import fcntl
 
 HIDDEN = ".attentionseg-"
+# What a cell with a formula begins with (OWASP, CSV injection).
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # A new hidden folder is locked within this time.
 SETTLING_SECONDS = 10.0
 FAULTS_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -88,6 +92,23 @@ def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text with its line ends unchanged. Raises OutputError if it cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """A table as CSV. Text that a spreadsheet would run as a formula, such as `=1+2`, gets an apostrophe before it; numbers do not."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_inert(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _inert(cell: object) -> object:
+    if not isinstance(cell, str) or not cell.startswith(FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def sweep(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from AttentionSegLib import writing
-from AttentionSegLib.writing import atomic_path, write_text
+from AttentionSegLib.writing import atomic_path, csv_text, write_text
 
 LIBRARY = Path(writing.__file__).parents[1]
 WRITES_AND_DIES = """
@@ -43,3 +43,8 @@ def test_what_another_writes_at_the_same_time_stays(tmp_path, monkeypatch):
         temporary.write_text("a")
         write_text(tmp_path / "b.txt", "b")
     assert names_in(tmp_path) == ["a.txt", "b.txt"]
+
+
+def test_a_table_holds_no_formulas():
+    rows = [("case", "value"), ("=cmd|' /C calc'!A0", "-0.5"), ("-1+1", -2), ("@SUM(1)", "1e-3"), ("a-b", "+inf")]
+    assert csv_text(rows).splitlines() == ["case,value", "'=cmd|' /C calc'!A0,-0.5", "'-1+1,-2", "'@SUM(1),1e-3", "a-b,+inf"]

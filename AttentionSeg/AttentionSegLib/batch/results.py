@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from ..files import write_text
 from ..models import Card
 from ..reporting import STATISTICS
+from ..writing import csv_text, write_text
 from .flags import flags_of
 from .found import Skipped
 from .manifest import DONE, Entry
@@ -34,15 +32,13 @@ def write_results(folder: Path, card: Card, entries: Sequence[Entry], skipped: S
 
 
 def _table(entries: Sequence[Entry], gone: Collection[str]) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("case", "label", *COLUMNS, "flags", "model"))
+    rows: list[tuple[str, ...]] = [("case", "label", *COLUMNS, "flags", "model")]
     done = [entry for entry in entries if entry.state == DONE]
     flags = {case: "; ".join(found) for case, found in flags_of(done, gone).items()}
     for entry in done:
         more = flags[entry.case], entry.model
-        rows.writerows((entry.case, label["name"], *(_number(label.get(column)) for column in COLUMNS), *more) for label in entry.labels)
-    return text.getvalue()
+        rows += ((entry.case, label["name"], *(_number(label.get(column)) for column in COLUMNS), *more) for label in entry.labels)
+    return csv_text(rows)
 
 
 def _number(value: float | None) -> str:

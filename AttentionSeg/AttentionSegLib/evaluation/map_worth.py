@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..writing import csv_text
 from .definitions import MEAN
 from .map_measures import CENTER, CONSTANT, GATE, LOCALIZATION, MAP_MEASURES, REFERENCES
 from .statistics import mean_and_interval, mean_of_labels
@@ -66,13 +65,11 @@ class MapScores:
 
     def table(self) -> str:
         """`maps.csv`: case,label,map,weights,measure,value, without what is undefined."""
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(("case", "label", "map", "weights", "measure", "value"))
+        rows = [("case", "label", "map", "weights", "measure", "value")]
         for n, i, j, w, k in np.argwhere(np.isfinite(self.values.transpose(1, 2, 3, 0, 4))):
             weights = "" if self.maps[j] in REFERENCES else WEIGHTS[w]
-            rows.writerow((self.cases[n], self.labels[i], self.maps[j], weights, _KEYS[k], f"{self.values[w, n, i, j, k]:.7g}"))
-        return text.getvalue()
+            rows.append((self.cases[n], self.labels[i], self.maps[j], weights, _KEYS[k], f"{self.values[w, n, i, j, k]:.7g}"))
+        return csv_text(rows)
 
 
 def _of_map(trained: np.ndarray, random: np.ndarray) -> dict[str, dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -15,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models import Card
-from ..writing import all_or_none, output_folder, write_text
+from ..writing import all_or_none, csv_text, output_folder, write_text
 from .definitions import METRICS
 from .statistics import Scores
 
@@ -70,13 +68,11 @@ def tables(scores: Scores) -> dict[str, str]:
 
 
 def _csv(scores: Scores) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("case", "label", "metric", "value"))
+    rows = [("case", "label", "metric", "value")]
     for case, by_label in zip(scores.cases, scores.values):
         for label, numbers in zip(scores.labels, by_label):
-            rows.writerows((case, label, metric.key, "NaN" if np.isnan(number) else f"{number:.7g}") for metric, number in zip(METRICS, numbers))
-    return text.getvalue()
+            rows += ((case, label, metric.key, "NaN" if np.isnan(number) else f"{number:.7g}") for metric, number in zip(METRICS, numbers))
+    return csv_text(rows)
 
 
 def _json(document: dict[str, Any]) -> str:
