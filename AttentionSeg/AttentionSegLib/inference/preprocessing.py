@@ -100,11 +100,12 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
     # A region too small, or too far at the edge of an oblique image, for statistics of its own is judged by what is around it.
     counted = counted if counted.sum() > 1 else valid
     result = torch.zeros_like(working)
-    hidden = (
-        None if image.outside is None else sample(torch.from_numpy(_crop(image.outside, image.affine, grid)[0]), matrix, grid.shape) > MOST_OUTSIDE
-    )
+    hidden = np.zeros((len(working), *grid.shape), bool) if image.outside is None else _hidden(image, grid)
     for number, (channel, source, target) in enumerate(zip(card.inputs, working, result)):
-        used, judged = (torch.from_numpy(mask) if hidden is None else torch.from_numpy(mask) & ~hidden[number] for mask in (valid, counted))
+        used, judged = (torch.from_numpy(mask & ~hidden[number]) for mask in (valid, counted))
+        if not used.any():
+            msg = f"{image.name} has no numbers there (NaN); choose another region, or another scan."
+            raise InputError(msg)
         normalized = normalize(source, channel, judged if judged.any() else used, image.name)
         target[used] = normalized[used]
     return result
@@ -151,6 +152,12 @@ def _axes(image: Image, card: Card) -> tuple[np.ndarray, np.ndarray]:
     # Without the little shear that an image may have.
     left, _, right = np.linalg.svd(own * np.sign((own * directions).sum(0)))
     return np.round(left @ right, 12), spacing
+
+
+def _hidden(image: Image, grid: WorkingGrid) -> np.ndarray:
+    """Where the grid has what is `outside` of an image, bool [C, *grid.shape]."""
+    outside, affine = _crop(image.outside, image.affine, grid)
+    return (sample(torch.from_numpy(outside), voxel_map(grid.affine, affine), grid.shape) > MOST_OUTSIDE).numpy()
 
 
 def _field_mask(grid: WorkingGrid, region: Region | None) -> np.ndarray:

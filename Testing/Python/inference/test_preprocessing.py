@@ -265,3 +265,11 @@ class TestOutside:
         inside = image.voxels[:, :, 3:]
         assert (working[:, :, :3] == 0).all()
         np.testing.assert_allclose(working[:, :, 3:], (inside - inside.mean()) / inside.std(), atol=1e-4)
+
+    def test_a_region_of_nothing_else(self):
+        image = noise_image((12, 10, 8))
+        masked = image.voxels.copy()
+        masked[:, :6] = np.nan
+        hidden = without_nan(Image(masked, image.affine))
+        with pytest.raises(InputError, match="has no numbers there"):
+            seen(hidden, Region(tuple(image.to_ras([1, 5, 4])), (3, 3, 3)), card=make_card(Z_SCORE))
