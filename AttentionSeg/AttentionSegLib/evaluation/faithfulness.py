@@ -43,7 +43,7 @@ def with_random_weights(model: Model, seed: int) -> Model:
     card = model.card
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
+        network = build_network(card.network, card.in_channels, len(card.labels) + 1, card.network_arguments)
     return replace(model, network=network.eval())
 
 
