@@ -1,4 +1,4 @@
-"""A folder of scans: a case for every volume file and every DICOM series of the model's modality."""
+"""Cases in a folder: one for every volume file and every DICOM series of the model's modality."""
 
 from __future__ import annotations
 

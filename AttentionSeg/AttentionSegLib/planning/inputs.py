@@ -60,7 +60,7 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
         if kind == "CT" and foreground.percentile_0_5 < foreground.percentile_99_5:
             window = [round(foreground.percentile_0_5, 1), round(foreground.percentile_99_5, 1)]
             normalization = {"kind": "window", "window": window, "mean": round(foreground.mean, 2), "std": round(foreground.std, 2)}
-            how = f"cut off at {window[0]:g} and {window[1]:g} HU, the percentiles 0.5 and 99.5 of the labelled voxels"
+            how = f"cut off at {window[0]:g} and {window[1]:g} HU, the percentiles 0.5 and 99.5 of the labeled voxels"
         else:
             normalization = {"kind": "z-score", "percentiles": PERCENTILES}
             how = "cut off at the percentiles 0.5 and 99.5 of each scan and brought to mean 0 and standard deviation 1"
