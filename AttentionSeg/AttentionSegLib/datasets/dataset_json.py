@@ -114,8 +114,8 @@ def _labels(labels: dict[str, Any], file: Path) -> tuple[dict[int, str], int | N
     by_value = all(key.isdecimal() for key in labels)
     pairs = labels.items() if by_value else [(value, name) for name, value in labels.items()]
     names: dict[int, str] = {}
-    for said, name in pairs:
-        value = _value(said, str(name), file)
+    for given, name in pairs:
+        value = _value(given, str(name), file)
         if value in names:
             msg = f"{file} gives the labels '{names[value]}' and '{name}' the same value {value}; give every label a value of its own."
             raise InputError(msg)
@@ -127,17 +127,17 @@ def _labels(labels: dict[str, Any], file: Path) -> tuple[dict[int, str], int | N
     return {value: name for value, name in sorted(names.items()) if value != ignored}, ignored
 
 
-def _value(said: object, name: str, file: Path) -> int:
+def _value(given: object, name: str, file: Path) -> int:
     """A label value given as a number, as text, or as a list of one."""
-    if isinstance(said, (list, tuple)):
-        if len(said) != 1:
+    if isinstance(given, (list, tuple)):
+        if len(given) != 1:
             msg = f"{file} makes the label '{name}' of several values, which is not supported; give every label a value of its own."
             raise InputError(msg)
-        return _value(said[0], name, file)
-    if isinstance(said, bool) or not str(said).strip().isdecimal():
-        msg = f"{file} gives the label '{name}' the value {said!r}; give it a whole number from 0."
+        return _value(given[0], name, file)
+    if isinstance(given, bool) or not str(given).strip().isdecimal():
+        msg = f"{file} gives the label '{name}' the value {given!r}; give it a whole number from 0."
         raise InputError(msg)
-    return int(str(said))
+    return int(str(given))
 
 
 def _with_ignored(reading: LabelReading, ignored: int | None, file: Path) -> LabelReading:

@@ -51,8 +51,8 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     voxels = np.empty((len(channels), *reversed(images[0].shape)), dtype=np.result_type(*channels)).transpose(0, 3, 2, 1)
     for index, channel in enumerate(channels):
         voxels[index] = channel
-    said = tuple(dicom_modality(node) for node, image in zip(nodes, images) for _ in range(image.channels))
-    return without_nan(replace(images[0], voxels=voxels, modalities=said if any(said) else ()))
+    modalities = tuple(dicom_modality(node) for node, image in zip(nodes, images) for _ in range(image.channels))
+    return without_nan(replace(images[0], voxels=voxels, modalities=modalities if any(modalities) else ()))
 
 
 def dicom_modality(node: slicer.vtkMRMLNode) -> str | None:

@@ -96,9 +96,9 @@ def _is_ct(of: IntensityStatistics) -> bool:
 
 def _ranges(odd: Mapping[str, IntensityStatistics]) -> str:
     """Cases with the range of their intensities, and a hint if they may be HU with an offset."""
-    said = []
+    ranges = []
     for case_id, of in odd.items():
         shifted = replace(of, minimum=of.minimum - STORED_OFFSET, percentile_99_5=of.percentile_99_5 - STORED_OFFSET)
         guess = f", perhaps HU + {STORED_OFFSET:g}" if of.minimum >= 0 and _is_ct(shifted) else ""
-        said.append(f"{case_id} ({of.minimum:g} to {of.percentile_99_5:g}{guess})")
-    return named(said)
+        ranges.append(f"{case_id} ({of.minimum:g} to {of.percentile_99_5:g}{guess})")
+    return named(ranges)

@@ -147,11 +147,11 @@ def _key(case: Case, card: Card, ignored_label: int | None) -> str:
     except OSError as error:
         msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
         raise InputError(msg) from error
-    said = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label, *case.reading.settings]
+    parts = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label, *case.reading.settings]
     if card.slices is not None:
         # The grid depends on them.
-        said += [card.slices, card.context]
-    return hashlib.sha256(json.dumps([FORMAT, files, said]).encode()).hexdigest()[:32]
+        parts += [card.slices, card.context]
+    return hashlib.sha256(json.dumps([FORMAT, files, parts]).encode()).hexdigest()[:32]
 
 
 def write_arrays(place: Path, arrays: Mapping[str, np.ndarray]) -> None:
