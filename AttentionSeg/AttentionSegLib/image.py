@@ -18,15 +18,15 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class Note(NamedTuple):
-    """A deviation of one file that was accepted: what it is, the same for every file, and how large it is in this one."""
+    """A tolerated deviation of a file: its kind, worded the same for every file, and its size in this file."""
 
     what: str
     detail: str = ""
 
 
-NO_SPACING = Note("Nothing tells how large the pixels are, which were taken to be 1 mm wide")
-# As ITK and Slicer take it.
-NO_ORIENTATION = Note("The header tells no orientation, so the axes are taken to point to the left, posterior and superior")
+NO_SPACING = Note("The size of the pixels is not known and was assumed to be 1 mm")
+# The convention of ITK and Slicer.
+NO_ORIENTATION = Note("The header states no orientation, so the axes were assumed to point to the left, posterior and superior")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,10 @@ class Image:
         voxels: array of shape [C, I, J, K].
         affine: 4x4 matrix from voxel indices (I, J, K) to RAS in mm, float64. Column lengths are the spacing.
         name: of the image in messages.
-        notes: what was accepted or assumed when the image was read.
-        spacing_known: False where the file does not say how large the voxels are, such as a photograph; the affine then says 1 mm.
-        outside: bool [C, I, J, K], where the voxels are as little of the patient as what lies beyond the image; None if all are of the patient.
-        modalities: of each channel, as DICOM says it; None for a channel of which nobody said it, and empty if that is so for all.
+        notes: what was tolerated or assumed when the image was read.
+        spacing_known: False if the file does not state the voxel size, as for a photograph; the affine then has 1 mm.
+        outside: bool [C, I, J, K], voxels without data, such as masked ones, which are treated like those beyond the image; None if there are none.
+        modalities: of each channel by its DICOM header; None for a channel without one, and empty if all are without.
 
     Raises:
         InputError: if the voxels are not [C, I, J, K], or the affine is not a finite, invertible, shear-free 4x4 matrix.
@@ -79,13 +79,13 @@ class Image:
 
     @property
     def nearest_axes(self) -> list[int]:
-        """For right, anterior and superior the voxel axis that is nearest to it, each another one."""
+        """The voxel axes nearest to right, anterior and superior, each a different one."""
         cosines = np.abs(self.affine[:3, :3] / self.spacing)
         return list(max(permutations(range(3)), key=lambda order: cosines[range(3), order].sum()))
 
     @property
     def is_slice(self) -> bool:
-        """Whether it is a single voxel thick."""
+        """Whether it is one voxel thick along an axis."""
         return min(self.shape) == 1
 
     @property
@@ -127,16 +127,16 @@ class Image:
 
 
 def without_nan(image: Image) -> Image:
-    """The image with the lowest number of a channel in place of its NaN, as programs write around a masked scan, which are `outside` of it.
+    """The image with NaN, as written around masked scans, replaced by the lowest number of its channel and marked as `outside`.
 
-    An image with a channel of nothing else is left as it is.
+    An image with a channel of NaN only is not changed.
     """
     outside = np.isnan(image.voxels) if image.voxels.dtype.kind == "f" else None
     if outside is None or not outside.any() or outside.all(axis=(1, 2, 3)).any():
         return image
     lowest = np.nanmin(image.voxels, axis=(1, 2, 3), keepdims=True)
     share = f"{np.count_nonzero(outside)} voxels, {100 * outside.mean():.3g} %"
-    note = Note("Voxels that are no numbers (NaN) are taken as outside of the scan", share)
+    note = Note("Voxels that are not numbers (NaN) are treated as outside of the scan", share)
     return replace(image, voxels=np.where(outside, lowest, image.voxels), notes=(*image.notes, note), outside=outside)
 
 
@@ -155,7 +155,7 @@ def check_affine(affine: np.ndarray, name: str) -> None:
 
 
 def affine_fault(affine: np.ndarray) -> tuple[str, str] | None:
-    """What is wrong with an affine (see `check_affine`), as the rest of a sentence, and what to do; None if nothing is."""
+    """The fault of an affine (see `check_affine`), as the rest of a sentence, and what to do; None if it has none."""
     if affine.shape != (4, 4):
         return f"has an affine of shape {affine.shape}", "a 4x4 matrix from voxel indices to RAS mm is needed"
     if not np.isfinite(affine).all():

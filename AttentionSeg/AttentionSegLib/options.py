@@ -50,11 +50,11 @@ class RunOptions(KeywordOnly):
         attention: which maps: all, none, or those named. May be given as text: `all`, `none` or names separated by commas.
         probabilities: whether to return them; they take 2 bytes per voxel and label.
         attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region.
-        regularize: whether DICOM slices at irregular places, as of a tilted gantry or at two distances, are resampled to a regular grid.
-        rescale: whether 1024 is subtracted from CT that looks as if it was stored as HU + 1024.
+        regularize: whether to resample DICOM slices on an irregular grid, such as of a tilted gantry or with two distances, to a regular one.
+        rescale: whether to subtract 1024 from CT that seems to be stored as HU + 1024.
         file_format: of the files written, `nrrd` or `nii`.
         dicom: whether to write a DICOM segmentation of a DICOM series too (needs highdicom).
-        anonymize: whether it is written without the patient's name, ID and dates.
+        anonymize: whether to leave the patient's name, ID and dates out of it.
 
     Raises:
         InputError: if a value is out of range.
@@ -113,7 +113,7 @@ class RunOptions(KeywordOnly):
     def of_files(self) -> dict[str, Any]:
         """The options that change the files of a case, as JSON types."""
         attention = self.attention if isinstance(self.attention, bool) else list(self.attention)
-        # Left out where it is not used, so that results of earlier versions count as current.
+        # Left out if False, so that results of earlier versions count as up to date.
         without_name = {"anonymize": True} if self.anonymize else {}
         return {"attention": attention, "format": self.file_format, "dicom": self.dicom, **without_name, **self.of_result()}
 

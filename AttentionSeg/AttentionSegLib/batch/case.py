@@ -1,4 +1,4 @@
-"""One case: its scan files in, all its result files out, or none."""
+"""Segmentation of one case, from its scan files to its result files, which are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENDINGS = {"nrrd": (".seg.nrrd", ".nrrd"), "nii": (".nii.gz", ".nii.gz")}
 
 @dataclass(frozen=True, eq=False)
 class CaseResult:
-    """What came out of one case: the prediction and the files written, the segmentation first."""
+    """Result of one case: the prediction and the files written, the segmentation first."""
 
     prediction: Prediction
     files: tuple[Path, ...]
@@ -56,14 +56,14 @@ def segment_case(
         output: folder for the results, made if it is not there. Files are named after the first input; an earlier result of the same scan and model
             is replaced.
         region: box in RAS mm.
-        on_progress, cancel: as of `Predictor`.
-        changes: options of the predictor that are others for this case, such as `attention` and `file_format`.
+        on_progress, cancel: see `Predictor`.
+        changes: options that differ from those of the predictor for this case, such as `attention` and `file_format`.
 
     Raises:
         InputError: before any work, if a scan, the region, a name or the folder cannot be used, or the folder holds a result of the same name from
             another scan or model.
-        OutOfMemory: if memory is lacking.
-        OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
+        OutOfMemory: if memory runs out.
+        OutputError: if a file cannot be written. Then, and after a cancel, files and folders are unchanged.
     """
     image = read_case(predictor.model.card, inputs, region, predictor.options)
     check_earlier_result(output, inputs, predictor.model.card, image)
@@ -71,7 +71,7 @@ def segment_case(
 
 
 def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | None = None, options: RunOptions = AS_IT_IS) -> Image:
-    """The scans of a case as channels of one image, fit for the model (see `segment_case`)."""
+    """Read the scans of a case as channels of one image, and check that the model can be used on it (see `segment_case`)."""
     if len(inputs) != len(card.scans):
         names = ", ".join(f"{channel.name} ({channel.modality})" for channel in card.scans)
         msg = f"The model {card.id} needs {len(card.scans)} scan(s) ({names}), and {len(inputs)} were given; give exactly these, in this order."
@@ -110,7 +110,7 @@ def write_files(
     stem: str,
     region: Region | None = None,
 ) -> tuple[list[str], Prediction]:
-    """Write the result files of a case, called after `stem`, one by one into a folder.
+    """Write the result files of a case, named after `stem`, into a folder.
 
     If the options ask for it, a DICOM segmentation too, where the first scan is a `DicomSeries` and a label was found.
 
@@ -125,7 +125,7 @@ def write_files(
     write_map(prediction.uncertainty, folder / f"{stem}_uncertainty{map_ending}", "uncertainty", prediction.card)
     write_overview(image, prediction, folder / f"{stem}_overview.png", title=stem)
     if prediction.options.dicom and isinstance(inputs[0], DicomSeries) and prediction.labels.voxels.any():
-        # Only here, because it needs pydicom.
+        # Imported here because it needs pydicom.
         from ..files.dicom_segmentation import write_dicom_segmentation
 
         try:

@@ -1,4 +1,4 @@
-"""The result of an earlier run in a folder, which only a run of the same scan and model replaces."""
+"""Protection of earlier results in a folder: only a run of the same scan and model may replace them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def report_name(stem: str) -> str:
 
 
 def scan_checksum(image: Image) -> str:
-    """A checksum of voxels and geometry, whatever the file is called and wherever it lies."""
+    """A checksum of voxels and geometry, independent of the name and place of the file."""
     return replace(image, name="").digest()
 
 
 def check_earlier_result(output: str | os.PathLike, inputs: Sequence[str | os.PathLike], card: Card, image: Image) -> None:
-    """Refuse to replace the result of another scan or model.
+    """Raise InputError if a run would replace the result of another scan or model.
 
     Args:
         output: folder for the results; it need not exist.
-        inputs: the scans, whose names the files get.
+        inputs: the scans, which the files are named after.
         card: of the model.
-        image: what was read from the scans.
+        image: read from the scans.
 
     Raises:
         InputError: if files of these names come from another scan or model, or their report cannot be read.
@@ -59,5 +59,5 @@ def check_earlier_result(output: str | os.PathLike, inputs: Sequence[str | os.Pa
 
 
 def _is_same(report: dict[str, Any], scans: list[str], names: list[str], image: Image) -> bool:
-    # Reports from before the checksum have the names alone.
+    # Reports of earlier versions have no checksum, only names.
     return report[CHECKSUM] == scan_checksum(image) if CHECKSUM in report else scans == names

@@ -1,4 +1,4 @@
-"""Whether a scan on disk is still the one that was segmented."""
+"""Checksums of scans on disk, to detect changes since they were segmented."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA_FILE = {".mhd": rb"^\s*ElementDataFile\s*=\s*(.+?)\s*$", ".nhdr": rb"^data 
 
 
 def stamp(inputs: Sequence[os.PathLike]) -> str:
-    """A check sum of names, sizes and times of change of all files: quick, and the same as long as nobody touches them. OSError if one is missing."""
+    """A checksum of names, sizes and modification times of all files: fast, and equal until they change. Raises OSError if one is missing."""
     digest = hashlib.sha256()
     for path in _files(inputs):
         status = path.stat()
@@ -28,7 +28,7 @@ def stamp(inputs: Sequence[os.PathLike]) -> str:
 
 
 def content_hash(inputs: Sequence[os.PathLike]) -> str:
-    """The SHA-256 of the contents of all files, one after the other. OSError if one cannot be read."""
+    """The SHA-256 of the concatenated contents of all files. Raises OSError if one cannot be read."""
     digest = hashlib.sha256()
     for path in _files(inputs):
         with open(path, "rb") as file:

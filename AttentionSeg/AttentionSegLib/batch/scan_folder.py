@@ -1,4 +1,4 @@
-"""A folder of scans: a case for every volume file and every DICOM series of the model's modality."""
+"""Cases in a folder: one for every volume file and every DICOM series of the model's modality."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODALITIES, OTHER = ("CT", "MR", "PT", "US"), "OT"
 
 
 def find_scans(search: Search, card: Card) -> None:
-    """Take every scan as a case. InputError for a model of several inputs, whose scans no folder alone can tell apart."""
+    """Add every scan as a case. Raises InputError for a model of several inputs, because a folder does not say which scans belong together."""
     if len(card.scans) > 1:
         names = ", ".join(channel.name for channel in card.scans)
         msg = (

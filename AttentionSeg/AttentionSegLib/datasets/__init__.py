@@ -1,4 +1,4 @@
-"""Labelled scans: which cases there are, which of them a training learns from, and what they are like."""
+"""Labeled scans: finding cases, splitting them into training and validation, and surveying them."""
 
 from .case_set import CaseSet, folder_cases
 from .dataset_json import dataset_cases

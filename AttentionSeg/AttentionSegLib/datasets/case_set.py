@@ -1,4 +1,4 @@
-"""All that a training is given to learn from: cases with their roles, and what is known of channels and labels."""
+"""The data of a training: cases with their roles, and names of channels and labels."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .validation_split import draw_validation
 
 @dataclass(frozen=True)
 class CaseSet:
-    """Cases and what is known of them.
+    """Cases with their metadata.
 
     Attributes:
-        roles: cases by role; `train` and `val` have some.
+        roles: cases by role; `train` and `val` are not empty.
         channel_names: one per channel, or empty.
         label_names: by value from 1, without gaps; empty if not known.
-        ignored_label: value of voxels that nobody has judged.
-        about: what the data says of itself, of `name`, `description`, `license` and `citation`.
-        validation_seed: that the cases to validate on were drawn with; None if a split named them.
-        notes: sentences on how the roles came about.
+        ignored_label: the ignore label.
+        about: `name`, `description`, `license` and `citation` of the data, as far as known.
+        validation_seed: seed of the random choice of validation cases; None if a split named them.
+        notes: sentences on how the roles were assigned.
     """
 
     roles: dict[str, list[Case]]
@@ -59,14 +59,14 @@ def folder_cases(
     """The cases of a folder of scans and a folder of label maps of the same names.
 
     Args:
-        images, labels, split: see `find_cases`. Without a split a fifth of the cases is drawn to validate on.
-        label_names: by value from 1; those of the segments when left out, where the label maps are segmentations with names.
+        images, labels, split: see `find_cases`. Without a split, a fifth of the cases is drawn at random for validation.
+        label_names: by value from 1; when left out, those of the segments if the label maps are segmentations with names.
         channel_names: in the order of the channels, such as `T1` and `FLAIR`.
-        reading: how the label maps are read: values to read as others, the value to ignore, whether to resample.
-        seed: of the draw.
+        reading: how the label maps are read: values to read as others, the ignore label, whether to resample.
+        seed: of the random choice.
 
     Raises:
-        InputError: if the files do not make at least two cases (see `find_cases`, `pair_scans`), or names are missing among the labels or channels.
+        InputError: if there are fewer than two cases (see `find_cases`, `pair_scans`), or names of labels or channels are missing.
     """
     if split is None:
         cases = pair_scans(Path(images), Path(labels))
@@ -78,20 +78,20 @@ def folder_cases(
 
 
 def drawn_set(cases: Sequence[Case], seed: int, **known: object) -> CaseSet:
-    """The set of cases of which no split tells the roles. Raises InputError if there is a single one."""
+    """A set of cases with randomly drawn validation cases. Raises InputError if there is a single case."""
     if len(cases) < 2:
-        msg = f"There is a single case, {cases[0].id}; give at least two, one to learn from and one to validate on."
+        msg = f"There is a single case, {cases[0].id}; give at least two, one to train on and one to validate on."
         raise InputError(msg)
     drawn, sentence = draw_validation([case.id for case in cases], seed)
     return CaseSet(_roles(cases, drawn), **known, validation_seed=seed, notes=(sentence,))
 
 
 def redrawn(case_set: CaseSet, labels: Mapping[str, Collection[int]]) -> CaseSet:
-    """The set with other cases to validate on where those that were drawn have no label, or the only voxels of one; the same set otherwise.
+    """The set with other validation cases if those drawn have no label, or the only voxels of one; otherwise the same set.
 
     Args:
-        case_set: whose cases to validate on were drawn, or not.
-        labels: values that each case has.
+        case_set: with validation cases that were drawn or given.
+        labels: label values in each case.
     """
     if case_set.validation_seed is None:
         return case_set
@@ -100,7 +100,7 @@ def redrawn(case_set: CaseSet, labels: Mapping[str, Collection[int]]) -> CaseSet
 
 
 def with_validation(case_set: CaseSet, drawn: Collection[str], sentence: str) -> CaseSet:
-    """The set with these cases to validate on, and the sentence that says why."""
+    """The set with these validation cases, and a sentence with the reason."""
     cases = sorted((case for of_role in case_set.roles.values() for case in of_role), key=lambda case: case.id)
     return replace(case_set, roles=_roles(cases, drawn), notes=(sentence,))
 
@@ -110,7 +110,7 @@ def _roles(cases: Sequence[Case], drawn: Collection[str]) -> dict[str, list[Case
 
 
 def split_set(cases: Sequence[Case], split: Path, **known: object) -> CaseSet:
-    """The set of those cases that a split names. Raises InputError if it names others (see `find_cases`)."""
+    """The set of the cases that a split names. Raises InputError if it names others (see `find_cases`)."""
     by_id = {case.id: case for case in cases}
 
     def find(case_id: str) -> Case:
@@ -124,4 +124,4 @@ def split_set(cases: Sequence[Case], split: Path, **known: object) -> CaseSet:
 
 def split_note(split: Path) -> str:
     fold = " (fold 0)" if Path(split).suffix == ".json" else ""
-    return f"The split {Path(split).name}{fold} says which cases are to learn from and which to validate on."
+    return f"The split {Path(split).name}{fold} says which cases are for training and which for validation."

@@ -1,4 +1,4 @@
-"""What is measured of one labelled scan."""
+"""Statistics of one labeled scan: geometry, intensities, labels."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..boxes import bounding_box, label_boxes
 from ..image import Image
 
 POSITIVE, NEGATIVE = "RAS", "LPI"
-# Voxels of a channel, evenly spread, that percentiles are taken of.
+# Number of voxels of a channel, evenly spread, that percentiles are computed from.
 SAMPLED = 1_000_000
-# Labelled voxels of a case, evenly spread, that enter the statistics of all.
+# Number of labeled voxels per case, evenly spread, that the statistics over all cases are computed from.
 FOREGROUND_SAMPLED = 5000
 FULL_CONNECTIVITY = np.ones((3, 3, 3), bool)
 
 
 @dataclass(frozen=True)
 class IntensityStatistics:
-    """Of one channel of a case, in the unit of the scan; `share_at_minimum` is the share of voxels that have exactly the lowest intensity."""
+    """Statistics of one channel, in the unit of the scan; `share_at_minimum` is the fraction of voxels with exactly the lowest intensity."""
 
     minimum: float
     percentile_0_5: float
@@ -35,14 +35,14 @@ class IntensityStatistics:
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """Of one label of a case.
+    """Statistics of one label of a case.
 
     Attributes:
-        voxels: how many there are, at least 1.
-        box_mm: size of the smallest box around it, along right, anterior and superior.
-        center_mm: its center of mass seen from the center of the scan, RAS.
-        components: 26-connected parts.
-        hole_voxels: background that it encloses.
+        voxels: number of voxels, at least 1.
+        box_mm: size of its bounding box, along right, anterior and superior.
+        center_mm: its center of mass relative to the center of the scan, RAS.
+        components: number of 26-connected components.
+        hole_voxels: number of background voxels that it encloses.
         at_edge: whether it reaches the edge of the scan.
     """
 
@@ -56,19 +56,19 @@ class LabelStatistics:
 
 @dataclass(frozen=True)
 class CaseStatistics:
-    """Of one case; triples go along right, anterior and superior, by the voxel axis nearest to each.
+    """Statistics of one case; triples are along right, anterior and superior, by the voxel axis nearest to each.
 
     Attributes:
         id, role: of the case.
         shape: voxels.
         spacing_mm: of the voxels.
-        orientation: where the axes point in the file, such as LPS.
-        oblique_degrees: largest angle between an axis and the one of the patient nearest to it.
+        orientation: of the axes in the file, such as LPS.
+        oblique_degrees: largest angle between a voxel axis and the nearest axis of the patient.
         intensities: one per channel.
-        labels: by value, those that the case has.
-        labels_box_mm: size of the smallest box around all labels; None without labels.
-        fingerprint: check sum of the voxels of the scan.
-        spacing_known: False for a picture, whose pixels are taken to be 1 mm wide.
+        labels: by value, those that occur in the case.
+        labels_box_mm: size of the bounding box of all labels; None without labels.
+        fingerprint: checksum of the voxels of the scan.
+        spacing_known: False for a 2D image file without spacing, whose pixels are assumed to be 1 mm wide.
     """
 
     id: str
@@ -94,7 +94,7 @@ def measure_case(case_id: str, role: str, image: Image, labels: np.ndarray) -> C
     Args:
         case_id, role: of the case.
         image: the scan.
-        labels: label values [I, J, K], 0 where there is no label.
+        labels: label values [I, J, K], 0 for background.
     """
     order, orientation, oblique = _orientation(image)
     everything = bounding_box(labels)
@@ -114,14 +114,14 @@ def measure_case(case_id: str, role: str, image: Image, labels: np.ndarray) -> C
 
 
 def foreground_intensities(image: Image, labels: np.ndarray) -> np.ndarray:
-    """Intensities of labelled voxels, at most `FOREGROUND_SAMPLED`, evenly spread. [C, N] float64"""
+    """Intensities of labeled voxels, at most `FOREGROUND_SAMPLED`, evenly spread: [C, N] float64."""
     found = np.flatnonzero(labels)
     chosen = found[np.linspace(0, len(found) - 1, min(len(found), FOREGROUND_SAMPLED)).astype(int)]
     return image.voxels[(slice(None), *np.unravel_index(chosen, labels.shape))].astype(np.float64)
 
 
 def _orientation(image: Image) -> tuple[list[int], str, float]:
-    """The voxel axes nearest to right, anterior and superior; where each voxel axis points; the largest angle between these."""
+    """The voxel axes nearest to right, anterior and superior; the direction letters of the voxel axes; the largest angle between both."""
     directions = image.affine[:3, :3] / image.spacing
     _, order = linear_sum_assignment(-np.abs(directions))
     along = directions[np.arange(3), order]
@@ -142,7 +142,7 @@ def _label(image: Image, labels: np.ndarray, value: int, window: tuple[slice, ..
     mask = part == value
     center = image.to_ras([side.start + c for side, c in zip(window, ndimage.center_of_mass(mask))])
     middle = image.to_ras((np.array(image.shape) - 1) / 2)
-    # What is not the label, with a margin: the part that the margin belongs to lies around it, the others within. 6-connected, as holes are filled.
+    # 6-connected background with a margin, as in the filling of holes: the component of the margin is outside the label, the others are holes.
     beside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
     enclosed = beside[1:-1, 1:-1, 1:-1] > 1
     return LabelStatistics(
@@ -161,5 +161,5 @@ def _box(window: tuple[slice, ...], image: Image, order: Sequence[int]) -> tuple
 
 
 def _rounded(numbers: np.ndarray) -> tuple[float, ...]:
-    """To 1e-4 mm: headers hold float32."""
+    """Rounded to 1e-4 mm, because headers store float32."""
     return tuple(round(float(number), 4) for number in numbers)

@@ -1,4 +1,4 @@
-"""Labelled scans on disk: which files belong together, and which scans are learned from or checked on."""
+"""Labeled scans on disk: pairing of files into cases, splits, and reading of a case."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 
 ROLES = ("train", "val")
 MOST_NAMED = 5
-# Of DICOM, single files with a picture, such as a radiograph.
+# DICOM: single files with a 2D image, such as a radiograph.
 SCANS = (*ENDINGS, *DICOM_ENDINGS)
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One labelled scan.
+    """One labeled scan.
 
     Attributes:
-        id: its name, unlike that of any other case.
-        images: one file per channel, in order; none where images are drawn from the label map.
+        id: unique name of the case.
+        images: one file per channel, in order; empty if images are synthesized from the label map.
         label: the label map.
-        reading: how it is understood.
+        reading: how the label map is read.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Case:
 
 
 class Labeled(NamedTuple):
-    """A case in memory: the scan [C, I, J, K], its label values [1, I, J, K] on the same grid, and the deviations that were accepted."""
+    """A case in memory: the scan [C, I, J, K], its label values [1, I, J, K] on the same grid, and notes on tolerated deviations."""
 
     image: Image
     label: Image
@@ -52,16 +52,16 @@ class Labeled(NamedTuple):
 
 
 def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]:
-    """The cases of each role (`train`, `val` and whichever else the split names).
+    """The cases of each role (`train`, `val` and any others in the split).
 
     Args:
-        images: folder of scans, `<id>.nii.gz` or another scan format; of several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
+        images: folder of scans, `<id>.nii.gz` or another scan format; with several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
         labels: folder of label maps `<id>.nii.gz`.
-        split: CSV file with the columns `id` and `dev_role`, or `id` and `role`; or the `splits_final.json` of nnU-Net, whose first fold counts.
+        split: CSV file with the columns `id` and `dev_role`, or `id` and `role`; or the `splits_final.json` of nnU-Net, whose first fold is used.
 
     Raises:
-        InputError: if the split cannot be read, a file that it names is missing, a case is named twice, a role has none, or the cases differ in their
-            channels.
+        InputError: if the split cannot be read, a file that it names is missing, a case is named twice, a role has no case, or the cases differ in
+            their channels.
     """
     check_folders(images, labels)
     scans, maps = scans_in(Path(images), SCANS), label_maps_in(Path(labels))
@@ -69,11 +69,11 @@ def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]
 
 
 def assign(split: Path, find: Callable[[str], Case]) -> dict[str, list[Case]]:
-    """The cases that a split names, by role; `find` gives each by its id. Raises InputError as `find_cases` does."""
+    """The cases that a split names, by role; `find` returns a case by its id. Errors are those of `find_cases`."""
     roles = _read_split(split)
     twice = [case_id for case_id, count in Counter(case_id for case_id, _ in roles).items() if count > 1]
     if twice:
-        msg = f"The split {split} names case {twice[0]} more than once; keep one line per case, so that none is both learned from and checked on."
+        msg = f"The split {split} names case {twice[0]} more than once; keep one line per case, so that none is in both training and validation."
         raise InputError(msg)
     cases: dict[str, list[Case]] = {}
     for case_id, role in roles:
@@ -87,11 +87,11 @@ def assign(split: Path, find: Callable[[str], Case]) -> dict[str, list[Case]]:
 
 
 def pair_scans(images: Path, labels: Path) -> list[Case]:
-    """The cases of a folder of scans and a folder of label maps, by their names (see `find_cases`), in alphabetical order.
+    """The cases of a folder of scans and a folder of label maps, paired by name (see `find_cases`), in alphabetical order.
 
     Raises:
-        InputError: if a folder is missing or holds no scan, two files are one case by their names, scans and label maps do not pair, or cases differ
-            in their channels.
+        InputError: if a folder is missing or contains no scan, two files have the name of one case, scans and label maps do not pair, or cases have
+            different channels.
     """
     check_folders(images, labels)
     maps = label_maps_in(labels)
@@ -111,15 +111,15 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
 
 
 def label_maps_in(folder: Path) -> dict[str, Path]:
-    """The label maps in a folder by their names: what `scans_in` finds, and DICOM files."""
+    """The label maps in a folder by case name: the files that `scans_in` finds, and DICOM files."""
     return scans_in(folder, SCANS)
 
 
 def scans_in(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
-    """The scans in a folder by their names, whatever the case of their endings. Hidden files, such as those that macOS puts into archives, are none.
+    """The scans in a folder by case name; extensions are not case-sensitive. Hidden files, such as those that macOS adds to archives, are skipped.
 
     Raises:
-        InputError: if two files are one case by their names.
+        InputError: if two files have the name of one case.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -138,21 +138,21 @@ def read_labelled(case: Case) -> Labeled:
     """Read a case.
 
     Raises:
-        InputError: if a file cannot be read (see `read_images`, `read_labels`), or scan and label map do not lie on one grid (see `labels_on_scan`).
+        InputError: if a file cannot be read (see `read_images`, `read_labels`), or scan and label map are not on one grid (see `labels_on_scan`).
     """
     image = read_images(case.images)
     label, notes = read_labels(case.label, case.reading)
     label, more = labels_on_scan(label, image, case.reading.resample)
-    # What is said of both files alike is said once.
+    # Notes on both files are kept once.
     return Labeled(image, label, list(dict.fromkeys([*image.notes, *notes, *more])))
 
 
 def note_sentences(notes: Mapping[str, Sequence[Note]], count: int) -> list[str]:
-    """One sentence for each kind of deviation that was accepted.
+    """One sentence for each kind of tolerated deviation.
 
     Args:
         notes: of each case, by its id.
-        count: how many cases there are.
+        count: number of cases.
     """
     kinds: dict[str, dict[str, list[str]]] = {}
     for case_id, found in notes.items():
@@ -166,13 +166,13 @@ def note_sentences(notes: Mapping[str, Sequence[Note]], count: int) -> list[str]
 
 
 def one_sentence(problems: Sequence[str], what: str) -> str:
-    """All that stops a run in one message: `what` cannot be done, and the first few problems."""
+    """One message from several problems: `what` cannot be done, and the first few problems."""
     more = f" And {len(problems) - MOST_NAMED} more." if len(problems) > MOST_NAMED else ""
     return f"{what}; {len(problems)} problem(s): {' '.join(problems[:MOST_NAMED])}{more}"
 
 
 def check_folders(images: Path, labels: Path) -> None:
-    """Raise InputError unless both are there."""
+    """Raise InputError unless both folders exist."""
     for folder in (images, labels):
         if not folder.is_dir():
             msg = f"There is no folder {folder}; give the folder of the scans and that of their label maps."
@@ -180,7 +180,7 @@ def check_folders(images: Path, labels: Path) -> None:
 
 
 def check_channels(cases: Sequence[Case]) -> None:
-    """Raise InputError unless all cases have as many channels."""
+    """Raise InputError unless all cases have the same number of channels."""
     usual, _ = Counter(len(case.images) for case in cases).most_common(1)[0]
     odd = [f"{case.id} ({len(case.images)})" for case in cases if len(case.images) != usual]
     if odd:
@@ -189,7 +189,7 @@ def check_channels(cases: Sequence[Case]) -> None:
 
 
 def named(things: Sequence[str]) -> str:
-    """The first few in one line, and how many more there are."""
+    """The first few names in one line, and the number of further ones."""
     more = f" and {len(things) - MOST_NAMED} more" if len(things) > MOST_NAMED else ""
     return ", ".join(things[:MOST_NAMED]) + more
 
@@ -208,7 +208,7 @@ def _read_split(split: Path) -> list[tuple[str, str]]:
 
 
 def _by_case(scans: dict[str, Path], maps: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
-    """The channels of each case: a scan `<id>_0000` is one of the case `<id>` if that is the name of a label map. InputError if one is missing."""
+    """The channels of each case: a scan `<id>_0000` belongs to case `<id>` if a label map has that name. Raises InputError if one is missing."""
     cases: dict[str, dict[int, Path]] = {}
     for name, path in scans.items():
         channel = CHANNEL.fullmatch(name)
@@ -238,7 +238,7 @@ def _find_images(scans: Mapping[str, Path], case_id: str, folder: Path) -> tuple
 
 
 def numbered(scans: Mapping[str, Path], case_id: str) -> Iterator[Path]:
-    """The channels of a case `<id>_0000`, `<id>_0001` and so on among scans by their names."""
+    """The channels `<id>_0000`, `<id>_0001` and so on of a case, among scans by name."""
     for number in count():
         path = scans.get(f"{case_id}_{number:04}")
         if path is None:

@@ -1,4 +1,4 @@
-"""Data that describes itself in a `dataset.json`: nnU-Net (versions 1 and 2) and the Medical Segmentation Decathlon."""
+"""Cases described by a `dataset.json` of nnU-Net (versions 1 and 2) or the Medical Segmentation Decathlon."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from .label_tables import read_alike
 NAME = "dataset.json"
 NNUNET_SPLIT = "splits_final.json"
 IGNORE, BACKGROUND = "ignore", "background"
-# Our word, and those under which the two write it.
+# By our key, the keys in these files.
 ABOUT = {"name": ("name",), "description": ("description",), "license": ("license", "licence"), "citation": ("reference", "citation")}
 
 
 def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading: LabelReading = AS_STORED) -> CaseSet:
     """The cases of a folder with a `dataset.json`.
 
-    Of nnU-Net: `channel_names`, `labels` (with `ignore`) and `file_ending`; cases from `dataset`, or `imagesTr` and `labelsTr` by their names. A
-    `splits_final.json` beside it counts, by its first fold. Of the Decathlon and of nnU-Net 1: `training`, `modality` and `labels`.
+    Read from nnU-Net 2: `channel_names`, `labels` (with `ignore`) and `file_ending`; cases from `dataset`, or from `imagesTr` and `labelsTr` by name.
+    The first fold of a `splits_final.json` beside it is used. Read from the Decathlon and nnU-Net 1: `training`, `modality` and `labels`.
 
     Args:
         path: the folder, or the file itself.
-        split: CSV file or `splits_final.json` as of `find_cases`; without one a fifth of the cases is drawn to validate on.
-        seed: of the draw.
-        reading: how the label maps are read (see `folder_cases`); names of labels are those of the file, and so is a value to ignore that it has.
+        split: CSV file or `splits_final.json`, see `find_cases`; without one, a fifth of the cases is drawn at random for validation.
+        seed: of the random choice.
+        reading: how the label maps are read (see `folder_cases`); label names and ignore label are those of the file.
 
     Raises:
-        InputError: if the file cannot be read or lacks an entry, asks for what is not supported (labels made of several values, 4D images of several
-            channels, other file formats), or the files do not make at least two cases.
+        InputError: if the file cannot be read or lacks an entry, uses an unsupported feature (labels made of several values, 4D images of several
+            channels, other file formats), or there are fewer than two cases.
     """
     file = Path(path) / NAME if Path(path).is_dir() else Path(path)
     try:
@@ -51,15 +51,15 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading:
     except InputError:
         raise
     except KeyError as error:
-        msg = f"The description {file} has no entry {error}; add it, as nnU-Net and the Medical Segmentation Decathlon have it."
+        msg = f"The description {file} has no entry {error}; add it, as in nnU-Net and the Medical Segmentation Decathlon."
         raise InputError(msg) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        msg = f"The description {file} cannot be used ({error!r}); it must be one of nnU-Net or of the Medical Segmentation Decathlon."
+        msg = f"The description {file} cannot be used ({error!r}); it must be that of nnU-Net or the Medical Segmentation Decathlon."
         raise InputError(msg) from error
     twice = next((case_id for case_id, count in Counter(case.id for case in cases).items() if count > 1), None)
     if twice or not cases:
-        wrong = f"names case {twice} more than once" if twice else "names no labelled scan"
-        msg = f"The description {file} {wrong}; it must have one entry per case, so that none is both learned from and checked on."
+        wrong = f"names case {twice} more than once" if twice else "names no labeled scan"
+        msg = f"The description {file} {wrong}; it must have one entry per case, so that none is used for both training and validation."
         raise InputError(msg)
     check_channels(cases)
     if split is None and (file.parent / NNUNET_SPLIT).is_file():
@@ -71,7 +71,7 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading:
 
 
 def _channels(document: dict[str, Any]) -> tuple[str, ...]:
-    """Names by number; nnU-Net 2 calls them otherwise than its first version and the Decathlon."""
+    """Names by number; the key in nnU-Net 2 differs from that in nnU-Net 1 and the Decathlon."""
     named_by = document["channel_names" if "channel_names" in document else "modality"]
     return tuple(str(name) for _, name in sorted(named_by.items(), key=lambda item: int(item[0])))
 
@@ -90,19 +90,19 @@ def _nnunet(document: dict[str, Any], file: Path) -> list[Case]:
 
 
 def _listed(document: dict[str, Any], channels: Sequence[str], file: Path) -> list[Case]:
-    """The cases that are listed by their scans: files as such in the Decathlon, and names without the number of the channel in nnU-Net 1."""
+    """The cases listed by their scans: file names in the Decathlon, names without channel number in nnU-Net 1."""
     scans = {folder: scans_in(folder) for folder in {(file.parent / entry["image"]).parent for entry in document["training"]} if folder.is_dir()}
     cases = []
     for entry in document["training"]:
         path = file.parent / entry["image"]
-        # The name of a case, as its files have it, which `scan_stem` may change.
+        # The case name as in the file names, which `scan_stem` could change.
         name = path.name[: len(path.name) - len(ending_of(path.name))]
         beside = scans.get(path.parent, {})
         images = (path,) if name in beside else tuple(numbered(beside, name)) or (path,)
         cases.append(Case(scan_stem(entry["image"]), images, file.parent / entry["label"]))
     if len(channels) > 1 and any(len(case.images) == 1 for case in cases):
         msg = (
-            f"{file} tells of 4D images with the channels {', '.join(channels)}, which cannot be read; save each channel as a file of its own, "
+            f"{file} describes 4D images with the channels {', '.join(channels)}, which cannot be read; save each channel as a file of its own, "
             "<case>_0000.nii.gz and so on (nnUNetv2_convert_MSD_dataset does it)."
         )
         raise InputError(msg)
@@ -110,12 +110,12 @@ def _listed(document: dict[str, Any], channels: Sequence[str], file: Path) -> li
 
 
 def _labels(labels: dict[str, Any], file: Path) -> tuple[dict[int, str], int | None]:
-    """Names by value, and the ignored value: nnU-Net 2 has values by name, its first version and the Decathlon names by value."""
+    """Names by value, and the ignore label: nnU-Net 2 stores values by name, nnU-Net 1 and the Decathlon names by value."""
     by_value = all(key.isdecimal() for key in labels)
     pairs = labels.items() if by_value else [(value, name) for name, value in labels.items()]
     names: dict[int, str] = {}
-    for said, name in pairs:
-        value = _value(said, str(name), file)
+    for given, name in pairs:
+        value = _value(given, str(name), file)
         if value in names:
             msg = f"{file} gives the labels '{names[value]}' and '{name}' the same value {value}; give every label a value of its own."
             raise InputError(msg)
@@ -127,17 +127,17 @@ def _labels(labels: dict[str, Any], file: Path) -> tuple[dict[int, str], int | N
     return {value: name for value, name in sorted(names.items()) if value != ignored}, ignored
 
 
-def _value(said: object, name: str, file: Path) -> int:
-    """A value as a number, as text, or alone in a list."""
-    if isinstance(said, (list, tuple)):
-        if len(said) != 1:
+def _value(given: object, name: str, file: Path) -> int:
+    """A label value given as a number, as text, or as a list of one."""
+    if isinstance(given, (list, tuple)):
+        if len(given) != 1:
             msg = f"{file} makes the label '{name}' of several values, which is not supported; give every label a value of its own."
             raise InputError(msg)
-        return _value(said[0], name, file)
-    if isinstance(said, bool) or not str(said).strip().isdecimal():
-        msg = f"{file} gives the label '{name}' the value {said!r}; give it a whole number from 0."
+        return _value(given[0], name, file)
+    if isinstance(given, bool) or not str(given).strip().isdecimal():
+        msg = f"{file} gives the label '{name}' the value {given!r}; give it a whole number from 0."
         raise InputError(msg)
-    return int(str(said))
+    return int(str(given))
 
 
 def _with_ignored(reading: LabelReading, ignored: int | None, file: Path) -> LabelReading:
@@ -148,7 +148,7 @@ def _with_ignored(reading: LabelReading, ignored: int | None, file: Path) -> Lab
 
 
 def _mapped(names: dict[int, str], label_map: Mapping[int | str, int]) -> dict[int, str]:
-    """The names by the values that the label maps are read as; of labels that become one, that of the value that they get."""
+    """The names by the values that the label maps are read as; merged labels get the name of their new value."""
     found: dict[int, str] = {}
     for value, name in names.items():
         number = label_map.get(value, value)

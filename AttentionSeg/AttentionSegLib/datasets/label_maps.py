@@ -1,4 +1,4 @@
-"""Label maps without scans, for trainings that draw their images."""
+"""Label maps without scans, for trainings on synthesized images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .label_reading import AS_STORED, LabelReading
 from .label_tables import read_alike
 from .sides import left_right_pairs
 
-# Times as large as the other side that a side may be in the median case.
+# Largest ratio of the two sides of a structure in the median case.
 LOPSIDED = 3.0
-# Pairs of sides from which on a map with one side alone is no accident.
+# From this many pairs on, a map with labels of one side only counts as an error.
 PAIRS_TOLD = 2
 
 
@@ -29,19 +29,19 @@ def label_cases(
     seed: int = 0,
     validation: tuple[Path, Path] | None = None,
 ) -> CaseSet:
-    """The cases of a folder of label maps, whose images are drawn.
+    """The cases of a folder of label maps, from which images are synthesized.
 
     Args:
         labels: folder of label maps.
-        split: see `find_cases`. Without a split or scans to validate on, a fifth of the maps is drawn for that.
+        split: see `find_cases`. Without a split or validation scans, a fifth of the maps is drawn at random for validation.
         label_names: by value from 1.
         reading: how the label maps are read (see `folder_cases`).
-        seed: of the draw.
-        validation: folders of scans and of their label maps to validate on.
+        seed: of the random choice.
+        validation: folders of scans and of their label maps for validation.
 
     Raises:
-        InputError: if a folder is missing or empty, both a split and scans to validate on are given, a case is both learned from and validated on, or
-            there are too few maps.
+        InputError: if a folder is missing or empty, both a split and validation scans are given, a case is in both training and validation, or there
+            are too few maps.
     """
     labels = Path(labels)
     if not labels.is_dir():
@@ -58,25 +58,25 @@ def label_cases(
     if validation is None:
         return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), **known)
     if split is not None:
-        msg = "A split says which label maps to validate on, and there are scans for that; give one of the two."
+        msg = "Both a split of the label maps and scans to validate on were given; give one of the two."
         raise InputError(msg)
     both = sorted({case.id for case in cases} & {case.id for case in real})
     if both:
         msg = f"{named(both)} is both among the label maps and the scans to validate on; take it out of one, or give it another name."
         raise InputError(msg)
     if len(real[0].images) != 1:
-        msg = f"Case {real[0].id} has {len(real[0].images)} scans; images are drawn for models of a single one."
+        msg = f"Case {real[0].id} has {len(real[0].images)} scans; synthesis is for models with one input, leave out the other scans."
         raise InputError(msg)
     return CaseSet({"train": cases, "val": real}, **known, notes=(f"{len(real)} scans were given to validate on.",))
 
 
 def check_pairs(cases: Sequence[CaseStatistics], names: Mapping[int, str]) -> None:
-    """Raise InputError where labels that are a pair of sides by their names are none by their voxels.
+    """Raise InputError if labels named as left and right are not a pair by their voxels.
 
-    That is a map with the labels of one side alone, as where both sides have one value, or a side that is far larger than the other in most maps.
+    That is, a map has labels of one side only, for example because both sides have one value, or one side is far larger in most maps.
 
     Args:
-        cases: to learn from.
+        cases: to train on.
         names: of the labels, by value.
     """
     pairs = left_right_pairs(names)
@@ -86,10 +86,7 @@ def check_pairs(cases: Sequence[CaseStatistics], names: Mapping[int, str]) -> No
         if sum(left or right for left, right in sides) >= PAIRS_TOLD and (not any(left for left, _ in sides) or not any(right for _, right in sides)):
             merged.append(case.id)
     if merged:
-        msg = (
-            f"The label maps {named(merged)} have the labels of one side alone; tell the sides apart in them (both may have one value there), or "
-            "leave them out."
-        )
+        msg = f"The label maps {named(merged)} have labels of one side only; give both sides a value of their own, or leave these maps out."
         raise InputError(msg)
     for left, right in pairs:
         ratios = sorted(case.labels[left].voxels / case.labels[right].voxels for case in cases if left in case.labels and right in case.labels)
@@ -103,6 +100,6 @@ def check_pairs(cases: Sequence[CaseStatistics], names: Mapping[int, str]) -> No
 
 
 def with_scans(case_set: CaseSet, scans: Mapping[str, Case]) -> CaseSet:
-    """The same cases, with those given by their id in place of theirs."""
+    """A copy of the set with some cases replaced, by id."""
     roles = {role: [scans.get(case.id, case) for case in cases] for role, cases in case_set.roles.items()}
     return dataclasses.replace(case_set, roles=roles)

@@ -1,4 +1,4 @@
-"""Which label a segment is: by its name, whatever its number."""
+"""Matching of segments to labels by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORD = re.compile(r"[^\W_]+")
 
 
 def folded(name: str) -> str:
-    """A name as it is compared: without outer blanks and without case."""
+    """A name for comparison: without outer blanks, in lower case."""
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 
@@ -21,7 +21,7 @@ def same_name(one: str, other: str) -> bool:
 
 
 def quoted(names: Iterable[str], beside: Iterable[str] = ()) -> str:
-    """Names between quotes, so that blanks at their ends are seen; with codes of letters where two of these names and those beside look alike."""
+    """Names in quotes, so that blanks at their ends are visible; with character codes if two of these names and those of `beside` look the same."""
     names = list(names)
     every = {*names, *beside}
     alike = len({_looks(name) for name in every}) < len(every)
@@ -29,20 +29,20 @@ def quoted(names: Iterable[str], beside: Iterable[str] = ()) -> str:
 
 
 def match_names(names: Sequence[str], tables: Sequence[Mapping[int, str]], file: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """The value of each segment, by the first table that knows all of them.
+    """The label value of each segment, by the first table that contains all of them.
 
-    A segment is the label of the same name; where there is none, the only label that has all its words: `Anterior` is `Hippocampus, anterior`.
+    A segment matches the label of the same name, else the only label that contains all its words: `Anterior` matches `Hippocampus, anterior`.
 
     Args:
         names: of the segments of a file.
         tables: names of labels by value.
-        file: what to call the file in messages.
+        file: name of the file in messages.
 
     Returns:
         Values by name, and the pairs of segment and label whose names differ in more than blanks and case.
 
     Raises:
-        InputError: if two segments have one name, or no table knows all of them.
+        InputError: if two segments have one name, or no table contains all of them.
     """
     twice = [name for number, name in enumerate(names) if any(same_name(name, other) for other in names[:number])]
     if twice:
@@ -63,13 +63,13 @@ def match_names(names: Sequence[str], tables: Sequence[Mapping[int, str]], file:
 
 
 def common_names(files: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The names of the labels of several files with segments: those of the first that has all that any of them has, in its order.
+    """The label names of several files with segments: those of the first file that has all names of all files, in its order.
 
     Args:
         files: names of the segments by name of the file.
 
     Raises:
-        InputError: if there is no such file, so that names are written differently or it is not known whether these are all labels.
+        InputError: if there is no such file: then names are spelled differently, or the complete list of labels is not known.
     """
     largest = max(files, key=lambda file: len(files[file]))
     known = {folded(name) for name in files[largest]}

@@ -1,4 +1,4 @@
-"""How a label map is understood: which label a value or a segment is, and where its voxels lie on the grid of the scan."""
+"""Reading of label maps: values and segments to labels, and voxels to the grid of the scan."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ..image import Image, Note
 from ..same_grid import place_on
 from .label_names import match_names, quoted, same_name
 
-# By which a value may miss a whole number: a slope in a header and a conversion to float leave less.
+# Largest deviation of a value from a whole number; that of header slopes and conversions to float is smaller.
 ROUNDING = 0.01
 
 
 @dataclass(frozen=True)
 class LabelReading:
-    """How label maps are read.
+    """Options for reading label maps.
 
     Attributes:
-        label_map: by value or name of a segment, the value it is read as; 0 is background.
-        resample: whether a label map on another grid is resampled to that of its scan by nearest neighbor, and labels outside of it are left out.
-        ignored_label: value, after `label_map`, of voxels that are ignored.
-        names: tables of label names by value, in which the segments of a file are looked up; the first one that knows them all counts.
+        label_map: by value or segment name, the value it is read as; 0 is background.
+        resample: whether to resample a label map on another grid to that of its scan by nearest neighbor, and drop labels outside of it.
+        ignored_label: the ignore label, after `label_map` is applied.
+        names: tables of label names by value, in which the segments of a file are looked up; the first one that contains all of them is used.
     """
 
     label_map: Mapping[int | str, int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class LabelReading:
 
     @property
     def settings(self) -> list[Any]:
-        """What decides on the voxels of a case, in the types that JSON has; empty where nothing was asked for."""
+        """The options that change the voxels of a case, as JSON types; empty if all are defaults."""
         return (
             []
             if self == LabelReading(ignored_label=self.ignored_label)
@@ -50,7 +50,7 @@ class LabelReading:
         )
 
     def mapped_segment(self, name: str) -> int | None:
-        """The value that `label_map` gives a segment; None if it does not name it."""
+        """The value of a segment by `label_map`; None if it is not in there."""
         return next((value for key, value in self.label_map.items() if isinstance(key, str) and same_name(key, name)), None)
 
 
@@ -58,7 +58,7 @@ AS_STORED = LabelReading()
 
 
 def parse_label_map(text: str) -> dict[int | str, int]:
-    """`4=3,Cyst=0` as a `label_map`. A name may have commas. Raises InputError for what is no such list."""
+    """Parse text such as `4=3,Cyst=0` as a `label_map`. Names may contain commas. Raises InputError if it is not such a list."""
     found: dict[int | str, int] = {}
     pending = ""
     for part in text.split(","):
@@ -72,18 +72,18 @@ def parse_label_map(text: str) -> dict[int | str, int]:
         found[int(key) if key.strip().isdecimal() else key.strip()] = int(value)
         pending = ""
     if pending or not found:
-        msg = f"The label map '{text}' is no list of pairs; give pairs such as 4=3,Cyst=0: a value or the name of a segment, and what to read it as."
+        msg = f"The label map '{text}' is not a list of pairs; give pairs such as 4=3,Cyst=0: a value or segment name, and the value to read it as."
         raise InputError(msg)
     return found
 
 
 def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
-    """The label values [1, I, J, K] of a file, on its own grid, and what was accepted.
+    """The label values [1, I, J, K] of a file, on its own grid, and notes on tolerated deviations.
 
-    Values within 0.01 of a whole number are rounded. Other values stay as they are, for whoever knows which labels there may be.
+    Values within 0.01 of a whole number are rounded. Other values stay as they are, and are checked later.
 
     Raises:
-        InputError: if the file cannot be read, segments overlap, or the name of a segment is that of no label.
+        InputError: if the file cannot be read, segments overlap, or the name of a segment matches no label.
     """
     layers = read_label_layers(path)
     segments = read_segments(path)
@@ -100,15 +100,15 @@ def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
 def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, list[Note]]:
     """A label map [1, I, J, K] on the grid of its scan.
 
-    Voxels at the same places are reordered, without loss. Up to a tenth of a voxel apart they count as being at the same place.
+    Voxels at the same positions are reordered, without loss. Positions up to a tenth of a voxel apart count as the same.
 
     Args:
         label: values; 0 is background.
-        scan: whose grid it is for.
-        resample: whether to take the nearest voxel where the grids differ further, and to leave out labels outside of the scan.
+        scan: with the target grid.
+        resample: whether to resample by nearest neighbor if the grids differ more than that, and to drop labels outside of the scan.
 
     Raises:
-        InputError: if the grids differ and it is not to be resampled, labels lie outside of the scan, or all of them do.
+        InputError: if all labels are outside of the scan; without `resample` also if the grids differ or some labels are outside.
     """
     labeled = int(np.count_nonzero(label.voxels))
     placement = place_on(label, scan)
@@ -118,7 +118,7 @@ def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, li
         notes = [] if placement.is_exact else [beside]
         start = placement.start(label.shape)
         if start.any() and sorted(label.shape) == sorted(scan.shape):
-            # A crop has seldom the size of its scan: the header may be wrong, though it is what there is to go by.
+            # A crop rarely has the size of its scan, so the header may be wrong.
             notes.append(Note("The label map is as large as its scan, but lies beside it", f"by {' x '.join(map(str, start))} voxels"))
     elif resample:
         voxels = _nearest(label, scan)
@@ -129,7 +129,7 @@ def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, li
             "done by nearest neighbor (--resample-labels)."
         )
         raise InputError(msg)
-    # Resampling changes the number of labeled voxels, so that those outside can be counted only where it was not done.
+    # Counted only without resampling, which changes the number of labeled voxels.
     lost = labeled - int(np.count_nonzero(voxels)) if placement is not None and placement.is_near else 0
     if labeled and not voxels.any():
         msg = f"All labels of {label.name} lie outside of {scan.name}; give the label map that was drawn on this scan."
@@ -146,7 +146,7 @@ def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, li
 
 
 def _labels_of_segments(layers: Image, segments: Sequence[Segment], reading: LabelReading) -> tuple[Image, list[Note]]:
-    """Segments as label values: by name where names are known, else by the numbers of the file."""
+    """Segments as label values: by name if label names are known, else by the numbers of the file."""
     values, notes = _segment_values(layers, segments, reading)
     voxels = np.zeros((1, *layers.shape), np.int32)
     owner = np.zeros(layers.shape, np.int16)
@@ -172,7 +172,7 @@ def _segment_values(layers: Image, segments: Sequence[Segment], reading: LabelRe
     given = [reading.mapped_segment(segment.name) for segment in segments]
     open_names = [segment.name for segment, value in zip(segments, given) if value is None]
     if not reading.names:
-        # Numbers in different layers are unrelated, so there the order of the segments counts.
+        # Numbers in different layers are unrelated, so the order of the segments is used.
         numbers = range(1, len(segments) + 1) if layers.channels > 1 else [segment.value for segment in segments]
         return [reading.label_map.get(number, number) if value is None else value for value, number in zip(given, numbers)], []
     found, taken = match_names(open_names, reading.names, layers.name)
@@ -182,7 +182,7 @@ def _segment_values(layers: Image, segments: Sequence[Segment], reading: LabelRe
 
 
 def _whole(voxels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
-    """Values that are almost whole numbers as such; others unchanged."""
+    """Values that are almost whole numbers, rounded; others unchanged."""
     if voxels.dtype.kind != "f":
         return voxels, []
     whole = np.rint(voxels)
@@ -203,7 +203,7 @@ def _mapped(voxels: np.ndarray, label_map: Mapping[int | str, int]) -> np.ndarra
 
 
 def _nearest(label: Image, scan: Image) -> np.ndarray:
-    # Here, because SimpleITK takes a while to import, and most label maps lie on the grid of their scan.
+    # Imported here because SimpleITK is slow to import, and most label maps are on the grid of their scan.
     import SimpleITK
 
     from ..files.itk import array, to_itk

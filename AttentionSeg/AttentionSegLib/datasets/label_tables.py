@@ -1,4 +1,4 @@
-"""The labels of all cases: which names they have, and how each label map is read by them."""
+"""One table of label names for all cases, by which every label map is read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .label_reading import LabelReading
 
 
 def read_alike(cases: Sequence[Case], reading: LabelReading, label_names: Mapping[int, str]) -> tuple[list[Case], dict[int, str]]:
-    """Cases whose label maps are all read by the same names, and these names by value.
+    """The cases, with label maps that are all read by the same names, and these names by value.
 
     Args:
         cases: of all roles.
-        reading: as the user wants it.
-        label_names: by value from 1; those of the segments when empty, if the label maps are segmentations with names.
+        reading: options of the user.
+        label_names: by value from 1; when empty, those of the segments if the label maps are segmentations with names.
 
     Raises:
         InputError: if the segments of two files have different names, or numbers in label maps without names would be ambiguous.
@@ -33,7 +33,7 @@ def read_alike(cases: Sequence[Case], reading: LabelReading, label_names: Mappin
 
 
 def gaps_filled(values: Sequence[int]) -> str:
-    """What to do about label values that are not 1, 2, ..."""
+    """Advice for label values that are not 1, 2, ..."""
     pairs = ",".join(f"{value}={number}" for number, value in enumerate(sorted(values), start=1) if value != number)
     return f"read them as such (--label-map {pairs})"
 

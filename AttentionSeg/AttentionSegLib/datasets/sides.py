@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# Words of a name in any of the usual spellings: `kidney_left`, `Left-Kidney`, `LeftKidney`, `LKidney`.
-# A number belongs to the word before it, so that the vertebra L4 is on no side.
+# Words of a name in any usual spelling: `kidney_left`, `Left-Kidney`, `LeftKidney`, `LKidney`.
+# A number belongs to the previous word, so that the vertebra L4 has no side.
 WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+|[^\W\d_]+")
 WORDS = {"left": "left", "right": "right"}
 ABBREVIATIONS = {"l": "left", "lt": "left", "lh": "left", "r": "right", "rt": "right", "rh": "right"}
 
 
 class Side(NamedTuple):
-    """The side that a name tells (`left`, `right`), the rest of the name, and whether the side is written out."""
+    """The side in a name (`left`, `right`), the rest of the name, and whether the side is spelled out."""
 
     side: str
     structure: tuple[str, ...]
@@ -22,7 +22,7 @@ class Side(NamedTuple):
 
 
 def side_of(name: str) -> Side | None:
-    """The side of a label by its name; None if it tells none, or both."""
+    """The side of a label by its name; None if the name contains none, or both."""
     words = [word.lower() for word in WORD.findall(name)]
     for table in (WORDS, ABBREVIATIONS):
         found = [word for word in words if word in table]
@@ -32,7 +32,7 @@ def side_of(name: str) -> Side | None:
 
 
 def left_right_pairs(names: Mapping[int, str]) -> list[tuple[int, int]]:
-    """The values of labels that are the left and the right one of a structure, left first."""
+    """Pairs of values of the left and right label of a structure, left first."""
     sides = {value: side for value, side in ((value, side_of(name)) for value, name in names.items()) if side is not None}
     pairs = []
     for left, one in sides.items():

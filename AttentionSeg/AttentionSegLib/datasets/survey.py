@@ -1,4 +1,4 @@
-"""Every case read once, before the first step: whether it can be learned from, and what the plan is made of."""
+"""The survey of all cases before a training: checks, and the statistics that the plan is made from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .survey_notes import odd_things
 
 @dataclass(frozen=True)
 class Foreground:
-    """Of the intensities of a channel at the labelled voxels of the cases to learn from, every case counting alike."""
+    """Statistics of a channel at the labeled voxels of the training cases, each case with the same weight."""
 
     percentile_0_5: float
     percentile_99_5: float
@@ -34,17 +34,17 @@ class Foreground:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found.
+    """Result of a survey.
 
     Attributes:
-        cases: to learn from (`train`) and to validate on (`val`).
+        cases: for training (`train`) and validation (`val`).
         channel_names: one per channel, or empty.
-        label_names: of all labels by value, `Label 1` and so on where nobody named them.
-        ignored_label: value of voxels that nobody has judged.
+        label_names: of all labels by value, `Label 1` and so on if they have no names.
+        ignored_label: the ignore label.
         foreground: one per channel.
-        about: what the data says of itself (see `CaseSet`).
-        notes: sentences on how the roles came about and on what is odd.
-        in_colors: whether the scans are single images in colors, each with three channels.
+        about: metadata of the data (see `CaseSet`).
+        notes: sentences on how the roles were assigned, and on anomalies.
+        in_colors: whether the scans are 2D color images, each with three channels.
     """
 
     cases: tuple[CaseStatistics, ...]
@@ -58,7 +58,7 @@ class Survey:
 
     @property
     def train(self) -> list[CaseStatistics]:
-        """The cases to learn from."""
+        """The training cases."""
         return [case for case in self.cases if case.role == "train"]
 
 
@@ -68,19 +68,19 @@ def make_survey(
     cancel: Cancel | None = None,
     read: Callable[[Case], Labeled] = read_labelled,
 ) -> Survey:
-    """Read every case to learn from or to validate on.
+    """Read and measure all training and validation cases.
 
     Args:
         case_set: the cases.
-        on_progress: called before each case with the share done, the stage `case 3 of 40` and the seconds left, None while unknown.
-        cancel: asked before each case.
-        read: gives scan and label map of a case.
+        on_progress: called before each case with the fraction done, the stage `case 3 of 40` and the seconds left, None while unknown.
+        cancel: called before each case.
+        read: returns scan and label map of a case.
 
     Raises:
-        InputError: one for all that cannot be learned from, naming the files: scans and label maps that cannot be read or do not lie on one grid,
-            voxels that are no finite numbers, scans of one intensity, label values that are no whole numbers or have no name, labels without a voxel
-            to learn from, and more than 254 labels.
-        Cancelled: once `cancel` says so.
+        InputError: one for all problems, naming the files: scans and label maps that cannot be read or are not on one grid, voxels that are not
+            finite numbers, scans of one intensity, label values that are not whole numbers or have no name, labels without a voxel in the training
+            cases, and more than 254 labels.
+        Cancelled: if `cancel` returned True.
     """
     cases = [(role, case) for role in ROLES for case in case_set.roles[role]]
     problems: list[str] = []
@@ -107,7 +107,7 @@ def make_survey(
         measured = [replace(case, role=role_of[case.id]) for case in measured]
         problems = _label_problems(measured, case_set.label_names)
     if problems:
-        raise InputError(one_sentence(problems, "The data cannot be learned from"))
+        raise InputError(one_sentence(problems, "The data cannot be used for training"))
     reporter.finish()
     names = dict(case_set.label_names) or {value: f"Label {value}" for value in range(1, 1 + max(max(case.labels, default=0) for case in measured))}
     notes = (*case_set.notes, *note_sentences(accepted, len(cases)), *odd_things(measured, names))
@@ -124,12 +124,12 @@ def make_survey(
 
 
 def write_survey(survey: Survey, path: Path) -> None:
-    """Write it as JSON, completely or not at all. OutputError if it cannot be written."""
+    """Write a survey as JSON, completely or not at all. Raises OutputError if it cannot be written."""
     write_text(path, json.dumps(asdict(survey), indent=1, ensure_ascii=False))
 
 
 def _check_channels(image: Image, case: Case, first: CaseStatistics | None) -> None:
-    """Raise InputError unless an image has as many channels as that of the first case: all in colors, or all gray."""
+    """Raise InputError unless an image has as many channels as that of the first case: all color, or all gray."""
     if first is not None and image.channels != len(first.intensities):
         what = {True: "in colors", False: "gray"}[image.channels > len(case.images)]
         msg = f"{image.name} is {what}, and {first.id} is not; convert all alike."
@@ -137,7 +137,7 @@ def _check_channels(image: Image, case: Case, first: CaseStatistics | None) -> N
 
 
 def _label_values(label: Image, names: Mapping[int, str], ignored: int | None) -> np.ndarray:
-    """Label values [I, J, K] int32, 0 where a voxel is background or ignored. Raises InputError for values that are no labels."""
+    """Label values [I, J, K] int32, 0 for background and ignored voxels. Raises InputError for values that are not labels."""
     voxels = label.voxels[0]
     values = np.unique(voxels)
     wrong = None
@@ -165,7 +165,7 @@ def _label_problems(cases: list[CaseStatistics], names: Mapping[int, str]) -> li
     learned = {value for case in cases if case.role == "train" for value in case.labels}
     found = {value for case in cases for value in case.labels}
     if not learned:
-        return ["No case to learn from has a label; check the label maps and the split."]
+        return ["No training case has a label; check the label maps and the split."]
     if not names:
         skipped = sorted(set(range(1, max(found))) - found)
         if skipped:
@@ -174,7 +174,7 @@ def _label_problems(cases: list[CaseStatistics], names: Mapping[int, str]) -> li
                 f"{gaps_filled(sorted(found))}, or name the value to ignore (--ignored-label)."
             ]
     missing = [f"{value} {names.get(value, '')}".strip() for value in sorted({*names, *found} - learned)]
-    return [f"No case to learn from has a voxel of {named(missing)}; take these labels out, or change the split."] if missing else []
+    return [f"No training case has a voxel of {named(missing)}; take these labels out, or change the split."] if missing else []
 
 
 def _foreground(samples: list[np.ndarray]) -> tuple[Foreground, ...]:

@@ -1,4 +1,4 @@
-"""What is odd about labelled scans, though it stops nobody: one sentence each."""
+"""Warnings about anomalies in labeled scans that do not stop a training."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from .cases import named
 from .sides import left_right_pairs
 
 SPACING_FACTOR = 1.5
-# Times as thick as the voxels are wide.
+# Ratio of thickness to width of voxels from which on slices are thick.
 THICK_SLICES = 3.0
 OBLIQUE_DEGREES = 5.0
 MASKED_SHARE = 0.3
 INTENSITY_FACTOR = 10.0
-# Of the median volume of the label: less may be a slip of the brush.
+# Fraction of the median volume of a label below which the label may be a drawing error.
 SLIP = 0.1
 FEW_VOXELS = 100
 CUT_SHARE = 0.2
 
 
 def odd_things(cases: Sequence[CaseStatistics], names: Mapping[int, str]) -> list[str]:
-    """The sentences, in the order of geometry, intensities, labels.
+    """One sentence per anomaly, in the order of geometry, intensities, labels.
 
     Args:
         cases: at least one.
@@ -46,7 +46,7 @@ def _geometry(cases: Sequence[CaseStatistics]) -> Iterator[str]:
     orientations = Counter(case.orientation for case in cases)
     if len(orientations) > 1:
         kinds = ", ".join(f"{letters} {count}" for letters, count in orientations.most_common())
-        yield f"The scans are stored in different orientations ({kinds}); they are turned alike."
+        yield f"The scans are stored in different orientations ({kinds}); they are reoriented."
     oblique = [case.id for case in cases if case.oblique_degrees > OBLIQUE_DEGREES]
     if oblique:
         yield f"{_count(oblique, cases)} axes over {OBLIQUE_DEGREES:g} degrees off those of the patient: {named(oblique)}; they are interpolated."
@@ -75,8 +75,8 @@ def _same_scans(cases: Sequence[CaseStatistics]) -> Iterator[str]:
     twins = [f"{one.id} and {other.id}" for one, other in same if one is not other]
     if twins:
         apart = any(one.role != other.role for one, other in same)
-        learned = "; as some are both learned from and validated on, the validation will look better than the model is" if apart else ""
-        yield f"Some cases have the same scan: {named(twins)}{learned}."
+        both = "; as some are in both training and validation, the validation will look better than the model is" if apart else ""
+        yield f"Some cases have the same scan: {named(twins)}{both}."
 
 
 def _labels(cases: Sequence[CaseStatistics], names: Mapping[int, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Which cases to validate on, where nobody has said so."""
+"""Random choice of validation cases, if the user gives no split."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from collections.abc import Collection, Mapping, Sequence
 SHARE = 0.2
 BIDS_SUBJECT = re.compile(r"(?:^|[^A-Za-z0-9])(sub-[A-Za-z0-9]+)")
 SIDE = r"left|right|lt|rt|lh|rh|l|r"
-# Sessions and points in time need a number: a word such as `run` alone may name the data.
+# Sessions and time points need a number, because a word such as `run` alone may be part of a name.
 VISIT = r"(?:session|ses|run|visit|timepoint|time|tp|followup|fu)[-_]?\d+|baseline|followup|pre|post"
 AFTER = re.compile(rf"(?:[-_. ](?:{SIDE}|{VISIT}))+$", re.IGNORECASE)
 BEFORE = re.compile(rf"^(?:(?:{SIDE})[-_. ])", re.IGNORECASE)
 
 
 def subject_of(case_id: str) -> str:
-    """The subject that a case seems to be of: its `sub-<label>` as in BIDS, else its name without side, session or point in time."""
+    """The subject of a case by its name: `sub-<label>` as in BIDS, else the name without side, session or time point."""
     bids = BIDS_SUBJECT.search(case_id)
     return bids[1] if bids else BEFORE.sub("", AFTER.sub("", case_id)) or case_id
 
 
 def draw_validation(case_ids: Sequence[str], seed: int, labels: Mapping[str, Collection[int]] | None = None) -> tuple[set[str], str]:
-    """Draw a fifth of the cases, at least one, with all that seem to be of one subject on the same side.
+    """Draw a fifth of the cases, at least one, for validation; cases of one subject are kept together.
 
-    The order is that of check sums of seed and subject, so that it is the same on every computer and more cases change little of it.
+    The order is that of checksums of seed and subject, so that it is the same on every computer, and additional cases change little of it.
 
     Args:
         case_ids: at least two.
-        seed: another one draws other cases.
-        labels: values that each case has. Where they are known, subjects without any are not drawn, nor one without whom a label would be missing
-            among the cases to learn from.
+        seed: for other cases, use another seed.
+        labels: label values in each case. If known, subjects without labels are not drawn, and neither are those with the only voxels of a label
+            among the training cases.
 
     Returns:
-        The cases to validate on, and a sentence that says how they were drawn.
+        The validation cases, and a sentence that says how they were drawn.
     """
     subjects = defaultdict(list)
     for case_id in case_ids:
@@ -44,9 +44,9 @@ def draw_validation(case_ids: Sequence[str], seed: int, labels: Mapping[str, Col
         subjects = {case_id: [case_id] for case_id in case_ids}
     groups = [subjects[subject] for subject in sorted(subjects, key=lambda subject: hashlib.sha256(f"{seed}:{subject}".encode()).digest())]
     drawn = _draw(groups, labels)
-    sentence = f"{len(drawn)} of the {len(case_ids)} cases were drawn to validate on (seed {seed})"
+    sentence = f"{len(drawn)} of the {len(case_ids)} cases were drawn at random for validation (seed {seed})"
     if labels is not None and drawn != _draw(groups, None):
-        sentence += ", other ones than first: those had no label, or the only voxels of one"
+        sentence += ", in a second draw, because the first ones had no label, or the only voxels of one"
     if one_subject:
         return drawn, f"{sentence}; by their names all are of one subject, so the validation will look better than the model is on other subjects."
     if len(subjects) < len(case_ids):
@@ -55,7 +55,7 @@ def draw_validation(case_ids: Sequence[str], seed: int, labels: Mapping[str, Col
 
 
 def _draw(groups: Sequence[Sequence[str]], labels: Mapping[str, Collection[int]] | None) -> set[str]:
-    """The cases of the first groups that make a fifth of all, of those that may be drawn."""
+    """The cases of the first groups that may be drawn, until they are a fifth of all cases."""
     wanted = max(1, round(SHARE * sum(map(len, groups))))
     drawn: set[str] = set()
     for group in groups:

@@ -57,7 +57,7 @@ def import_model(path: str | os.PathLike) -> Path:
             # Imported here because torch takes seconds.
             from .weights import load_model
 
-            load_model(temporary, f"nothing was taken from {path}, get the model from whoever made it")
+            load_model(temporary, f"nothing was taken from {path}, get the model from its author")
     return target
 
 

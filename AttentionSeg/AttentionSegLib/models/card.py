@@ -79,7 +79,7 @@ class Card:
     def mirroring(self) -> tuple[int, list[int]] | None:
         """The working axis from left to right, and for each label value from 0 on the one that it is in a mirror image.
 
-        None for a model that has not learned from scans mirrored from left to right.
+        None for a model that was not trained on scans mirrored from left to right.
         """
         training = self.raw.get("training", {})
         axis = next(axis for axis, letter in enumerate(self.orientation) if letter in "LR")

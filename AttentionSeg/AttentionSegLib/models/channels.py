@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-# Names of the inputs of a model for images in colors.
+# Names of the inputs of a model for color images.
 COLORS = ("red", "green", "blue")
 
 
@@ -27,6 +27,6 @@ class Channel:
 
 
 def scans_of(inputs: Sequence[Channel]) -> tuple[Channel, ...]:
-    """What a user gives, one per file or volume: the inputs, or the one image in colors whose three channels they are."""
+    """The scans that a user has to give, one per input, or a single one if the inputs are the three channels of a color image."""
     in_colors = tuple(channel.name for channel in inputs) == COLORS
     return (replace(inputs[0], name="color image"),) if in_colors else tuple(inputs)

@@ -66,7 +66,7 @@ def _files_of_folder(folder: Path) -> dict[str, ModelFile]:
         if _is_clutter(path.name):
             continue
         if path.is_symlink() or not path.is_file():
-            msg = f"{path} is a folder or a link; a model folder holds files alone, remove it or choose another folder."
+            msg = f"{path} is a folder or a link; a model folder contains files only, remove it or choose another folder."
             raise InputError(msg)
         files[path.name] = file_of(path)
     return files

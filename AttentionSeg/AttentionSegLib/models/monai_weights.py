@@ -1,4 +1,4 @@
-"""A model of ours from weights that somebody trained with MONAI."""
+"""Import of weights that were trained with MONAI's `AttentionUnet`."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ from .catalogue import list_models, user_folder
 from .weights import check_fit, save_model
 
 NETWORK = "monai-attention-unet"
-# Where checkpoints of Lightning, of MONAI and of loops written by hand keep the weights of a network.
+# Keys under which checkpoints of Lightning, MONAI and custom training loops store the weights of a network.
 INSIDE = ("state_dict", "model_state_dict", "model", "network", "net")
 
 
 def import_monai(weights: str | os.PathLike, card: str | os.PathLike) -> tuple[Path, list[str]]:
-    """Make a model in the user's model folder of weights of MONAI's `AttentionUnet`: all of it, or nothing. The weights keep their precision.
+    """Make a model in the user's model folder from weights of MONAI's `AttentionUnet`, completely or not at all. The weights keep their precision.
 
     Args:
-        weights: a file of `torch.save` or safetensors with the state dict, bare or inside a checkpoint. No code in it is run.
-        card: a model card. Of `network` and its `arguments` it need not have those that the shapes of the weights tell, and nothing of `weights` but
-            the license.
+        weights: a file of `torch.save` or safetensors with the state dict, alone or in a checkpoint. No code in it is executed.
+        card: a model card. It may omit `network` arguments that follow from the shapes of the weights, and all of `weights` except the license.
 
     Returns:
         The folder of the model, and sentences on what was assumed or left out.
 
     Raises:
-        InputError: if a file cannot be read, the card breaks the schema or does not suit the weights, weights are missing, too many or of another
-            shape (naming them), or there is such a model already.
+        InputError: if a file cannot be read, the card breaks the schema or does not suit the weights, weights are missing, unknown or of another
+            shape (naming them), or such a model exists already.
         OutputError: if it cannot be written.
     """
     weights, card = Path(weights), Path(card)
@@ -65,7 +64,7 @@ def import_monai(weights: str | os.PathLike, card: str | os.PathLike) -> tuple[P
     save_model(user_folder() / draft.id, document, network, precise=True)
     notes = []
     if "strides" not in given:
-        notes.append(f"Strides of 2 were assumed, which shapes do not tell: if it was trained with others, add network.arguments.strides to {card}.")
+        notes.append(f"Strides of 2 were assumed, not known from the shapes: if it was trained with others, add network.arguments.strides to {card}.")
     if others:
         notes.append(f"{len(others)} other tensor(s) of the file were left out, such as {others[0]}.")
     return user_folder() / draft.id, notes
@@ -80,11 +79,11 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _state(content: Mapping[str, object]) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights of the network, by the names that MONAI gives them, and the names of other tensors in the file."""
+    """The weights of the network, by their names in MONAI, and the names of other tensors in the file."""
     nested = (content.get(key) for key in INSIDE)
     inner = next((found for found in nested if isinstance(found, Mapping)), content)
     tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
-    # What wraps a network puts its own name before those of the tensors.
+    # A wrapper of the network adds a prefix to the names of its tensors.
     prefix = next((name[: -len(FIRST)] for name in tensors if name.endswith(FIRST)), "")
     own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
     return own, [name for name in tensors if not name.startswith(prefix)]

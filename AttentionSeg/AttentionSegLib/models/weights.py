@@ -1,4 +1,4 @@
-"""Weights on disk: half-precision safetensors, checked against the card before they are used."""
+"""Loading and saving of model folders: weights as half-precision safetensors, checked against the card."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def load_model(folder: Path, advice: str = "install the model again") -> Model:
     folder = Path(folder)
     card = Card.load(folder / CARD_NAME)
     state = _read_weights(folder / WEIGHTS_NAME, card, advice)
-    # On the meta device nothing is allocated: a card from a stranger may ask for a network of any size.
+    # The meta device allocates nothing: an untrusted card may describe a network of any size.
     with torch.device("meta"), _WithoutInitialWeights():
         network = build_network(card.network, card.in_channels, len(card.labels) + 1, card.network_arguments)
     expected = network.state_dict()
@@ -54,14 +54,14 @@ def load_model(folder: Path, advice: str = "install the model again") -> Model:
 
 
 def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumbnail: bytes | None = None, precise: bool = False) -> Card:
-    """Write a model folder: all of it, or nothing.
+    """Write a model folder, completely or not at all.
 
     Args:
-        folder: where to; must not exist yet.
+        folder: to write; must not exist.
         document: the card; `weights.sha256` and `weights.bytes` are filled in.
         network: its weights are stored as float16, those beyond the range of float16 as float32.
         thumbnail: PNG of what the model segments (see `reporting.silhouette`), or none.
-        precise: whether the weights are stored as they are instead, which takes twice the room.
+        precise: whether to store the weights unchanged instead, which takes twice the space.
 
     Raises:
         InputError: if the folder exists, the card is not valid, or a weight is NaN or infinite.
@@ -83,9 +83,9 @@ def save_model(folder: Path, document: dict[str, Any], network: nn.Module, thumb
 
 
 class _WithoutInitialWeights(TorchFunctionMode):
-    """Tensors of the meta device stay as they are where a layer fills them with its initial weights.
+    """Skips the initialization of layers on the meta device.
 
-    They have no memory to fill, and torch loads its compiler to find that out, which takes longer than all else of loading a model.
+    There is no memory to initialize, and torch would load its compiler for it, which takes longer than the rest of loading a model.
     """
 
     def __torch_function__(self, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
@@ -108,7 +108,7 @@ def _stored(value: Tensor, name: str, precise: bool) -> Tensor:
 
 def _read_weights(path: Path, card: Card, advice: str) -> dict[str, Tensor]:
     if path.exists() and not path.is_file():
-        msg = f"The weights {path} are no file but a folder, a device or a pipe; {advice}."
+        msg = f"The weights {path} are not a file but a folder, a device or a pipe; {advice}."
         raise InputError(msg)
     try:
         content = path.read_bytes()
@@ -127,7 +127,7 @@ def _read_weights(path: Path, card: Card, advice: str) -> dict[str, Tensor]:
 
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], card: Card, advice: str) -> None:
-    """Raise InputError, which names one of each kind, where tensors are missing, unknown, of another shape or not finite."""
+    """Raise InputError, naming one of each kind, if tensors are missing, unknown, of another shape or not finite."""
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     differing = [name for name in expected if name in found and expected[name].shape != found[name].shape]
     if missing or extra or differing:

@@ -66,7 +66,7 @@ def scene_pairs(scene: slicer.vtkMRMLScene, results: bool = False) -> list[Pair]
     volumes = [
         node
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
-        # Images in colors are learned from files.
+        # Training on color images is supported from files only.
         if not node.IsA("vtkMRMLLabelMapVolumeNode") and not node.IsA("vtkMRMLVectorVolumeNode") and not is_own_map(node)
     ]
     segmentations = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene) if results or not is_result(node)]

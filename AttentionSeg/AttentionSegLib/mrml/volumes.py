@@ -24,12 +24,12 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     """Copy volumes, one per channel, into one image.
 
     The image has the grid of the first volume, in that volume's own RAS: its parent transform is not applied, so results
-    under the same parent transform match it exactly. Another volume with voxels at the same places is copied voxel by voxel; one
+    under the same parent transform match it exactly. Another volume with voxels at the same positions is copied voxel by voxel; one
     on another grid or under another parent transform is sampled linearly at the world positions of the first one's voxels,
     with its own smallest value outside of it.
 
     Args:
-        volume_nodes: scalar volumes in the order of the model's inputs; a single slice in colors, a vector volume, is three of them.
+        volume_nodes: scalar volumes in the order of the model's inputs; a single color slice (a vector volume) counts as three.
 
     Returns:
         Voxels [C, I, J, K] in the smallest type that holds every channel.
@@ -51,12 +51,12 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
     voxels = np.empty((len(channels), *reversed(images[0].shape)), dtype=np.result_type(*channels)).transpose(0, 3, 2, 1)
     for index, channel in enumerate(channels):
         voxels[index] = channel
-    said = tuple(dicom_modality(node) for node, image in zip(nodes, images) for _ in range(image.channels))
-    return without_nan(replace(images[0], voxels=voxels, modalities=said if any(said) else ()))
+    modalities = tuple(dicom_modality(node) for node, image in zip(nodes, images) for _ in range(image.channels))
+    return without_nan(replace(images[0], voxels=voxels, modalities=modalities if any(modalities) else ()))
 
 
 def dicom_modality(node: slicer.vtkMRMLNode) -> str | None:
-    """The modality of the DICOM series that a node was loaded from, such as `CT`; None of a node that was not."""
+    """The modality of the DICOM series that a node was loaded from, such as `CT`; None if it was not loaded from DICOM."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene()) if node.GetScene() is not None else None
     item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
     return (hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else "") or None
@@ -91,13 +91,13 @@ def _view(node: slicer.vtkMRMLScalarVolumeNode, number: int) -> Image:
 
 
 def _is_picture(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether a volume comes from a file that tells no spacing, and nobody has given it one since."""
+    """Whether a volume was loaded from a 2D image file without spacing, and has not been given one since."""
     storage = node.GetStorageNode()
     return storage is not None and ending_of(storage.GetFileName() or "") in PICTURES.endings and set(node.GetSpacing()) == {1.0}
 
 
 def _same_voxels(image: Image, node: slicer.vtkMRMLVolumeNode, first: Image, first_node: slicer.vtkMRMLVolumeNode) -> np.ndarray | None:
-    """The voxels [I, J, K] of a volume on the grid of the first one; None where they are at other places, or do not cover it."""
+    """The voxels [I, J, K] of a volume on the grid of the first one; None if they are at other positions or do not cover it."""
     to_first = linear_between(node, first_node)
     if to_first is None or affine_fault(to_first @ image.affine) is not None:
         return None

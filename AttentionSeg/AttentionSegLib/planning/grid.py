@@ -130,10 +130,10 @@ def foreground_share(
     if is_region and across is None:
         return 0.0, "Patches are taken around the center of the crops."
     seen = prod(np.minimum(1, patch / field)[np.arange(3) != across])
-    labelled = np.median([sum(label.voxels for label in case.labels.values()) / prod(case.shape) for case in cases])
+    labeled = np.median([sum(label.voxels for label in case.labels.values()) / prod(case.shape) for case in cases])
     share = next(share for least, share in FOREGROUND_SHARES if seen >= least)
     return share, (
-        f"{100 * share:.0f} % of the patches are taken around a label, the rest anywhere: the labels take {100 * labelled:.2g} % of a scan, "
+        f"{100 * share:.0f} % of the patches are taken around a label, the rest anywhere: the labels take {100 * labeled:.2g} % of a scan, "
         f"and a patch shows {100 * seen:.2g} % of {'it' if across is None else 'a slice'}."
     )
 

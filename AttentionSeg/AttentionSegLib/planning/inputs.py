@@ -60,7 +60,7 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
         if kind == "CT" and foreground.percentile_0_5 < foreground.percentile_99_5:
             window = [round(foreground.percentile_0_5, 1), round(foreground.percentile_99_5, 1)]
             normalization = {"kind": "window", "window": window, "mean": round(foreground.mean, 2), "std": round(foreground.std, 2)}
-            how = f"cut off at {window[0]:g} and {window[1]:g} HU, the percentiles 0.5 and 99.5 of the labelled voxels"
+            how = f"cut off at {window[0]:g} and {window[1]:g} HU, the percentiles 0.5 and 99.5 of the labeled voxels"
         else:
             normalization = {"kind": "z-score", "percentiles": PERCENTILES}
             how = "cut off at the percentiles 0.5 and 99.5 of each scan and brought to mean 0 and standard deviation 1"
@@ -96,9 +96,9 @@ def _is_ct(of: IntensityStatistics) -> bool:
 
 def _ranges(odd: Mapping[str, IntensityStatistics]) -> str:
     """Cases with the range of their intensities, and a hint if they may be HU with an offset."""
-    said = []
+    ranges = []
     for case_id, of in odd.items():
         shifted = replace(of, minimum=of.minimum - STORED_OFFSET, percentile_99_5=of.percentile_99_5 - STORED_OFFSET)
         guess = f", perhaps HU + {STORED_OFFSET:g}" if of.minimum >= 0 and _is_ct(shifted) else ""
-        said.append(f"{case_id} ({of.minimum:g} to {of.percentile_99_5:g}{guess})")
-    return named(said)
+        ranges.append(f"{case_id} ({of.minimum:g} to {of.percentile_99_5:g}{guess})")
+    return named(ranges)

@@ -22,7 +22,7 @@ VALIDATION_SHARE = 0.15
 VALIDATIONS, LONGEST_VALIDATIONS = 5, 0.4
 # Time before the first step and after the last one.
 START_SECONDS = 60
-# Overlap of patches in validation: at the edges of a patch the network has little context, the more so in small patches.
+# Overlap of patches in validation and in the model, because the network has little context at the edges of a patch.
 OVERLAP = 0.5
 
 

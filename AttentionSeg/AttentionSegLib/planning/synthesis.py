@@ -27,7 +27,7 @@ def plan_synthesis(synthesis: dict[str, Any], cases: Sequence[CaseStatistics], s
     others = len(synthesis["learned_as"])
     further = f", {others} further value(s) of the maps with an intensity of their own" if others else ""
     return {**synthesis, "steps": steps}, (
-        f"Every image is drawn anew from one of {len(cases)} label maps (Billot et al. 2023): random contrast{further}, deformation, bias field, "
+        f"Every image is synthesized from one of {len(cases)} label maps (Billot et al. 2023): random contrast{further}, deformation, bias field, "
         f"noise, slices of {thin:g} to {thick:g} mm; {100 * synthesis['stripped_share']:.0f} % without what is not learned, "
         f"{100 * synthesis['cut_share']:.0f} % cut off."
     )

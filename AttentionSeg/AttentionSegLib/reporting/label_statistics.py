@@ -67,7 +67,7 @@ class Statistic:
     applies: Callable[[Image], bool] = lambda labels: True
 
     def of(self, labels: Image, found: LabelVoxels | None) -> Number:
-        """The number of a label of an image; `found` is None where it has no voxels."""
+        """The number of a label of an image; `found` is None if it has no voxels."""
         if not self.applies(labels):
             return None
         return self.of_none if found is None else self.compute(found)
@@ -120,17 +120,17 @@ STATISTICS = (
     ),
     Statistic("components", "Components", "Parts", "Number of parts that do not touch.", "d", count_components, 0),
 )
-# What tells how large a label is, the first that there is, and its unit.
+# Measures of the size of a label with their units; the first available one is used.
 SIZES = (("milliliters", "mL"), ("square_millimeters", "mm²"), ("voxels", "pixels"))
 
 
 def size_of(statistics: Mapping[str, Number]) -> tuple[float, str]:
-    """How large a label is by its statistics: the volume, of a slice the area, or the number of pixels where no spacing is known; and the unit."""
+    """The size of a label and its unit: the volume, for a slice the area, or the number of pixels if the spacing is unknown."""
     return next((number, unit) for key, unit in SIZES if (number := statistics.get(key)) is not None)
 
 
 def shown_size(statistics: Mapping[str, Number]) -> str:
-    """The same for people."""
+    """The size of a label as text."""
     number, unit = size_of(statistics)
     decimals = 0 if unit == "pixels" else 1 if number >= 10 else 2 if number >= 0.1 else 4
     return f"{number:.{decimals}f} {unit}"

@@ -50,7 +50,7 @@ class Measurement:
 
     @property
     def size(self) -> str:
-        """How large it is, with the unit."""
+        """The size as text, with the unit."""
         return shown_size(self.statistics)
 
     @property

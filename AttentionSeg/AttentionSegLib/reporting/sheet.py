@@ -51,10 +51,10 @@ class Sheet:
     def save(self, path: Path | str) -> None:
         """Write the sheet as PNG. Raises OutputError if writing fails; no partial file is left."""
         self._figure.draw(self._canvas.get_renderer())
-        told = PngInfo()
-        told.add_text(SOFTWARE, DESCRIPTION)
+        metadata = PngInfo()
+        metadata.add_text(SOFTWARE, DESCRIPTION)
         with atomic_path(Path(path)) as temporary:
-            Image.fromarray(self._pixels[..., :3]).save(temporary, "png", compress_level=1, pnginfo=told)
+            Image.fromarray(self._pixels[..., :3]).save(temporary, "png", compress_level=1, pnginfo=metadata)
 
     def text(self, x: float, y: float, text: str, size: float, align: str = "left", bold: bool = False, ink: str = "plain") -> None:
         """Write one line of text whose top is at y, in an ink of INKS; `$` and `\\` are plain characters."""

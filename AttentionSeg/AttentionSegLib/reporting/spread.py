@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WIDTH, LEFT, RIGHT = 920, 250, 850
 # Distance in pixels of the smallest and largest number from the ends of an axis that is made for them.
 INSET = 6
-# Points are at these fractions of the height in turn, so that equal numbers do not hide each other.
+# Points cycle through these fractions of the height, so that equal numbers do not hide each other.
 DOWN = (0.5, 0.3, 0.7, 0.4, 0.6, 0.2, 0.8)
 # With more cases, only those outside the 1st to 99th percentile are drawn as points.
 MOST_POINTS = 500

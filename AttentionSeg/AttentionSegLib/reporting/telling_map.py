@@ -36,13 +36,13 @@ def _contrast(image: Image, labels: Image, name: str) -> float:
     step = max(1, int(np.ceil((values.size / LOOKED_AT) ** (1 / 3))))
     index = np.indices(tuple(-(-n // step) for n in values.shape)).reshape(3, -1).T * step
     shown = np.clip(values[tuple(index.T)] / map_top(values, name), 0, 1)
-    found = _labelled(labels, image.to_ras(index))
+    found = _labeled(labels, image.to_ras(index))
     if found.all() or not found.any():
         return float(shown.std())
     return float(shown[found].mean() - shown[~found].mean())
 
 
-def _labelled(labels: Image, places: np.ndarray) -> np.ndarray:
+def _labeled(labels: Image, places: np.ndarray) -> np.ndarray:
     """Whether positions, RAS mm [N, 3], lie in a labeled voxel."""
     voxels = np.rint(labels.to_ijk(places)).astype(int)
     inside = ((voxels >= 0) & (voxels < labels.shape)).all(1)

@@ -96,8 +96,8 @@ class Checkpoints(Callback):
         self.best = state_dict["best"]
 
     def _cancelled(self, trainer: Trainer) -> bool:
-        asked = self.cancel is not None and trainer.is_global_zero and self.cancel()
-        return trainer.strategy.reduce_boolean_decision(asked, all=False)
+        cancelled = self.cancel is not None and trainer.is_global_zero and self.cancel()
+        return trainer.strategy.reduce_boolean_decision(cancelled, all=False)
 
     def _write_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.folder / "last.ckpt")

@@ -25,7 +25,10 @@ def import_parts() -> tuple[Callable[..., Any], Callable[..., None]]:
 
 
 def part_of(on_progress: OnProgress | None, start: float, end: float, doing: str = "") -> OnProgress:
-    """An `on_progress` function for a part of a run, from fraction `start` to `end` of the whole; the stage `done` is not reported."""
+    """An `on_progress` function for a part of a run, from fraction `start` to `end` of the whole.
+
+    `doing` is put before the stage; with it, the end of the part is not reported.
+    """
 
     def report(fraction: float, stage: str, seconds_left: float | None) -> None:
         if on_progress is not None and (fraction < 1 or not doing):

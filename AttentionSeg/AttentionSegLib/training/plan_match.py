@@ -1,4 +1,4 @@
-"""Whether the plan that lies in a work folder is for what a training is asked to do now."""
+"""Comparison of the plan in a work folder with the cases and options of a new call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..datasets.cases import ROLES, named
 from ..errors import InputError
 
 MADE_FOR = "made_for"
-# As the command line calls what a plan was asked for.
+# By option of a plan, the name on the command line.
 OPTIONS = {
     "network": "--network",
     "hours": "--hours",
@@ -33,16 +33,16 @@ OPTIONS = {
     "backbone": "--backbone",
     "learned_as": "--learn-as",
 }
-# What a plan from before it said what it was made for does not tell, though all of it hangs on that.
-UNTOLD = ("hours",)
+# Options that plans of earlier versions do not record, though they depend on them.
+UNRECORDED = ("hours",)
 
 
 def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan is made for, in the types that JSON has: the cases of each role, and those options that were given.
+    """The cases of each role and the given options of a plan, as JSON types.
 
     Args:
-        cases: to learn from and to validate on.
-        asked: options of `train_model`; None where one was left out.
+        cases: for training and validation.
+        asked: options of `train_model`; None for those left out.
     """
     reading = cases.roles["train"][0].reading
     synthesis = asked.get("synthesis")
@@ -64,33 +64,33 @@ def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any]) -> CaseSet:
-    """The cases with the roles that the plan of a work folder gave them where they were drawn.
+    """The cases, with the validation cases of the plan if they are drawn at random.
 
-    Plans from before they said what they were made for are compared by what their card and training say, and by the survey beside them.
+    Plans of earlier versions that do not record cases and options are compared by their card and training settings, and by the survey beside them.
 
     Args:
         path: of the plan.
-        cases: that are to be learned from now.
-        asked: options of `train_model`; None where one was left out, which contradicts no plan.
+        cases: of the new call.
+        asked: options of `train_model`; None for those left out, which match any plan.
 
     Raises:
-        InputError: naming what was asked for and the plan contradicts, or which cases have come or gone.
+        InputError: naming the options that differ from the plan, or the cases that were added or removed.
     """
     document = _read(path)
     now, then = made_for(cases, asked), document.get(MADE_FOR) or {"cases": _surveyed(path), "options": {}}
     stored, planned = then["options"], _planned(document)
     differing = []
     for name, value in now["options"].items():
-        # A plan may have been edited since: what it was asked for then, it may be asked for again.
+        # A plan may have been edited since: both its original and its edited value match.
         there = planned.get(name, stored.get(name))
-        unknown = MADE_FOR not in document and name not in planned and name not in UNTOLD
+        unknown = MADE_FOR not in document and name not in planned and name not in UNRECORDED
         if value not in (stored.get(name), there) and not unknown:
-            differing.append(f"{OPTIONS[name]} {_shown(value)} (there: {_shown(there) if name in stored or name not in UNTOLD else 'not told'})")
+            differing.append(f"{OPTIONS[name]} {_shown(value)} (there: {_shown(there) if name in stored or name not in UNRECORDED else 'unknown'})")
     differing += _other_cases(now["cases"], then["cases"], cases.validation_seed is not None)
     if differing:
         msg = (
-            f"The plan {path} was made for something else than {'; '.join(differing)}: leave these out to go on with that plan, or begin anew, with "
-            "another work folder (--work) or in place of what is there (--restart)."
+            f"The plan {path} was made for something else than {'; '.join(differing)}: leave these out to resume with that plan, or start again in "
+            "another work folder (--work) or in this one (--restart)."
         )
         raise InputError(msg)
     if cases.validation_seed is not None and then["cases"] and now["cases"] != then["cases"]:
@@ -103,12 +103,12 @@ def _read(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
         return dict(document)
     except (OSError, ValueError, TypeError) as error:
-        msg = f"The plan {path} cannot be used ({error}); have it made anew (--restart), or choose another work folder."
+        msg = f"The plan {path} cannot be used ({error}); have it made again (--restart), or choose another work folder."
         raise InputError(msg) from error
 
 
 def _planned(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan says of the options itself, so far as it does."""
+    """The options that can be read from the card and settings of a plan."""
     card, training = document.get("card", {}), document.get("training", {})
     found: dict[str, Any] = {
         "network": card.get("network", {}).get("name"),
@@ -129,7 +129,7 @@ def _planned(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _surveyed(path: Path) -> dict[str, list[str]]:
-    """The cases by role of the survey beside a plan; none where there is no such survey."""
+    """The cases by role in the survey beside a plan; empty if there is no survey."""
     survey = path.with_name("survey.json")
     if not survey.is_file():
         return {}
@@ -140,7 +140,7 @@ def _surveyed(path: Path) -> dict[str, list[str]]:
 def _other_cases(now: Mapping[str, list[str]], then: Mapping[str, list[str]], drawn: bool) -> list[str]:
     if not then:
         return []
-    # Which of all cases were drawn, the plan says; a split that names them counts.
+    # Roles are compared only if a split gives them; cases drawn at random get the roles of the plan.
     sides = [(" ", {case for of in now.values() for case in of}, {case for of in then.values() for case in of})]
     if not drawn:
         sides = [(f" of the role '{role}' ", set(now[role]), set(then[role])) for role in ROLES]

@@ -1,4 +1,4 @@
-"""Labelled scans on the grid on which a network works, in files from which the training reads its patches."""
+"""Preparation of labeled scans: resampled to the working grid and stored in files from which the training reads patches."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ..models import Card
 from ..same_grid import place_on
 from ..writing import atomic_folder
 
-# Stands in prepared label maps for voxels that do not count.
+# The ignore label in prepared label maps.
 IGNORED = MOST_LABELS + 1
-# Voxels kept of each label of a scan, evenly spread, to take patches around.
+# Number of voxels stored for each label of a scan, evenly spread, to take patches around.
 VOXELS_PER_LABEL = 2000
 # float16 ends at 65504.
 LARGEST = 6e4
-# Changes with whatever makes prepared files of before unusable.
+# Increased when earlier prepared files become unusable.
 FORMAT = 1
 
 # cases done, cases in all
@@ -39,7 +39,7 @@ OnCase = Optional[Callable[[int, int], None]]
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case on its working grid, mapped from files: all processes share what the system keeps of them in memory, which is as much as fits.
+    """A case on its working grid, in memory-mapped files, whose cached pages all processes share.
 
     Attributes:
         id: of the case.
@@ -56,7 +56,7 @@ class PreparedCase:
 
     @property
     def label(self) -> np.ndarray:
-        """Label values [1, I, J, K] uint8, `IGNORED` where they do not count."""
+        """Label values [1, I, J, K] uint8, `IGNORED` for the ignore label."""
         return np.load(self.folder / "label.npy", mmap_mode="r")
 
     @property
@@ -70,16 +70,16 @@ class PreparedCase:
 
 
 def prepare_cases(cases: Sequence[Case], card: Card, ignored_label: int | None, folder: Path, on_case: OnCase = None) -> list[PreparedCase]:
-    """Prepare cases, but for those that lie in the folder already.
+    """Prepare cases, except those that are in the folder already.
 
-    A case takes 2 bytes per working voxel and channel, and 1 for the label. It is prepared anew when a file of it has changed, or what the card says
-    of inputs, grid and number of labels.
+    A case takes 2 bytes per working voxel and channel, and 1 for the label. It is prepared again if one of its files or the card's inputs, grid or
+    number of labels have changed.
 
     Args:
-        cases: labelled scans.
-        card: of the model in the making.
-        ignored_label: value in the label maps of voxels that do not count.
-        folder: where to; it is made if it is not there.
+        cases: labeled scans.
+        card: of the new model.
+        ignored_label: the ignore label of the label maps.
+        folder: for the prepared cases; made if it does not exist.
         on_case: called before each case.
 
     Raises:
@@ -100,22 +100,22 @@ def prepare_cases(cases: Sequence[Case], card: Card, ignored_label: int | None, 
 
 
 def prepare_case(case: Case, card: Card, ignored_label: int | None = None) -> tuple[Tensor, Tensor]:
-    """Read a case onto its working grid, without growth to whole patches.
+    """Read a case and resample it to its working grid, without padding to whole patches.
 
     Returns:
         The normalized image [C, I, J, K] float32, and the label values [1, I, J, K] uint8.
 
     Raises:
-        InputError: if a file cannot be read, scan and label map do not lie on one grid (see `read_labelled`), the model cannot work on the scan, or
-            the map holds values that are neither the card's nor ignored.
+        InputError: if a file cannot be read, scan and label map are not on one grid (see `read_labelled`), the model cannot be used on the scan, or
+            the map contains values that are neither labels of the card nor ignored.
     """
     image, label, _ = read_labelled(case)
     check_input(image, None, card)
     unknown = sorted(set(np.unique(label.voxels).tolist()) - {*range(len(card.labels) + 1), ignored_label})
     if unknown:
         msg = (
-            f"Case {case.id}: the label map holds {unknown}, which the card does not name; correct the map, or begin anew with a plan that has these "
-            "labels (--restart, or another work folder)."
+            f"Case {case.id}: the label map holds {unknown}, which the card does not name; correct the map, or start again with a plan with "
+            "these labels (--restart, or another work folder)."
         )
         raise InputError(msg)
     grid = working_grid(image, None, card, (1, 1, 1), (1, 1, 1))
@@ -123,9 +123,9 @@ def prepare_case(case: Case, card: Card, ignored_label: int | None = None) -> tu
 
 
 def on_grid(label: Image, affine: np.ndarray, shape: tuple[int, int, int], ignored_label: int | None) -> Tensor:
-    """The value [1, *shape] uint8 that has the largest share of each voxel of a grid, `IGNORED` for the ignored one.
+    """The label value [1, *shape] uint8 with the largest fraction of each voxel of a grid; `IGNORED` for the ignore label.
 
-    One value at a time: with many labels, all shares at once would not fit into memory.
+    Computed value by value, because the fractions of many labels would not fit into memory at once.
     """
     placement = place_on(label, Image(np.broadcast_to(np.uint8(0), (1, *shape)), affine))
     if placement is not None and placement.is_exact and placement.covers(label.shape, shape):
@@ -147,21 +147,21 @@ def _key(case: Case, card: Card, ignored_label: int | None) -> str:
     except OSError as error:
         msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
         raise InputError(msg) from error
-    said = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label, *case.reading.settings]
+    parts = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label, *case.reading.settings]
     if card.slices is not None:
-        # They decide on the grid.
-        said += [card.slices, card.context]
-    return hashlib.sha256(json.dumps([FORMAT, files, said]).encode()).hexdigest()[:32]
+        # The grid depends on them.
+        parts += [card.slices, card.context]
+    return hashlib.sha256(json.dumps([FORMAT, files, parts]).encode()).hexdigest()[:32]
 
 
 def write_arrays(place: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the files of a case into a folder by their names: all of them, or nothing. OutputError if they cannot be written."""
+    """Write the files of a case into a folder, all or none. Raises OutputError if they cannot be written."""
     try:
         with atomic_folder(place) as temporary:
             for name, array in arrays.items():
                 np.save(temporary / f"{name}.npy", array)
     except OutputError:
-        # Where several machines share the folder, another one may have been first.
+        # If several machines share the folder, another one may have been first.
         if not place.is_dir():
             raise
 

@@ -109,8 +109,8 @@ def train(
 
     steps = recipe.steps_per_epoch or math.ceil(len(prepared["train"]) / recipe.batch_size)
     # With several processes, a single one must not leave a validation.
-    asked = cancel if len(devices) == 1 else None
-    module = SegmentationModule(network, recipe, card, prepared["val"], recipe.epochs * steps, settings, asked)
+    cancel_validation = cancel if len(devices) == 1 else None
+    module = SegmentationModule(network, recipe, card, prepared["val"], recipe.epochs * steps, settings, cancel_validation)
     checkpoints = Checkpoints(work, cancel)
     callbacks = [checkpoints, LearningRateMonitor("epoch")]
     if recipe.patience is not None:

@@ -140,11 +140,11 @@ class ComparisonPresenter:
     def _finish(self, comparison: Comparison) -> str:
         if self._compared is not None:
             self._comparison = comparison
-        alone = (
+        unmatched = (
             (comparison.only_in_result, _("Only in the result: {names}.")),
             (comparison.only_in_reference, _("Only in the reference: {names}.")),
         )
-        return " ".join(text.format(names=_listed(names)) for names, text in alone if names)
+        return " ".join(text.format(names=_listed(names)) for names, text in unmatched if names)
 
     def _forget(self) -> None:
         self._comparison = self._compared = None

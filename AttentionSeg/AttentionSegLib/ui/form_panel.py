@@ -91,7 +91,7 @@ class EnvironmentPanel:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self._row, self._said, self._copying = -1, "", False
+        self._row, self._last_message, self._copying = -1, "", False
 
     def connect(self, presenter: EnvironmentPresenter) -> None:
         """Forward user actions to a presenter."""
@@ -119,9 +119,9 @@ class EnvironmentPanel:
             fit_height(ui.modelList, len(shown.models), LINE)
         set_note(ui.modelReasonLabel, shown.reason)
         set_note(ui.modelMessageLabel, shown.message)
-        if shown.message and shown.message != self._said:
+        if shown.message and shown.message != self._last_message:
             reveal(ui.modelMessageLabel)
-        self._said, self._copying = shown.message, shown.copying
+        self._last_message, self._copying = shown.message, shown.copying
         ui.importModelButton.setEnabled(not shown.copying)
         self._choose(0 if shown.models else -1)
         if shown.models:

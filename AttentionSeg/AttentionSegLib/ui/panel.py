@@ -19,7 +19,7 @@ SELECTORS = 4
 ICON = 32
 # In characters, for the narrowest panel.
 TWO_LINES = 84
-# Up to so many models, the list has no search field.
+# The list has no search field for up to this many models.
 FEW_MODELS = 8
 
 

@@ -19,7 +19,7 @@ SHOWN_STATISTICS = tuple(statistic for statistic in STATISTICS if statistic.in_p
 
 
 def shown_number(statistic: Statistic, row: Mapping[str, Any]) -> str:
-    """A number of a row as it is shown, empty where there is none. In place of the volume that a single slice lacks, its area or number of pixels."""
+    """A number of a row as text, empty if there is none. For a single slice, area or number of pixels replace the volume."""
     number = row.get(statistic.key)
     return shown_size(row) if number is None and statistic.key == SIZES[0][0] else statistic.shown(number)
 

@@ -166,7 +166,7 @@ class TestValidationPart:
         assert len(drawn) == 10
         assert draw_validation(names[::-1], 3) == (drawn, sentence)
         assert draw_validation(names, 4)[0] != drawn
-        assert sentence.startswith("10 of the 50 cases were drawn to validate on (seed 3)")
+        assert sentence.startswith("10 of the 50 cases were drawn at random for validation (seed 3)")
 
     def test_one_more_case_changes_little(self):
         names = [f"case_{n}" for n in range(50)]
@@ -186,7 +186,7 @@ class TestValidationPart:
         labels = {name: {1} if name in ("sub-2_left", "sub-3_right") else set() for name in names}
         drawn, sentence = draw_validation(names, seed, labels)
         assert drawn in ({"sub-2_left", "sub-2_right"}, {"sub-3_left", "sub-3_right"})
-        assert ("other ones than first" in sentence) == (drawn != draw_validation(names, seed)[0])
+        assert ("in a second draw" in sentence) == (drawn != draw_validation(names, seed)[0])
 
     @pytest.mark.parametrize("seed", range(8))
     def test_the_only_voxels_of_a_label_stay_to_learn_from(self, seed):
@@ -263,7 +263,7 @@ class TestNnunet:
         (tmp_path / "splits_final.json").write_text(json.dumps([{"train": ["b"], "val": ["a"]}]))
         found = dataset_cases(tmp_path / "dataset.json")
         assert (ids(found, "train"), ids(found, "val")) == (["b"], ["a"])
-        assert found.notes == ("The split splits_final.json (fold 0) says which cases are to learn from and which to validate on.",)
+        assert found.notes == ("The split splits_final.json (fold 0) says which cases are for training and which for validation.",)
 
     def test_a_split_of_other_cases(self, tmp_path):
         write_dataset(tmp_path, NNUNET)
@@ -283,7 +283,7 @@ class TestNnunet:
             ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "makes the label 'whole' of several values"),
             ({"labels": None}, "cannot be used (TypeError"),
             ({"channel_names": {"0": "T1"}}, "There are 1 names of channels (T1), but 2 file(s) per case"),
-            ({"dataset": {}}, "names no labelled scan"),
+            ({"dataset": {}}, "names no labeled scan"),
         ],
         ids=["format", "regions", "labels", "channels", "empty"],
     )

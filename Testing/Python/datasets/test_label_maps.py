@@ -72,7 +72,7 @@ class TestPairs:
         check_pairs([measured("one", BOTH), measured("nephrectomy", {2: 50, 3: 60, 4: 70})], NAMES)
 
     def test_a_map_with_both_sides_under_one_value_is_named(self):
-        with pytest.raises(InputError, match="merged have the labels of one side alone"):
+        with pytest.raises(InputError, match="merged have labels of one side only"):
             check_pairs([measured("one", BOTH), measured("merged", {1: 90, 3: 130, 5: 100})], NAMES)
 
     def test_sides_of_very_different_size_are_no_pair(self):

@@ -149,7 +149,7 @@ class TestValues:
 
     @pytest.mark.parametrize("text", ["", "4", "4=", "=3", "4=x", "4=3,5", "4=-1"])
     def test_text_that_is_no_label_map(self, text):
-        assert "no list of pairs" in refused(parse_label_map, text)
+        assert "not a list of pairs" in refused(parse_label_map, text)
 
 
 class TestSegments:

@@ -62,7 +62,7 @@ class Data:
     def refused(self, **more: object) -> str:
         with pytest.raises(InputError) as raised:
             self.survey(**more)
-        assert re.fullmatch(r"The data cannot be learned from; \d+ problem\(s\): [^\n]+\.", str(raised.value))
+        assert re.fullmatch(r"The data cannot be used for training; \d+ problem\(s\): [^\n]+\.", str(raised.value))
         return str(raised.value)
 
     def odd(self, **more: object) -> str:
@@ -159,7 +159,7 @@ class TestDrawnCases:
         role_of = {case.id: case.role for case in survey.cases}
         assert sorted(role_of.values()) == ["train", "train", "train", "val"]
         assert role_of[empty] == "train"
-        assert "other ones than first" in survey.notes[0]
+        assert "in a second draw" in survey.notes[0]
 
     def test_a_split_stays_as_it_is(self, data):
         data.write_labels(d=np.zeros(SHAPE, np.uint8))
@@ -182,7 +182,7 @@ class TestStopping:
         broken[3, 3, 3] = np.nan
         data.write("images", "d", broken)
         text = data.refused()
-        assert text.startswith("The data cannot be learned from; 4 problem(s): ")
+        assert text.startswith("The data cannot be used for training; 4 problem(s): ")
         for sentence in (
             "The voxels differ in size or direction",
             "b.nii.gz has the same intensity (0) everywhere",
@@ -233,11 +233,11 @@ class TestStopping:
     @pytest.mark.parametrize(("cases", "names"), [("abcd", NAMES), ("abc", NAMES), ("abc", None)], ids=["nowhere", "only-validated", "unnamed"])
     def test_a_label_that_cannot_be_learned(self, data, cases, names):
         data.write_labels(**{case: (make_case(0)[1] == 1).astype(np.uint8) for case in cases})
-        assert f"No case to learn from has a voxel of 2{' Right kidney' if names else ''};" in data.refused(names=names)
+        assert f"No training case has a voxel of 2{' Right kidney' if names else ''};" in data.refused(names=names)
 
     def test_no_label_at_all(self, data):
         data.write_labels(**{case: np.zeros(SHAPE, np.uint8) for case in "abc"})
-        assert "No case to learn from has a label;" in data.refused(names=None)
+        assert "No training case has a label;" in data.refused(names=None)
 
 
 class TestOdd:
@@ -306,7 +306,7 @@ class TestOdd:
 
     def test_a_scan_that_is_there_twice(self, data):
         data.write("images", "d", make_case(1)[0])
-        assert "Some cases have the same scan: b and d; as some are both learned from and validated on" in data.odd()
+        assert "Some cases have the same scan: b and d; as some are in both training and validation" in data.odd()
 
 
 class TestProgress:

@@ -213,7 +213,7 @@ class TestDamaged:
         state = load_file(folder / "weights.safetensors")
         change(state)
         replace_weights(folder, save(state))
-        with pytest.raises(InputError, match=rf"{phrase}[^\n]+; nothing was taken from [^\n]+my model, get the model from whoever made it\.$"):
+        with pytest.raises(InputError, match=rf"{phrase}[^\n]+; nothing was taken from [^\n]+my model, get the model from its author\.$"):
             import_model(folder)
         assert not [path for path in user_folder().rglob("*") if path.is_file()]
 

@@ -136,7 +136,7 @@ class TestOldPlans:
         assert folder.check(hours=None, seed=3) == folder.cases()
 
     def test_they_do_not_tell_their_hours(self, folder):
-        assert "--hours 8.0 (there: not told)" in folder.refused(hours=8.0)
+        assert "--hours 8.0 (there: unknown)" in folder.refused(hours=8.0)
 
     def test_they_contradict_by_their_card(self, folder):
         assert "--modality CT (there: MR)" in folder.refused(modality="CT")

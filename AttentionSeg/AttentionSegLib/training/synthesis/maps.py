@@ -149,6 +149,6 @@ def _key(case: Case, fine: Card, numbering: Numbering) -> str:
     except OSError as error:
         msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
         raise InputError(msg) from error
-    said = [str(case.label), state.st_size, state.st_mtime_ns, fine.spacing, fine.orientation, numbering.values, numbering.learned.tolist()]
-    said += case.reading.settings
-    return hashlib.sha256(json.dumps(["maps", FORMAT, *said]).encode()).hexdigest()[:32]
+    parts = [str(case.label), state.st_size, state.st_mtime_ns, fine.spacing, fine.orientation, numbering.values, numbering.learned.tolist()]
+    parts += case.reading.settings
+    return hashlib.sha256(json.dumps(["maps", FORMAT, *parts]).encode()).hexdigest()[:32]

@@ -63,8 +63,8 @@ def write_drawn(cases: Sequence[Case], synthesis: Synthesis, seed: int, folder: 
     for case in cases:
         if case.images:
             continue
-        said = [str(case.label), case.label.stat().st_mtime_ns, synthesis.document, seed, *case.reading.settings]
-        place = folder / hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+        parts = [str(case.label), case.label.stat().st_mtime_ns, synthesis.document, seed, *case.reading.settings]
+        place = folder / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
         scan, label = (place / name / f"{case.id}.nii.gz" for name in ("images", "labels"))
         if not (scan.is_file() and label.is_file()):
             image, learned, _ = read_or_draw(case, synthesis, seed)

@@ -52,7 +52,7 @@ class TestPlan:
         plan = json.loads((work / "plan.json").read_text())
         assert plan["training"]["synthesis"]["learned_as"] == {str(BODY_VALUE): 0}
         assert plan["training"]["mirror_swaps"] == [[1, 2]]
-        assert any("drawn anew from one of 3 label maps" in note for note in plan["notes"])
+        assert any("synthesized from one of 3 label maps" in note for note in plan["notes"])
         assert plan["card"]["field_of_view"] == {"kind": "whole"}
 
     def test_a_page_shows_what_the_network_will_see(self, work):
