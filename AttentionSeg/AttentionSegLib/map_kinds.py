@@ -15,7 +15,7 @@ _KINDS = {
     "probe_position": ("Position attention", "Position attention of the marked voxel", TIMES_AVERAGE),
 }
 _ID = re.compile(r"(?P<kind>gate|guided|position|probe_position)(?:_(?P<level>\d+)|_scale(?P<scale>\d+)_step(?P<step>\d+))")
-_PROBABILITY = "probability "
+_PROBABILITY, _WHY = "probability ", "why "
 _CERTAINTY, _OTHER = "Uncertainty and probabilities", "Other maps"
 
 
@@ -47,13 +47,15 @@ def map_kind(name: str, among: Iterable[str] = ()) -> MapKind:
     """The kind of the map with this id.
 
     Args:
-        name: as in `Prediction.attention`, or `uncertainty`, or `probability <label>`.
+        name: as in `Prediction.attention` (`why <label>` among them), or `uncertainty`, or `probability <label>`.
         among: ids of all maps of the run; if they have one refinement step only, the title leaves it out.
     """
     if name == "uncertainty":
         return MapKind(_CERTAINTY, "Uncertainty", "0 sure, 1 unsure")
     if name.startswith(_PROBABILITY):
         return MapKind(_CERTAINTY, f"Probability of {name[len(_PROBABILITY) :]}", "probability")
+    if name.startswith(_WHY):
+        return MapKind("Why a label is there", f"Why {name[len(_WHY) :]}", "share of the largest")
     found = _ID.fullmatch(name)
     if found is None:
         return MapKind(_OTHER, name.replace("_", " "), "")

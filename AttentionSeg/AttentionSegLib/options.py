@@ -11,12 +11,13 @@ from .errors import InputError
 
 LARGEST_OVERLAP = 0.9
 ATTENTION_GRIDS = ("network", "input")
+OTHER_WORDS = {"scan": "input"}
 FORMATS = ("nrrd", "nii")
 # Options of where a run computes, which do not change its result; of what the engine returns and no command writes; of which files are written;
 # of how scans are read.
 COMPUTING = ("device", "backend", "memory_limit_gb")
-RETURNED = ("probabilities", "attention_grid")
-WRITTEN = ("attention", "file_format", "dicom", "anonymize")
+RETURNED = ("probabilities",)
+WRITTEN = ("attention", "attention_grid", "explain", "explain_layer", "file_format", "dicom", "anonymize")
 READ = ("regularize", "rescale")
 PER_IMAGE = (*RETURNED, *WRITTEN, *READ)
 
@@ -49,7 +50,11 @@ class RunOptions(KeywordOnly):
             the edges of patches, where the network has little context.
         attention: which maps: all, none, or those named. May be given as text: `all`, `none` or names separated by commas.
         probabilities: whether to return them; they take 2 bytes per voxel and label.
-        attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region.
+        attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region;
+            `scan` means `input`.
+        explain: names of labels, for each of which Seg-Grad-CAM shows which features raised it: one more map `why <label>`, as a share of its largest
+            value (see `inference.explanation`).
+        explain_layer: the layer of the network (see `Network.explained_layers`); its default when None.
         regularize: whether to resample DICOM slices on an irregular grid, such as of a tilted gantry or with two distances, to a regular one.
         rescale: whether to subtract 1024 from CT that seems to be stored as HU + 1024.
         file_format: of the files written, `nrrd` or `nii`.
@@ -70,12 +75,16 @@ class RunOptions(KeywordOnly):
     attention: bool | tuple[str, ...] = True
     probabilities: bool = False
     attention_grid: str = "network"
+    explain: tuple[str, ...] = ()
+    explain_layer: str | None = None
     file_format: str = "nrrd"
     dicom: bool = False
     anonymize: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attention", _maps(self.attention))
+        object.__setattr__(self, "explain", tuple(dict.fromkeys([self.explain] if isinstance(self.explain, str) else self.explain)))
+        object.__setattr__(self, "attention_grid", OTHER_WORDS.get(self.attention_grid, self.attention_grid))
         limit, overlap = self.memory_limit_gb, self.overlap
         msg = None
         if limit is not None and not (math.isfinite(limit) and limit > 0):
@@ -113,9 +122,12 @@ class RunOptions(KeywordOnly):
     def of_files(self) -> dict[str, Any]:
         """The options that change the files of a case, as JSON types."""
         attention = self.attention if isinstance(self.attention, bool) else list(self.attention)
-        # Left out if False, so that results of earlier versions count as up to date.
+        # Left out if not used, so that results of earlier versions count as up to date.
+        grid = {"attention_grid": self.attention_grid} if self.attention_grid != "network" else {}
+        explained = {"explain": list(self.explain), "explain_layer": self.explain_layer} if self.explain else {}
         without_name = {"anonymize": True} if self.anonymize else {}
-        return {"attention": attention, "format": self.file_format, "dicom": self.dicom, **without_name, **self.of_result()}
+        others = {**grid, **explained, **without_name}
+        return {"attention": attention, "format": self.file_format, "dicom": self.dicom, **others, **self.of_result()}
 
 
 def _maps(attention: bool | str | Iterable[str]) -> bool | tuple[str, ...]:

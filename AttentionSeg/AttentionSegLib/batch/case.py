@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,7 +122,7 @@ def write_files(
     first, report = f"{stem}_segmentation{segmentation_ending}", report_name(stem)
     write_segmentation(prediction.labels, prediction.card, folder / first)
     for name, attention in prediction.attention.items():
-        write_map(attention, folder / f"{stem}_{name}{map_ending}", name, prediction.card)
+        write_map(attention, folder / f"{stem}_{_for_file(name)}{map_ending}", name, prediction.card)
     write_map(prediction.uncertainty, folder / f"{stem}_uncertainty{map_ending}", "uncertainty", prediction.card)
     write_overview(image, prediction, folder / f"{stem}_overview.png", title=stem)
     if prediction.options.dicom and isinstance(inputs[0], DicomSeries) and prediction.labels.voxels.any():
@@ -138,3 +139,8 @@ def write_files(
     document = run_report(prediction, [without_parents(path) for path in inputs], region, names)
     write_report({**document, CHECKSUM: scan_checksum(image)}, folder / report)
     return names, prediction
+
+
+def _for_file(name: str) -> str:
+    """The name of a map without spaces and signs, which names of labels have."""
+    return re.sub(r"[^\w-]+", "_", name)

@@ -183,10 +183,13 @@ def _with_region(cohort: Cohort, region: Region | None) -> Cohort:
 def _pool(model: Path, folder: Path, options: RunOptions, batch: BatchOptions) -> Pool:
     """The pool that runs the cases. Raises InputError if the model, a map's name, the device or the scheduler cannot be used."""
     # Imported only now, when there is something to do, because torch takes seconds.
-    from ..models import load_model
+    from ..inference.explanation import check_explain
+    from ..models import card_of_sides, load_model
 
     loaded = load_model(model)
     check_attention(options.attention, loaded.network.attention_strides, loaded.card)
+    sides = card_of_sides(loaded.card).labels if loaded.card.found_by else ()
+    check_explain(options, (*loaded.card.labels, *sides), loaded)
     if batch.scheduler is None:
         return LocalPool(make_worker(loaded, folder, options), batch.jobs)
     from ..inference.mirroring import check_mirroring

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 MIRROR = "segment the mirror image as well and take the mean, if the model was trained so; twice as long"
 REGULARIZE = "resample DICOM slices of a tilted gantry or at several distances to a regular grid, instead of refusing them"
 RESCALE = "subtract 1024 from CT that looks as if it was stored as HU + 1024"
+GRID = "write maps on the grid that they have in the network, or resampled to that of the scan (default: network)"
+EXPLAIN = "write a map of what raised this label too (Seg-Grad-CAM); may be given more than once"
 LIMIT = "memory of a CUDA device to take at most (default: what there is)"
 # By the names of `RunOptions`.
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "attention": ("--attention", {"default": "all", "metavar": "all|none|NAME,...", "help": "attention maps to write (default: all)"}),
+    "attention_grid": ("--attention-grid", {"default": "network", "choices": ("network", "scan"), "help": GRID}),
+    "explain": ("--explain", {"action": "append", "default": [], "metavar": "LABEL", "help": EXPLAIN}),
+    "explain_layer": ("--explain-layer", {"metavar": "NAME", "help": "layer of the network at which labels are explained (default: the network's)"}),
     "file_format": ("--format", {"default": "nrrd", "choices": FORMATS, "help": "file format of the results (default: nrrd)"}),
     "dicom": ("--dicom", {"action": "store_true", "help": "write a DICOM segmentation of each DICOM series too (needs highdicom)"}),
     "anonymize": ("--anonymize", {"action": "store_true", "help": "leave name, ID and dates of the patient out of DICOM segmentations"}),

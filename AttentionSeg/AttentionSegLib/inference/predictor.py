@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, is_out_of_memory, memory_for
 from ..image import Image
-from ..models import Model, card_of_sides, find_model, load_model
+from ..models import Card, Model, card_of_sides, find_model, load_model
 from ..options import RunOptions
 from ..progress import Cancel, OnProgress
 from ..region import Region
@@ -20,6 +20,7 @@ from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
 from .checks import check_attention, check_input, region_note
 from .devices import choose_device
+from .explanation import PREFIX, Explanation, Wanted, check_explain, labels_of_result
 from .fit import image_fit, rescaled
 from .memory import limited_memory, ran_out
 from .merging import Part, merge_maps, merge_on_input, merge_restored
@@ -102,8 +103,10 @@ class Predictor:
 
     def check(self, image: Image, region: Region | None = None, **changes: Any) -> list[str]:
         """The attention maps wanted. Raises InputError if the image, the region or a name cannot be used (see `__call__`)."""
-        names = check_attention(self.options.for_image(changes).attention, self.attention_names, self.model.card)
+        options = self.options.for_image(changes)
+        names = check_attention(options.attention, self.attention_names, self.model.card)
         check_input(image, region, self.model.card)
+        check_explain(options, labels_of_result(image, region, self.model.card), self.model)
         return names
 
     def __call__(
@@ -117,7 +120,7 @@ class Predictor:
                 size as a whole; in a larger one its regions are found first, and each has labels of its own (see `models.card_of_sides`).
             on_progress: called with (fraction 0..1, stage, seconds left or None) between patches, and between the steps of finding.
             cancel: asked as often; the run ends when it returns True.
-            changes: `attention`, `probabilities` and `attention_grid` of `RunOptions`, for this image.
+            changes: `attention`, `attention_grid`, `explain`, `explain_layer` and `probabilities` of `RunOptions`, for this image.
 
         Raises:
             InputError: before any work, if image, region or a name cannot be used; later, if no region is found (see `find_regions`), one shows a
@@ -137,13 +140,16 @@ class Predictor:
         with memory_for(image.name):
             image = rescaled(image, self.model.card) if options.rescale else image
             names = check_attention(options.attention, self.attention_names, self.model.card)
+            check_explain(options, labels_of_result(image, region, self.model.card), self.model)
             progress = Progress(on_progress, cancel)
             found = self._search(image, progress) if region is None else None
             card = self.model.card if found is None else card_of_sides(self.model.card)
             regions = [region] if found is None else list(found.regions.values())
             parts: list[Part] = []
-            for one in regions:
-                parts.append(self._segment(image, one, names, options.probabilities, progress, parts[0].grid if parts else None))
+            for one, offset in zip(regions, self._search.offsets(found)):
+                wanted = Wanted(names, options.probabilities, self._explanation(card, offset, options))
+                parts.append(self._segment(image, one, wanted, progress, parts[0].grid if parts else None))
+            names = [*names, *(PREFIX + name for name in options.explain)]
 
             progress.stage("finish")
             merged = merge_restored(parts, self._search.offsets(found), len(card.labels) + 1, image)
@@ -171,9 +177,7 @@ class Predictor:
                 found=found,
             )
 
-    def _segment(
-        self, image: Image, region: Region | None, names: list[str], probabilities: bool, progress: Progress, like: WorkingGrid | None
-    ) -> Part:
+    def _segment(self, image: Image, region: Region | None, wanted: Wanted, progress: Progress, like: WorkingGrid | None) -> Part:
         card = self.model.card
         progress.stage("prepare")
         network = self._prepared().network
@@ -181,27 +185,36 @@ class Predictor:
         volume = prepare(image, region, grid, card)
         with limited_memory(self.device, self.options.memory_limit_gb):
             progress.stage("network")
-            output, placement = self._run(volume, names, progress)
+            output, placement = self._run(volume, wanted.attention, progress)
             output.probe.place(grid.affine, grid.field)
             if not torch.isfinite(output.logits).all():
                 where = f"on {placement.device}; try another device (such as cpu), another region or another scan"
                 msg = f"The model {card.id} gave NaN or infinite numbers for {image.name} {where}."
                 raise InputError(msg)
 
+            explained, told = wanted.explanation.images(volume, output.logits, grid, placement, progress)
+
             progress.stage("restore")
             first, last = bounds(image, region)
             window = tuple(slice(a, b) for a, b in zip(first, last))
             seen = Image(image.voxels[(slice(None), *window)], affine_from(image.affine, first), image.name)
-            restored, notes = self._restore(output, grid, seen, region, probabilities, progress)
+            restored, notes = self._restore(output, grid, seen, region, wanted.probabilities, progress)
         strides = network.attention_strides
-        attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in names}
-        notes = tuple(note for note in (self._backend.note, placement.note, *notes) if note)
+        attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in wanted.attention}
+        attended.update(explained)
+        notes = tuple(note for note in (self._backend.note, placement.note, *told, *notes) if note)
         return Part(region, grid, restored, attended, output.probe, str(placement.device), notes)
+
+    def _explanation(self, card: Card, offset: int, options: RunOptions) -> Explanation:
+        """Of the labels asked for in a region: on the card of the result its labels have values from `offset` on."""
+        values = {label.name: label.value - offset for label in card.labels if label.name in options.explain}
+        of_region = {name: value if 0 < value <= len(self.model.card.labels) else None for name, value in values.items()}
+        return Explanation(self.model, options.explain_layer, of_region, self.patch, self.options.overlap)
 
     def _attention(self, name: str, parts: list[Part], on: Image | None) -> Image:
         """A map of all parts, on the grid that it has in the network or on that of an image."""
         maps, regions = [part.attention[name] for part in parts], [part.region for part in parts]
-        if name in self._prepared().network.maps_scaled_per_volume:
+        if name.startswith(PREFIX) or name in self._prepared().network.maps_scaled_per_volume:
             maps = shares_of_largest(maps)
         if on is None:
             return merge_maps(maps, regions)

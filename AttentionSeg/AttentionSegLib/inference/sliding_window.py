@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import OutOfMemory, is_out_of_memory
 from ..networks import NetworkOutput
-from .blend import Blend, patch_windows
+from .blend import Blend, Window, patch_windows
 from .memory import ran_out
 from .probe import Probe
 from .progress import Progress
@@ -119,8 +119,7 @@ def run(
     Returns:
         The output, its tensors on `placement.sum_device`.
     """
-    intervals = [_interval(size, overlap, stride) for size, stride in zip(patch, network.total_stride)]
-    windows = patch_windows(volume.shape[1:], patch, intervals)
+    windows = windows_over(volume.shape[1:], patch, overlap, network.total_stride)
     # The weights of coarser outputs are made from those of finer ones.
     ordered = sorted(names, key=lambda name: prod(network.attention_strides[name]))
     blend = Blend(volume.shape[1:], windows, placement.device, placement.sum_device)
@@ -142,6 +141,11 @@ def run(
             blend.add(name, output.attention[name], group)
     means = blend.means()
     return VolumeOutput(means.pop("logits"), {name: means[name] for name in ordered}, means.pop("uncertainty", None), probe)
+
+
+def windows_over(shape: Sequence[int], patch: Sequence[int], overlap: float, total_stride: Sequence[int]) -> list[Window]:
+    """Where the patches of a run lie in a volume (see `run`)."""
+    return patch_windows(shape, patch, [_interval(size, overlap, stride) for size, stride in zip(patch, total_stride)])
 
 
 def _empty_cache(device: torch.device) -> None:

@@ -110,6 +110,17 @@ class AttentionUNet(Network):
             f"gate_{int(i) + 1}": [gate.get_submodule("alpha") for gate in skip.get_submodule("gates").children()] for i, skip in self.skips.items()
         }
 
+    @property
+    def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+        """The levels of the decoder, and the bottleneck.
+
+        The default is level 2, where there is one: what it holds has passed all gates and the whole of the deeper levels, and still has half of the
+        resolution. Level 1 is the label itself over again, and the bottleneck is too coarse to point at a place.
+        """
+        levels = {f"decoder_{i + 1}": (block, self._stride_of(i)) for i, block in enumerate(self.decoder)}
+        levels["bottleneck"] = self.encoder[-1], self.total_stride
+        return {name: levels[name] for name in sorted(levels, key=lambda name: (name != "decoder_2", name == "bottleneck"))}
+
     @staticmethod
     def variants(device: str) -> list[Variant]:
         return [Variant(partial(_planned_arguments, first)) for first in PLANNED_CHANNELS[device]]

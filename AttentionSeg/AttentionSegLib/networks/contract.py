@@ -99,6 +99,11 @@ class Network(nn.Module, ABC):
         """
         return {}
 
+    @property
+    def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+        """Where Seg-Grad-CAM can explain a label, the default first: by name a module that gives features [B, C, *S/stride], and that stride."""
+        return {}
+
     @staticmethod
     @abstractmethod
     def variants(device: str) -> Sequence[Variant]:

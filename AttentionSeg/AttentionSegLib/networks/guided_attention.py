@@ -132,6 +132,11 @@ class GuidedAttention(Network):
     def maps_scaled_per_volume(self) -> frozenset[str]:
         return frozenset(name for name in self.attention_strides if name.startswith("guided"))
 
+    @property
+    def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+        """The fused features F_MS, which enter the attention of every scale and so have a part in all that is predicted; the default and only one."""
+        return {"fused": (self.fuse, (self.stem_stride,) * self.spatial_dims)}
+
     @staticmethod
     def variants(device: str) -> list[Variant]:
         return [_variant(stride, *PLANNED_SIZES[device]) for stride in PLANNED_STRIDES]

@@ -1,0 +1,150 @@
+"""Why a label is where it is: Seg-Grad-CAM (Vinogradova et al. 2020, arXiv:2002.11434)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, is_out_of_memory
+from ..image import Image
+from ..models import Card, Label, Model, card_of_sides
+from ..options import RunOptions
+from ..region import Region
+from .attention_maps import attention_image
+from .blend import Blend
+from .checks import is_searched
+from .memory import ran_out
+from .preprocessing import WorkingGrid
+from .progress import Progress
+from .slices import SliceNetwork, with_slices
+from .sliding_window import Placement, windows_over
+
+# What the name of such a map begins with; the name of the label follows.
+PREFIX = "why "
+
+
+class Wanted(NamedTuple):
+    """What is asked of a run over a volume besides its labels: names of attention maps, whether probabilities, and labels to explain."""
+
+    attention: list[str]
+    probabilities: bool
+    explanation: Explanation
+
+
+def labels_of_result(image: Image, region: Region | None, card: Card) -> tuple[Label, ...]:
+    """The labels that a run gives: those of the sides where its regions are found."""
+    searched = region is None and is_searched(image.spacing * image.shape, card)
+    return (card_of_sides(card) if searched else card).labels
+
+
+def check_explain(options: RunOptions, labels: Sequence[Label], model: Model) -> None:
+    """Raise InputError if a label to be explained is none of these, or the network has no such layer."""
+    if not options.explain:
+        return
+    card, layers = model.card, getattr(model.network, "explained_layers", {})
+    names = [label.name for label in labels]
+    unknown = [name for name in options.explain if name not in names]
+    msg = None
+    if unknown:
+        msg = f"The model {card.id} gives no label '{unknown[0]}' that could be explained; choose one of {'; '.join(names)}."
+    elif not layers:
+        msg = f"The network '{card.network}' has no layer at which a label could be explained; choose another model."
+    elif options.explain_layer not in (None, *layers):
+        msg = f"The network '{card.network}' has no layer '{options.explain_layer}'; choose one of {', '.join(layers)}."
+    if msg:
+        raise InputError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Seg-Grad-CAM of labels over a volume, patch by patch, blended like the logits.
+
+        L = ReLU(sum_k a_k A_k),   a_k = mean over positions of d(sum of the label's logits over its voxels) / d A_k
+
+    A are the features of a layer for a patch. A patch without a voxel of the label adds 0: nothing in it had a part in the label. The sum goes over
+    the voxels that the network gives to the label. It needs a few times the memory of a patch's forward pass, and for each label one map at a time.
+
+    Attributes:
+        model: its network stays as it is; it is run by torch, with the weights as they were loaded.
+        layer: name of the layer, see `Network.explained_layers`; the first when None.
+        values: by the name of the label its channel of the logits; None for a label that this volume cannot have, whose map is 0.
+        patch, overlap: as of `sliding_window.run`.
+    """
+
+    model: Model
+    layer: str | None
+    values: Mapping[str, int | None]
+    patch: Sequence[int]
+    overlap: float
+
+    def images(
+        self, volume: Tensor, logits: Tensor, grid: WorkingGrid, placement: Placement, progress: Progress
+    ) -> tuple[dict[str, Image], tuple[str, ...]]:
+        """The maps by name, from 0 on, on the grid of the layer; and notes.
+
+        Args:
+            volume: [C, I, J, K] on the CPU.
+            logits: that the network gave for it.
+            grid: of the volume.
+            placement: where it ran.
+            progress: asked whether to stop between two patches.
+        """
+        if not self.values:
+            return {}, ()
+        notes: tuple[str, ...] = ()
+        try:
+            maps, stride = self._maps(volume, logits, placement.device, progress)
+        except RuntimeError as error:
+            if placement.device.type == "cpu" or not is_out_of_memory(error):
+                raise
+            notes = (f"{ran_out(placement.device)} while labels were explained; the CPU did this instead.",)
+        if notes:
+            maps, stride = self._maps(volume, logits, torch.device("cpu"), progress)
+        return {PREFIX + name: attention_image(values, stride, grid, PREFIX + name) for name, values in maps.items()}, notes
+
+    def _maps(self, volume: Tensor, logits: Tensor, device: torch.device, progress: Progress) -> tuple[dict[str, Tensor], tuple[int, ...]]:
+        axis = self.model.card.slice_axis
+        network = copy.deepcopy(self.model.network).requires_grad_(False).eval().to(device)
+        layers = network.explained_layers
+        module, stride = layers[self.layer or next(iter(layers))]
+        stride = with_slices(stride, axis)
+        kept: list[Tensor] = []
+
+        def keep(_module: nn.Module, _inputs: object, features: Tensor) -> Tensor:
+            kept[:] = [features.detach().requires_grad_()]
+            return kept[0]
+
+        module.register_forward_hook(keep)
+        whole = network if axis is None else SliceNetwork(network, axis)
+        labels = logits.argmax(0).cpu()
+        windows = windows_over(volume.shape[1:], self.patch, self.overlap, whole.total_stride)
+        blend = Blend(volume.shape[1:], windows, device, torch.device("cpu"))
+        size = [int(length) // s for length, s in zip(self.patch, stride)]
+        for window in windows:
+            progress.step(1.0)
+            here = {name: (labels[window] == value).to(device) for name, value in self.values.items() if value is not None}
+            here = {name: mask for name, mask in here.items() if mask.any()}
+            if not here:
+                continue
+            with torch.enable_grad():
+                found = whole(volume[(slice(None), *window)][None].to(device))[0]
+            for number, (name, mask) in enumerate(here.items(), start=1):
+                (gradient,) = torch.autograd.grad(found[self.values[name]][mask].sum(), kept[0], retain_graph=number < len(here))
+                values = _weighted(kept[0].detach(), gradient)
+                values = values if axis is None else values.movedim(0, 1 + axis)[None]
+                blend.add(name, values[(..., *(slice(n) for n in size))], [window])
+        means = blend.means()
+        zeros = torch.zeros([1, *(length // s for length, s in zip(volume.shape[1:], stride))])
+        return {name: means.get(name, zeros) for name in self.values}, stride
+
+
+def _weighted(features: Tensor, gradient: Tensor) -> Tensor:
+    """ReLU of the features' sum, each times the mean of its gradient: [B, C, *S] -> [B, 1, *S]."""
+    weights = gradient.sum(tuple(range(2, gradient.ndim)), keepdim=True) / prod(gradient.shape[2:])
+    return (weights * features).sum(1, keepdim=True).relu()
