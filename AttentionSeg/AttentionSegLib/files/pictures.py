@@ -31,12 +31,13 @@ def read_picture(path: Path, labels: bool = False) -> Image:
         InputError: if the file is damaged, holds several pictures, is partly transparent, or is a label map in colors.
     """
     try:
-        with memory_for(str(path)), Pillow.open(path) as opened:
+        # By a stream: of a path, Pillow 13 maps the pixels of an uncompressed TIFF that a camera turned, and mixes up its rows.
+        with memory_for(str(path)), path.open("rb") as stream, Pillow.open(stream) as opened:
             pages = getattr(opened, "n_frames", 1)
             if pages > 1:
                 msg = f"{path} holds {pages} pictures; save one of them, or the stack as a volume (NIfTI or NRRD)."
                 raise InputError(msg)
-            # Only then a TIFF, which Pillow turns itself, is known to be turned already.
+            # A TIFF is turned by this, and says so only afterwards.
             opened.load()
             has_palette = opened.mode == "P"
             pixels = _pixels(ImageOps.exif_transpose(opened), path, labels)
