@@ -55,9 +55,12 @@ def _check_channels(image: Image, card: Card) -> None:
 
 
 def _check_slice(image: Image, card: Card) -> None:
+    size = " x ".join(map(str, image.shape))
+    if min(image.shape) < 1:
+        msg = f"{image.name} has no voxels ({size}); choose another scan."
+        raise InputError(msg)
     if not image.is_slice:
         return
-    size = " x ".join(map(str, image.shape))
     if card.slices is None:
         msg = f"{image.name} has {size} voxels, and the model {card.id} takes volumes; give the scan with all of its slices, or choose a 2D model."
         raise InputError(msg)

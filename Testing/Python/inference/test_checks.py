@@ -62,9 +62,12 @@ class TestVoxels:
         image = Image(np.ones((1, 8, 8, 8), kind), np.eye(4), "scan.nii")
         assert refused(image) == "scan.nii has the same intensity (1) everywhere; there is nothing to segment, choose another scan."
 
-    @pytest.mark.parametrize("shape", [(1, 1, 12, 12), (1, 12, 1, 12), (1, 12, 12, 1), (1, 0, 12, 12)])
-    def test_too_few_along_an_axis(self, shape):
-        assert "a volume needs at least 2 along each axis" in refused(Image(np.zeros(shape), np.eye(4), "scan.nii"))
+    @pytest.mark.parametrize("shape", [(1, 1, 12, 12), (1, 12, 1, 12), (1, 12, 12, 1)])
+    def test_of_a_single_slice(self, shape):
+        assert "takes volumes; give the scan with all of its slices" in refused(Image(np.zeros(shape), np.eye(4), "scan.nii"))
+
+    def test_none_along_an_axis(self):
+        assert "has no voxels (0 x 12 x 12)" in refused(Image(np.zeros((1, 0, 12, 12)), np.eye(4), "scan.nii"))
 
     @pytest.mark.parametrize("kind", ["c8", "O", "U3"])
     def test_that_are_no_real_numbers(self, kind):
