@@ -279,7 +279,7 @@ class TestNnunet:
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
-            ({"file_ending": ".png"}, "files end in '.png'; convert them"),
+            ({"file_ending": ".npy"}, "files end in '.npy'; convert them"),
             ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "makes the label 'whole' of several values"),
             ({"labels": None}, "cannot be used (TypeError"),
             ({"channel_names": {"0": "T1"}}, "There are 1 names of channels (T1), but 2 file(s) per case"),
