@@ -179,7 +179,7 @@ class TestStopping:
         data.write("images", "b", np.zeros(SHAPE, np.int16))
         (data.folder / "images" / "c.nii.gz").write_bytes(b"no scan")
         broken = image.astype(np.float32)
-        broken[3, 3, 3] = np.nan
+        broken[3, 3, 3] = np.inf
         data.write("images", "d", broken)
         text = data.refused()
         assert text.startswith("The data cannot be used for training; 4 problem(s): ")

@@ -128,7 +128,7 @@ class TestPlan:
         ("options", "said"),
         [
             ({"network": "attention-unet", "dataset": "dataset.json"}, "Say where the data is"),
-            ({}, "Choose a network: --network attention-unet or --network guided-attention."),
+            ({}, "Choose a network: --network attention-unet or --network guided-attention or "),
             ({"plan": "plan.json", "title": "Boxes", "hours": "2"}, "The plan plan.json rules instead of --title, --hours;"),
             ({"network": "attention-unet", "hours": "0"}, "cannot take 0 hours"),
             ({"network": "attention-unet", "hours": "nan"}, "cannot take nan hours"),
