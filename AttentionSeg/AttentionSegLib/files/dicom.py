@@ -89,15 +89,16 @@ def _read(headers: dict[Path, Dataset], name: str, regularize: bool) -> Image:
     check_size(Path(name), (*ordered[0].size, len(ordered)))
     colored = any(is_colored(header) for header in headers.values())
     voxels = read_colors(ordered[0].path) if colored else _read_voxels(ordered, name)[None]
+    outside = None
     if affine is None:
         with memory_for(name):
-            resampled, affine = resample_slices(voxels[0], ordered)
-            voxels = resampled[None]
+            resampled, affine, beside = resample_slices(voxels[0], ordered)
+            voxels, outside = resampled[None], beside[None] if beside.any() else None
     check_affine(affine, name)
     known = all(one.spacing_known for one in ordered)
     modality = next(iter(headers.values())).get("Modality")
     said = (str(modality),) * len(voxels) if modality else ()
-    return Image(voxels, affine, name, (*notes, *found.notes, *(() if known else (NO_SPACING,))), known, modalities=said)
+    return Image(voxels, affine, name, (*notes, *found.notes, *(() if known else (NO_SPACING,))), known, outside, said)
 
 
 def _slices(headers: dict[Path, Dataset]) -> tuple[list[Slice], tuple[Note, ...]]:
