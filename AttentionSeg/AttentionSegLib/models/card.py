@@ -70,7 +70,7 @@ class Card:
 
     @property
     def slice_axis(self) -> int | None:
-        """The working axis along which the slices of a 2D network lie one after the other; None for networks that take volumes."""
+        """The working axis perpendicular to the slices of a 2D network; None for 3D networks."""
         if self.slices is None:
             return None
         return next(axis for axis, letter in enumerate(self.orientation) if _AXIS[letter] == ACROSS[self.slices])
@@ -184,7 +184,7 @@ def with_weights(document: dict[str, Any], sha256: str, size: int) -> dict[str, 
     return {**document, "weights": {**(given if isinstance(given, dict) else {}), "sha256": sha256, "bytes": size}}
 
 
-# Of the axes right, anterior, superior, the one along which slices lie one after the other.
+# By name of slices, their perpendicular axis among right, anterior, superior.
 ACROSS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 

@@ -76,7 +76,7 @@ def plan_mirroring(
         `mirror_axes` and `mirror_swaps` of the recipe, and a sentence with the reason.
     """
     if across == 0:
-        return [], [], "No mirroring: a sagittal slice mirrored from left to right is itself, so the network cannot tell the sides apart either."
+        return [], [], "No mirroring: a sagittal slice is its own mirror image from left to right, so the network cannot distinguish the sides."
     names = {entry["value"]: entry["name"] for entry in entries}
     pairs = sorted({*left_right_pairs(names), *_pairs_by_terms(entries)})
     paired = {value for pair in pairs for value in pair}
