@@ -15,7 +15,9 @@ _KINDS = {
     "probe_position": ("Position attention", "Position attention of the marked voxel", TIMES_AVERAGE),
 }
 _ID = re.compile(r"(?P<kind>gate|guided|position|probe_position)(?:_(?P<level>\d+)|_scale(?P<scale>\d+)_step(?P<step>\d+))")
-_PROBABILITY, _WHY = "probability ", "why "
+_PROBABILITY = "probability "
+# What the id of an explanation begins with; the name of the label follows.
+WHY = "why "
 _CERTAINTY, _OTHER = "Uncertainty and probabilities", "Other maps"
 
 
@@ -54,8 +56,8 @@ def map_kind(name: str, among: Iterable[str] = ()) -> MapKind:
         return MapKind(_CERTAINTY, "Uncertainty", "0 sure, 1 unsure")
     if name.startswith(_PROBABILITY):
         return MapKind(_CERTAINTY, f"Probability of {name[len(_PROBABILITY) :]}", "probability")
-    if name.startswith(_WHY):
-        return MapKind("Why a label is there", f"Why {name[len(_WHY) :]}", "share of the largest")
+    if name.startswith(WHY):
+        return MapKind("Why a label is there", f"Why {name[len(WHY) :]}", "share of the largest")
     found = _ID.fullmatch(name)
     if found is None:
         return MapKind(_OTHER, name.replace("_", " "), "")

@@ -52,8 +52,8 @@ def maps_run(model: str, edges: list[int] | None) -> Run:
     """All that measuring its maps adds to a case."""
     predictor = Predictor(model, "cpu", "torch")
     image, labels = scan(predictor, edges)
-    prediction = predictor.run(image)
     worth = MapWorth(predictor, ["case"])
+    prediction = predictor.run(image, explain=worth.explain)
     return lambda: worth.measure(0, image, prediction, labels, EvaluationProgress(1, worth.runs, None, None))
 
 

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_predictions(options: argparse.Namespace) -> int:
-    unused = [f"--{name}" for name in ("model", "images", "split", "role", "compare", "regions") if getattr(options, name) is not None]
+    unused = [f"--{name}" for name in ("model", "images", "split", "role", "compare", "regions", "maps") if getattr(options, name)]
     if unused:
         msg = f"Predictions are measured as they are; leave out {', '.join(unused)}."
         raise InputError(msg)

@@ -15,7 +15,6 @@ from ..image import Image
 from ..inference import Predictor
 from ..inference.backends import prepare_backend
 from ..inference.blend import patch_windows
-from ..inference.fit import rescaled
 from ..inference.preprocessing import prepare, working_grid
 from ..models import Model
 from ..networks import build_network
@@ -60,7 +59,6 @@ class Deletion:
         card, patch = predictor.model.card, predictor.patch
         self._network: nn.Module = prepare_backend("torch", predictor.model, patch).network.to(predictor.device)
         self._device, self._patch = predictor.device, np.array(patch)
-        image = rescaled(image, card) if predictor.options.rescale else image
         grid = working_grid(image, None, card, patch, self._network.total_stride)
         self._affine, self._volume = grid.affine, prepare(image, None, grid, card)
         # As far from each other as patches of half an overlap.

@@ -49,6 +49,9 @@ MAP_MEASURES = (*LOCALIZATION, *GATE, *DELETION)
 # What a map has to be seen beside: the same value everywhere, and less the farther from the center of the scan.
 CONSTANT, CENTER = "constant", "center"
 REFERENCES = {CONSTANT: "The same everywhere", CENTER: "Nearness to the center of the scan"}
+# The explanation of each label by Seg-Grad-CAM, measured on that label.
+WHY = "why"
+TITLES = {**REFERENCES, WHY: "Why the label is there (Seg-Grad-CAM)"}
 SANITY_RULE = (
     "With random weights: the same of the network before any training, drawn anew for each case (Adebayo et al. 2018, arXiv:1810.03292). "
     "Marked: the 95 % interval of the difference, trained minus random, does not lie above 0, so the figure may come from the architecture alone."

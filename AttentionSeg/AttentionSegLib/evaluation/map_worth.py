@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..map_kinds import WHY as WHY_PREFIX
 from ..writing import csv_text
 from .definitions import MEAN
-from .map_measures import CENTER, CONSTANT, GATE, LOCALIZATION, MAP_MEASURES, REFERENCES
+from .map_measures import CENTER, CONSTANT, GATE, LOCALIZATION, MAP_MEASURES, REFERENCES, WHY
 from .statistics import mean_and_interval, mean_of_labels
 
 if TYPE_CHECKING:
@@ -94,18 +95,23 @@ class MapWorth:
         cases: ids, in the order in which they are measured.
         ignored: value of voxels in the label maps that are left out.
 
+    Attributes:
+        explain: the labels whose explanation is measured as a map too, each of its own label; none if the network has no layer for it.
+
     Raises:
         InputError: if the network has no maps.
     """
 
     def __init__(self, predictor: Predictor, cases: Sequence[str], ignored: int | None = None) -> None:
         self._predictor, self._ignored = predictor, ignored
-        self._names, card = predictor.attention_names, predictor.model.card
-        if not self._names:
+        network, card = predictor.model.network, predictor.model.card
+        self._labels = tuple(label.name for label in card.labels)
+        self.explain = self._labels if network.explained_layers else ()
+        self._names = [*predictor.attention_names, *([WHY] if self.explain else [])]
+        if not predictor.attention_names:
             msg = f"The model {card.id} has no attention maps that could be measured; leave --maps out."
             raise InputError(msg)
         self._numbers, self._cases = [label.value for label in card.labels], tuple(cases)
-        self._labels = tuple(label.name for label in card.labels)
         self._progress: EvaluationProgress | None = None
         shape = len(WEIGHTS), len(cases), len(self._labels), len(self._names) + len(REFERENCES), len(MAP_MEASURES)
         self._values = np.full(shape, np.nan)
@@ -126,8 +132,8 @@ class MapWorth:
         Args:
             number: which of the cases.
             image: the scan.
-            prediction: of the predictor, with its maps.
-            reference: label values on the grid of the scan.
+            prediction: of the predictor, with its maps and the explanations of `explain`.
+            reference: label values on the grid of the scan, voxels that are left out among them.
             progress: told before each run.
         """
         from .faithfulness import with_random_weights
@@ -144,9 +150,14 @@ class MapWorth:
     def _measure(self, values: np.ndarray, predictor: Predictor, image: Image, prediction: Prediction, reference: Image) -> None:
         labels = None
         for name, attention in prediction.attention.items():
-            if labels is None or labels.shape != attention.shape:
+            if labels is None or labels.shape != attention.shape or not np.array_equal(labels.affine, attention.affine):
                 labels = self._on_grid_of(attention, reference)
-            values[:, self._column(name), : len(LOCALIZATION)] = labels.localization(attention.voxels[0])
+            found = labels.localization(attention.voxels[0])
+            if name.startswith(WHY_PREFIX):
+                row = self._labels.index(name[len(WHY_PREFIX) :])
+                values[row, self._column(WHY), : len(LOCALIZATION)] = found[row]
+            else:
+                values[:, self._column(name), : len(LOCALIZATION)] = found
         first = len(LOCALIZATION)
         values[:, :, first : first + len(GATE)] = self._dice_lost(predictor, image, prediction, reference)
         values[:, :, first + len(GATE) :] = self._probability_lost(predictor, image, prediction)[..., None]
@@ -196,4 +207,5 @@ class MapWorth:
 
     def _run(self, predictor: Predictor, image: Image, attention: bool = True) -> Prediction:
         self._progress.next_prediction()
-        return predictor.run(image, attention=attention, on_progress=self._progress.within_prediction, cancel=self._progress.cancel)
+        explain = self.explain if attention else ()
+        return predictor.run(image, attention=attention, explain=explain, on_progress=self._progress.within_prediction, cancel=self._progress.cancel)

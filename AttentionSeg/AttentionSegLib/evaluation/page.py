@@ -14,7 +14,7 @@ from ..map_kinds import map_kind
 from ..reporting.pages import render
 from ..reporting.spread import Spread, across, spread
 from .definitions import EMPTY_RULE, METRICS, Metric
-from .map_measures import MAP_MEASURES, REFERENCES, SANITY_RULE
+from .map_measures import MAP_MEASURES, SANITY_RULE, TITLES
 from .map_worth import MapScores
 from .statistics import RESAMPLES, Scores
 
@@ -63,7 +63,7 @@ def page(scores: Scores, compared: Scores | None, data: Data, pictures: Sequence
     plots = [_plot(scores, metric, scores.values[:, :, column]) for column, metric in enumerate(METRICS)]
     values = {"scores": scores, "compared": compared, "data": data, "plots": plots, "pictures": pictures, "maps": maps, "monai": version("monai")}
     if maps is not None:
-        titles = {name: REFERENCES.get(name) or map_kind(name, maps.maps).title for name in maps.maps}
+        titles = {name: TITLES.get(name) or map_kind(name, maps.maps).title for name in maps.maps}
         values.update(worth=maps.summary(), map_titles=titles, map_measures=MAP_MEASURES, sanity_rule=SANITY_RULE)
     return render("evaluation.html", **MEANS, **values)
 

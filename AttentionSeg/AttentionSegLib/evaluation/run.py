@@ -227,13 +227,16 @@ def measure_cases(
     for n, case in enumerate(cases):
         image, reference, _ = read_labelled(case)
         image = rescaled(image, predictors[0].model.card) if predictors[0].options.rescale else image
-        counted = reference.voxels != ignored
+        labelled, counted = reference, reference.voxels != ignored
         reference = _where(reference, counted)
         for m, predictor in enumerate(predictors):
             progress.next_prediction()
             wanted = worth is not None and m == 0
             region = (regions or {}).get(case.id)
-            prediction = predictor.run(image, region, attention=wanted, on_progress=progress.within_prediction, cancel=progress.cancel)
+            explain = worth.explain if wanted else ()
+            prediction = predictor.run(
+                image, region, attention=wanted, explain=explain, on_progress=progress.within_prediction, cancel=progress.cancel
+            )
             if len(prediction.card.labels) != len(numbers):
                 prediction = replace(prediction, labels=fold_sides(prediction.labels, cards[m]), card=cards[m])
             prediction = replace(prediction, labels=_where(prediction.labels, counted))
@@ -241,7 +244,7 @@ def measure_cases(
             if m == 0:
                 worst = with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
             if wanted:
-                worth.measure(n, image, prediction, reference, progress)
+                worth.measure(n, image, prediction, labelled, progress)
     names = tuple(case.id for case in cases)
     return [_scores(card, names, found, predictor.options) for card, predictor, found in zip(cards, predictors, values)], worst
 

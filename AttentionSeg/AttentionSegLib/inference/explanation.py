@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, is_out_of_memory
 from ..image import Image
+from ..map_kinds import WHY
 from ..models import Card, Label, Model, card_of_sides
 from ..options import RunOptions
 from ..region import Region
@@ -24,9 +25,6 @@ from .preprocessing import WorkingGrid
 from .progress import Progress
 from .slices import SliceNetwork, with_slices
 from .sliding_window import Placement, windows_over
-
-# What the name of such a map begins with; the name of the label follows.
-PREFIX = "why "
 
 
 class Wanted(NamedTuple):
@@ -106,7 +104,7 @@ class Explanation:
             notes = (f"{ran_out(placement.device)} while labels were explained; the CPU did this instead.",)
         if notes:
             maps, stride = self._maps(volume, logits, torch.device("cpu"), progress)
-        return {PREFIX + name: attention_image(values, stride, grid, PREFIX + name) for name, values in maps.items()}, notes
+        return {WHY + name: attention_image(values, stride, grid, WHY + name) for name, values in maps.items()}, notes
 
     def _maps(self, volume: Tensor, logits: Tensor, device: torch.device, progress: Progress) -> tuple[dict[str, Tensor], tuple[int, ...]]:
         axis = self.model.card.slice_axis

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, is_out_of_memory, memory_for
 from ..image import Image
+from ..map_kinds import WHY
 from ..models import Card, Model, card_of_sides, find_model, load_model
 from ..options import RunOptions
 from ..progress import Cancel, OnProgress
@@ -20,7 +21,7 @@ from .attention_maps import attention_image, on_grid_of, shares_of_largest
 from .backends import Backend, choose_backend, prepare_backend, torch_instead
 from .checks import check_attention, check_input, region_note
 from .devices import choose_device
-from .explanation import PREFIX, Explanation, Wanted, check_explain, labels_of_result
+from .explanation import Explanation, Wanted, check_explain, labels_of_result
 from .fit import image_fit, rescaled
 from .memory import limited_memory, ran_out
 from .merging import Part, merge_maps, merge_on_input, merge_restored
@@ -149,7 +150,7 @@ class Predictor:
             for one, offset in zip(regions, self._search.offsets(found)):
                 wanted = Wanted(names, options.probabilities, self._explanation(card, offset, options))
                 parts.append(self._segment(image, one, wanted, progress, parts[0].grid if parts else None))
-            names = [*names, *(PREFIX + name for name in options.explain)]
+            names = [*names, *(WHY + name for name in options.explain)]
 
             progress.stage("finish")
             merged = merge_restored(parts, self._search.offsets(found), len(card.labels) + 1, image)
@@ -201,9 +202,8 @@ class Predictor:
             restored, notes = self._restore(output, grid, seen, region, wanted.probabilities, progress)
         strides = network.attention_strides
         attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in wanted.attention}
-        attended.update(explained)
         notes = tuple(note for note in (self._backend.note, placement.note, *told, *notes) if note)
-        return Part(region, grid, restored, attended, output.probe, str(placement.device), notes)
+        return Part(region, grid, restored, {**attended, **explained}, output.probe, str(placement.device), notes)
 
     def _explanation(self, card: Card, offset: int, options: RunOptions) -> Explanation:
         """Of the labels asked for in a region: on the card of the result its labels have values from `offset` on."""
@@ -214,7 +214,7 @@ class Predictor:
     def _attention(self, name: str, parts: list[Part], on: Image | None) -> Image:
         """A map of all parts, on the grid that it has in the network or on that of an image."""
         maps, regions = [part.attention[name] for part in parts], [part.region for part in parts]
-        if name.startswith(PREFIX) or name in self._prepared().network.maps_scaled_per_volume:
+        if name.startswith(WHY) or name in self._prepared().network.maps_scaled_per_volume:
             maps = shares_of_largest(maps)
         if on is None:
             return merge_maps(maps, regions)

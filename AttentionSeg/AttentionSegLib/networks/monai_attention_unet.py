@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -88,6 +88,17 @@ class MonaiAttentionUNet(Network):
         """Input voxels per voxel of each attention map, along each axis."""
         return {f"gate_{level + 1}": self._stride_of(level) for level in range(len(self.strides))}
 
+    @property
+    def gates(self) -> dict[str, list[nn.Module]]:
+        """The last part of each `psi`, which gives the coefficients."""
+        return {f"gate_{level}": [layer.attention.psi[-1]] for level, layer in enumerate(_layers(self.model[1]), start=1)}
+
+    @property
+    def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+        """The levels of the decoder, level 2 first if there is one (as of `AttentionUNet`)."""
+        levels = {f"decoder_{i + 1}": (layer.merge, self._stride_of(i)) for i, layer in enumerate(_layers(self.model[1]))}
+        return {name: levels[name] for name in sorted(levels, key=lambda name: name != "decoder_2")}
+
     @staticmethod
     def variants(device: str) -> list[Variant]:
         return [Variant(partial(_planned_arguments, first)) for first in PLANNED_CHANNELS[device]]
@@ -148,6 +159,13 @@ class MonaiAttentionUNet(Network):
 
     def _stride_of(self, level: int) -> tuple[int, ...]:
         return tuple(prod(steps) for steps in zip((1,) * self.spatial_dims, *self.strides[:level]))
+
+
+def _layers(layer: Any) -> Iterator[Any]:
+    """MONAI's `AttentionLayer` of each level, finest first."""
+    yield layer
+    if isinstance(layer.submodule, nn.Sequential):
+        yield from _layers(layer.submodule[1])
 
 
 def _decoded(layer: nn.Module, skip: Tensor, gates: list[Tensor]) -> Tensor:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 NAME = "planted"
 HEEDED, IGNORED = ("gate_1", "position_scale1_step1"), ("gate_2", "position_scale2_step1")
+IGNORED_VOXELS = 2**3
 SIZE = (16, 16, 16)
 
 
@@ -79,9 +80,10 @@ def planted_model(**changes: Any) -> Model:
 
 
 def write_planted_case(folder: Path) -> tuple[Path, Path]:
-    """A scan with a bright box, which is the label, the darkest place, and one that is less dark."""
+    """A scan with a bright box, which is the label, the darkest place, and one that is less dark. A corner of the label map has the value 255."""
     labels = np.zeros(SIZE, np.uint8)
     labels[2:8, 2:8, 2:8] = 1
+    labels[14:, 14:, 14:] = 255
     voxels = np.where(labels == 1, 75.0, 10.0)
     voxels[10:14, 10:14, 10:14] = -200
     voxels[10:14, 2:6, 2:6] = -50

@@ -10,6 +10,7 @@ import numpy as np
 import planted_network
 import pytest
 from AttentionSegLib.cli import main
+from AttentionSegLib.datasets import LabelReading
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.evaluation import Evaluation, evaluate
 from AttentionSegLib.evaluation.map_worth import MapScores
@@ -17,7 +18,7 @@ from AttentionSegLib.models import Model
 from AttentionSegLib.network_names import NETWORKS
 from heads import entries
 from labelled_scans import write_cases
-from planted_network import HEEDED, IGNORED, NAME, planted_model, write_planted_case
+from planted_network import HEEDED, IGNORED, IGNORED_VOXELS, NAME, planted_model, write_planted_case
 from tiny_models import UNET, make_card, random_network, save_unet
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -30,7 +31,9 @@ def planted(tmp_path_factory) -> Evaluation:
     folder = tmp_path_factory.mktemp("planted")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(NETWORKS, NAME, f"{planted_network.__name__}:PlantedNetwork")
-        return evaluate(planted_model(), *write_planted_case(folder), folder / "results", device="cpu", maps=True)
+        return evaluate(
+            planted_model(), *write_planted_case(folder), folder / "results", device="cpu", maps=True, reading=LabelReading(ignored_label=255)
+        )
 
 
 class TestPlanted:
@@ -55,7 +58,8 @@ class TestPlanted:
         assert found["gate_1"]["share_inside"] > 0.99
 
     def test_references_show_what_tells_nothing(self, found):
-        assert found["constant"] == pytest.approx({"auc": 0.5, "share_inside": 6**3 / 16**3, "pointing": 6**3 / 16**3})
+        share = 6**3 / (16**3 - IGNORED_VOXELS)
+        assert found["constant"] == pytest.approx({"auc": 0.5, "share_inside": share, "pointing": share})
         assert 0.5 < found["center"]["auc"] < 1
 
     def test_random_weights_show_nothing_so_the_map_is_not_marked(self, planted):
@@ -118,4 +122,4 @@ def test_command(tmp_path, capsys):
     assert "Dice lost, gate inverted" in out
     assert out.splitlines()[-2:] == [str(tmp_path / "results" / name) for name in ("maps.csv", "maps.json")]
     with (tmp_path / "results" / "maps.csv").open(newline="") as stream:
-        assert {row["map"] for row in csv.DictReader(stream)} == {"gate_2", "gate_3", "constant", "center"}
+        assert {row["map"] for row in csv.DictReader(stream)} == {"gate_2", "gate_3", "why", "constant", "center"}
