@@ -213,17 +213,13 @@ class AttentionPresenter:
         return tuple(tuple(round(255 * part) for part in rgb) for rgb in found)
 
     @property
-    def _shown_probe(self) -> slicer.vtkMRMLScalarVolumeNode | None:
-        return None if self._probe is None else self._probe.node
-
-    @property
     def _rows(self) -> tuple[Row, ...]:
         stored = self._settings.statistics
         # Older scenes lack statistics that were added later.
         return tuple(Row(row["name"], tuple(row["color"]), tuple(shown_number(one, row) for one in SHOWN_STATISTICS)) for row in stored)
 
     def _restyle(self) -> None:
-        for node in (self._eye, self._shown_probe):
+        for node in (self._eye, self._probe.node if self._probe else None):
             if node is not None:
                 self._lay_over(node)
         self.refresh()
@@ -243,7 +239,7 @@ class AttentionPresenter:
         for node in settings.maps:
             if node is not eye:
                 hide_legend(node)
-        if eye is None and self._shown_probe is None:
+        if eye is None and (self._probe is None or self._probe.node is None):
             fill_segments(scene)
         elif settings.result_segmentation is not None:
             outline_segments(settings.result_segmentation)
