@@ -54,12 +54,12 @@ def restore(
         window = tuple(slice(a, b) for a, b in zip(first, last))
         matrix = voxel_map(affine_from(image.affine, first), affine)
         values = sample(logits, matrix, last - first)
-        labels[window] = values.argmax(0).cpu().numpy()
-        share = torch.softmax(values, 0)
-        doubt = _entropy(share) if own_uncertainty is None else sample(own_uncertainty, matrix, last - first)[0]
+        # On the CPU `argmax` along the first axis takes seven times as long.
+        labels[window] = values.max(0).indices.cpu().numpy()
+        doubt = _entropy(values) if own_uncertainty is None else sample(own_uncertainty, matrix, last - first)[0]
         uncertainty[window] = doubt.clamp(0, 1).cpu().numpy()
         if kept is not None:
-            kept[(slice(None), *window)] = share.cpu().numpy()
+            kept[(slice(None), *window)] = torch.softmax(values, 0).cpu().numpy()
         if region is not None:
             outside = ~held(image.affine, first, last, region)
             labels[window][outside] = 0
@@ -69,6 +69,17 @@ def restore(
     return Restored(labels, uncertainty, kept)
 
 
-def _entropy(share: Tensor) -> Tensor:
-    """Entropy of probabilities [classes, ...] over its largest possible value, 0..1."""
-    return torch.special.entr(share).sum(0) / np.log(len(share))
+def _entropy(values: Tensor) -> Tensor:
+    """Entropy of the probabilities of logits [classes, ...] over its largest possible value, 0..1.
+
+    With d_c = logit_c - max and Z = sum_c exp(d_c), it is log(Z) - sum_c exp(d_c) d_c / Z: one pass, without an array of all probabilities.
+    """
+    peak = values.amax(0)
+    mass, weighted = torch.zeros_like(peak), torch.zeros_like(peak)
+    for logits in values:
+        below = logits - peak
+        share = below.exp()
+        mass += share
+        weighted += share.mul_(below)
+    weighted /= mass
+    return mass.log_().sub_(weighted).div_(float(np.log(len(values))))
