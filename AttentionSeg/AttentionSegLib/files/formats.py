@@ -73,7 +73,7 @@ FORMATS = (
     Format("NRRD", (SEGMENTATION, ".nrrd", ".nhdr"), _nrrd),
     Format("MetaImage", (".mha", ".mhd"), _meta_image),
     Format("FreeSurfer", (".mgz", ".mgh"), _freesurfer),
-    Format("pair of .hdr and .img", (".hdr",), _pair),
+    Format("Analyze", (".hdr",), _pair),
     PICTURES,
 )
 ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
