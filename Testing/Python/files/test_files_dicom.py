@@ -32,6 +32,7 @@ class TestSeries:
         image = read_image(tmp_path)
         np.testing.assert_array_equal(image.voxels[0], voxels)
         np.testing.assert_allclose(image.affine, affine_of(positions, directions), atol=1e-8)
+        assert image.modalities == ("CT",)
 
     def test_order_of_acquisition_does_not_matter(self, tmp_path, voxels, directions):
         positions = positions_of(SHAPE[2], directions)

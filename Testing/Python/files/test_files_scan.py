@@ -38,7 +38,9 @@ def nrrd_fields(affine, space="right-anterior-superior", **changes):
 def write_meta(path, voxels, **changes):
     fields = {"NDims": 3, "TransformMatrix": "1 0 0 0 1 0 0 0 1", "Offset": "1 2 3", "ElementSpacing": "1 2 3", "DimSize": "6 5 4"}
     fields = {**fields, "ElementType": "MET_SHORT", **changes, "ElementDataFile": "LOCAL"}
-    path.write_bytes((META + "".join(f"{key} = {value}\n" for key, value in fields.items())).encode() + voxels.tobytes(order="F"))
+    path.write_bytes(
+        (META + "".join(f"{key} = {value}\n" for key, value in fields.items() if value is not None)).encode() + voxels.tobytes(order="F")
+    )
     return path
 
 
@@ -103,6 +105,18 @@ class TestNrrdAndMetaImage:
             fields["space directions"] = f"none {fields['space directions']}"
         with pytest.raises(InputError, match=sentence):
             read_image(write_nrrd(tmp_path / "scan.nrrd", fields, voxels))
+
+    @pytest.mark.parametrize("format_", ["nrrd", "mha"])
+    @pytest.mark.parametrize("told", [True, False])
+    def test_an_orientation_that_nothing_tells_is_assumed_with_a_note(self, tmp_path, voxels, format_, told):
+        if format_ == "nrrd":
+            fields = nrrd_fields(affine_of(axes_of("LPS"))) if told else {"dimension": 3, "sizes": "6 5 4", "spacings": "1 2 3"}
+            image = read_image(write_nrrd(tmp_path / "scan.nrrd", fields, voxels))
+        else:
+            fields = {"TransformMatrix": "1 0 0 0 1 0 0 0 1"} if told else {"TransformMatrix": None}
+            image = read_image(write_meta(tmp_path / "scan.mha", voxels, **fields))
+        assert (np.diag(image.affine)[:3] * (-1, -1, 1) > 0).all()
+        assert ["no orientation" in note.what for note in image.notes] == ([] if told else [True])
 
     def test_series_in_nrrd(self, tmp_path, voxels):
         fields = {"dimension": 4, "sizes": "6 5 2 2", "spacings": "1 1 1 1"}
