@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..image import Image, Note, without_nan
+from ..image import Image, Note
 from ..same_grid import place_on
 from .scan import read_image
 from .segments import read_segments
@@ -63,7 +63,7 @@ def _read_scan(path: Path | str, regularize: bool) -> Image:
         names = ", ".join(segment.name for segment in segments)
         msg = f"{path} is a segmentation ({names}) and no scan; give the scan that it was drawn on."
         raise InputError(msg)
-    return without_nan(read_image(path, regularize))
+    return read_image(path, regularize)
 
 
 def _on_grid(image: Image, grid: Image) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from ..image import Image
+from ..image import Image, without_nan
 from .dicom_search import DicomSeries
 from .formats import PAIRED, described, format_of
 
@@ -19,14 +19,15 @@ def read_image(path: Path | str | DicomSeries, regularize: bool = False) -> Imag
 
     Returns:
         Voxels [1, I, J, K], or [3, I, J, K] of a single slice in colors, in the axis order and the data type of the file (rescaled values become
-        floats where the file says so), with the affine from IJK to RAS mm. The path is the name of the image.
+        floats where the file says so), with the affine from IJK to RAS mm, and the lowest number in place of NaN, which are `outside`. The path is
+        the name of the image.
 
     Raises:
         InputError: if the path is missing, unreadable, empty or of an unknown format; if the file is damaged or cut off; if a volume has colors,
             complex numbers, several volumes or fewer than 2 voxels along two axes; if its geometry is sheared, singular or not finite; or if
             the slices of a DICOM series do not make one regular volume.
     """
-    return _read(path, regularize=regularize)
+    return without_nan(_read(path, regularize=regularize))
 
 
 def read_label_layers(path: Path | str) -> Image:
