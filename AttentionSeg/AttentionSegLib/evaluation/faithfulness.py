@@ -16,6 +16,7 @@ from ..inference import Predictor
 from ..inference.backends import prepare_backend
 from ..inference.blend import patch_windows
 from ..inference.preprocessing import prepare, working_grid
+from ..inference.slices import with_neighbors
 from ..models import Model
 from ..networks import build_network
 
@@ -60,7 +61,7 @@ class Deletion:
         self._network: nn.Module = prepare_backend("torch", predictor.model, patch).network.to(predictor.device)
         self._device, self._patch = predictor.device, np.array(patch)
         grid = working_grid(image, None, card, patch, self._network.total_stride)
-        self._affine, self._volume = grid.affine, prepare(image, None, grid, card)
+        self._affine, self._volume = grid.affine, with_neighbors(prepare(image, None, grid, card), card)
         # As far from each other as patches of half an overlap.
         self._windows = patch_windows(grid.shape, patch, [max(1, size // 2) for size in patch])
 

@@ -23,7 +23,7 @@ from .checks import is_searched
 from .memory import ran_out
 from .preprocessing import WorkingGrid
 from .progress import Progress
-from .slices import SliceNetwork, with_slices
+from .slices import SliceNetwork, with_neighbors, with_slices
 from .sliding_window import Placement, windows_over
 
 
@@ -120,7 +120,7 @@ class Explanation:
 
         module.register_forward_hook(keep)
         whole = network if axis is None else SliceNetwork(network, axis)
-        labels = logits.argmax(0).cpu()
+        labels, inputs = logits.argmax(0).cpu(), with_neighbors(volume, self.model.card)
         windows = windows_over(volume.shape[1:], self.patch, self.overlap, whole.total_stride)
         blend = Blend(volume.shape[1:], windows, device, torch.device("cpu"))
         size = [int(length) // s for length, s in zip(self.patch, stride)]
@@ -131,7 +131,7 @@ class Explanation:
             if not here:
                 continue
             with torch.enable_grad():
-                found = whole(volume[(slice(None), *window)][None].to(device))[0]
+                found = whole(inputs[(slice(None), *window)][None].to(device))[0]
             for number, (name, mask) in enumerate(here.items(), start=1):
                 (gradient,) = torch.autograd.grad(found[self.values[name]][mask].sum(), kept[0], retain_graph=number < len(here))
                 values = _weighted(kept[0].detach(), gradient)

@@ -270,6 +270,14 @@ class TestNeighbors:
             logits = [network(torch.cat([seen[max(s - 1, 0)], seen[s], seen[min(s + 1, 3)]])[None])[0] for s in range(4)]
         np.testing.assert_allclose(found.probabilities.voxels, torch.softmax(torch.stack(logits, 1 + axis), 0).numpy(), atol=1e-3)
 
+    def test_a_label_is_explained_beside_them(self):
+        card = make_card(network=NETWORKS["unet"], slices="axial", context=1, patch_size=[16, 16, 1])
+        model = Model(card, random_network(NETWORKS["unet"], inputs=3), Path())
+        label = card.labels[0].name
+        found = Predictor(model, "cpu", "torch", explain=(label,))(Image(noise(1, 16, 16, 4).numpy(), np.eye(4)))
+        (why,) = (values for name, values in found.attention.items() if name.endswith(label))
+        assert why.shape[2] == 4
+
     def test_neighbors_are_as_far_apart_as_in_the_training(self):
         card = make_card(network=NETWORKS["unet"], slices="axial", context=1, patch_size=[16, 16, 1], spacing_mm=[1, 1, 3])
         found = Predictor(Model(card, random_network(NETWORKS["unet"], inputs=3), Path()), "cpu", "torch")(

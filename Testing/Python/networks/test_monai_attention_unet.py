@@ -54,6 +54,18 @@ def test_logits_and_gates_are_those_of_monai(dims, arguments):
         assert_close(output.attention[f"gate_{level}"], gate, rtol=0, atol=1e-6)
 
 
+def test_a_gate_that_is_changed_changes_the_logits():
+    network, x = ours(monai()), torch.randn(1, 2, 16, 16, 16)
+    with torch.inference_mode():
+        before = network(x)
+        for name, modules in network.gates.items():
+            hooks = [module.register_forward_hook(lambda _module, _given, gate: 1 - gate) for module in modules]
+            assert (network(x) - before).abs().max() > 1e-4, name
+            for hook in hooks:
+                hook.remove()
+    assert list(network.explained_layers) == ["decoder_2", "decoder_1"]
+
+
 def test_arguments_are_read_from_the_shapes():
     found = MonaiAttentionUNet.read_arguments(monai(2, kernel_size=5).state_dict())
     assert found == {"spatial_dims": 2, "in_channels": 2, "out_channels": 3, "channels": [4, 6, 10], "kernel_size": 5, "up_kernel_size": 3}
