@@ -44,7 +44,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument(
         "--maps", action="store_true", help="measure the attention maps too: where they are large, what depends on them, and with random weights"
     )
-    add_run_options(evaluate, ("device", "mirroring", "overlap", "rescale"))
+    add_run_options(evaluate, ("device", "mirroring", "overlap", "explain_layer", "rescale"))
     add_label_options(evaluate)
     evaluate.set_defaults(run=run)
 

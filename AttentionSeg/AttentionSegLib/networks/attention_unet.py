@@ -17,6 +17,8 @@ from .output import NetworkOutput, ReturnAttention, wanted_maps
 from .supervision import deep_supervision
 
 Stride = Union[int, Sequence[int]]
+# The level of the decoder at which a label is explained.
+DEFAULT_EXPLAINED = 3
 GATES = ("grid", "full", "none")
 # What a plan may choose: features of the finest level by the kind of device, best first, how many levels and features at most, and how few voxels
 # along an axis of the deepest level.
@@ -114,12 +116,13 @@ class AttentionUNet(Network):
     def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
         """The levels of the decoder, and the bottleneck.
 
-        The default is level 2, where there is one: what it holds has passed all gates and the whole of the deeper levels, and still has half of the
-        resolution. Level 1 is the label itself over again, and the bottleneck is too coarse to point at a place.
+        The default is level 3, or the deepest: of the layers of the shipped hippocampus model it tells a label best from one of random weights
+        (docs/clinician/maps.md).
         """
         levels = {f"decoder_{i + 1}": (block, self._stride_of(i)) for i, block in enumerate(self.decoder)}
         levels["bottleneck"] = self.encoder[-1], self.total_stride
-        return {name: levels[name] for name in sorted(levels, key=lambda name: (name != "decoder_2", name == "bottleneck"))}
+        default = f"decoder_{min(DEFAULT_EXPLAINED, len(self.decoder))}"
+        return {name: levels[name] for name in sorted(levels, key=lambda name: name != default)}
 
     @staticmethod
     def variants(device: str) -> list[Variant]:

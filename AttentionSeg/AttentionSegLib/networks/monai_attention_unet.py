@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Union
 import torch
 from torch import Tensor, nn
 
+from .attention_unet import DEFAULT_EXPLAINED
 from .contract import Network, RegionLoss, Variant, are_counts
 from .layers import crop, pad_to_multiple
 from .output import NetworkOutput, ReturnAttention, wanted_maps
@@ -95,9 +96,10 @@ class MonaiAttentionUNet(Network):
 
     @property
     def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
-        """The levels of the decoder, level 2 first if there is one (as of `AttentionUNet`)."""
+        """The levels of the decoder; the default is that of `AttentionUNet`."""
         levels = {f"decoder_{i + 1}": (layer.merge, self._stride_of(i)) for i, layer in enumerate(_layers(self.model[1]))}
-        return {name: levels[name] for name in sorted(levels, key=lambda name: name != "decoder_2")}
+        default = f"decoder_{min(DEFAULT_EXPLAINED, len(levels))}"
+        return {name: levels[name] for name in sorted(levels, key=lambda name: name != default)}
 
     @staticmethod
     def variants(device: str) -> list[Variant]:

@@ -65,8 +65,8 @@ def test_of_slices_it_lies_on_their_grid():
     model = finding_anterior(network, slices="axial", patch_size=[16, 16, 1])
     image = noise(16, 16, 3)
     found = Predictor(model, "cpu", "torch")(image, explain=ANTERIOR, attention=False).attention[f"why {ANTERIOR}"]
-    assert found.shape == (8, 8, 3)
-    last = by_hand(model, "decoder_2", image.voxels[..., 2], 1)
+    assert found.shape == (4, 4, 3)
+    last = by_hand(model, "decoder_3", image.voxels[..., 2], 1)
     np.testing.assert_allclose(found.voxels[0, :, :, 2] / found.voxels[0, :, :, 2].max(), last, atol=1e-3)
 
 
@@ -79,7 +79,7 @@ def found() -> Prediction:
 class TestOverPatches:
     def test_every_label_has_a_map_beside_those_asked_for(self, found):
         assert list(found.attention) == ["gate_2", f"why {ANTERIOR}", f"why {POSTERIOR}"]
-        assert found.attention[f"why {ANTERIOR}"].shape == (20, 8, 8)
+        assert found.attention[f"why {ANTERIOR}"].shape == (10, 4, 4)
         assert not np.array_equal(found.attention[f"why {ANTERIOR}"].voxels, found.attention[f"why {POSTERIOR}"].voxels)
 
     def test_it_is_a_share_of_the_largest(self, found):
@@ -113,7 +113,7 @@ class TestRefusedBeforeAnyWork:
         assert self.refused(random_model(UNET), explain=["Liver"]).endswith(f"choose one of {ANTERIOR}; {POSTERIOR}.")
 
     def test_a_layer_that_the_network_does_not_have(self):
-        assert "no layer 'decoder_9'; choose one of decoder_2, decoder_1" in self.refused(
+        assert "no layer 'decoder_9'; choose one of decoder_3, decoder_1" in self.refused(
             random_model(UNET), explain=[ANTERIOR], explain_layer="decoder_9"
         )
 
