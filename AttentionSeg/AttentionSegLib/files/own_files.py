@@ -52,9 +52,11 @@ def own_file(path: Path | str) -> OwnFile | None:
 
 
 def _software(path: Path) -> str | None:
-    # Here, because most files are no pictures.
-    from PIL import Image as Pillow
-
+    try:
+        from PIL import Image as Pillow
+    except ModuleNotFoundError:
+        # Slicer may lack Pillow before packages are installed; then a loaded PNG is just an image.
+        return None
     try:
         with Pillow.open(path) as picture:
             return picture.info.get(SOFTWARE)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import SimpleITK
 import slicer
 from AttentionSegLib.files import write_map
 from AttentionSegLib.files.nrrd import read_keys, write_nrrd
@@ -64,3 +67,12 @@ def test_keys_of_a_header(tmp_path):
     assert read_keys(tmp_path / "nowhere.nrrd") == {}
     (tmp_path / "b.nrrd").write_bytes(b"\x1f\x8b no header")
     assert read_keys(tmp_path / "b.nrrd") == {}
+
+
+def test_an_image_loads_where_pillow_is_missing(scene, tmp_path, monkeypatch):
+    """As in Slicer before packages are installed."""
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((5, 6), np.uint8)), str(tmp_path / "a.png"))
+    node = load(scene, written(tmp_path / "a_gate_2.nrrd"))
+    node.GetStorageNode().SetFileName(str(tmp_path / "a.png"))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert not show_map_file(node)
