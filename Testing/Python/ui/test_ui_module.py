@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import slicer
 from AttentionSegLib.errors import InputError
+from AttentionSegLib.mrml.attention_volumes import MAP_ATTRIBUTE
 from AttentionSegLib.network_names import NETWORKS
 from doubles import make_scan
 from scenes import nodes_of
@@ -140,6 +141,18 @@ class TestLogic:
         assert len(result.statistics) == 2
         assert heard[-1][0] == 1
         assert result.prediction.options.overlap == 0.5
+
+    def test_a_label_is_explained_by_a_map_beside_the_others(self, logic, scene):
+        volume = make_scan(scene)
+        result = logic.segmentVolume(volume, "tiny-unet", attention="gate_3", explain=["Hippocampus anterior"])
+        assert list(result.attention) == ["gate_3", "why Hippocampus anterior"]
+        node = result.attention["why Hippocampus anterior"]
+        assert node.GetAttribute(MAP_ATTRIBUTE) == "why Hippocampus anterior"
+        assert node.GetDisplayNode().GetColorNode() is result.attention["gate_3"].GetDisplayNode().GetColorNode()
+        before = scene.GetNumberOfNodes()
+        with pytest.raises(InputError, match="no label 'Liver'"):
+            logic.segmentVolume(volume, "tiny-unet", explain=["Liver"])
+        assert scene.GetNumberOfNodes() == before
 
     def test_a_memory_limit_reaches_the_engine(self, logic, scene, monkeypatch):
         limits = []
