@@ -178,7 +178,7 @@ WRONG_VALUES = [
     (("patch_size", 0), 10**6),
     (("inputs", 1, "normalization", "mean"), 1e308),
     (("inputs", 1, "normalization", "std"), 1e-30),
-    (("network", "arguments", "channels"), [8] * 100_000),
+    (("network", "arguments", "channels"), [8] * 10_000),
     (("network", "arguments", "dropout"), 1e9),
     (("version",), "1.0.0\n"),
     (("version",), "1.0"),
@@ -220,7 +220,7 @@ WRONG_VALUES = [
 
 
 class TestWrongValues:
-    @pytest.mark.parametrize(("path", "value"), WRONG_VALUES, ids=[f"{'.'.join(map(str, path))}={value}" for path, value in WRONG_VALUES])
+    @pytest.mark.parametrize(("path", "value"), WRONG_VALUES, ids=[f"{'.'.join(map(str, path))}={value}"[:60] for path, value in WRONG_VALUES])
     def test_the_field_is_named(self, path, value):
         assert f" {'.'.join(map(str, path))}: " in refusal(changed(path, value))
 
