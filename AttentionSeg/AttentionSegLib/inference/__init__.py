@@ -1,4 +1,4 @@
-"""One engine for the button, the console, the batch run and the command line: image in, prediction out."""
+"""The inference engine behind the panel, the Python console, the batch run and the command line: image in, prediction out."""
 
 from .finding import FoundRegions, find_regions
 from .prediction import Prediction
@@ -8,7 +8,7 @@ __all__ = ["FoundRegions", "Prediction", "Predictor", "available_devices", "find
 
 
 def __getattr__(name: str) -> object:
-    # torch and monai take seconds to import; whoever only handles predictions does not need them.
+    # torch and monai take seconds to import; code that only handles predictions does not need them.
     if name == "Predictor":
         preload_torch()
         from .predictor import Predictor

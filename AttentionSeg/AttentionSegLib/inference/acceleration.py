@@ -1,4 +1,4 @@
-"""The same network, arranged to run fast when nothing has to be learned."""
+"""A copy of a network that is optimized for inference."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def accelerated(network: nn.Module) -> nn.Module:
-    """A copy for inference that gives the same numbers but for rounding.
+    """Return a copy for inference that gives the same numbers except for rounding.
 
-    Batch norm is folded into the convolution before it, PReLU of one slope works in place as leaky ReLU, and weights lie channels last.
+    Batch norm is folded into the convolution before it, PReLU of one slope becomes leaky ReLU in place, and weights are stored channels last.
 
     Args:
         network: stays as it is.
@@ -31,7 +31,7 @@ def accelerated(network: nn.Module) -> nn.Module:
 
 
 def _fold(parent: nn.Module) -> None:
-    """Fold what follows each other among the children. Networks here register a norm right after the convolution whose output it takes."""
+    """Fold layers that follow each other among the children. Networks here register a norm right after the convolution whose output it takes."""
     children = list(parent.named_children())
     for (name, child), (next_name, following) in zip(children, [*children[1:], ("", None)]):
         if isinstance(child, nn.PReLU) and child.num_parameters == 1:

@@ -1,4 +1,4 @@
-"""From what a network attended to on its grid to images with their place."""
+"""Attention maps of a network as images with an affine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .resampling import sample, voxel_map
 
 
 def attention_image(values: Tensor, stride: tuple[int, ...], grid: WorkingGrid, name: str) -> Image:
-    """A map with its place: voxel i covers voxels i*s to i*s + s - 1 of the working grid. What only filled a patch is cut off.
+    """A map with its affine: voxel i covers voxels i*s to i*s + s - 1 of the working grid. Padding is cut off.
 
     Args:
         values: [1, I/s, J/s, K/s] over the whole working grid.
@@ -33,7 +33,7 @@ def attention_image(values: Tensor, stride: tuple[int, ...], grid: WorkingGrid, 
 
 
 def shares_of_largest(parts: Sequence[Image]) -> list[Image]:
-    """The parts of a map of values from 0 on as shares of the largest in all of them, 0..1."""
+    """The parts of a non-negative map, divided by the largest value in all of them, 0..1."""
     largest = max(part.voxels.max() for part in parts)
     return [replace(part, voxels=part.voxels / largest) for part in parts] if largest > 0 else list(parts)
 

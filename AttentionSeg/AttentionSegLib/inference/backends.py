@@ -1,4 +1,4 @@
-"""What computes a network: torch anywhere, or OpenVINO on the CPU where it is installed, which is faster there."""
+"""The back ends that run a network: torch on any device, or OpenVINO, which is faster on the CPU, where it is installed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Backend:
 
     Attributes:
         name: `torch` or `openvino`.
-        network: with the face of a network for volumes.
-        note: the sentence for the user when this is not what was asked for.
+        network: takes volumes, 2D networks included.
+        note: the sentence for the user when this is not the back end that was requested.
     """
 
     name: str
@@ -37,15 +37,15 @@ class Backend:
 
 
 def choose_backend(name: str, device: torch.device) -> str:
-    """`torch` or `openvino`.
+    """Choose `torch` or `openvino`.
 
     Args:
         name: one of `BACKENDS`. `auto` follows the environment variable ATTENTIONSEG_BACKEND where it is set, else takes OpenVINO on the CPU where it
             is installed.
-        device: where the network shall run.
+        device: where the network will run.
 
     Raises:
-        InputError: for another name, or OpenVINO asked for where it is not installed or on a device other than the CPU.
+        InputError: for another name, or if OpenVINO is requested where it is not installed or on a device other than the CPU.
     """
     if name == "auto":
         name = os.environ.get(BACKEND_VARIABLE) or "auto"
@@ -64,8 +64,8 @@ def prepare_backend(name: str, model: Model, patch: Sequence[int]) -> Backend:
     """Make a network ready to run.
 
     Args:
-        name: `torch` or `openvino`; where OpenVINO cannot take the network, torch does the work and the note says so.
-        model: its network stays as it is.
+        name: `torch` or `openvino`; if OpenVINO cannot run the network, torch is used and the note says so.
+        model: its network is not changed.
         patch: voxels of a patch along the working axes.
     """
     axis = model.card.slice_axis
@@ -85,7 +85,7 @@ def torch_instead(model: Model, patch: Sequence[int], error: OpenVinoFailed) -> 
 
 
 def weights_sha256(network: nn.Module) -> str:
-    """SHA-256 of the weights as they are in memory; the card's belongs to the file, and a model may not have one yet."""
+    """SHA-256 of the weights in memory; the checksum in the card is that of the file, and a model may not have one yet."""
     return hashlib.sha256(save({name: value.contiguous() for name, value in network.state_dict().items()})).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Overlapping patches of a volume, and what a network says of them put together again.
+"""Overlapping patches of a volume, and the weighted blending of a network's outputs for them.
 
-Patches and weights are those of MONAI's `sliding_window_inference`, to the last bit. It is not called because an import of MONAI, which is all of it
-or nothing, takes longer than torch and a run together.
+Patches and weights are those of MONAI's `sliding_window_inference`, to the last bit. It is not called because MONAI can only be imported as a whole,
+which takes longer than importing torch and a run together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SMALLEST_WEIGHT = 1e-3
 
 
 def patch_windows(shape: Sequence[int], patch: Sequence[int], intervals: Sequence[int]) -> list[Window]:
-    """Where the patches lie that cover a volume, the last axis first; the last patch along an axis is moved back to end with the volume.
+    """The windows of the patches that cover a volume, the last axis first; the last patch along an axis is moved back to end with the volume.
 
     Args:
         shape: voxels of the volume along each axis, at least the patch's.
@@ -43,7 +43,7 @@ def gaussian_weights(patch: Sequence[int], device: torch.device) -> Tensor:
 
 
 class Blend:
-    """Means over the patches that cover a voxel, weighted by how far in the middle of each it lies.
+    """Means over the patches that cover a voxel, weighted by how close it is to the center of each.
 
         blend = Blend(volume.shape[1:], windows, device, sum_device)
         blend.add("logits", network(patches), windows_of_the_patches)
@@ -55,14 +55,14 @@ class Blend:
         shape: voxels of the volume along each axis.
         windows: all patches (see `patch_windows`).
         device: where the network runs.
-        sum_device: where the volume is put together.
+        sum_device: where the patches are summed.
     """
 
     def __init__(self, shape: Sequence[int], windows: Sequence[Window], device: torch.device, sum_device: torch.device) -> None:
         self._shape, self._windows, self._sum_device = shape, windows, sum_device
         self._patch = tuple(part.stop - part.start for part in windows[0])
         self._newest = gaussian_weights(self._patch, device)
-        # By the size that an output has for a patch: the weights there, and what they add up to over the volume.
+        # By the size that an output has for a patch: the weights, and their sum over the volume.
         self._weights: dict[tuple[int, ...], Tensor] = {}
         self._totals: dict[tuple[int, ...], Tensor] = {}
         self._sums: dict[str, tuple[Tensor, Tensor]] = {}
@@ -87,7 +87,7 @@ class Blend:
             self._sums[name][0][(slice(None), *_coarser(window, strides))] += patch
 
     def means(self) -> dict[str, Tensor]:
-        """Every output that was added, by name: [C, *shape / stride], float32, on `sum_device`. Asked for once, when all patches are there."""
+        """Every output that was added, by name: [C, *shape / stride], float32, on `sum_device`. Call it once, after all patches."""
         return {name: values.div_(total) for name, (values, total) in self._sums.items()}
 
     def _weigh(self, size: tuple[int, ...], strides: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with what a run is given, found before it starts."""
+"""Checks of the input of a run before it starts."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .parts import bounds, held, slabs
 # Squares and sums of larger intensities leave the range of float32, in which the engine works.
 LARGEST = 1e15
 VOXELS_AT_A_TIME = 1_000_000
-# Shares of the size that a model knows, along one edge. At 0.7 and 1.25, hippocampi lose 8 % of their volume (Testing/benchmarks/region_size.py).
+# Shares of the region size of a model, along one edge. At 0.7 and 1.25, hippocampi lose 8 % of their volume (Testing/benchmarks/region_size.py).
 SMALLEST_REGION, LARGEST_REGION = 0.75, 1.25
-# A scan up to so many times the size of the region that a model knows is taken for the region itself.
+# A scan up to this many times the region size of a model is taken for the region itself.
 REGION_ITSELF = 2.0
 
 
 def check_input(image: Image, region: Region | None, card: Card) -> None:
     """Raise InputError unless the model can work on the image.
 
-    Checked: number of channels, a volume or the slices that the model knows, numbers only, more than one intensity, a region that holds
-    voxels, and a region at all where the model needs one and names nothing that finds it.
+    Checked: number of channels, a volume or the slice orientation of the model, finite numbers, more than one intensity, a region that contains
+    voxels, and that a region is given if the model needs one and its card names no method to find it.
     """
     _check_channels(image, card)
     _check_slice(image, card)
@@ -73,22 +73,22 @@ def _check_slice(image: Image, card: Card) -> None:
 
 
 def larger_than_region(extent: Sequence[float], size: Sequence[float]) -> bool:
-    """Whether a scan with these edges, in mm, is too large to be taken for a region of this size itself."""
+    """Whether a scan with these edges, in mm, is too large to be taken for a region of this size."""
     return bool((np.sort(extent) > REGION_ITSELF * np.sort(size)).any())
 
 
 def lacks_region(extent: Sequence[float], card: Card) -> bool:
-    """Whether a scan with these edges, in mm, needs a region to be given, for a model that knows a region alone and names nothing that finds it."""
+    """Whether a region has to be given for a scan with these edges, in mm: the model needs one and its card names no method to find it."""
     return card.needs_region and card.found_by is None and larger_than_region(extent, card.region_size)
 
 
 def is_searched(extent: Sequence[float], card: Card) -> bool:
-    """Whether the model finds its regions in a scan with these edges, in mm, and so tells their sides."""
+    """Whether the model finds its regions in a scan with these edges, in mm, and so distinguishes their sides."""
     return card.needs_region and card.found_by is not None and larger_than_region(extent, card.region_size)
 
 
 def check_attention(attention: bool | tuple[str, ...], available: Iterable[str], card: Card) -> list[str]:
-    """The names of the maps wanted. Raises InputError for a name that the model does not have."""
+    """The names of the requested maps. Raises InputError for a name that the model does not have."""
     available = list(available)
     if isinstance(attention, bool):
         return available if attention else []
@@ -100,7 +100,7 @@ def check_attention(attention: bool | tuple[str, ...], available: Iterable[str],
 
 
 def check_voxels(image: Image, channels: Sequence[object], otherwise: str = "choose another scan") -> None:
-    """Raise InputError, which ends in what to do `otherwise`, unless every channel holds numbers only, and more than one intensity."""
+    """Raise InputError, ending in the advice `otherwise`, unless every channel has finite numbers only and more than one intensity."""
     if image.voxels.dtype.kind not in "biuf":
         msg = f"{image.name} has voxels of type {image.voxels.dtype}; real numbers are needed."
         raise InputError(msg)
@@ -117,15 +117,15 @@ def check_voxels(image: Image, channels: Sequence[object], otherwise: str = "cho
 
 
 def holds_voxels(image: Image, region: Region) -> bool:
-    """Whether the center of a voxel lies in the region."""
+    """Whether the region contains the center of at least one voxel."""
     return any(held(image.affine, first, last, region).any() for first, last in slabs(*bounds(image, region), VOXELS_AT_A_TIME))
 
 
 def region_note(region: Region | None, card: Card) -> str:
-    """One sentence about a region much smaller or larger than those that the model knows; empty for any other. The run may go on all the same."""
+    """A warning about a region much smaller or larger than the region size of the model; empty for any other."""
     if region is None or card.region_size is None:
         return ""
-    # Which edge of a turned box is the one along right, anterior, superior.
+    # The edges of a rotated box that are closest to right, anterior, superior.
     along = max(permutations(range(3)), key=lambda order: np.abs(region.axes[range(3), order]).sum())
     edges = np.asarray(region.size)[list(along)]
     known = np.array(card.region_size)

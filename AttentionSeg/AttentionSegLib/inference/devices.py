@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The devices that torch can compute on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import InputError
 
 
 def available_devices() -> list[str]:
-    """Names of the devices there are, best first: `cuda:0`, ..., `mps`, `cpu`."""
+    """Names of the available devices, fastest first: `cuda:0`, ..., `mps`, `cpu`."""
     cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     mps = ["mps"] if torch.backends.mps.is_available() else []
     return [*cuda, *mps, "cpu"]
@@ -21,7 +21,7 @@ def choose_device(name: str = "auto") -> torch.device:
         name: `auto` (the first of `available_devices`), `cpu`, `cuda` (the first GPU), `cuda:1`, `mps`.
 
     Raises:
-        InputError: if it is not there (naming those that are).
+        InputError: if it is not available (the message lists those that are).
     """
     names = available_devices()
     wanted = {"auto": names[0], "cuda": "cuda:0"}.get(name, name)

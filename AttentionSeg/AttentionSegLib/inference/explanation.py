@@ -1,4 +1,4 @@
-"""Why a label is where it is: Seg-Grad-CAM (Vinogradova et al. 2020, arXiv:2002.11434)."""
+"""Explanation of labels by Seg-Grad-CAM (Vinogradova et al. 2020, arXiv:2002.11434)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .sliding_window import Placement, windows_over
 
 
 class Wanted(NamedTuple):
-    """What is asked of a run over a volume besides its labels: names of attention maps, whether probabilities, and labels to explain."""
+    """Requested results of a run besides its labels: names of attention maps, whether to return probabilities, and labels to explain."""
 
     attention: list[str]
     probabilities: bool
@@ -36,13 +36,13 @@ class Wanted(NamedTuple):
 
 
 def labels_of_result(image: Image, region: Region | None, card: Card) -> tuple[Label, ...]:
-    """The labels that a run gives: those of the sides where its regions are found."""
+    """The labels in the result of a run: with one per side if the model finds its regions."""
     searched = region is None and is_searched(image.spacing * image.shape, card)
     return (card_of_sides(card) if searched else card).labels
 
 
 def check_explain(options: RunOptions, labels: Sequence[Label], model: Model) -> None:
-    """Raise InputError if a label to be explained is none of these, or the network has no such layer."""
+    """Raise InputError if a label to be explained is not among `labels`, or the network does not have the layer."""
     if not options.explain:
         return
     card, layers = model.card, getattr(model.network, "explained_layers", {})
@@ -65,14 +65,14 @@ class Explanation:
 
         L = ReLU(sum_k a_k A_k),   a_k = mean over positions of d(sum of the label's logits over its voxels) / d A_k
 
-    A are the features of a layer for a patch. A patch without a voxel of the label adds 0: nothing in it had a part in the label. The sum goes over
-    the voxels that the network gives to the label. It needs a few times the memory of a patch's forward pass, and for each label one map at a time.
+    A are the features of a layer for a patch. A patch without a voxel of the label adds 0. The sum is over the voxels
+    that the network assigns to the label. It needs a few times the memory of a patch's forward pass, and for each label one map at a time.
 
     Attributes:
-        model: its network stays as it is; it is run by torch, with the weights as they were loaded.
+        model: its network is not changed; it is run by torch, with the weights as they were loaded.
         layer: name of the layer, see `Network.explained_layers`; the first when None.
-        values: by the name of the label its channel of the logits; None for a label that this volume cannot have, whose map is 0.
-        patch, overlap: as of `sliding_window.run`.
+        values: channel of the logits by label name; None for a label that this volume cannot have, whose map is 0.
+        patch, overlap: see `sliding_window.run`.
     """
 
     model: Model
@@ -84,14 +84,14 @@ class Explanation:
     def images(
         self, volume: Tensor, logits: Tensor, grid: WorkingGrid, placement: Placement, progress: Progress
     ) -> tuple[dict[str, Image], tuple[str, ...]]:
-        """The maps by name, from 0 on, on the grid of the layer; and notes.
+        """The maps by name, at least 0, on the grid of the layer; and notes.
 
         Args:
             volume: [C, I, J, K] on the CPU.
-            logits: that the network gave for it.
+            logits: of the network for this volume.
             grid: of the volume.
-            placement: where it ran.
-            progress: asked whether to stop between two patches.
+            placement: of the run that computed the logits.
+            progress: checked for cancellation between two patches.
         """
         if not self.values:
             return {}, ()
@@ -143,6 +143,6 @@ class Explanation:
 
 
 def _weighted(features: Tensor, gradient: Tensor) -> Tensor:
-    """ReLU of the features' sum, each times the mean of its gradient: [B, C, *S] -> [B, 1, *S]."""
+    """ReLU of the sum of the features, each weighted by the mean of its gradient: [B, C, *S] -> [B, 1, *S]."""
     weights = gradient.sum(tuple(range(2, gradient.ndim)), keepdim=True) / prod(gradient.shape[2:])
     return (weights * features).sum(1, keepdim=True).relu()

@@ -1,4 +1,4 @@
-"""Where the regions are in a scan, for a model whose card names what finds them."""
+"""Finding the regions of a model in a scan, by the method that its card names."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
     from .registration import Alignment, OnStep
 
-# What is asked of a registration before anything is placed by it. Correlations of template and scan: of the tissue with a rim around it, within the
-# tissue, and around the regions.
+# Thresholds for accepting a registration. Correlations of template and scan: of the tissue with a rim around it, within the tissue, and around the
+# regions.
 LEAST_WHOLE, LEAST_TISSUE, LEAST_AROUND = 0.55, 0.15, 0.48
-# How many times as large as the template the scan's tissue may be along any direction, and how much more along one than along another.
+# The largest scale factor from the template to the scan along any direction, and the largest ratio of the factors along two directions.
 SIZES, MOST_STRETCHED = (0.6, 1.4), 1.6
-# In mm: the fit to what is around the regions moves them no farther than this from where the fit to all has them.
+# Largest distance in mm between the regions' places by the fit around them and by the fit to the whole template.
 MOST_MOVED = 8.0
-# Share of a region's box that the scan has to hold.
+# Smallest share of a region's box that has to lie in the scan.
 LEAST_OF_BOX = 0.75
-# Points along each edge of a box that are looked at for it.
+# Sample points along each edge of a box for this share.
 ALONG_EDGE = 13
 
 
@@ -46,12 +46,12 @@ class ModelOnDisk(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FoundRegions:
-    """The regions of a scan.
+    """The regions that were found in a scan.
 
     Attributes:
-        regions: by name, such as `right` and `left`, in the order of the card; those of the scan alone.
-        how: what found them, in words.
-        similarity: how much scan and template look alike around them, 0..1: the correlation that was reached; None where a model found them.
+        regions: by name, such as `right` and `left`, in the order of the card; only those inside the scan.
+        how: the method that found them, in words.
+        similarity: correlation of scan and template around them after registration, 0..1; None if a model found them.
         notes: one sentence for each region that was left out.
     """
 
@@ -64,17 +64,17 @@ class FoundRegions:
 def find_regions(
     model: ModelOnDisk | str | os.PathLike, image: Image, on_progress: OnProgress | None = None, cancel: Cancel | None = None
 ) -> FoundRegions:
-    """Find the regions of a scan; nothing is segmented, and for a template torch is not loaded.
+    """Find the regions of a scan without segmenting it; for a template torch is not loaded.
 
     Args:
         model: a loaded model, an entry of the list of models, an id, or the path of a model folder.
-        image: the scan, larger than a region or not; of several channels the first is looked at.
-        on_progress, cancel: as of `Predictor`.
+        image: the scan, larger than a region or not; only the first channel is used.
+        on_progress, cancel: see `Predictor`.
 
     Raises:
-        InputError: if the model names nothing that finds its regions, the scan cannot be used, does not look like what finds them expects, or shows
-            none of them.
-        Cancelled: if `cancel` said so.
+        InputError: if the card names no method to find regions, or the scan cannot be used, differs too much from the template, or shows none of
+            the regions.
+        Cancelled: if `cancel` returned True.
     """
     if isinstance(model, (str, os.PathLike)):
         folder = find_model(model)
@@ -82,13 +82,13 @@ def find_regions(
     else:
         card, folder = model.card, model.folder
     if card.found_by is None:
-        msg = f"The model {card.id} names nothing that finds its regions; place a region by hand."
+        msg = f"The model {card.id} names no method to find its regions; place a region by hand."
         raise InputError(msg)
     check_input(image, None, card)
     progress = Progress(on_progress, cancel)
     progress.stage("find")
     if isinstance(card.found_by, FindingModel):
-        # Only here, because it loads torch.
+        # Imported here because it loads torch.
         from .finding_by_model import find_by_model, load_finder
 
         found = find_by_model(card, load_finder(card), image, progress.step)
@@ -99,7 +99,7 @@ def find_regions(
 
 
 def find_by_template(card: Card, folder: Path, image: Image, on_step: OnStep) -> FoundRegions:
-    """Find regions by registration of the card's template (see `find_regions`); `on_step` is told how much is done, 0..1."""
+    """Find regions by registration of the card's template (see `find_regions`); `on_step` is called with the fraction done, 0..1."""
     from .registration import align
 
     source = card.found_by
@@ -121,7 +121,7 @@ def find_by_template(card: Card, folder: Path, image: Image, on_step: OnStep) ->
 
 
 def left_out(placed: dict[str, Region], image: Image) -> tuple[dict[str, Region], tuple[str, ...]]:
-    """The regions of which the scan holds enough, and a sentence for each of the others."""
+    """The regions of which the scan contains enough, and a sentence for each of the others."""
     shares = {name: _share_inside(region, image) for name, region in placed.items()}
     notes = tuple(
         f"The region '{name}' was left out: {image.name} holds {100 * share:.0f} % of it." for name, share in shares.items() if share < LEAST_OF_BOX
@@ -136,7 +136,7 @@ def _check_shape(alignment: Alignment, card: Card, image: Image) -> None:
             raise _unlike(card, image, f"it fits only if made {' x '.join(f'{size:.2f}' for size in sizes)} times as large")
     moved = max(np.linalg.norm(np.subtract(_moved(alignment.matrix, one), _moved(alignment.whole, one))) for one in card.found_by.regions)
     if moved > MOST_MOVED:
-        raise _unlike(card, image, f"what is around the regions fits only {moved:.0f} mm off")
+        raise _unlike(card, image, f"the surroundings of the regions fit only {moved:.0f} mm off")
 
 
 def _check_likeness(alignment: Alignment, template: Image, card: Card, image: Image, regions: list[TemplateRegion], radius: float) -> float:

@@ -1,4 +1,4 @@
-"""Regions around the labels that another model gives a scan: coarse to fine, without code."""
+"""Finding the regions of a model around the labels of another, coarser model."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from .predictor import Predictor
     from .registration import OnStep
 
-# Of the finding model's own voxels: fewer are taken for noise.
+# Voxels of the finding model; a part with fewer is taken for noise.
 LEAST_VOXELS = 20
 
 
 def load_finder(card: Card) -> Predictor:
-    """The model that finds the regions of another, ready for many scans, on the CPU or where the other would run by itself.
+    """Load the model that finds the regions of another, on the best device available.
 
     Raises:
-        InputError: if it is not installed, has not the labels or the inputs that the card asks for, or needs a region itself.
+        InputError: if it is not installed, lacks the labels or the inputs that the card names, or needs a region itself.
     """
     from .predictor import Predictor
 
@@ -56,13 +56,13 @@ def load_finder(card: Card) -> Predictor:
 def find_by_model(card: Card, finder: Predictor, image: Image, on_step: OnStep) -> FoundRegions:
     """Find regions around labels of another model (see `find_regions`).
 
-    The scan is made about as coarse as the finding model works, so that it costs little, and of each label the largest part counts.
+    The scan is reduced to about the spacing of the finding model, to save time. Of each label only the largest component is used.
 
     Args:
-        card: of the model whose regions are looked for.
-        finder: of `load_finder`.
+        card: of the model whose regions are searched for.
+        finder: see `load_finder`.
         image: the scan.
-        on_step: told how much is done, 0..1.
+        on_step: called with the fraction done, 0..1.
     """
     source: FindingModel = card.found_by
     labels = finder(coarser(image, finder.model.card.spacing), attention=False, on_progress=lambda fraction, *_: on_step(fraction)).labels
@@ -88,7 +88,7 @@ def find_by_model(card: Card, finder: Predictor, image: Image, on_step: OnStep) 
 
 
 def coarser(image: Image, spacing: tuple[float, float, float]) -> Image:
-    """Means over blocks of voxels, as large as they can be without a voxel becoming larger than the smallest of `spacing`, mm."""
+    """Means over blocks of voxels, as large as possible while no voxel exceeds the smallest of `spacing`, mm."""
     factors = [max(1, int(min(spacing) / length + 1e-3)) for length in image.spacing]
     if max(factors) == 1:
         return image
@@ -97,7 +97,7 @@ def coarser(image: Image, spacing: tuple[float, float, float]) -> Image:
 
 
 def _center(labels: Image, value: int) -> tuple[float, float, float] | None:
-    """The middle of the box around the largest part of a label, RAS mm; None where there is none."""
+    """The center of the bounding box of the largest component of a label, RAS mm; None if there is none."""
     parts, count = ndimage.label(labels.voxels[0] == value)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     sizes[0] = 0

@@ -1,4 +1,4 @@
-"""Whether a scan is of the kind that a model knows: modality, unit of the intensities, spacing, size. Hints, not errors: the run may go on."""
+"""Warnings where a scan differs from a model's training data in modality, unit of the intensities, spacing or size."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import numpy as np
 from ..image import Image, Note
 from ..models import Card
 
-# Slices so many times thicker than those of the training data are worth a word.
+# Slices this many times thicker than those of the training data give a warning.
 THICK = 2.5
 SMALLER_THAN_REGION = 0.7
-# Of the size that the model knows: less suggests that the voxel size is in another unit.
+# Share of the size of the training data; less suggests that the voxel size is in another unit.
 FAR_TOO_SMALL = 0.2
 # A scan of a patient has an edge longer than this.
 SMALLEST_MM = 5.0
 AIR_IN_HU = -500.0
-# What scanners and converters add to HU to store numbers without a sign, and how far soft tissue lies around that.
+# The offset that scanners and converters add to HU to store unsigned numbers, and the range of soft tissue around it.
 STORED_OFFSET, SOFT_TISSUE = 1024.0, 200.0
 STORED_HU = f"HU + {STORED_OFFSET:g}"
-# Share of the voxels that lie there in a scan stored so, and how many times more they are than those from air to there.
+# The smallest share of voxels in that range for a scan stored so, and their smallest ratio to the voxels between air and that range.
 SOFT_SHARE, SOFT_TO_REST = 0.05, 3.0
-# Voxels, evenly spread, that intensities are judged by.
+# Number of evenly spaced voxels from which the unit of the intensities is estimated.
 SAMPLED = 20_000
 
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """What is known of one scan.
+    """Properties of one scan that are compared with the training data.
 
     Attributes:
-        name: what to call it.
+        name: its name in messages.
         spacing: of the voxels in mm.
         extent: edges in mm, the shortest first.
-        intensities: what they look like: `HU`, `HU + 1024`, `0..1`, `0..255`, or nothing in particular (empty).
-        modality: that DICOM says; None where nobody said it.
+        intensities: their estimated unit or range: `HU`, `HU + 1024`, `0..1`, `0..255`, or empty if none is recognized.
+        modality: from DICOM; None if unknown.
     """
 
     name: str
@@ -47,18 +47,18 @@ class ScanFacts:
 
     @classmethod
     def of(cls, name: str, voxels: np.ndarray, affine: np.ndarray, modality: str | None = None) -> ScanFacts:
-        """Of voxels [I, J, K] and their affine."""
+        """Make the facts of voxels [I, J, K] with an affine."""
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         return cls(name, tuple(spacing.tolist()), tuple(np.sort(spacing * voxels.shape).tolist()), look_of(voxels), modality)
 
     @property
     def looks_like(self) -> str | None:
-        """The modality: what DICOM says, else CT for air in Hounsfield units; None where nothing tells."""
+        """The modality: from DICOM, else CT if there is air in Hounsfield units; None if unknown."""
         return self.modality or ("CT" if self.intensities == "HU" else None)
 
 
 def look_of(voxels: np.ndarray) -> str:
-    """What the intensities of a scan look like (see `ScanFacts.intensities`)."""
+    """The estimated unit or range of the intensities of a scan (see `ScanFacts.intensities`)."""
     sample = voxels.ravel(order="K")[:: max(1, voxels.size // SAMPLED)]
     sample = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
     if not sample.size:
@@ -82,7 +82,7 @@ def fit_notes(card: Card, scans: Sequence[ScanFacts | None]) -> list[str]:
 
     Args:
         card: of the model.
-        scans: one per input, in the order of the model's inputs; None for one that is not there yet.
+        scans: one per input, in the order of the model's inputs; None for one that is not chosen yet.
     """
     notes: list[str] = []
     for channel, scan in zip(card.inputs, scans):
@@ -94,8 +94,8 @@ def fit_notes(card: Card, scans: Sequence[ScanFacts | None]) -> list[str]:
 def image_fit(card: Card, image: Image) -> list[str]:
     """The sentences for the channels of an image."""
     names = [image.name] if image.channels == 1 else [f"{image.name} ({channel.name})" for channel in card.inputs]
-    said = image.modalities or (None,) * image.channels
-    return fit_notes(card, [ScanFacts.of(name, voxels, image.affine, modality) for name, voxels, modality in zip(names, image.voxels, said)])
+    modalities = image.modalities or (None,) * image.channels
+    return fit_notes(card, [ScanFacts.of(name, voxels, image.affine, modality) for name, voxels, modality in zip(names, image.voxels, modalities)])
 
 
 def rescaled(image: Image, card: Card) -> Image:
@@ -110,7 +110,7 @@ def rescaled(image: Image, card: Card) -> Image:
 
 
 def can_rescale(modality: str, look: str) -> bool:
-    """Whether a scan that looks so, for an input of this modality, may be HU + 1024."""
+    """Whether a scan with intensities that look like `look`, for an input of this modality, may be HU + 1024."""
     return modality == "CT" and look == STORED_HU
 
 
@@ -123,14 +123,14 @@ def _modality(scan: ScanFacts, wanted: str, card: Card) -> str:
     if can_rescale(wanted, look):
         return f"{scan.name} may be CT stored as {look}; the model was trained on HU. Have {STORED_OFFSET:g} subtracted (--rescale) if it is."
     if look:
-        return f"{scan.name} has intensities of {look}, as pictures have; the model was trained on CT in HU."
+        return f"{scan.name} has intensities of {look}, as photographs have; the model was trained on CT in HU."
     # A crop of a CT need not show air.
     return "" if card.needs_region else f"{scan.name} has no air below {AIR_IN_HU:g} HU; the model was trained on CT in HU."
 
 
 def _thickness(scan: ScanFacts, card: Card) -> str:
     if card.slices is not None and not card.context:
-        # Slices that are seen one by one may lie as far apart as they like.
+        # Any distance between slices suits a network that sees one slice at a time.
         return ""
     thickest, known = max(scan.spacing), max(card.spacing)
     return f"{scan.name} has {thickest:.3g} mm between slices; the model was trained on {known:.3g} mm." if thickest > THICK * known else ""
@@ -139,10 +139,10 @@ def _thickness(scan: ScanFacts, card: Card) -> str:
 def _size(scan: ScanFacts, card: Card) -> str:
     size = " x ".join(f"{length:.3g}" for length in scan.extent)
     if card.region_size is None:
-        return f"{scan.name} is only {size} mm large; look at the unit of its voxel size." if max(scan.extent) < SMALLEST_MM else ""
+        return f"{scan.name} is only {size} mm large; check the unit of its voxel size." if max(scan.extent) < SMALLEST_MM else ""
     known = np.sort(card.region_size)
     share = np.array(scan.extent) / known
     if not (share < SMALLER_THAN_REGION).any():
         return ""
-    unit = " Look at the unit of its voxel size." if (share < FAR_TOO_SMALL).all() else ""
+    unit = " Check the unit of its voxel size." if (share < FAR_TOO_SMALL).all() else ""
     return f"{scan.name} covers {size} mm; the model was trained on about {' x '.join(f'{length:.3g}' for length in known)} mm.{unit}"

@@ -1,4 +1,4 @@
-"""How much memory of a GPU a run may take."""
+"""Limits on the GPU memory of a run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _shares: defaultdict[torch.device, list[float]] = defaultdict(list)
 
 @contextmanager
 def limited_memory(device: torch.device, gigabytes: float | None) -> Iterator[None]:
-    """Let torch take no more than so much memory of a CUDA device meanwhile; what would go beyond raises `torch.cuda.OutOfMemoryError`.
+    """Limit torch's memory on a CUDA device within this context; an allocation beyond it raises `torch.cuda.OutOfMemoryError`.
 
-    The limit is on all that torch takes in this process, in other threads as well, and is lifted at the end; of several at a time the smallest holds.
-    The driver's own few hundred MB come on top. On other devices, and without a number, nothing is limited.
+    The limit applies to all threads of this process and is lifted at the end; of several at a time the smallest applies. The driver's own few hundred
+    MB are not counted. Other devices, and None, have no limit.
     """
     if gigabytes is None or device.type != "cuda":
         yield
@@ -31,7 +31,7 @@ def limited_memory(device: torch.device, gigabytes: float | None) -> Iterator[No
         _shares[device].append(share)
     try:
         _set_share(device)
-        # What torch keeps of earlier work it hands out without asking whether it is beyond the limit.
+        # Torch reuses cached memory without checking it against the limit.
         torch.cuda.empty_cache()
         yield
     finally:
@@ -46,6 +46,6 @@ def _set_share(device: torch.device) -> None:
 
 
 def ran_out(device: torch.device, gigabytes: float | None) -> str:
-    """The beginning of a sentence about a device without memory left, with its limit if it has one."""
+    """The beginning of a sentence about a device that ran out of memory, with its limit if it has one."""
     limit = "" if gigabytes is None or device.type != "cuda" else f" (limit {gigabytes:g} GB)"
     return f"{device} ran out of memory{limit}"

@@ -1,4 +1,4 @@
-"""Regions of one scan that were segmented one by one, as one result."""
+"""Merging of the regions of a scan, each segmented by itself, into one result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .restore import Restored
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What came out for one region, or for the whole scan.
+    """The result for one region, or for the whole scan.
 
     Attributes:
         region: None for the whole scan.
         grid: on which the network ran.
-        restored: arrays over the part of the input that the region can touch (see `parts.bounds`).
+        restored: arrays over the part of the input that the region covers (see `parts.bounds`).
         attention: maps by name, on the grid that they have in the network.
-        probe, device, notes: as of `Prediction`.
+        probe, device, notes: see `Prediction`.
     """
 
     region: Region | None
@@ -37,17 +37,17 @@ class Part:
 
 
 def merge_restored(parts: Sequence[Part], offsets: Sequence[int], classes: int, image: Image) -> Restored:
-    """The arrays of all parts in the geometry of the input; outside of the regions there is background, certain.
+    """The arrays of all parts in the geometry of the input; voxels outside the regions are background with uncertainty 0.
 
     Args:
         parts: one or more.
-        offsets: for each, what is added to its label values.
+        offsets: added to the label values of each part.
         classes: of the result, background included.
         image: the input.
     """
     if parts[0].region is None:
         return parts[0].restored
-    # As files and Slicer store voxels, so that neither has to turn them round.
+    # In the memory layout of files and Slicer, so that neither has to transpose.
     labels = np.zeros(image.shape, np.uint8 if classes <= 256 else np.uint16, order="F")
     uncertainty = np.zeros(image.shape, np.float32, order="F")
     probabilities = None
@@ -71,11 +71,11 @@ def merge_restored(parts: Sequence[Part], offsets: Sequence[int], classes: int, 
 
 
 def merge_maps(maps: Sequence[Image], regions: Sequence[Region]) -> Image:
-    """The parts of an attention map, whose grids share one lattice, as one image with 0 between them.
+    """The parts of an attention map, whose grids share one lattice, as one image that is 0 elsewhere.
 
     Args:
         maps: of the same spacing and axes, whole voxels apart.
-        regions: that they are of; a voxel of two of them belongs to the nearer center.
+        regions: one per map; a voxel in two of them belongs to the one with the nearer center.
     """
     if len(maps) == 1:
         return maps[0]
@@ -121,7 +121,7 @@ def _owned(image: Image, first: np.ndarray, last: np.ndarray, regions: Sequence[
 
 
 def _distances(affine: np.ndarray, first: np.ndarray, last: np.ndarray, region: Region) -> np.ndarray:
-    """Of voxel centers from the center of a region, mm. [*(last - first)]"""
+    """Distances of voxel centers from the center of a region, mm. [*(last - first)]"""
     i, j, k = np.ogrid[tuple(slice(int(a), int(b)) for a, b in zip(first, last))]
     offset = affine[:3, 3] - np.asarray(region.center, dtype=float)
     return np.sqrt(sum((row[0] * i + row[1] * j + row[2] * k + start) ** 2 for row, start in zip(affine[:3, :3], offset)))

@@ -1,4 +1,4 @@
-"""Test-time mirroring: what a network says of a scan and of its mirror image, in one."""
+"""Test-time mirroring: the mean of a network's outputs for a scan and for its mirror image."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..networks.output import ReturnAttention
 class MirroredNetwork(nn.Module):
     """The mean of a network's logits, and of its own uncertainty, over patches and their mirror images. It takes twice as long.
 
-    Attention maps and positions are those of the patches as they are: the mean of two would show where the network looked in neither.
+    Attention maps and positions are those of the unmirrored patches: a mean of two maps would match neither.
 
     Args:
         network: for [B, C, I, J, K].
         card: of its model.
 
     Raises:
-        InputError: if the model has not learned from scans mirrored from left to right.
+        InputError: if the model was not trained on scans mirrored from left to right.
     """
 
     def __init__(self, network: nn.Module, card: Card) -> None:
@@ -34,16 +34,16 @@ class MirroredNetwork(nn.Module):
 
     @property
     def total_stride(self) -> tuple[int, ...]:
-        """As of the network."""
+        """See `Network`."""
         return self.network.total_stride
 
     @property
     def attention_strides(self) -> dict[str, tuple[int, ...]]:
-        """As of the network."""
+        """See `Network`."""
         return self.network.attention_strides
 
     def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> NetworkOutput:
-        """As of the network."""
+        """See `Network`."""
         output = self.network(x, return_attention=return_attention or [])
         mirrored = self.network(x.flip(self.axis), return_attention=[])
         logits = (output.logits + mirrored.logits.flip(self.axis)[:, self.channels]) / 2
@@ -53,7 +53,7 @@ class MirroredNetwork(nn.Module):
 
 
 def check_mirroring(card: Card) -> None:
-    """Raise InputError unless the model has learned from scans mirrored from left to right."""
+    """Raise InputError unless the model was trained on scans mirrored from left to right."""
     if card.mirroring is None:
         msg = f"The model {card.id} was not trained on scans mirrored from left to right, so it cannot be run with mirroring; leave mirroring out."
         raise InputError(msg)

@@ -1,4 +1,4 @@
-"""Converted networks in the user's cache folder: whole and unharmed, or not there."""
+"""Cache of converted networks in the user's cache folder, with checksums."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def openvino_folder() -> Path:
-    """Where converted networks are kept (it need not exist)."""
+    """The folder of converted networks (it need not exist)."""
     return cache_folder() / "openvino"
 
 
 def read_entry(folder: Path, key: str) -> bytes | None:
-    """What was kept under a key; None if that is nothing, cannot be read, or is not what was written."""
+    """The content stored under a key; None if there is none, it cannot be read, or its checksum is wrong."""
     try:
         stored = (folder / f"{key}{SUFFIX}").read_bytes()
     except OSError:
@@ -31,7 +31,7 @@ def read_entry(folder: Path, key: str) -> bytes | None:
 
 
 def keep_entry(folder: Path, key: str, content: bytes) -> None:
-    """Keep something under a key, in place of what was there. If the folder cannot be written, `logging` gets a warning."""
+    """Store content under a key, replacing any that is there. If the folder cannot be written, a warning is logged."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / f"{key}{SUFFIX}") as temporary:

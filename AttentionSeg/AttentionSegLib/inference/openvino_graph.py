@@ -1,4 +1,4 @@
-"""The graph of a network in OpenVINO: converted, kept as bytes, compiled."""
+"""The graph of a network in OpenVINO: conversion, serialization, compilation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Flat(nn.Module):
             tensors[UNCERTAINTY] = output.uncertainty
         tensors.update({name: values for name, values in output.attention.items() if name not in output.positions})
         for name, features in output.positions.items():
-            # The shape tells the grid when the graph is read back.
+            # The shape of the output gives the grid when the graph is read back.
             tensors[f"{QUERIES}/{name}"] = features.queries.unflatten(1, features.size)
             tensors[f"{KEYS}/{name}"] = features.keys.unflatten(1, features.size)
         self.tensors = tensors
@@ -47,7 +47,7 @@ class _Flat(nn.Module):
 
 
 def convert(network: nn.Module, shape: Sequence[int]) -> tuple[openvino.Model, Tensor, dict[str, Tensor]]:
-    """The graph with named outputs; an input and what the network makes of it."""
+    """Convert a network to a graph with named outputs; also return an input and the network's outputs for it."""
     import openvino
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -56,14 +56,14 @@ def convert(network: nn.Module, shape: Sequence[int]) -> tuple[openvino.Model, T
     flat = _Flat(network).eval()
     example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), warnings.catch_warnings():
-        # Sizes are fixed: that the trace takes them for constants is as it should be.
+        # Sizes are fixed, so the trace may treat them as constants.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
         # Freezing leaves OpenVINO half as many operations to convert.
         traced = torch.jit.freeze(torch.jit.trace(flat, example, check_trace=False))
     # openvino.convert_model would also rewrite the graph, and does so wrongly: in 2026.4 channel attention of padded volumes comes out wrong.
     frontend = FrontEndManager().load_by_framework("pytorch")
-    # Kept under a name: it has to be there until the conversion ends.
+    # Assigned to a variable because it has to exist until the conversion ends.
     decoder = TorchScriptPythonDecoder(traced, example_input=example)
     loaded = frontend.load(decoder)
     (entering,) = loaded.get_inputs()
@@ -85,14 +85,14 @@ def compile_graph(model: openvino.Model) -> openvino.CompiledModel:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        # Pinned threads of several processes would all sit on the same cores.
+        # Pinned threads of several processes would share the same cores.
         "ENABLE_CPU_PINNING": False,
     }
     return openvino.Core().compile_model(model, "CPU", settings)
 
 
 def conversion_key(network: nn.Module, weights_sha256: str, shape: Sequence[int]) -> str:
-    """Of all that a conversion depends on. The check of a conversion holds for the kind of CPU that it was made on."""
+    """A key of everything that a conversion depends on, the type of CPU included, because a conversion is checked on one only."""
     import openvino
 
     core = openvino.Core()

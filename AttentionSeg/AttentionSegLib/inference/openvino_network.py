@@ -1,4 +1,4 @@
-"""A network on the CPU through OpenVINO, which is optional: the same numbers in less time."""
+"""A network compiled by OpenVINO (an optional dependency), which is faster than torch on the CPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .openvino_graph import KEYS, LOGITS, QUERIES, UNCERTAINTY, compile_graph, c
 if TYPE_CHECKING:
     import openvino
 
-# Of the largest value of an output. Sums over a whole patch round differently (2e-4 after instance norms); what is wrong is wrong by far more.
+# Tolerance as a share of the largest value of an output. Sums over a patch round differently (2e-4 after instance norms); errors are much larger.
 TOLERANCE, SMALLEST = 1e-2, 1e-6
 
 
@@ -42,7 +42,7 @@ def openvino_network(network: nn.Module, weights_sha256: str, patch: Sequence[in
     Args:
         network: float32, on the CPU; it is put into eval mode.
         weights_sha256: of its weights.
-        patch: size of the pictures or volumes that it will be given.
+        patch: size of the 2D images or volumes that it will be given.
         in_channels: channels of these.
         cache: folder of converted networks; `openvino_folder()` when left out.
 
@@ -74,10 +74,10 @@ def openvino_network(network: nn.Module, weights_sha256: str, patch: Sequence[in
 
 
 class OpenVinoNetwork:
-    """A compiled network behind the face of the original, in eval mode, on the CPU; all public attributes are the original's.
+    """A compiled network with the interface of the original, in eval mode, on the CPU; all public attributes are the original's.
 
-    Attention received is computed here, from queries and keys: inside the graph its many parts would take minutes to convert, and run no faster.
-    Every other map is made on the way to the logits, so that one graph serves all requests.
+    Attention received is computed here, from queries and keys: inside the graph it would take minutes to convert, and run no faster.
+    Every other map is an intermediate result of the logits, so one graph serves all requests.
 
     Args:
         network: the original.
@@ -100,11 +100,11 @@ class OpenVinoNetwork:
 
         Args:
             x: [B, in_channels, *patch] of the patch that the network was made for.
-            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
+            return_attention: False for logits alone; True for all maps as well, or the names of some.
 
         Raises:
             ValueError: if a map has another name or x another shape.
-            OpenVinoFailed: if OpenVINO does.
+            OpenVinoFailed: if the run fails.
         """
         if tuple(x.shape[1:]) != self._shape[1:]:
             msg = f"The input is {list(x.shape)}; this network was converted for {['B', *self._shape[1:]]}."
@@ -121,8 +121,8 @@ class OpenVinoNetwork:
 
     def outputs(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
         """Outputs of the graph by name, for a batch of any size. OpenVinoFailed if the run fails."""
-        pictures = x.detach().to("cpu", torch.float32).contiguous().split(1)
-        found = [self._infer(picture, names) for picture in pictures]
+        images = x.detach().to("cpu", torch.float32).contiguous().split(1)
+        found = [self._infer(image, names) for image in images]
         return {name: torch.cat([one[name] for one in found]) for name in names}
 
     def _infer(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ class OpenVinoNetwork:
                 results = self._request.infer([x.numpy()], share_inputs=True, share_outputs=True)
             except (RuntimeError, MemoryError) as error:
                 raise OpenVinoFailed(_sentence("OpenVINO stopped while the network ran", error)) from error
-            # The next run writes into the same memory.
+            # A copy, because the next run writes into the same memory.
             return {name: torch.from_numpy(results[name].copy()) for name in names}
 
     def _received(self, name: str, features: PositionFeatures) -> Tensor:
@@ -148,8 +148,8 @@ def _alike(found: Tensor, expected: Tensor) -> bool:
 
 
 def _load_openvino() -> tuple[type[Exception], ...]:
-    """Import OpenVINO; what it raises beside Python's own exceptions. OpenVinoFailed if it cannot be imported."""
-    # Its telemetry reports every import to Google Analytics unless the user has refused; OpenVINO does without when the package is not there.
+    """Import OpenVINO and return its exception types. Raises OpenVinoFailed if it cannot be imported."""
+    # Its telemetry reports every import to Google Analytics unless the user has opted out; OpenVINO works without that package.
     sys.modules.setdefault("openvino_telemetry", None)
     try:
         from openvino import frontend
@@ -160,6 +160,6 @@ def _load_openvino() -> tuple[type[Exception], ...]:
 
 
 def _sentence(what: str, error: Exception) -> str:
-    """OpenVINO puts the reason into the last line, after places in its source."""
+    """One sentence with the last line of an error: OpenVINO puts the reason there, after positions in its source."""
     lines = [line.strip(" -") for line in str(error).splitlines()]
     return f"{what} ({next((line for line in reversed(lines) if line), type(error).__name__)})."

@@ -1,4 +1,4 @@
-"""Parts of an image: which voxels a region can touch, which of them it holds, and where a part begins."""
+"""Parts of an image: the voxel range of a region, the voxels inside it, and the affine of a part."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from ..image import Image
 from ..region import Region
 
-# As far outside a face of the box, in mm, a voxel's center still counts as on it.
+# A voxel center up to this far outside a face of the box, in mm, counts as on it.
 ON_THE_FACE = 1e-6
 
 
 def bounds(image: Image, region: Region | None) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last voxel, along each axis, of the part of the image that the region can touch; of all when there is none."""
+    """First and one past the last voxel, along each axis, of the bounding box of a region; of the whole image when it is None."""
     shape = np.array(image.shape)
     if region is None:
         return np.zeros(3, int), shape
@@ -24,7 +24,7 @@ def bounds(image: Image, region: Region | None) -> tuple[np.ndarray, np.ndarray]
 
 
 def slabs(first: np.ndarray, last: np.ndarray, voxels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """A part cut along its first axis into slabs of at most so many voxels, or of one row where that has more."""
+    """A part cut along its first axis into slabs of at most `voxels` voxels, or of one row if that has more."""
     rows = max(1, int(voxels // np.prod((last - first)[1:])))
     for start in range(first[0], last[0], rows):
         yield np.array([start, *first[1:]]), np.array([min(start + rows, last[0]), *last[1:]])

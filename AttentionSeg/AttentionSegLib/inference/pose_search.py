@@ -1,4 +1,4 @@
-"""Where a template may lie in a scan: every place of a grid, some turns and some sizes are compared at a few thousand points."""
+"""Search for the pose of a template in a scan: positions on a grid, some rotations and some scales are compared at a few thousand points."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from itertools import product
 
 import numpy as np
 
-# Spacing of the places that are tried in mm, how far from the edges of the scan they stay, and how many there are at most.
+# Spacing of the positions that are tried in mm, their distance from the edges of the scan, and their largest number.
 PLACES_MM, EDGE_MM, MOST_PLACES = 16.0, 30.0, 1500
 TURN_DEGREES, SIZES = 25.0, (0.85, 1.0)
-# A pose in which the scan holds less of the template's points is not tried; from the second share on, it counts in full.
+# A pose in which the scan contains a smaller share of the template's points is not tried; from the second share on, its score is not reduced.
 LEAST_INSIDE, ENOUGH_INSIDE = 0.35, 0.8
-# Poses are unlike each other from so many mm, or degrees, on.
+# Poses count as different from this many mm, or degrees, on.
 APART_MM, APART_DEGREES = 24.0, 17.0
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """The template's middle at `place`, turned by `turn` and `size` times as large.
+    """A pose: the template's center at `place`, rotated by `turn` and scaled by `size`.
 
     Attributes:
         place: physical mm of the scan [3].
-        turn: direction of the axis, as long as the angle in radians [3].
-        size: factor.
+        turn: rotation vector: direction of the axis, length the angle in radians [3].
+        size: scale factor.
     """
 
     place: np.ndarray
@@ -45,7 +45,7 @@ class Pose:
 
 
 class Lookup:
-    """A volume in which many places are looked up at a time, in the nearest voxel; NaN beyond its edges.
+    """Nearest-neighbor lookup of many positions in a volume at a time; NaN beyond its edges.
 
     Args:
         values: [I, J, K] float32.
@@ -59,12 +59,12 @@ class Lookup:
         self._values = np.pad(values, 1, constant_values=np.nan)
 
     def scores(self, places: np.ndarray, offsets: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """For each place how well the volume at `place + offsets` correlates with the reference [offsets], -1..1.
+        """For each place the correlation of the volume at `place + offsets` with the reference [offsets], -1..1.
 
-        Less where the volume holds little of them, and -inf where it holds too little.
+        Reduced where the volume contains few of the points, and -inf where it contains too few.
         """
         linear = self._to_index[:3, :3].T
-        # To the nearest voxel, before the first of which there is one more.
+        # To the nearest voxel; + 1 because of the padding before the first.
         starts = (places @ linear + self._to_index[:3, 3] + 1.5).astype(np.float32)
         steps = (offsets @ linear).astype(np.float32)
         rows = max(1, self.AT_A_TIME // len(offsets))
@@ -78,15 +78,15 @@ class Lookup:
 def best_poses(
     lookup: Lookup, corners: np.ndarray, offsets: np.ndarray, reference: np.ndarray, count: int, on_step: Callable[[float], None]
 ) -> list[Pose]:
-    """The best poses that are unlike each other, at most so many, best first; none where the scan nowhere holds enough.
+    """The best poses that differ from each other, at most `count`, best first; none if the scan contains too little of the template everywhere.
 
     Args:
         lookup: the scan, smoothed.
         corners: of the scan, physical mm [8, 3].
-        offsets: points of the template from its middle, mm [points, 3].
-        reference: the template there.
-        count: how many.
-        on_step: told how much is done, 0..1.
+        offsets: points of the template relative to its center, mm [points, 3].
+        reference: values of the template at these points.
+        count: largest number of poses.
+        on_step: called with the fraction done, 0..1.
     """
     places = _places(corners)
     turns = [np.zeros(3), *(sign * np.radians(TURN_DEGREES) * axis for axis in np.eye(3) for sign in (1, -1))]

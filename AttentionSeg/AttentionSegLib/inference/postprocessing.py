@@ -1,4 +1,4 @@
-"""What a card asks for after the arg max."""
+"""Post-processing of label maps: largest components and holes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def postprocess(labels: np.ndarray, card: Card) -> None:
     """
     if not card.largest_component and not card.fill_holes:
         return
-    # Of the labels before any of this: neither rule makes a label reach further.
+    # Bounding boxes before post-processing stay valid: neither rule extends a label beyond its box.
     windows = label_boxes(labels)
     for value in sorted(windows.keys() & card.largest_component):
         _keep_largest(labels[windows[value]], value)

@@ -1,4 +1,4 @@
-"""What the engine gives back."""
+"""The result of the engine."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """A segmentation with the evidence for it.
+    """A segmentation with uncertainty, attention maps and a record of the run.
 
     Attributes:
         labels: label values, [1, I, J, K] uint8 or uint16 (by the largest value), in the geometry of the input.
-        uncertainty: 0 (sure) to 1, [1, I, J, K] float32, geometry of the input; 0 outside the region. Guided attention: doubt and spread of its four
-            scales (`networks.scale_spread`). Attention U-Net: entropy of the probabilities over its largest possible value.
+        uncertainty: 0 (sure) to 1, [1, I, J, K] float32, geometry of the input; 0 outside the region. Guided attention: doubt and spread of its
+            four scales (`networks.scale_spread`). Attention U-Net: entropy of the probabilities over its largest possible value.
         attention: maps by name (`gate_2`, `position_scale1_step2`, ...), each [1, I, J, K] float32 with the grid that it has in the network, or the
             input's on request.
         probabilities: softmax per label, background first, [1 + labels, I, J, K] float16, geometry of the input; None unless asked for.
         card: the card of the model that was used; where its regions were found, with the labels of each region (see `models.card_of_sides`).
         device: where the network ran at the end: `cpu`, `cuda:0` or `mps`.
-        backend: what computed it: `torch` or `openvino`.
-        options: what was asked for, with the overlap that was used.
+        backend: `torch` or `openvino`.
+        options: as requested, with the overlap that was used.
         seconds: duration of each stage by name; of all regions together.
-        notes: one sentence for everything that was done other than asked, such as falling back to the CPU.
-        misfits: those of the notes that tell in which way the scan is not as those that the model was trained on.
+        notes: one sentence for everything that was done other than requested, such as falling back to the CPU.
+        misfits: those of the notes that state how the scan differs from the training data of the model.
         probe: rows of position attention, `probe.row(ras)`; without names for networks or runs that have no position maps.
-        found: where the model's regions were found, and how; None where a region was given, or the whole scan was segmented.
+        found: the regions that were found, and how; None if a region was given, or the whole scan was segmented.
     """
 
     labels: Image
@@ -53,7 +53,7 @@ class Prediction:
 
     @property
     def regions(self) -> dict[str, Region]:
-        """The regions that were found, by name, such as `right` and `left`; none where a region was given, or the whole scan was segmented."""
+        """The regions that were found, by name, such as `right` and `left`; empty if a region was given, or the whole scan was segmented."""
         return {} if self.found is None else self.found.regions
 
     @property

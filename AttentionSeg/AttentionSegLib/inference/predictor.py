@@ -1,4 +1,4 @@
-"""The engine: image in, prediction out."""
+"""The class `Predictor`, which segments images by a model."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Predictor:
         device, backend, more: of `RunOptions` by name, in place of those in `options`.
 
     Attributes:
-        model, device: in use.
+        model, device: that are used.
         options: with the overlap that is used.
 
     Raises:
-        InputError: if model, device, back end or another option cannot be used, or mirroring is asked of a model that was not trained with it.
+        InputError: if model, device, back end or another option cannot be used, or mirroring is requested for a model that was not trained with it.
     """
 
     def __init__(
@@ -90,11 +90,11 @@ class Predictor:
         return sorted(strides, key=lambda name: (np.prod(strides[name]), name))
 
     def prepare(self) -> None:
-        """Make the network ready to run, as the first image does otherwise: with OpenVINO this takes a second, or more where it has to convert."""
+        """Prepare the network, which otherwise happens with the first image: with OpenVINO this takes a second, or more if it has to be converted."""
         self._prepared()
 
     def look_ahead(self, image: Image, cancel: Cancel | None = None) -> None:
-        """Find the regions of a scan that is to be segmented as a whole, as its run does otherwise: a scan that comes again is not searched again.
+        """Find the regions of a scan before it is segmented; the run then uses them without another search.
 
         Raises:
             InputError, Cancelled: as the run would.
@@ -103,7 +103,7 @@ class Predictor:
         self._search(image, Progress(cancel=cancel))
 
     def check(self, image: Image, region: Region | None = None, **changes: Any) -> list[str]:
-        """The attention maps wanted. Raises InputError if the image, the region or a name cannot be used (see `__call__`)."""
+        """The names of the requested attention maps. Raises InputError if the image, the region or a name cannot be used (see `__call__`)."""
         options = self.options.for_image(changes)
         names = check_attention(options.attention, self.attention_names, self.model.card)
         check_input(image, region, self.model.card)
@@ -117,17 +117,17 @@ class Predictor:
 
         Args:
             image: one channel per input of the card.
-            region: box in RAS mm; what lies outside it stays background. Without it a model that knows a region alone segments a scan of about that
-                size as a whole; in a larger one its regions are found first, and each has labels of its own (see `models.card_of_sides`).
+            region: box in RAS mm; everything outside it is background. Without it, a model that needs a region segments a scan of about that size
+                as a whole; in a larger one its regions are found first, and each has labels of its own (see `models.card_of_sides`).
             on_progress: called with (fraction 0..1, stage, seconds left or None) between patches, and between the steps of finding.
-            cancel: asked as often; the run ends when it returns True.
+            cancel: called as often; the run ends when it returns True.
             changes: `attention`, `attention_grid`, `explain`, `explain_layer` and `probabilities` of `RunOptions`, for this image.
 
         Raises:
             InputError: before any work, if image, region or a name cannot be used; later, if no region is found (see `find_regions`), one shows a
                 single intensity, or the network gives numbers that are not finite.
-            OutOfMemory: if memory is lacking.
-            Cancelled: if `cancel` said so.
+            OutOfMemory: if there is not enough memory.
+            Cancelled: if `cancel` returned True.
         """
         with memory_for(image.name):
             self.check(image, region, **changes)
@@ -136,7 +136,7 @@ class Predictor:
     def run(
         self, image: Image, region: Region | None = None, *, on_progress: OnProgress | None = None, cancel: Cancel | None = None, **changes: Any
     ) -> Prediction:
-        """The same for an image that `check_input` has passed."""
+        """Segment an image that `check_input` has accepted; see `__call__`."""
         options = self.options.for_image(changes)
         with memory_for(image.name):
             image = rescaled(image, self.model.card) if options.rescale else image
@@ -156,7 +156,7 @@ class Predictor:
             merged = merge_restored(parts, self._search.offsets(found), len(card.labels) + 1, image)
             if image.outside is not None:
                 merged.labels[image.outside.all(axis=0)] = 0
-            # Only here: scipy takes a while to import, and the network need not wait for it.
+            # Imported here because scipy takes a while to import, and the network need not wait for it.
             from .postprocessing import postprocess
 
             postprocess(merged.labels, card)
@@ -193,7 +193,7 @@ class Predictor:
                 msg = f"The model {card.id} gave NaN or infinite numbers for {image.name} {where}."
                 raise InputError(msg)
 
-            explained, told = wanted.explanation.images(volume, output.logits, grid, placement, progress)
+            explained, explanation_notes = wanted.explanation.images(volume, output.logits, grid, placement, progress)
 
             progress.stage("restore")
             first, last = bounds(image, region)
@@ -202,17 +202,17 @@ class Predictor:
             restored, notes = self._restore(output, grid, seen, region, wanted.probabilities, progress)
         strides = network.attention_strides
         attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in wanted.attention}
-        notes = tuple(note for note in (self._backend.note, placement.note, *told, *notes) if note)
+        notes = tuple(note for note in (self._backend.note, placement.note, *explanation_notes, *notes) if note)
         return Part(region, grid, restored, {**attended, **explained}, output.probe, str(placement.device), notes)
 
     def _explanation(self, card: Card, offset: int, options: RunOptions) -> Explanation:
-        """Of the labels asked for in a region: on the card of the result its labels have values from `offset` on."""
+        """The explanation of the requested labels in a region, whose labels have values above `offset` in the card of the result."""
         values = {label.name: label.value - offset for label in card.labels if label.name in options.explain}
         of_region = {name: value if 0 < value <= len(self.model.card.labels) else None for name, value in values.items()}
         return Explanation(self.model, options.explain_layer, of_region, self.patch, self.options.overlap)
 
     def _attention(self, name: str, parts: list[Part], on: Image | None) -> Image:
-        """A map of all parts, on the grid that it has in the network or on that of an image."""
+        """A map merged from all parts, on the grid that it has in the network or on that of an image."""
         maps, regions = [part.attention[name] for part in parts], [part.region for part in parts]
         if name.startswith(WHY) or name in self._prepared().network.maps_scaled_per_volume:
             maps = shares_of_largest(maps)
@@ -248,13 +248,13 @@ class Predictor:
         self, output: VolumeOutput, grid: WorkingGrid, image: Image, region: Region | None, probabilities: bool, progress: Progress
     ) -> tuple[Restored, list[str]]:
         device, tensors, notes = output.logits.device, (output.logits, output.uncertainty), []
-        # 3D interpolation on arbitrary grids is not there on mps.
+        # mps does not support 3D interpolation on arbitrary grids.
         if device.type != "mps":
             try:
                 return restore(*tensors, grid.affine, image, region, probabilities, progress), []
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                notes.append(f"{ran_out(device, self.options.memory_limit_gb)} while labels were brought back to the scan; the CPU did this instead.")
+                notes.append(f"{ran_out(device, self.options.memory_limit_gb)} while labels were resampled to the scan; the CPU was used instead.")
         tensors = (values if values is None else values.cpu() for values in tensors)
         return restore(*tensors, grid.affine, image, region, probabilities, progress), notes

@@ -1,4 +1,4 @@
-"""From a scan to what the network wants: the working grid, and normalized intensities on it."""
+"""Preprocessing: the working grid of a scan, and normalized intensities on it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ..region import Region
 from .parts import affine_from, held
 from .resampling import inside, sample, voxel_map
 
-# Working voxels by which edges may seem to differ through the rounding of numbers alone.
+# Tolerance in working voxels for differences of edges that come from rounding alone.
 SAME = 1e-3
-# Share of what is `outside` that a voxel of the grid may be made of.
+# Largest share of `outside` voxels that a voxel of the grid may be interpolated from.
 MOST_OUTSIDE = 0.1
 _DIRECTION = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
 @dataclass(frozen=True, eq=False)
 class WorkingGrid:
-    """The grid on which a network runs: orientation and spacing of the card, phase of the image, whole patches.
+    """The grid on which a network runs: with the orientation and spacing of the card, centered on the image, at least as large as a patch.
 
     A 2D network gets the slices as they were acquired: the axes are those of the image, in the order of the card, and the distance between the slices
-    is that of the image, unless the network sees neighbors, which are as far apart as in its training.
+    is that of the image, unless the network sees neighboring slices, which are as far apart as in its training.
 
     Attributes:
         affine: voxel indices to RAS mm.
         shape: voxels along I, J, K.
-        field: the first and one past the last voxel, along each axis, of the part that the user asked for; the rest is there to fill a patch.
+        field: the first and one past the last voxel, along each axis, of the requested part; the rest is padding.
     """
 
     affine: np.ndarray
@@ -47,13 +47,13 @@ def working_grid(
     """The smallest grid over the image, or over the region's part of it, grown to at least a patch and to a multiple of `multiple` voxels.
 
     The voxels of the grid lie symmetrically about the center of the image. So the grid does not depend on how the image is stored,
-    regions at different places share one lattice, and an image that already has the card's spacing and orientation is not interpolated.
-    A grid `like` that of another region begins a multiple of `multiple` voxels from it, so that the coarser maps of both share a lattice too.
+    different regions share one lattice, and an image that already has the card's spacing and orientation is not interpolated.
+    If the grid of another region is given as `like`, the two are a multiple of `multiple` voxels apart, so their coarser maps share a lattice too.
     """
     directions, spacing = _axes(image, card)
     extent = image.corners() @ directions / spacing
     low, high = extent.min(0), extent.max(0)
-    # Halves are rounded down, whatever the last digits say: those depend on how the image is stored.
+    # Halves are always rounded down: the last digits depend on how the image is stored.
     count = np.maximum(np.ceil(high - low - 0.5 - SAME), 1)
     first_center = (low + high) / 2 - (count - 1) / 2
     start, stop = np.zeros(3), count
@@ -79,7 +79,7 @@ def working_grid(
 def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) -> Tensor:
     """Resample the image to the working grid and normalize it; 0 outside the image, and where it has voxels that are `outside`.
 
-    Intensity statistics come from the image within the region, whatever the grid holds beside it.
+    Intensity statistics come from the image within the region alone.
 
     Returns:
         [C, *grid.shape] float32 on the CPU.
@@ -97,7 +97,7 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
         msg = f"{image.name} is too thin there to hold a voxel of the model's grid ({size} mm); choose a larger region, or another scan."
         raise InputError(msg)
     counted = valid & _field_mask(grid, region)
-    # A region too small, or too far at the edge of an oblique image, for statistics of its own is judged by what is around it.
+    # If the region has too few voxels for statistics, those of the surrounding grid are used.
     counted = counted if counted.sum() > 1 else valid
     result = torch.zeros_like(working)
     hidden = np.zeros((len(working), *grid.shape), bool) if image.outside is None else _hidden(image, grid)
@@ -112,16 +112,16 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
 
 
 def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> Tensor:
-    """Normalize one channel as its card says.
+    """Normalize one channel as the card specifies.
 
     Args:
         volume: [I, J, K].
         channel: the channel's entry of the card.
-        counted: bool [I, J, K], the voxels that enter the statistics.
-        name: what to call the image in the message.
+        counted: bool [I, J, K], the voxels that are used for the statistics.
+        name: of the image, for the message.
 
     Raises:
-        InputError: if the counted voxels are all alike and statistics are needed.
+        InputError: if statistics are needed and the counted voxels all have the same intensity.
     """
     rule = channel.normalization
     if rule["kind"] == "window":
@@ -138,7 +138,7 @@ def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> T
 
 
 def _axes(image: Image, card: Card) -> tuple[np.ndarray, np.ndarray]:
-    """The directions of the working axes in RAS, one a column, and the spacing in mm (see `WorkingGrid`)."""
+    """The directions of the working axes in RAS, one per column, and the spacing in mm (see `WorkingGrid`)."""
     directions, spacing = np.zeros((3, 3)), np.array(card.spacing)
     places = [_DIRECTION[letter] for letter in card.orientation]
     for axis, (row, sign) in enumerate(places):
@@ -149,13 +149,13 @@ def _axes(image: Image, card: Card) -> tuple[np.ndarray, np.ndarray]:
     if not card.context:
         spacing[card.slice_axis] = image.spacing[order[card.slice_axis]]
     own = image.affine[:3, order] / image.spacing[order]
-    # Without the little shear that an image may have.
+    # Removes the slight shear that an image may have.
     left, _, right = np.linalg.svd(own * np.sign((own * directions).sum(0)))
     return np.round(left @ right, 12), spacing
 
 
 def _hidden(image: Image, grid: WorkingGrid) -> np.ndarray:
-    """Where the grid has what is `outside` of an image, bool [C, *grid.shape]."""
+    """Which voxels of the grid are `outside` of the image, bool [C, *grid.shape]."""
     outside, affine = _crop(image.outside, image.affine, grid)
     return (sample(torch.from_numpy(outside), voxel_map(grid.affine, affine), grid.shape) > MOST_OUTSIDE).numpy()
 
@@ -168,7 +168,7 @@ def _field_mask(grid: WorkingGrid, region: Region | None) -> np.ndarray:
 
 
 def _crop(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
-    """The part of voxels [C, I, J, K] that the grid can see, as float32, with its affine."""
+    """The part of voxels [C, I, J, K] that the grid covers, as float32, with its affine."""
     matrix = voxel_map(grid.affine, affine)
     ends = np.array([(i, j, k) for i in (0, grid.shape[0]) for j in (0, grid.shape[1]) for k in (0, grid.shape[2])])
     seen = ends @ matrix[:3, :3].T + matrix[:3, 3]
@@ -180,12 +180,12 @@ def _crop(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> tuple[np
 
 
 def _smooth_for(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> np.ndarray:
-    """Blur along the axes on which the grid is coarser than the image, so that detail it cannot hold does not turn into noise."""
+    """Blur along the axes on which the grid is coarser than the image, to prevent aliasing."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     steps = np.linalg.norm(grid.affine[:3, :3].T @ (affine[:3, :3] / spacing), axis=0)
     for axis, factor in enumerate(steps / spacing):
         if factor > 1.01:
-            # Only here, because it takes a while to import.
+            # Imported here because it takes a while.
             from scipy.ndimage import gaussian_filter1d
 
             voxels = gaussian_filter1d(voxels, (factor - 1) / 2, axis=axis + 1, mode="nearest", truncate=3)

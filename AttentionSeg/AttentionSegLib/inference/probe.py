@@ -1,4 +1,4 @@
-"""Where the network looked for one voxel: rows of position attention, from the queries and keys that a prediction left behind."""
+"""Rows of position attention for one voxel, computed from the queries and keys that a prediction keeps."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from ..networks.position_attention import PositionFeatures
 
-# The working grid may end a quarter of a voxel before the scan does; what lies beyond belongs to its last voxel.
+# The working grid may end a quarter of a voxel before the scan does; positions beyond belong to its last voxel.
 BEYOND = 0.26
-# Patches by which the most telling map is chosen.
+# Number of patches from which the most informative map is chosen.
 MEASURED_PATCHES = 4
 
 
@@ -57,14 +57,14 @@ class Probe:
 
     @property
     def most_telling(self) -> str:
-        """The position map whose rows depend most on the voxel that looks; what every voxel looks at alike tells nothing. Measured once."""
+        """The position map whose rows depend most on the query voxel: rows that are the same for every voxel carry no information. Measured once."""
         if self._telling is None:
-            told = self.information()
-            self._telling = max(told, key=told.get)
+            information = self.information()
+            self._telling = max(information, key=information.get)
         return self._telling
 
     def information(self) -> dict[str, float]:
-        """How much the rows of each position map depend on the voxel that looks, over a few patches."""
+        """How much the rows of each position map depend on the query voxel, over a few patches (see `networks.position_attention`)."""
         step = max(1, -(-len(self._patches) // MEASURED_PATCHES))
         return {name: sum(patch.features[name].information() for patch in self._patches[::step]) for name in self.names}
 
@@ -83,27 +83,27 @@ class Probe:
             self._patches.append(_Patch(first, last - first, kept))
 
     def place(self, affine: np.ndarray, field: Sequence[tuple[int, int]]) -> None:
-        """Say where the working grid lies, voxel indices to RAS mm, and along each axis from which voxel to before which it is not just filling."""
+        """Set the affine of the working grid, voxel indices to RAS mm, and along each axis the first and one past the last voxel beside padding."""
         self._affine, self._field = affine, np.array(field)
 
     def covers(self, ras: Sequence[float]) -> bool:
-        """Whether a place, RAS mm, is in what was segmented."""
+        """Whether a place, RAS mm, is in the part of the scan that was segmented."""
         low, high = self._field.T - 0.5
         voxel = self._voxel(ras)
         return bool(((voxel >= low - BEYOND) & (voxel <= high + BEYOND)).all())
 
     def row(self, ras: Sequence[float], name: str | None = None) -> Image:
-        """What the voxel at a place looked at.
+        """The attention of the voxel at a place to all others of its patch.
 
         Args:
             ras: the place in mm, in the RAS of the input.
-            name: the position map; the most telling one when left out.
+            name: the position map; the most informative one when left out.
 
         Returns:
             [1, I, J, K] float32 on the map's grid over one patch, at least 0, with the sum 1.
 
         Raises:
-            InputError: if the prediction has no such position map, or the place is outside what was segmented.
+            InputError: if the prediction has no such position map, or the place is outside the part that was segmented.
         """
         name = self._known(name)
         if not self.covers(ras):
@@ -130,7 +130,7 @@ class Probe:
 
 
 class ProbeOfRegions(Probe):
-    """The probes of several regions as one: a place is looked up in the region that holds it, in the one with the nearer center where two do.
+    """The probes of several regions as one: a place belongs to the region that contains it, or, of two, to the one with the nearer center.
 
     Args:
         probes: of the regions.
@@ -146,8 +146,8 @@ class ProbeOfRegions(Probe):
         return self._probes[0].names
 
     def information(self) -> dict[str, float]:
-        told = [probe.information() for probe in self._probes]
-        return {name: sum(one[name] for one in told) for name in self.names}
+        information = [probe.information() for probe in self._probes]
+        return {name: sum(one[name] for one in information) for name in self.names}
 
     def covers(self, ras: Sequence[float]) -> bool:
         return any(probe.covers(ras) for probe in self._probes)
@@ -164,7 +164,7 @@ def _last_steps(names: Iterable[str]) -> list[str]:
 
 
 def _of_one(features: PositionFeatures, index: int, grid: np.ndarray) -> PositionFeatures:
-    """The features of one patch of a batch, without those of what the network put beside a patch that is too small for it."""
+    """The features of one patch of a batch, without those of the padding that the network adds to a patch that is too small."""
     part = tuple(slice(int(n)) for n in grid)
 
     def kept(values: Tensor) -> Tensor:

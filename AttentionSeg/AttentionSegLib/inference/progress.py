@@ -1,4 +1,4 @@
-"""The stages of a prediction."""
+"""Progress of a prediction through its stages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from ..progress import Cancel, OnProgress, Reporter
 
 # Share of the whole run that each stage takes, roughly; the network's patches dominate.
 STAGES = {"prepare": 0.05, "network": 0.80, "restore": 0.12, "finish": 0.03}
-# Share of a run that begins by looking for its regions.
+# Share of the stage `find` in a run that has one.
 FIND = 0.5
-# Share of a run after which its pace tells how long it takes.
+# Share of a run after which the remaining time can be estimated.
 LEAST = 0.1
 
 
 class Progress(Reporter):
-    """Turns steps within stages into one fraction, times the stages, and raises `Cancelled` between steps when asked to.
+    """Converts steps within stages into one fraction, times the stages, and raises `Cancelled` between steps on request.
 
-    A run has the stages of STAGES once, or `find`, then for each region all but the last of them again, and then the last.
+    A run has the stages of STAGES once; or `find`, then for each region all stages but the last, and then the last.
     """
 
     def __init__(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> None:
@@ -29,19 +29,19 @@ class Progress(Reporter):
         self.seconds: dict[str, float] = {}
 
     def stage(self, name: str) -> None:
-        """Begin a stage (and end the one before)."""
+        """Begin a stage (and end the previous one)."""
         self.close()
         self._stage, self._stage_start = name, time.monotonic()
         self.step(0.0)
 
     def repeat(self, times: int) -> None:
-        """Say, after `find`, that the stages up to the last come so many times."""
+        """Set, after `find`, how many times the stages before the last are repeated."""
         self.close()
         left = 1 - self._done
         self._shares = {name: left * share / (1 if name == "finish" else times) for name, share in STAGES.items()}
 
     def step(self, fraction: float) -> None:
-        """Say how much of the current stage is done, 0..1. Raises Cancelled when the user wants to stop."""
+        """Report the fraction of the current stage that is done, 0..1. Raises Cancelled when the user has canceled."""
         done = float(self._done + self._shares.get(self._stage, 0.0) * fraction)
         self.report(done, self._stage, done, 1 - done)
 
@@ -53,7 +53,7 @@ class Progress(Reporter):
             self._stage = None
 
     def finish(self) -> dict[str, float]:
-        """End the run; the duration of each stage in seconds."""
+        """End the run and return the duration of each stage in seconds."""
         self.close()
         super().finish()
         return dict(self.seconds)

@@ -1,4 +1,4 @@
-"""The search for the regions of scans, by whatever the card of a model names, once per scan."""
+"""The search for the regions of a model in scans, once per scan."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class RegionSearch:
-    """Finds the regions of a model in scans, and remembers those of the last one.
+    """Finds the regions of a model in scans, and caches those of the last scan.
 
     Args:
-        model: whose regions are looked for.
+        model: whose regions are searched for.
     """
 
     def __init__(self, model: Model) -> None:
@@ -28,7 +28,7 @@ class RegionSearch:
         self._last: tuple[str, FoundRegions] | None = None
 
     def __call__(self, image: Image, progress: Progress) -> FoundRegions | None:
-        """The regions of a scan that is larger than one; None where there is nothing to find. Raises InputError as `find_regions`."""
+        """The regions of a scan that is larger than a region; None if there is nothing to find. Raises InputError, see `find_regions`."""
         if not is_searched(image.spacing * image.shape, self._model.card):
             return None
         progress.stage("find")
@@ -40,7 +40,7 @@ class RegionSearch:
         return found
 
     def offsets(self, found: FoundRegions | None) -> list[int]:
-        """What is added to the label values of each region that was found, so that those of one that was left out stay free."""
+        """The offset of the label values of each region that was found; the values of regions that were left out stay unused."""
         if found is None:
             return [0]
         card = self._model.card
@@ -50,7 +50,7 @@ class RegionSearch:
         card = self._model.card
         if not isinstance(card.found_by, FindingModel):
             return find_by_template(card, self._model.folder, image, progress.step)
-        # Only here: scipy takes a while to import.
+        # Imported here because scipy takes a while to import.
         from .finding_by_model import find_by_model, load_finder
 
         if self._finder is None:

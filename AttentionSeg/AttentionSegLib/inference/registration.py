@@ -1,6 +1,6 @@
-"""Affine registration of a template to a scan: a search for places to start from, then descent by SimpleITK from the best of them.
+"""Affine registration of a template to a scan: a search for initial poses, then gradient descent by SimpleITK from the best of them.
 
-Everything is computed in one thread, so that a scan gives the same numbers at every run and on every computer.
+Everything is computed in one thread, so that a scan gives the same numbers in every run and on every computer.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .pose_search import Lookup, Pose, best_poses
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Working spacings in mm: of descent, and of search and first descent.
 FINE, COARSE = 2.0, 4.0
-# A rim around the template's tissue counts too: it tells where the tissue ends.
+# A rim around the template's tissue is compared too, to locate the edge of the tissue.
 RIM_MM = 8.0
 # Spacing in mm of the template's points that the search compares.
 POINTS_MM = 14.0
 STARTS = 3
-# Of the intensities above the lowest: what lies beyond counts as these.
+# Quantiles of the intensities above the lowest, to which all are clipped.
 PERCENTILES = (1.0, 99.5)
-# ITK's smoothing needs so many voxels along every axis.
+# ITK's smoothing needs this many voxels along every axis.
 LEAST_VOXELS = 4
 # Share of the whole that the search takes, roughly; the descents after it take about the same time each.
 SEARCH, DESCENTS = 0.35, STARTS + 3
@@ -36,7 +36,7 @@ OnStep = Callable[[float], None]
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """A template laid over a scan.
+    """The registration of a template to a scan.
 
     Attributes:
         matrix: affine, 4x4, RAS mm of the template to RAS mm of the scan, fitted to what lies around the points of interest.
@@ -53,17 +53,17 @@ class Alignment:
 
 
 def align(template: Image, scan: Image, points: Sequence[Sequence[float]], radius: float, on_step: OnStep) -> Alignment | None:
-    """Lay a template over the first channel of a scan: the affine map with the largest correlation in the tissue and a rim around it.
+    """Register a template to the first channel of a scan: the affine map with the largest correlation in the tissue and a rim around it.
 
     Args:
         template: one channel, 0 outside the tissue, of about the contrast of the scan.
         scan: in any orientation, turned by up to about 30 degrees about each axis.
         points: in the template, RAS mm.
-        radius: the last step fits what lies so many mm around the points.
-        on_step: told after each step how much is done, 0..1; what it raises ends the registration.
+        radius: in mm; the last step fits only the voxels within it around the points.
+        on_step: called after each step with the fraction done, 0..1; an exception that it raises ends the registration.
 
     Returns:
-        The best that was found, whatever it is worth; None if the scan nowhere holds enough of the template to compare.
+        The best alignment, however good; None if the scan contains too little of the template to compare.
     """
     fine = _windowed(_coarser(_to_itk(scan), FINE))
     coarse = _coarser(fine, COARSE)
@@ -92,7 +92,7 @@ def align(template: Image, scan: Image, points: Sequence[Sequence[float]], radiu
 def _starts(
     tissue: SimpleITK.Image, mask: SimpleITK.Image, scan: SimpleITK.Image, on_step: OnStep
 ) -> tuple[list[SimpleITK.Similarity3DTransform], Callable[[SimpleITK.Transform], float]]:
-    """Where to start from, best first, and what tells how good a place is."""
+    """The initial transforms, best first, and the function that scores a transform."""
     inside = np.argwhere(_voxels(mask) > 0)
     # Every other point of a lattice, like the black squares of a chessboard, samples a volume more evenly than all points of a wider one.
     step = np.maximum(np.rint(POINTS_MM / np.cbrt(2) / np.array(tissue.GetSpacing())).astype(int), 1)
@@ -122,7 +122,7 @@ def _descend(
     largest: float,
     smallest: float,
 ) -> None:
-    """Improve a transform in place, by steps of from `largest` down to `smallest` mm."""
+    """Optimize a transform in place, with steps from `largest` down to `smallest` mm."""
     method = SimpleITK.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsCorrelation()
@@ -133,13 +133,13 @@ def _descend(
     method.SetShrinkFactorsPerLevel([shrink])
     method.SetSmoothingSigmasPerLevel([smoothing])
     method.SetInitialTransform(transform, inPlace=True)
-    # Where nothing of the mask is in the scan, ITK warns and leaves the transform as it is.
+    # If the mask does not overlap the scan, ITK warns and does not change the transform.
     with quiet():
         method.Execute(fixed, moving)
 
 
 def _around(mask: SimpleITK.Image, template: Image, points: Sequence[Sequence[float]], radius: float) -> SimpleITK.Image:
-    """The part of a mask on the template's grid that lies around points, RAS mm."""
+    """The part of a mask on the template's grid within `radius` of points, RAS mm."""
     index = np.argwhere(_voxels(mask) > 0)
     distances = np.linalg.norm(template.to_ras(index)[:, None] - np.asarray(points, dtype=float), axis=-1)
     near = np.zeros(template.shape, np.uint8)
@@ -167,13 +167,13 @@ def _voxels(image: SimpleITK.Image) -> np.ndarray:
 
 
 def _coarser(image: SimpleITK.Image, spacing: float) -> SimpleITK.Image:
-    """Means over blocks of voxels, so that no voxel is much larger than `spacing` mm for it."""
+    """Means over blocks of voxels, so that voxels are about `spacing` mm large."""
     factors = [max(1, min(int(spacing / s + 0.25), size // LEAST_VOXELS)) for s, size in zip(image.GetSpacing(), image.GetSize())]
     return SimpleITK.BinShrink(image, factors) if max(factors) > 1 else image
 
 
 def _windowed(image: SimpleITK.Image) -> SimpleITK.Image:
-    """The image from 0 to 1, single precision, without outliers."""
+    """The image clipped to its quantiles and scaled to 0..1, single precision."""
     voxels = SimpleITK.GetArrayViewFromImage(image)
     some = voxels.ravel()[:: max(1, voxels.size // 1_000_000)]
     above = some[some > some.min()]

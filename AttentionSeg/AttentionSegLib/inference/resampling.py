@@ -25,7 +25,7 @@ def voxel_map(output_affine: np.ndarray, input_affine: np.ndarray) -> np.ndarray
 
 
 def sample(volume: Tensor, matrix: np.ndarray, shape: Sequence[int]) -> Tensor:
-    """Interpolate a volume at the voxels of another grid; outside the volume, its border goes on.
+    """Interpolate a volume at the voxels of another grid; outside the volume, its border is repeated.
 
     Args:
         volume: [C, I, J, K] of floating point.
@@ -85,7 +85,7 @@ def _interpolate_axis(volume: Tensor, dim: int, position: np.ndarray) -> Tensor:
 
 
 def _sample_general(volume: Tensor, matrix: np.ndarray, shape: Sequence[int]) -> Tensor:
-    # grid_sample wants x, y, z = the last axis first, scaled to -1..1 between the centers of the outer voxels.
+    # grid_sample expects x, y, z = the last axis first, scaled to -1..1 between the centers of the outer voxels.
     size = np.maximum(np.array(volume.shape[1:]) - 1, 1)
     scaled = (matrix[:3] * 2 / size[:, None])[::-1]
     scaled[:, 3] -= 1

@@ -1,4 +1,4 @@
-"""From logits on the working grid to labels on the grid of the input, slab by slab."""
+"""Resampling of logits from the working grid to labels on the grid of the input, slab by slab."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Restored:
 def restore(
     logits: Tensor, own_uncertainty: Tensor | None, affine: np.ndarray, image: Image, region: Region | None, probabilities: bool, progress: Progress
 ) -> Restored:
-    """Sample logits at the voxels of the input, and reduce them at once to label, uncertainty and, on request, probabilities.
+    """Sample logits at the voxels of the input, and reduce them slab by slab to labels, uncertainty and, on request, probabilities.
 
     Args:
         logits: [classes, *working grid], on any device.
         own_uncertainty: the network's own, [1, *working grid] from 0 to 1; None for the entropy of the probabilities over its largest possible value.
         affine: of the working grid.
         image: the input.
-        region: voxels whose center is not in it become background, certain.
-        probabilities: whether to keep them.
-        progress: told about each slab.
+        region: voxels whose center is not in it become background with uncertainty 0.
+        probabilities: whether to return them.
+        progress: called for each slab.
     """
     classes = logits.shape[0]
     labels = np.zeros(image.shape, np.uint8 if classes <= 256 else np.uint16)

@@ -1,4 +1,4 @@
-"""Networks for pictures on volumes: slice by slice, alone or beside their neighbors, behind the face of a network for volumes."""
+"""2D networks for volumes: slice by slice, with or without neighboring slices, with the interface of a network for volumes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def with_slices(stride: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
 
 
 class StackedSlices:
-    """A volume [C, I, J, K] as [C * (2N + 1), I, J, K], made where it is indexed: beside each slice the N before and after it, channel by channel.
+    """A volume [C, I, J, K] as [C * (2N + 1), I, J, K], computed on indexing: each slice with the N before and after it, channel by channel.
 
-    Beyond the first and the last slice these go on.
+    The first and the last slice are repeated beyond the ends.
 
     Args:
-        volume: what is stacked.
+        volume: the volume.
         axis: the axis of the volume, 0..2, along which the slices lie one after the other.
         context: N.
     """
@@ -44,7 +44,7 @@ VolumeOrSlices = Union[Tensor, StackedSlices]
 
 
 def with_neighbors(volume: Tensor, card: Card) -> VolumeOrSlices:
-    """A volume [C, I, J, K] with as many channels as the network of a model has."""
+    """A volume [C, I, J, K] with neighboring slices as channels, as the network of a model expects."""
     return StackedSlices(volume, card.slice_axis, card.context) if card.context else volume
 
 
@@ -60,7 +60,7 @@ class SliceNetwork(nn.Module):
         network: for [B, C, H, W].
         axis: the axis of the volume, 0..2, along which the slices lie one after the other.
 
-    Shapes: [B, C, I, J, K] -> as of the network, with the slices along `axis`. The batch of `positions` counts slices, those of a volume together;
+    Shapes: [B, C, I, J, K] -> those of the network, with the slices along `axis`. The batch of `positions` counts slices, those of a volume together;
     their grid has one voxel across.
     """
 
@@ -80,11 +80,11 @@ class SliceNetwork(nn.Module):
 
     @property
     def maps_scaled_per_volume(self) -> frozenset[str]:
-        """As of the network."""
+        """See `Network`."""
         return self.network.maps_scaled_per_volume
 
     def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
-        """As of the network, for a volume."""
+        """See `Network`; for a volume."""
         count, slices = x.shape[0], x.shape[2 + self.axis]
         pictures = x.movedim(2 + self.axis, 1).flatten(0, 1)
 

@@ -1,4 +1,4 @@
-"""The network over a volume of any size: overlapping patches, blended by Gaussian weights, logits and attention maps alike."""
+"""Sliding-window inference over a volume of any size: overlapping patches, blended by Gaussian weights, for logits and attention maps."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .slices import VolumeOrSlices
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a run computes and how much at a time.
+    """The devices and the batch size of a run.
 
     Attributes:
         device: where the network runs.
         sum_device: where the patches are added up.
         batch: patches at a time.
-        note: the sentence for the user when this is not what was asked for.
+        note: the sentence for the user when this is not the requested placement.
     """
 
     device: torch.device
@@ -37,13 +37,13 @@ class Placement:
 
 @dataclass(frozen=True, eq=False)
 class VolumeOutput:
-    """What a network gives for a whole volume, float32.
+    """The outputs of a network for a whole volume, float32.
 
     Attributes:
         logits: [classes, I, J, K].
         attention: maps by name, each [1, I/s, J/s, K/s].
         uncertainty: [1, I, J, K], or None for a network that has none of its own.
-        probe: who looked where, patch by patch; empty without position maps.
+        probe: features of position attention, patch by patch; empty without position maps.
     """
 
     logits: Tensor
@@ -53,7 +53,7 @@ class VolumeOutput:
 
 
 def placements(device: torch.device, batch: int, memory_limit_gb: float | None = None) -> list[Placement]:
-    """What to try in turn as memory runs out on `device`, or what it may take of it."""
+    """The placements to try in turn when `device` runs out of memory, or reaches its limit."""
     cpu, full = torch.device("cpu"), ran_out(device, memory_limit_gb)
     tries = [Placement(device, device, batch)]
     if batch > 1:
@@ -80,7 +80,7 @@ def run_with_fallback(
 
     Args:
         tries: placements in order.
-        names, others: as of `run`.
+        names, others: see `run`.
 
     Returns:
         The output and the placement that worked.
@@ -94,7 +94,7 @@ def run_with_fallback(
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-        # Outside the handler: while it is active, its traceback keeps the tensors alive that have to go.
+        # Outside the exception handler, whose traceback keeps alive the tensors that have to be freed.
         _empty_cache(placement.device)
     size = " x ".join(map(str, volume.shape[1:]))
     msg = f"There is not enough memory on {tries[-1].device} for a volume of {size} working voxels; close other programs or give a smaller region."
@@ -112,15 +112,15 @@ def run(
         volume: [C, I, J, K] on the CPU; each size at least the patch's and a multiple of the network's total stride.
         patch: voxels of a patch, multiples of the total stride.
         overlap: share of a patch that the next one covers again, 0..1.
-        names: attention maps wanted.
-        placement: where, and how many at a time.
-        progress: told about each batch of patches; may stop the run between two.
+        names: of the requested attention maps.
+        placement: devices and batch size.
+        progress: called for each batch of patches; may stop the run between two.
 
     Returns:
         The output, its tensors on `placement.sum_device`.
     """
     windows = windows_over(volume.shape[1:], patch, overlap, network.total_stride)
-    # The weights of coarser outputs are made from those of finer ones.
+    # The weights of coarser outputs are computed from those of finer ones.
     ordered = sorted(names, key=lambda name: prod(network.attention_strides[name]))
     blend = Blend(volume.shape[1:], windows, placement.device, placement.sum_device)
     probe = Probe(network.attention_strides)
@@ -130,7 +130,7 @@ def run(
         progress.step(done / len(windows))
         group = windows[done : done + placement.batch]
         batch = torch.stack([volume[(slice(None), *window)] for window in group]).to(placement.device)
-        # Always "cuda": until torch 2.5 autocast refuses the name "mps", switched off or not.
+        # Always "cuda": before torch 2.5, autocast rejects the name "mps" even when disabled.
         with torch.autocast("cuda", enabled=placement.device.type == "cuda"):
             output: NetworkOutput = network(batch, return_attention=ordered)
         probe.keep(output.positions, group)
@@ -144,7 +144,7 @@ def run(
 
 
 def windows_over(shape: Sequence[int], patch: Sequence[int], overlap: float, total_stride: Sequence[int]) -> list[Window]:
-    """Where the patches of a run lie in a volume (see `run`)."""
+    """The windows of the patches of a run in a volume (see `run`)."""
     return patch_windows(shape, patch, [_interval(size, overlap, stride) for size, stride in zip(patch, total_stride)])
 
 

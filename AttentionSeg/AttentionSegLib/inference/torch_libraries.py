@@ -1,4 +1,4 @@
-"""Torch's C++ libraries, loaded while other threads of Python go on."""
+"""Loading of torch's C++ libraries without blocking other Python threads."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ NAMES = {"linux": "libtorch.so", "darwin": "libtorch.dylib"}
 
 
 def preload_torch() -> None:
-    """Load the libraries that `import torch` is about to load; any thread.
+    """Load the libraries that `import torch` will need; may be called in any thread.
 
     Python holds its interpreter lock while it loads a library, `ctypes.CDLL` included, and torch's take half a second to two: an application whose
-    main thread runs Python stands still meanwhile. A call of a C function through ctypes lets go of the lock, so the system's own `dlopen` is
-    called. The libraries then are in memory when the import asks for them. None of them calls Python (torch's `libtorch_python` does, and is left
-    to the import).
+    main thread runs Python freezes meanwhile. A call of a C function through ctypes releases the lock, so the system's own `dlopen` is called. The
+    libraries are then in memory when the import needs them. None of them calls Python (torch's `libtorch_python` does, and is left to the import).
 
-    Nothing happens where torch is loaded already, is not installed or has no such library, and on Windows, where torch itself loads them through
-    ctypes. What cannot be loaded here is left to the import, which says why.
+    Does nothing if torch is loaded already, is not installed or has no such library, and on Windows, where torch itself loads them through ctypes.
+    Libraries that cannot be loaded here are left to the import, which reports why.
     """
     if "torch" in sys.modules or sys.platform not in NAMES:
         return

@@ -121,7 +121,7 @@ class TestRefused:
         assert "has the same intensity (0) everywhere" in refused(model, replace(head[0], voxels=np.zeros_like(head[0].voxels)))
 
     def test_a_model_that_finds_nothing(self, head):
-        assert "names nothing that finds its regions" in refused(intensity_model(), head[0])
+        assert "names no method to find its regions" in refused(intensity_model(), head[0])
 
     def test_a_model_whose_template_is_gone(self, model, head, tmp_path):
         assert "cannot be read" in refused(replace(model, folder=tmp_path), head[0])

@@ -88,8 +88,8 @@ def test_a_scan_in_another_unit():
     card = card_of("MR", field_of_view={"kind": "region", "size_mm": [20, 22, 24]})
     assert notes_of(card, mr()) == []
     (note,) = notes_of(card, mr(), (0.1, 0.1, 0.1))
-    assert notes_of(card_of("MR"), mr(), (0.1, 0.1, 0.1)) == ["scan is only 2 x 2.2 x 2.4 mm large; look at the unit of its voxel size."]
-    assert note == "scan covers 2 x 2.2 x 2.4 mm; the model was trained on about 20 x 22 x 24 mm. Look at the unit of its voxel size."
+    assert notes_of(card_of("MR"), mr(), (0.1, 0.1, 0.1)) == ["scan is only 2 x 2.2 x 2.4 mm large; check the unit of its voxel size."]
+    assert note == "scan covers 2 x 2.2 x 2.4 mm; the model was trained on about 20 x 22 x 24 mm. Check the unit of its voxel size."
 
 
 def test_what_dicom_says_of_an_image_counts():
