@@ -135,7 +135,7 @@ def region_note(region: Region | None, card: Card) -> str:
     size, wanted = (" x ".join(f"{length:.0f}" for length in lengths) for lengths in (edges, known))
     wrong = "too small and too large" if too_small and too_large else "too small" if too_small else "too large"
     return (
-        f"The region of {size} mm is {wrong} for this model, which knows about {wanted} mm, so its volumes may be wrong; give one of about that size."
+        f"The region of {size} mm is {wrong} for this model, trained on about {wanted} mm, so its volumes may be wrong; give one of about that size."
     )
 
 

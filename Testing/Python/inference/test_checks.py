@@ -134,7 +134,7 @@ class TestRegionSize:
     )
     def test_far_from_it_is_told_with_both_sizes(self, size, wrong):
         text = self.note(size)
-        assert f"The region of {' x '.join(map(str, size))} mm is {wrong} for this model, which knows about 20 x 40 x 10 mm" in text
+        assert f"The region of {' x '.join(map(str, size))} mm is {wrong} for this model, trained on about 20 x 40 x 10 mm" in text
 
     def test_of_a_turned_box_counts_along_the_axes_that_its_edges_are_nearest_to(self):
         assert self.note((10, 20, 40), OBLIQUE @ np.eye(3)[:, [2, 0, 1]]) == ""
