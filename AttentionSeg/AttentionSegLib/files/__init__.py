@@ -1,4 +1,4 @@
-"""Scans from and to disk."""
+"""Reading of scans and label maps, and writing of segmentations and maps."""
 
 from ..writing import all_or_none, atomic_path, check_output_folder, output_folder, write_text
 from .channels import read_images

@@ -1,4 +1,4 @@
-"""FreeSurfer's .mgz and .mgh, and pairs of .hdr and .img, of NIfTI and of Analyze 7.5: their headers by nibabel, where they are not NIfTI's."""
+"""Readers of FreeSurfer's .mgz and .mgh, and of pairs of .hdr and .img (NIfTI or Analyze 7.5). Headers other than NIfTI's are read by nibabel."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .nifti_header import HEADER, PAIR_MAGIC
 from .requirements import check_real, check_scalar, check_size
 
 MGH_START = 284
-NO_MGH_ORIENTATION = Note("The header tells no orientation, so the axes are taken to point to the left, inferior and anterior, as FreeSurfer does")
-NO_ANALYZE_ORIENTATION = Note("The format Analyze tells no orientation, so the axes are taken as nibabel takes them")
+NO_MGH_ORIENTATION = Note("The header has no orientation, so the axes are taken to point to the left, inferior and anterior, as FreeSurfer does")
+NO_ANALYZE_ORIENTATION = Note("The format Analyze has no orientation, so the axes are taken as nibabel takes them")
 
 
 def read_mgh(path: Path, labels: bool = False) -> Image:
@@ -45,7 +45,7 @@ def read_mgh(path: Path, labels: bool = False) -> Image:
 
 
 def read_pair(path: Path, labels: bool = False) -> Image:
-    """Read the pair of a .hdr and an .img, named by its header, as `read_mgh` does."""
+    """Read a pair of .hdr and .img, given the path of the .hdr; see `read_mgh`."""
     data = partner_of(path)
     if data is None:
         msg = f"{path} has no .img beside it, which holds the voxels; copy both files into one folder."
@@ -72,7 +72,7 @@ def read_pair(path: Path, labels: bool = False) -> Image:
 
 
 def partner_of(header: Path) -> Path | None:
-    """The .img beside a .hdr, or the other way around, whatever the case of their endings; None if it is not there."""
+    """The .img beside a .hdr, or the .hdr beside an .img, in upper or lower case; None if it is missing."""
     other = {".hdr": ".img", ".img": ".hdr"}[header.suffix.lower()]
     return next((path for path in (header.with_suffix(ending) for ending in (other, other.upper())) if path.is_file()), None)
 

@@ -24,8 +24,8 @@ LEAST_COVERAGE = 0.9
 def read_images(paths: Sequence[Path | str], regularize: bool = False) -> Image:
     """Read scans as channels on the grid of the first one.
 
-    A scan whose voxels lie within 1e-3 mm of the first one's is taken as it is, with its axes in the order of the first. Any other is resampled by
-    its place in the patient (linearly, float32); where it does not reach, its smallest value is filled in.
+    A scan whose voxels lie within 1e-3 mm of the first one's is not resampled; its axes are put in the order of the first. Any other is resampled by
+    its position in the patient (linearly, float32); voxels outside it get its smallest value.
 
     Args:
         paths: the scans.
@@ -75,7 +75,7 @@ def _on_grid(image: Image, grid: Image) -> Image:
     if image.channels > 1:
         msg = f"{image.name} is in colors, and its pixels lie elsewhere than those of {grid.name}; give colors on the same grid."
         raise InputError(msg)
-    # Here, because SimpleITK takes a while to import, and most scans come alone.
+    # Imported here because SimpleITK takes a while to import, and most images have one channel.
     import SimpleITK
 
     from .itk import array, to_itk

@@ -1,4 +1,4 @@
-"""Voxels as a stream that may be compressed by gzip."""
+"""Reading and writing of voxels as a stream that may be compressed by gzip."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 24
 Stream = Union[io.BufferedReader, gzip.GzipFile]
 
-# Noise shrinks no further at higher levels, which take up to three times as long.
+# Higher levels compress noise no better, and take up to three times as long.
 LEVEL = 1
-# One member of gzip (RFC 1952) whose deflate blocks (RFC 1951) are made in threads: header, blocks, an empty last block, checksum and length.
+# One gzip member (RFC 1952) whose deflate blocks (RFC 1951) are compressed in threads: header, blocks, an empty last block, checksum and length.
 HEADER = GZIP_MAGIC + bytes((8, 0, 0, 0, 0, 0, 0, 255))
 LAST_BLOCK = b"\x03\x00"
-# Compressed by itself; the bytes of a file must not depend on the number of threads.
+# Bytes per block, fixed because the bytes of a file must not depend on the number of threads.
 PIECE = 1 << 20
 
 
@@ -59,14 +59,14 @@ def _pieces(voxels: np.ndarray, before: bytes) -> Iterator[bytes]:
 
 
 def _deflated(piece: bytes) -> bytes:
-    # Without header and window of its own, and ended at a whole byte, so that blocks follow each other.
+    # Raw deflate, flushed to a whole byte, so that blocks can be concatenated.
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Stream]:
-    """A file as a stream of what is in it, whether it is compressed or not. EOFError, OSError or zlib.error if it was cut off or changed."""
+    """A file as a decompressed stream, whether it is compressed or not. EOFError, OSError or zlib.error if it is cut off or damaged."""
     with open(path, "rb") as file:
         compressed = file.read(2) == GZIP_MAGIC
         file.seek(0)
@@ -75,16 +75,16 @@ def opened(path: Path) -> Iterator[Stream]:
             return
         with gzip.GzipFile(fileobj=file) as stream:
             yield stream
-            # The check sum is compared at the end of the stream only.
+            # The checksum is compared at the end of the stream only.
             while stream.read(CHUNK):
                 pass
 
 
 def read_voxels(stream: Stream, start: int, count: int, kind: np.dtype, path: Path) -> np.ndarray:
-    """The numbers [count] from a byte of a stream on, in the byte order of this computer.
+    """Read `count` numbers from the byte `start` of a stream, in the byte order of this computer.
 
     Raises:
-        InputError: before memory is taken, if the file cannot hold so many.
+        InputError: if the file is too small for them, before memory is allocated.
         EOFError: if some are missing.
     """
     size = start + int(count) * kind.itemsize

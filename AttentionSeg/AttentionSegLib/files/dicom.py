@@ -1,4 +1,4 @@
-"""DICOM series: which files belong together, and their voxels in the order of their positions."""
+"""Reading of DICOM series as volumes, with the slices in the order of their positions."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from .slices import Slice, stack
 def read_dicom_folder(folder: Path, regularize: bool = False) -> Image:
     """Read the one scan in a folder, [1, I, J, K] = columns, rows, slices along the slice normal, rescaled to the unit of the scan.
 
-    Of a picture in colors it is [3, I, J, 1].
+    A 2D image in colors gives [3, I, J, 1].
 
-    Files that are not DICOM or hold no pixels are passed over, unless they are called as the slices are; so are, with a note, segmentations,
-    doses, localizers and single images beside a scan. Subfolders are not searched.
+    Files that are not DICOM or have no pixels are skipped, unless they are named like the slices; so are, with a note, segmentations, doses,
+    localizers and single images beside a scan. Subfolders are not searched.
 
     Args:
-        folder: where the slices are.
-        regularize: whether slices at irregular places are resampled to a regular grid (see `resample_slices`).
+        folder: the folder of the slices.
+        regularize: whether slices at irregular positions are resampled to a regular grid (see `resample_slices`).
 
     Raises:
-        InputError: if there are no or several scans, a file is damaged, or the slices do not make a regular volume.
+        InputError: if there are no or several scans, a file is damaged, or the slices do not form a regular volume.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file())
     headers = _headers(files)
     lost = cut_off([path for path in files if path not in headers], headers)
     if lost:
-        msg = f"{lost[0]} is no DICOM file, though it is called as the slices of a scan beside it are; copy or export it again, or take it away."
+        msg = f"{lost[0]} is no DICOM file, though it is named like the slices of a scan beside it; copy or export it again, or remove it."
         raise InputError(msg)
     if not headers:
         msg = f"The folder {folder} holds no DICOM images (subfolders are not searched); give the folder that holds the slices, or an image file."
@@ -55,17 +55,17 @@ def read_dicom_folder(folder: Path, regularize: bool = False) -> Image:
 
 
 def read_dicom_series(files: Sequence[Path], name: str, regularize: bool = False) -> Image:
-    """Read the files of one series, whatever else lies beside them, as read_dicom_folder does."""
+    """Read the files of one series; see `read_dicom_folder`."""
     return _read(_headers(files), name, regularize)
 
 
 def series_slices(files: Sequence[Path], name: str) -> list[Slice]:
-    """The slices of a series along their normal, in the order of the voxels that are read from it. InputError as read_dicom_folder."""
+    """The slices of a series along their normal, in the order of its voxels. Raises InputError, see `read_dicom_folder`."""
     return stack(_slices(_headers(files))[0], name).slices
 
 
 def read_dicom_file(path: Path, regularize: bool = False) -> Image:
-    """Read a file of one or several frames, as read_dicom_folder does. InputError for a file without pixels."""
+    """Read a file of one or several frames; see `read_dicom_folder`. Raises InputError for a file without pixels."""
     header = read_header(path)
     if header is None:
         msg = f"{path} is a DICOM file without an image; give a file or a folder with the slices of a scan."
@@ -102,7 +102,7 @@ def _read(headers: dict[Path, Dataset], name: str, regularize: bool) -> Image:
 
 
 def _slices(headers: dict[Path, Dataset]) -> tuple[list[Slice], tuple[Note, ...]]:
-    """The slices of files, but for those that are there twice with the same pixels, and a note of these."""
+    """The slices of files without duplicates of the same pixels, and a note about the duplicates."""
     slices = [one for path, header in headers.items() for one in slices_of(header, path)]
     at: dict[tuple[float, ...], list[Slice]] = {}
     left_out = 0
@@ -112,16 +112,16 @@ def _slices(headers: dict[Path, Dataset]) -> tuple[list[Slice], tuple[Note, ...]
             left_out += 1
         else:
             same.append(one)
-    notes = (Note("Slices that are there twice were left out", f"{left_out} of {len(slices)} files"),) if left_out else ()
+    notes = (Note("Duplicate slices were left out", f"{left_out} of {len(slices)} files"),) if left_out else ()
     return [one for same in at.values() for one in same], notes
 
 
 def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
-    """The voxels [I, J, K]; every slice rescaled by its own slope and intercept."""
+    """Read the voxels [I, J, K]; each slice is rescaled by its own slope and intercept."""
     frames, order = ordered[0].path == ordered[-1].path, [one.frame for one in ordered]
     storages = {one.storage for one in ordered}
     if frames and len(storages) > 1:
-        # ITK knows one slope per file.
+        # ITK applies one slope per file.
         stored = read_frames(ordered[0].path)[..., order].astype(np.float32)
         slopes, intercepts = (np.array([one.storage[part] for one in ordered], np.float32) for part in (0, 1))
         return stored * slopes + intercepts
@@ -134,7 +134,7 @@ def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
         reader.SetFileNames([str(one.path) for one in ordered])
     reader.SetImageIO("GDCMImageIO")
     if len(storages) > 1 or any(number != int(number) for number in ordered[0].storage):
-        # ITK would force all slices into the data type of the first, where the values of the others can overflow.
+        # ITK would convert all slices to the data type of the first, in which the values of others can overflow.
         reader.SetOutputPixelType(SimpleITK.sitkFloat32)
     try:
         with quiet(), memory_for(name):

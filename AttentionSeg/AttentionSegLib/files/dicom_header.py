@@ -1,4 +1,4 @@
-"""The headers of DICOM files, as far as they place and describe pixels."""
+"""Reading of DICOM headers: the attributes that give the geometry and the type of pixels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .dicom_pictures import is_colored, is_picture, picture_place, picture_spaci
 from .requirements import check_scalar
 from .slices import Slice
 
-# No name, date or number of a patient is among them.
+# None of them identifies the patient.
 TAGS = [
     "SOPClassUID",
     "ImageType",
@@ -51,9 +51,9 @@ TAGS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
-# Of elements in explicit form: those whose length takes four bytes, after two that are reserved.
+# Value representations whose elements have, in explicit form, two reserved bytes and a length of four.
 LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
-# Of a file without preamble: the groups that come first, the kinds of value that their first elements have, and in implicit form their length.
+# For files without preamble: the first groups, the value representations of their first elements, and in implicit form the largest length of these.
 FIRST_GROUPS, FIRST_VR, LONGEST_FIRST = (2, 8), (b"UL", b"OB", b"CS", b"UI", b"DA", b"SH"), 128
 NUMBER = re.compile(r"\d+")
 GRAY = ("MONOCHROME1", "MONOCHROME2")
@@ -64,14 +64,14 @@ def read_header(path: Path) -> Dataset | None:
     """The header of a DICOM image; None for a file that is not DICOM or has no pixels.
 
     Raises:
-        InputError: if the file is DICOM but damaged, or may not be read.
+        InputError: if the file is DICOM but damaged, or there is no permission to read it.
     """
     with reading(path):
         if not is_dicom(path):
             return None
         with open(path, "rb") as file:
             header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS, force=True)
-            # pydicom decodes an element when it is first asked for, which for damaged ones must happen here.
+            # pydicom decodes an element on first access; errors of damaged ones have to be raised here.
             list(header)
             if header.get("Rows") and header.get("Columns"):
                 _check_length(header, file, path)
@@ -84,7 +84,7 @@ def read_header(path: Path) -> Dataset | None:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do, or with an element of the groups that come first, as those without a preamble."""
+    """Whether a file begins with the preamble of DICOM, or, as files without one, with an element of one of the first groups."""
     if has_preamble(path):
         return True
     with open(path, "rb") as file:
@@ -116,7 +116,7 @@ def _with_pixels(path: Path, tags: list[str] | None) -> Dataset:
 
 
 def cut_off(others: Iterable[Path], images: Iterable[Path]) -> list[Path]:
-    """Those of other files that stand in a row with DICOM images by their names, such as `s00.dcm` before `s01.dcm`: their beginning is lost."""
+    """Those of `others` that are numbered like DICOM images, such as `s00.dcm` beside `s01.dcm`: DICOM files whose beginning is missing."""
     rows = {(path.parent, NUMBER.sub("#", path.name)) for path in images}
     return [path for path in others if NUMBER.search(path.name) and (path.parent, NUMBER.sub("#", path.name)) in rows]
 
@@ -139,26 +139,26 @@ def slices_of(header: Dataset, path: Path) -> list[Slice]:
 
 
 def _check_length(header: Dataset, file: BinaryIO, path: Path) -> None:
-    """Raise InputError if uncompressed pixels are not as many bytes as the header means, at the end of the file; it stands at their element."""
+    """Raise InputError if there are fewer bytes of uncompressed pixels than the header implies; `file` has to be at their element."""
     syntax = UID(header.file_meta.get("TransferSyntaxUID") or ExplicitVRLittleEndian)
     if syntax.is_compressed or syntax.is_deflated:
         return
-    told = _element_length(file, syntax)
+    length = _element_length(file, syntax)
     samples = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1) * int(header.get("NumberOfFrames") or 1)
     needed = -(-samples * int(header.get("BitsAllocated") or 8) // 8)
     rest = path.stat().st_size - file.tell()
-    if min(told, rest) < needed:
-        msg = f"{path} is a damaged DICOM file ({min(told, rest)} of {needed} bytes of its pixels are there); copy or export it again."
+    if min(length, rest) < needed:
+        msg = f"{path} is a damaged DICOM file ({min(length, rest)} of {needed} bytes of its pixels are there); copy or export it again."
         raise InputError(msg)
-    # What a reader takes for another element may claim any length of memory.
-    file.seek(told, 1)
-    if rest > told and _element_length(file, syntax) > path.stat().st_size - file.tell():
+    # Other bytes, read as an element, may have a length beyond the memory.
+    file.seek(length, 1)
+    if rest > length and _element_length(file, syntax) > path.stat().st_size - file.tell():
         msg = f"{path} is a damaged DICOM file (what follows its pixels is no DICOM element); copy or export it again."
         raise InputError(msg)
 
 
 def _element_length(file: BinaryIO, syntax: UID) -> int:
-    """Bytes of the value of the element that begins here, past whose head the file is moved; more than a file can have where it is none."""
+    """Read the head of an element and return the length of its value in bytes; 2**32 at the end of the file."""
     head, order = file.read(8), "<" if syntax.is_little_endian else ">"
     if len(head) == 8 and (syntax.is_implicit_VR or not head[4:6].isalpha()):
         return struct.unpack(f"{order}I", head[4:8])[0]
@@ -170,7 +170,7 @@ def _element_length(file: BinaryIO, syntax: UID) -> int:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn the many errors of damaged DICOM files into InputError, and keep pydicom's warnings (of numbers with too many digits) off the console."""
+    """Convert the errors of damaged DICOM files to InputError, and suppress pydicom's warnings (about numbers with too many digits)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -195,7 +195,7 @@ def _check_content(header: Dataset, path: Path) -> None:
         return
     check_scalar(path, int(header.get("SamplesPerPixel") or 1))
     if header.get("PhotometricInterpretation") not in GRAY:
-        msg = f"{path} has pixels of the kind {header.get('PhotometricInterpretation')}, not gray values; give a gray-scale scan."
+        msg = f"{path} has pixels of the type {header.get('PhotometricInterpretation')}, not gray values; give a gray-scale scan."
         raise InputError(msg)
     if header.get("ModalityLUTSequence"):
         msg = f"{path} has a table for its gray values (Modality LUT), which is not supported; export the scan again as NIfTI."
@@ -209,7 +209,7 @@ def _check_frames(slices: list[Slice], count: int, path: Path) -> None:
 
 
 def _slice(header: Dataset, path: Path, frame: int, places: list[Dataset]) -> Slice:
-    """A slice whose attributes stand in one of several data sets, the first that has it."""
+    """A slice, each of whose attributes is taken from the first of several data sets that has it."""
 
     def numbers(keyword: str, count: int) -> np.ndarray:
         values = next((place.get(keyword) for place in places if place.get(keyword) is not None), None)

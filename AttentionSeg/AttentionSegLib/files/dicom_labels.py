@@ -1,4 +1,4 @@
-"""DICOM Segmentation objects as label maps whose segments have names."""
+"""Reading of DICOM Segmentation objects as layers with named segments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .dicom_header import reading
 from .segments import Segment
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
-# Of the distance of slices, by which a frame may lie beside its slice.
+# Tolerance of a frame's position, as a share of the distance between slices.
 BESIDE = 0.1
 
 
@@ -27,7 +27,7 @@ def is_segmentation(path: Path) -> bool:
 
 
 def read_dicom_segments(path: Path) -> tuple[Segment, ...]:
-    """The segments of a Segmentation object, each in a layer of its own; none of another DICOM file. InputError if it is damaged."""
+    """The segments of a Segmentation object, each in a layer of its own; empty for any other DICOM file. InputError if it is damaged."""
     with reading(path):
         header = pydicom.dcmread(path, specific_tags=["SOPClassUID", "SegmentSequence"], stop_before_pixels=True, force=True)
         if str(header.get("SOPClassUID")) != SEGMENTATION_STORAGE:
@@ -39,7 +39,7 @@ def read_dicom_layers(path: Path) -> Image:
     """The segments of a Segmentation object as layers [L, I, J, K] uint8 of 0 and 1, from the first to the last slice that has a frame.
 
     Raises:
-        InputError: if it is damaged, has no frames, is a label map in itself, or its frames are no parallel slices of equal distance.
+        InputError: if it is damaged, has no frames, is of the type LABELMAP, or its frames are no parallel slices of equal distance.
     """
     with reading(path):
         dataset = pydicom.dcmread(path, force=True)

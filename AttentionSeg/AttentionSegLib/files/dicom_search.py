@@ -1,4 +1,4 @@
-"""Which DICOM series lie among some files, and which of them is meant."""
+"""Search for DICOM series among files, and the choice of one of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# Modalities whose images are made from a scan, and are none.
+# Modalities of objects that are derived from a scan.
 DERIVED = ("SEG", "RTDOSE", "RTIMAGE")
 LISTED = 8
 
@@ -27,7 +27,7 @@ class DicomSeries(os.PathLike):
         uid: SeriesInstanceUID.
         files: its files in alphabetical order.
         modality: such as `CT`.
-        number, description: as far as there are.
+        number, description: empty if there are none.
         localizer: whether it is a scout view, by its ImageType.
         is_volume: whether it has more than one slice.
     """
@@ -43,7 +43,7 @@ class DicomSeries(os.PathLike):
 
     @property
     def title(self) -> str:
-        """Number and description, as far as there are."""
+        """Number and description, if any."""
         return " ".join(filter(None, (self.number, self.description)))
 
     @property
@@ -58,8 +58,8 @@ class DicomSeries(os.PathLike):
 
 
 def find_series(files: Iterable[Path]) -> tuple[list[DicomSeries], dict[Path, str]]:
-    """The series of images among files, by folder and number, and what is wrong with damaged DICOM files. Other files are passed over."""
-    # Here, because it needs pydicom: a series as such does not.
+    """The series of images among files, by folder and number, and what is wrong with damaged DICOM files. Other files are skipped."""
+    # Imported here because it needs pydicom, which `DicomSeries` does not.
     from .dicom_header import read_header
 
     headers: dict[Path, Dataset] = {}
@@ -85,15 +85,15 @@ def series_of(headers: Mapping[Path, Dataset]) -> list[DicomSeries]:
 
 
 def choose_series(series: Sequence[DicomSeries], folder: Path, wanted: str | None = None) -> DicomSeries:
-    """The series of a folder that is meant.
+    """Choose one of the series of a folder.
 
     Args:
         series: of the folder.
         folder: for messages.
-        wanted: number, description or SeriesInstanceUID; the only one, or else the only scan among them when left out.
+        wanted: number, description or SeriesInstanceUID; when left out, the only series, or else the only scan among them.
 
     Raises:
-        InputError: listing the series, if none or several are meant.
+        InputError: listing the series, if none or several match.
     """
     if wanted is None:
         found = list(series) if len(series) == 1 else [one for one in series if one.is_scan]
@@ -113,7 +113,7 @@ def choose_series(series: Sequence[DicomSeries], folder: Path, wanted: str | Non
 
 
 def series_in(folder: Path, wanted: str) -> DicomSeries:
-    """The series of a folder, without its subfolders, that is called so (see `choose_series`)."""
+    """The series of a folder, without its subfolders, with this number, description or UID (see `choose_series`)."""
     series, _damaged = find_series(path for path in folder.iterdir() if path.is_file())
     return choose_series(series, folder, wanted)
 

@@ -1,4 +1,4 @@
-"""Segmentations as DICOM SEG objects, which refer to the slices that were segmented."""
+"""Writing of segmentations as DICOM Segmentation objects, which refer to the slices that were segmented."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..models import Card, Code, Label
 
 MAKER = "AttentionSeg"
-# What a segmentation takes over from its scan, besides UIDs (DICOM PS3.15, table E.1-1).
+# Attributes that identify the patient and are copied from the scan, besides UIDs (DICOM PS3.15, table E.1-1).
 IDENTIFYING = (
     "PatientName",
     "PatientID",
@@ -46,7 +46,7 @@ IDENTIFYING = (
 
 
 def check_highdicom() -> None:
-    """Raise InputError if DICOM segmentations cannot be written here."""
+    """Raise InputError if highdicom, which writes DICOM segmentations, is not installed."""
     if find_spec("highdicom") is None:
         msg = "DICOM segmentations need highdicom, which is not installed; run: pip install highdicom."
         raise InputError(msg)
@@ -59,8 +59,8 @@ def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], 
         labels: label values [1, I, J, K] in the geometry of the series.
         card: names, colors and SNOMED CT terms of the labels; its id and version become the algorithm.
         slices: the files of the series, one slice each, in any order. Patient, study and frame of reference are taken from them.
-        path: where to.
-        anonymize: whether to leave out what names the patient, and the dates of the study. Its identifiers (UIDs) stay, which link it to the slices.
+        path: the file.
+        anonymize: whether to leave out what identifies the patient, and the dates of the study. UIDs stay, which link it to the slices.
 
     Raises:
         InputError: if highdicom is not installed, there is no labeled voxel, the series is one multi-frame file or lacks attributes that an object
@@ -78,7 +78,7 @@ def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], 
     if not present:
         msg = f"No label was found in {labels.name}, and a DICOM segmentation without segments is not valid; write .seg.nrrd instead."
         raise InputError(msg)
-    # [slices, rows, columns, segments] where the image has columns, rows, slices.
+    # highdicom expects [slices, rows, columns, segments]; the image has columns, rows, slices.
     masks = np.stack([(labels.voxels[0] == label.value).transpose(2, 1, 0) for label in present], axis=-1).astype(np.uint8)
     try:
         segmentation = highdicom.seg.Segmentation(

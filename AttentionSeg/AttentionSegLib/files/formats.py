@@ -1,4 +1,4 @@
-"""The formats of scans and label maps in single files: one table, which every command, the panel's calls and all messages take their endings from."""
+"""The table of file formats of scans and label maps, from which commands, panel and messages take the file endings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Format:
     """One format.
 
     Attributes:
-        name: for people.
-        endings: of file names in lower case, which count in any case.
-        read: gives the image of a file; as a label map, where asked (see `read_label_layers`).
+        name: for display.
+        endings: of file names, in lower case; they are compared without regard to case.
+        read: reads the image of a file, as a label map if the second argument is True (see `read_label_layers`).
     """
 
     name: str
@@ -28,7 +28,7 @@ class Format:
     read: Callable[[Path, bool], Image]
 
 
-# Each reader where its files turn up: SimpleITK takes a while to import, and most runs do not need it.
+# Readers are imported on use: SimpleITK takes a while to import, and most runs do not need it.
 def _nifti(path: Path, labels: bool) -> Image:
     from .nifti import read_nifti
 
@@ -77,9 +77,9 @@ FORMATS = (
     PICTURES,
 )
 ENDINGS = tuple(ending for form in FORMATS for ending in form.endings)
-# Of the voxels of a pair, which is named by its header.
+# The voxels of a pair; the user names its header.
 PAIRED = ".img"
-# Of files that are mostly slices, and are known by their content.
+# Usual endings of DICOM files, which are recognized by their content.
 DICOM_ENDINGS = (".dcm", ".ima")
 
 
@@ -90,11 +90,11 @@ def format_of(path: Path | str) -> Format | None:
 
 
 def ending_of(name: str) -> str:
-    """The ending of a file name in lower case, the longest that is known; empty for a name of no format."""
+    """The ending of a file name in lower case, the longest that is known; empty if none is."""
     known = [ending for ending in (*ENDINGS, *DICOM_ENDINGS, PAIRED) if name.lower().endswith(ending)]
     return max(known, key=len, default="")
 
 
 def described() -> str:
-    """All formats with their endings, for people."""
+    """All formats with their endings, for messages."""
     return ", ".join(f"{form.name} ({', '.join(form.endings)})" for form in FORMATS)

@@ -1,4 +1,4 @@
-"""Between SimpleITK, whose physical space is LPS, and Image, whose is RAS; and the files that SimpleITK reads well."""
+"""Conversion between SimpleITK's images (LPS) and `Image` (RAS), and reading of files by SimpleITK."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .requirements import check_real, check_scalar, check_size
 from .stored_voxels import StoredVoxels, damaged
 
 NRRD = "NrrdImageIO"
-# Of an object in memory, which tells nobody anything.
+# Memory addresses, which are removed from messages.
 ADDRESS = re.compile(r"\(0x[0-9a-fA-F]+\)")
 COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep ITK's warnings off the console: what matters to the user is checked and said in a sentence."""
+    """Suppress ITK's warnings: problems that matter to the user are checked and reported here."""
     shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -41,9 +41,9 @@ def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: boo
     Its geometry is read by ITK, its voxels by `StoredVoxels`.
 
     Args:
-        path: the file; of a detached header, the header.
+        path: the file; for a detached header, the header.
         image_io: `NrrdImageIO` or `MetaImageIO`.
-        stored: where the voxels are; where it is None, ITK reads them too.
+        stored: where the voxels are; None if ITK reads them too.
         labels: whether it is a label map, which may be a single voxel thick and have several layers [L, I, J, K].
 
     Raises:
@@ -73,8 +73,8 @@ def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: boo
     except RuntimeError as error:
         msg = f"{path} cannot be read ({reason(error)}); copy or export it again."
         raise InputError(msg) from error
-    told = has_directions(path) if image_io == NRRD else tells_directions(path)
-    return Image(voxels.reshape((-1, *shape), order="F"), affine, str(path), () if told else (NO_ORIENTATION,))
+    oriented = has_directions(path) if image_io == NRRD else tells_directions(path)
+    return Image(voxels.reshape((-1, *shape), order="F"), affine, str(path), () if oriented else (NO_ORIENTATION,))
 
 
 def array(image: SimpleITK.Image) -> np.ndarray:
@@ -93,18 +93,18 @@ def to_itk(image: Image) -> SimpleITK.Image:
 
 
 def from_itk(image: SimpleITK.Image, name: str = "image") -> Image:
-    """A scalar SimpleITK image as one of one channel."""
+    """A scalar SimpleITK image as an `Image` of one channel."""
     return Image(array(image)[None], _affine(image), name)
 
 
 def reason(error: RuntimeError) -> str:
-    """The part of an ITK exception that says what is wrong: its last line."""
+    """The last line of an ITK exception, which states what is wrong."""
     last = str(error).strip().splitlines()[-1].strip().replace("ITK ERROR: ", "").rstrip(".")
     return ADDRESS.sub("", last)
 
 
 def _affine(geometry: SimpleITK.ImageFileReader | SimpleITK.Image) -> np.ndarray:
-    """IJK to RAS mm of an image of 2 dimensions or more, by its first three."""
+    """The affine, IJK to RAS mm, of an image of 2 dimensions or more, from its first three."""
     dimension = geometry.GetDimension()
     count = min(dimension, 3)
     affine = np.eye(4)

@@ -1,4 +1,4 @@
-"""The header of a MetaImage file, checked: ITK ends the process at some that are damaged, and mends others in silence."""
+"""Checks of MetaImage headers: ITK ends the process at some that are damaged, and silently corrects others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
-# How many numbers a field has for an image of n dimensions.
+# Count of numbers in a field for an image of n dimensions.
 VECTORS = {
     **dict.fromkeys(("ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation"), lambda n: n),
     **dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), lambda n: n * n),
@@ -37,12 +37,12 @@ VECTORS = {
 SPACINGS = ("ElementSpacing", "ElementSize")
 LINE = re.compile(rb"\s*(\w+)\s*[=:][ \t]*([^\r\n]*?)[ \t]*\r?\n")
 INTEGER = re.compile(r"[+-]?\d{1,18}")
-# What ITK takes for true; it takes anything else for false.
+# ITK takes these for true, and anything else for false.
 TRUE, FALSE = "TtYy1", "FfNn0"
 
 
 def stored_in_meta_image(path: Path) -> StoredVoxels:
-    """Where the voxels of a .mha or .mhd are, by a header that has been checked.
+    """Check the header of a .mha or .mhd and return where its voxels are.
 
     Raises:
         InputError: if the header is damaged or contradicts itself, or the voxels are text or in several files.
@@ -60,10 +60,10 @@ def stored_in_meta_image(path: Path) -> StoredVoxels:
         if name in fields:
             check_numbers(path, name, fields[name].split(), count(dimensions), positive=name in SPACINGS)
     if fields.get("ElementType") not in TYPES:
-        raise damaged(path, f"its voxels have the type {fields.get('ElementType', 'that it does not tell')}")
+        raise damaged(path, f"its voxels have the type {fields.get('ElementType', '(none)')}")
     place = fields["ElementDataFile"]
     if not place or not place.isprintable():
-        raise damaged(path, "it does not tell where the voxels are")
+        raise damaged(path, "it does not state where the voxels are")
     if not _flag(fields, "BinaryData", path, True) or place.split()[0] == "LIST" or "%" in place:
         msg = f"{path} keeps its voxels as text or in several files, which is not supported; save it as one .mha or .nrrd file."
         raise InputError(msg)
@@ -79,12 +79,12 @@ def stored_in_meta_image(path: Path) -> StoredVoxels:
 
 
 def tells_directions(path: Path) -> bool:
-    """Whether a header says where the axes point."""
+    """Whether a header has the directions of the axes."""
     return bool(_fields(path)[0].keys() & {"TransformMatrix", "Rotation", "Orientation"})
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
-    """The fields of the header, and where it ends."""
+    """The fields of the header, and the position of its end."""
     with open(path, "rb") as file:
         text = file.read(LONGEST_HEADER)
     fields: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Names of files: their extension, and the stem that outputs are called after."""
+"""Names of files: their extension, and the stem for the names of outputs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from .formats import ending_of
 
 
 def extension(path: Path | str) -> str:
-    """The whole extension in lower case, such as `.nii.gz`; of an unknown format what follows the last dot."""
+    """The whole extension in lower case, such as `.nii.gz`; for an unknown format the part from the last dot on."""
     name = Path(path).name
     return ending_of(name) or Path(name.lower()).suffix
 
 
 def as_text(path: str | os.PathLike) -> str:
-    """A path for a report: a file name need not be valid text, a report must be."""
+    """A path as valid text for a report; a file name may contain bytes that are not."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
 def without_parents(path: str | os.PathLike, root: str | os.PathLike | None = None) -> str:
-    """A path as reports and tables show it: from a folder on, else the name alone. Names of parent folders may say who the patient is.
+    """A path as reports and tables show it: relative to a folder, else the name alone. Names of parent folders may identify the patient.
 
     Args:
         path: a file or folder.
@@ -35,7 +35,7 @@ def without_parents(path: str | os.PathLike, root: str | os.PathLike | None = No
 
 
 def scan_stem(path: Path | str) -> str:
-    """What to call the outputs of a scan: its file name without the extension, or the name of its DICOM folder.
+    """The stem for the names of a scan's outputs: its file name without the extension, or the name of its DICOM folder.
 
     Letters of any script, digits, `-`, `_` and `.` are kept, everything else becomes `_`. Never empty and never starts with a dot.
     """

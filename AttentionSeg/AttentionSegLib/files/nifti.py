@@ -1,6 +1,6 @@
-"""NIfTI-1 files, read and written here and not by ITK.
+"""Reading and writing of NIfTI-1 files, without ITK.
 
-ITK takes the spacing from `pixdim` where the sform says otherwise, prefers the qform at times, fills the rest of a file that was cut off
+ITK takes the spacing from `pixdim` even if the sform differs, sometimes prefers the qform, fills the rest of a file that was cut off
 with zeros, and reports no error when the disk is full while it writes.
 """
 
@@ -29,7 +29,7 @@ def read_nifti(path: Path, labels: bool = False, data: Path | None = None) -> Im
     Args:
         path: the file.
         labels: whether it is a label map, which may be a single voxel thick.
-        data: the file of the voxels, where the first one is the header of a pair.
+        data: the file of the voxels, if `path` is the header of a pair.
 
     Raises:
         InputError: if the file is damaged or cut off, is not one real scalar 3D volume, or its geometry cannot be used.
@@ -51,10 +51,10 @@ def read_nifti(path: Path, labels: bool = False, data: Path | None = None) -> Im
 
 
 def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, kind: str = "") -> None:
-    """Write voxels [I, J, K] as compressed NIfTI-1 with the affine (IJK to RAS, mm) as sform and qform, and what kind of result it is.
+    """Write voxels [I, J, K] as compressed NIfTI-1 with the affine (IJK to RAS, mm) as sform and qform, and the kind of result.
 
-    The header holds float32: the sform places a voxel within 1 m of the origin within 2e-4 mm. The qform is a rotation, so it leaves out
-    what little shear an Image may have.
+    The header stores float32, so the sform places a voxel within 1 m of the origin within 2e-4 mm. The qform is a rotation, so it omits the
+    slight shear that an Image may have.
     """
     datatype = next(code for code, kind in DATATYPES.items() if np.dtype(kind) == voxels.dtype)
     header = make_header(voxels.shape, datatype, voxels.dtype.itemsize * 8, affine, kind)
@@ -63,7 +63,7 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, kind: str = 
 
 
 def _check_content(header: np.void, path: Path, least: int) -> tuple[tuple[int, int, int], np.dtype]:
-    """The shape and the data type of the voxels in the file; InputError if they are no scalar 3D volume."""
+    """The shape and the data type of the voxels in the file; InputError if it is no scalar 3D volume."""
     code = int(header["datatype"])
     size = [int(count) for count in header["dim"][1 : header["dim"][0] + 1]]
     check_scalar(path, max(COLORS.get(code, 1), prod(size[4:])))

@@ -1,4 +1,4 @@
-"""The header of a NIfTI-1 file, and where it places the voxels."""
+"""The header of a NIfTI-1 file, and the affine in it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DESCRIPTION = "AttentionSeg"
 MAGIC, PAIR_MAGIC = b"n+1", b"ni1"
 MILLIMETERS = 2
 MM_PER_UNIT = {1: 1000.0, MILLIMETERS: 1.0, 3: 0.001}
-# Of a half turn, float32 keeps the real part of the quaternion no better than this.
+# For a rotation by 180 degrees, float32 stores the real part of the quaternion with about this error.
 HALF_TURN = 3 * float(np.finfo(np.float32).eps)
 
 
@@ -55,7 +55,7 @@ def parse_header(data: bytes, path: Path, magic: bytes = MAGIC) -> np.void:
     """Read the first 348 bytes of a file, of either byte order.
 
     Raises:
-        InputError: if they are not the header of a NIfTI-1 image, by `magic` in a single file or a pair of files.
+        InputError: if they are not the header of a NIfTI-1 image with this `magic`, which differs between single files and pairs.
     """
     candidates = [np.frombuffer(data, HEADER.newbyteorder(order))[0] for order in _BYTE_ORDERS] if len(data) == HEADER.itemsize else []
     for header in candidates:
@@ -67,11 +67,11 @@ def parse_header(data: bytes, path: Path, magic: bytes = MAGIC) -> np.void:
 
 
 def read_affine(header: np.void, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
-    """The 4x4 matrix from voxel indices to RAS mm, and what was assumed for it.
+    """The 4x4 matrix from voxel indices to RAS mm, and notes about assumptions made for it.
 
-    The sform counts if its code is positive, else the qform if its code is, as in nibabel; without either the spacing alone counts and the
-    axes are those of LPS, as in ITK and Slicer. A sform that is sheared, singular or not finite makes way for a qform, and one of zeros
-    counts as none. Units other than mm are converted.
+    The sform is used if its code is positive, else the qform if its code is, as in nibabel; without either the spacing alone is used and the
+    axes are those of LPS, as in ITK and Slicer. A sform that is sheared, singular or not finite is replaced by the qform if there is one, and
+    one of zeros counts as none. Units other than mm are converted.
 
     Raises:
         InputError: if the matrix is not finite, invertible and free of shear.
@@ -87,7 +87,7 @@ def read_affine(header: np.void, path: Path) -> tuple[np.ndarray, tuple[Note, ..
             check_affine(affine, str(path))
         if header["qform_code"] > 0:
             notes = (Note(f"The sform of the header cannot be used, as it {fault[0]}, so the qform places the scan"),)
-    # A picture of two dimensions has no third spacing.
+    # A 2D image has no third spacing.
     spacing = np.where(np.arange(3) < header["dim"][0], header["pixdim"][1:4], 1)
     if not np.isfinite(spacing).all() or (spacing <= 0).any():
         msg = f"{path} has a voxel spacing of {' x '.join(f'{s:g}' for s in spacing)} in its header; correct the header, or export the scan again."
@@ -101,9 +101,9 @@ def read_affine(header: np.void, path: Path) -> tuple[np.ndarray, tuple[Note, ..
 
 
 def make_header(shape: tuple[int, int, int], datatype: int, bits: int, affine: np.ndarray, kind: str = "") -> np.ndarray:
-    """A header [1] for one volume in mm, with the affine as sform and as qform (code 1, scanner), and what kind of result it is."""
+    """A header [1] for one volume in mm, with the affine as sform and as qform (code 1, scanner), and the kind of result."""
     header = np.zeros(1, HEADER.newbyteorder("<"))
-    # Here, because it takes longer to import than a scan to read, and most scans are placed without it.
+    # Imported here because importing it takes longer than reading a scan, and most scans do not need it.
     from scipy.spatial.transform import Rotation
 
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -150,7 +150,7 @@ def _scaled(affine: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _conflict(header: np.void, sform: np.ndarray, scale: float) -> tuple[Note, ...]:
-    """A note if the qform places the voxels elsewhere: ITK and Slicer prefer it to an sform whose code is not 1."""
+    """A note if the qform differs from the sform: ITK and Slicer prefer it to an sform whose code is not 1."""
     if header["qform_code"] <= 0 or header["sform_code"] == 1:
         return ()
     far_corner = np.append(header["dim"][1:4] - 1, 1)

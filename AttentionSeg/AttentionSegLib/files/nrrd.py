@@ -1,4 +1,4 @@
-"""Headers of NRRD files, checked, and writing: numbers with all their digits, text in UTF-8, and an error when the disk is full."""
+"""Checks of NRRD headers, and writing of NRRD files with all digits of numbers, text in UTF-8, and an error when the disk is full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAGIC = b"NRRD"
 LONGEST_HEADER = 2**20
 MM_PER_UNIT = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001, "\u00b5m": 0.001, "\u03bcm": 0.001}
 HEADER_END = re.compile(rb"\r?\n\r?\n")
-# The names that the format knows for each type of voxel, and other ways to write its fields.
+# The names of each voxel type in the format, and alternative names of its fields.
 TYPE_NAMES = {
     "i1": ("signed char", "int8", "int8_t"),
     "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
@@ -45,7 +45,7 @@ def write_nrrd(path: Path, voxels: np.ndarray, affine: np.ndarray, keys: Mapping
         path: the file.
         voxels: [I, J, K] of uint8, uint16 or float32.
         affine: IJK to RAS, mm.
-        keys: what to write as key and value pairs.
+        keys: key and value pairs for the header.
     """
     lps = LPS_TO_RAS @ affine
     fields = {
@@ -66,17 +66,17 @@ def write_nrrd(path: Path, voxels: np.ndarray, affine: np.ndarray, keys: Mapping
 
 
 def stored_in_nrrd(path: Path) -> StoredVoxels | None:
-    """Where the voxels of a .nrrd or .nhdr are, by a header that has been checked.
+    """Check the header of a .nrrd or .nhdr and return where its voxels are.
 
     Returns:
-        None where they are text, in several files or after lines to pass over, which ITK reads.
+        None if they are text, in several files or after lines to skip, which ITK reads.
 
     Raises:
         InputError: if the header is damaged or contradicts itself.
     """
     lines = _header_lines(path)
     if not lines:
-        raise damaged(path, "it does not begin as a NRRD file does")
+        raise damaged(path, "it does not begin like a NRRD file")
     pairs = (line.partition(": ") for line in lines[1:] if not line.startswith("#") and ":=" not in line)
     fields = {FIELDS.get(name.lower(), name.lower()): value.strip() for name, found, value in pairs if found}
     sizes = fields.get("sizes", "").split()
@@ -89,7 +89,7 @@ def stored_in_nrrd(path: Path) -> StoredVoxels | None:
     for vector in re.findall(r"\(([^)]*)\)", fields.get("space directions", "")):
         numbers = vector.split(",")
         check_numbers(path, "space directions", numbers, len(numbers))
-    # Axes without a place in space have NaN or none.
+    # Axes without a direction in space have NaN or none.
     spacings = [number for number in fields.get("spacings", "").split() if number.lower() not in ("nan", "none") or len(sizes) <= 3]
     check_numbers(path, "spacings", spacings, len(spacings), positive=True)
     encoding, skip = fields.get("encoding", "").lower(), fields.get("byte skip", "0")
@@ -102,40 +102,40 @@ def stored_in_nrrd(path: Path) -> StoredVoxels | None:
     start = int(skip) if "data file" in fields or skip == "-1" else int(skip) + _header_length(path)
     endian = fields.get("endian", "").lower()
     if endian not in ("little", "big") and kind[1:] != "1":
-        raise damaged(path, "it does not tell the byte order of its voxels")
+        raise damaged(path, "it does not state the byte order of its voxels")
     return StoredVoxels(
         path.parent / place, start, ENCODINGS[encoding], prod(map(int, sizes)), np.dtype(kind).newbyteorder(">" if endian == "big" else "<")
     )
 
 
 def read_keys(path: Path | str) -> dict[str, str]:
-    """The key and value pairs in the header of a NRRD file; none of a file that is no NRRD or cannot be read."""
+    """The key and value pairs in the header of a NRRD file; empty for a file that is no NRRD or cannot be read."""
     lines = _header_lines(path)
     pairs = (line.partition(":=") for line in lines if not line.startswith("#"))
     return {key: re.sub(r"\\(.)", lambda escaped: "\n" if escaped[1] == "n" else escaped[1], value) for key, found, value in pairs if found}
 
 
 def read_mm_per_unit(path: Path) -> float:
-    """Millimeters in the `space units` of a header; 1 where it names none. InputError for units that are no lengths or differ between axes."""
-    said = next((line.partition(":")[2].strip() for line in _header_lines(path) if line.lower().startswith("space units:")), "")
-    units = [unit.strip() for unit in re.findall(r'"([^"]*)"', said)]
+    """Millimeters per unit of the `space units` of a header; 1 if it has none. InputError for units that are no lengths or differ between axes."""
+    written = next((line.partition(":")[2].strip() for line in _header_lines(path) if line.lower().startswith("space units:")), "")
+    units = [unit.strip() for unit in re.findall(r'"([^"]*)"', written)]
     named = {unit for unit in units if unit}
     if not named:
         return 1.0
     if len(named) > 1 or (len(named) == 1 and "" in units) or not named <= MM_PER_UNIT.keys():
-        msg = f"{path} has the space units {said}; give all axes the same one of mm, cm, m and um."
+        msg = f"{path} has the space units {written}; give all axes the same one of mm, cm, m and um."
         raise InputError(msg)
     return MM_PER_UNIT[named.pop()]
 
 
 def has_directions(path: Path) -> bool:
-    """Whether a header says where the axes point."""
+    """Whether a header has the directions of the axes."""
     names = {line.partition(":")[0].lower() for line in _header_lines(path)}
     return "space directions" in names and bool(names & {"space", "space dimension"})
 
 
 def _header_lines(path: Path | str) -> list[str]:
-    """The lines of the header of a NRRD file, the magic number first; none of a file that is no NRRD or cannot be read."""
+    """The lines of the header of a NRRD file, the magic number first; empty for a file that is no NRRD or cannot be read."""
     try:
         with open(path, "rb") as file:
             begin = file.read(LONGEST_HEADER)

@@ -1,4 +1,4 @@
-"""Segmentations and maps to disk."""
+"""Writing of segmentations and maps."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def write_map(image: Image, path: Path | str, name: str | None = None, card: Car
     Args:
         image: the map. Its affine is exact in `.nrrd`; see write_nifti for its precision in `.nii.gz`.
         path: `.nrrd` or `.nii.gz`.
-        name: which map of a model it is, such as `gate_2`; kept in the file, so that it is known again as no scan.
+        name: id of the map in the model, such as `gate_2`; stored in the file, so that it is recognized as a map.
         card: of that model.
 
     Raises:

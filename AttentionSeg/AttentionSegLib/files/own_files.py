@@ -1,4 +1,4 @@
-"""Whether a file is one that this extension wrote: said in its header, whatever the file is called."""
+"""Recognition of files that this extension wrote, by their headers and not by their names."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .names import extension
 from .nifti_header import DESCRIPTION, HEADER
 from .nrrd import read_keys
 
-# In a `.nrrd`: which map it is, and the id and version of the model that made it.
+# Keys in a `.nrrd`: the id of the map, and the id and version of the model.
 MAP_KEY = "AttentionSeg_Map"
 MODEL_KEY = "AttentionSeg_Model"
 SEGMENTATION, PICTURE = "segmentation", "picture"
-# Of a PNG: the text that names the program.
+# Key of the program in a PNG.
 SOFTWARE = "Software"
 
 
 class OwnFile(NamedTuple):
-    """What a file is: `segmentation`, `picture` or the name of a map; and the id and version of the model, where the format has room for it."""
+    """The kind of a file: `segmentation`, `picture` or the id of a map; and the id and version of the model, if the format can store it."""
 
     kind: str
     model: str = ""
 
     @property
     def title(self) -> str:
-        """In words."""
+        """The kind in words."""
         return f"the map {self.kind} of AttentionSeg" if self.is_map else f"a {self.kind} by AttentionSeg"
 
     @property
@@ -39,10 +39,10 @@ class OwnFile(NamedTuple):
 
 
 def own_file(path: Path | str) -> OwnFile | None:
-    """What AttentionSeg says in the header of a file that it wrote; None for any other file, and for one that cannot be read."""
+    """The kind and the model that AttentionSeg stored in the header of a file; None for any other file, and for one that cannot be read."""
     if extension(path) in (".nii", ".nii.gz"):
-        said = _description(Path(path))
-        return OwnFile(said[len(DESCRIPTION) :].strip()) if said.startswith(f"{DESCRIPTION} ") else None
+        description = _description(Path(path))
+        return OwnFile(description[len(DESCRIPTION) :].strip()) if description.startswith(f"{DESCRIPTION} ") else None
     if extension(path) == ".png":
         return OwnFile(PICTURE) if _software(Path(path)) == DESCRIPTION else None
     keys = read_keys(path)

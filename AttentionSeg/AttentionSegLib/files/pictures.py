@@ -1,4 +1,4 @@
-"""Pictures as cameras and programs write them, read by Pillow: a single slice whose place and spacing nobody knows."""
+"""Reading of photographs and other PNG, JPEG and TIFF images by Pillow, as a single slice of unknown position and spacing."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from ..image import LPS_TO_RAS, NO_SPACING, Image, Note
 # Modes of Pillow whose pixels are one number.
 GRAY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 OPAQUE = 255
-PALETTE = Note("The numbers of the colors in the palette of a picture were taken for label values", "0 for the first color")
+PALETTE = Note("Palette indices of the image were taken as label values", "0 for the first color")
 
 
 def read_picture(path: Path, labels: bool = False) -> Image:
-    """Read a PNG, JPEG or TIFF picture: [1, I, J, 1], or [3, I, J, 1] of colors (red, green, blue), I to the right and J down.
+    """Read a PNG, JPEG or TIFF image: [1, I, J, 1], or [3, I, J, 1] of colors (red, green, blue), I to the right and J down.
 
-    Pixels are 1 mm wide, which says nothing (`spacing_known` is False): a resolution for printing is no size in the patient. The picture lies as an
-    axial slice does in a viewer, and is turned as a camera says. A palette is colors in a scan, and numbers in a label map.
+    Pixels are set to 1 mm and `spacing_known` to False: a resolution for printing is no size in the patient. The image is placed as an axial
+    slice, and rotated by its EXIF orientation. A palette is read as colors in a scan, and as label values in a label map.
 
     Args:
         path: the file.
-        labels: whether it is a label map: one number a pixel.
+        labels: whether it is a label map, with one number per pixel.
 
     Raises:
-        InputError: if the file is damaged, holds several pictures, is partly transparent, or is a label map in colors.
+        InputError: if the file is damaged, contains several images, is partly transparent, or is a label map in colors.
     """
     try:
-        # By a stream: of a path, Pillow 13 maps the pixels of an uncompressed TIFF that a camera turned, and mixes up its rows.
+        # Opened as a stream: given a path, Pillow 13 memory-maps an uncompressed TIFF and mixes up its rows if it has to be rotated.
         with memory_for(str(path)), path.open("rb") as stream, Pillow.open(stream) as opened:
             pages = getattr(opened, "n_frames", 1)
             if pages > 1:
-                msg = f"{path} holds {pages} pictures; save one of them, or the stack as a volume (NIfTI or NRRD)."
+                msg = f"{path} holds {pages} images; save one of them, or the stack as a volume (NIfTI or NRRD)."
                 raise InputError(msg)
-            # A TIFF is turned by this, and says so only afterwards.
+            # Loading rotates a TIFF; its size is right only afterwards.
             opened.load()
             has_palette = opened.mode == "P"
             pixels = _pixels(ImageOps.exif_transpose(opened), path, labels)
@@ -46,7 +46,7 @@ def read_picture(path: Path, labels: bool = False) -> Image:
             raise
         msg = f"{path} cannot be read ({error}); copy or export it again."
         raise InputError(msg) from error
-    # Rows, columns and colors, as [C, I, J, K].
+    # Rows, columns and colors to [C, I, J, K].
     voxels = np.atleast_3d(pixels).transpose(2, 1, 0)[..., np.newaxis]
     notes = (PALETTE,) if labels and has_palette else () if labels else (NO_SPACING,)
     return Image(voxels, LPS_TO_RAS, str(path), notes, spacing_known=False)
@@ -60,7 +60,7 @@ def _pixels(picture: Pillow.Image, path: Path, labels: bool) -> np.ndarray:
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         if picture.getchannel("A").getextrema() != (OPAQUE, OPAQUE):
-            msg = f"{path} is partly transparent, so its colors are not those that are seen; save it without transparency."
+            msg = f"{path} is partly transparent, so its colors are not those that a viewer shows; save it without transparency."
             raise InputError(msg)
     colors = np.array(picture.convert("RGB"))
     is_gray = picture.mode == "LA" or (labels and (colors == colors[..., :1]).all())

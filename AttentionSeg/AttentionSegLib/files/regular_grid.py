@@ -1,4 +1,4 @@
-"""DICOM slices at irregular places, as of a tilted gantry or with two distances, resampled to a regular grid."""
+"""Resampling of DICOM slices at irregular positions, such as of a tilted gantry or with two distances, to a regular grid."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from ..image import LPS_TO_RAS
 from .slices import Slice
 
-# Share of a voxel that may lie beside the slices before it counts as outside of the scan.
+# A voxel counts as outside of the scan if more than this share of it lies beside the slices.
 BESIDE = 0.01
-# Share of a pixel up to which positions differ through the rounding of numbers alone.
+# Positions that differ by up to this share of a pixel count as equal, because of rounding.
 SAME_PIXEL = 1e-4
 
 
 def resample_slices(voxels: np.ndarray, slices: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Resample slices linearly to a grid that holds all of them: along their normal at the smallest distance of two slices, or the nearest to it
-    that ends at the last one, and within the plane at the places of the pixels of the first slice.
+    """Resample slices linearly to a grid that covers all of them: along their normal at the smallest distance of two slices, or the nearest to it
+    that ends at the last one, and within the plane at the pixels of the first slice.
 
     Args:
         voxels: [columns, rows, slices].
-        slices: where they lie, in this order (see `slices.stack`).
+        slices: in this order (see `slices.stack`).
 
     Returns:
-        The voxels [I, J, K] float32, the smallest one where there is no slice; the 4x4 matrix from voxel indices to RAS mm; and where there is no
-        slice, bool [I, J, K].
+        The voxels [I, J, K] float32, with the smallest value outside of the slices; the 4x4 matrix from voxel indices to RAS mm; and the mask of
+        voxels outside of the slices, bool [I, J, K].
     """
-    # Only here, because it takes a while to import.
+    # Imported here because it takes a while.
     from scipy.ndimage import shift
 
     first = slices[0]

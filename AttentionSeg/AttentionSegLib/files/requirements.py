@@ -1,4 +1,4 @@
-"""What a scan must be, whatever the format of its file."""
+"""Checks that apply to scans of all file formats."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from ..errors import InputError
 
 AXES = "IJK"
-# That a network can learn: label maps in training have one byte a voxel, 0 is background and one value is for voxels that do not count.
+# The most labels that a network can be trained on: label maps have one byte per voxel, 0 is background and one value is the ignore label.
 MOST_LABELS = 254
-# No length in mm in a header is longer: 10 km.
+# The largest plausible length in a header, in mm: 10 km.
 LARGEST = 1e7
 # Red, green, blue.
 COLORS = 3
 
 
 def check_scalar(path: Path, components: int, size: Sequence[int] = ()) -> None:
-    """Raise InputError if a voxel holds more than one number, other than the three colors of a single slice of this size."""
+    """Raise InputError if a voxel has more than one number, except the three colors of a single slice of this size."""
     if components > 1 and not (components == COLORS and 1 in (*size, 1, 1)[:3] and size):
         msg = f"{path} has {components} values per voxel (a color or vector image); give a scan with one value per voxel."
         raise InputError(msg)
@@ -32,7 +32,7 @@ def check_real(path: Path, is_complex: bool) -> None:
 
 
 def check_numbers(path: Path, name: str, numbers: Sequence[str], count: int, positive: bool = False) -> None:
-    """Raise InputError unless a field of the header has so many numbers that can be lengths in mm or parts of a direction."""
+    """Raise InputError unless a field of the header has `count` numbers that can be lengths in mm or components of a direction."""
     try:
         values = [float(number) for number in numbers]
     except ValueError:

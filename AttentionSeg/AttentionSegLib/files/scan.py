@@ -1,4 +1,4 @@
-"""Reading one scan from disk, whatever its format."""
+"""Reading of a scan or label map in any supported format."""
 
 from __future__ import annotations
 
@@ -15,30 +15,29 @@ def read_image(path: Path | str | DicomSeries, regularize: bool = False) -> Imag
 
     Args:
         path: the file, folder or series.
-        regularize: whether DICOM slices at irregular places are resampled to a regular grid.
+        regularize: whether DICOM slices at irregular positions are resampled to a regular grid.
 
     Returns:
         Voxels [1, I, J, K], or [3, I, J, K] of a single slice in colors, in the axis order and the data type of the file (rescaled values become
-        floats where the file says so), with the affine from IJK to RAS mm, and the lowest number in place of NaN, which are `outside`. The path is
-        the name of the image.
+        floats), with the affine from IJK to RAS mm, and the lowest number in place of NaN, which are `outside`. The path is the name of the image.
 
     Raises:
         InputError: if the path is missing, unreadable, empty or of an unknown format; if the file is damaged or cut off; if a volume has colors,
             complex numbers, several volumes or fewer than 2 voxels along two axes; if its geometry is sheared, singular or not finite; or if
-            the slices of a DICOM series do not make one regular volume.
+            the slices of a DICOM series do not form one regular volume.
     """
     return without_nan(_read(path, regularize=regularize))
 
 
 def read_label_layers(path: Path | str) -> Image:
-    """Read a label map as `read_image` does, but for two things: it may be a single voxel thick, as where it was cropped to what is labeled, and a
-    segmentation of 3D Slicer with overlapping segments, and one of DICOM, gives its layers [L, I, J, K].
+    """Read a label map as `read_image` does, with two differences: it may be a single voxel thick, for example if it was cropped to the labels, and
+    segmentations of 3D Slicer with overlapping segments, and those of DICOM, give their layers [L, I, J, K].
     """
     return _read(path, labels=True)
 
 
 def _read(path: Path | str | DicomSeries, labels: bool = False, regularize: bool = False) -> Image:
-    # DICOM is read only where it turns up: pydicom takes a while to import, and most runs do not need it.
+    # Imported on use: pydicom takes a while to import, and most runs do not need it.
     if isinstance(path, DicomSeries):
         from .dicom import read_dicom_series
 
@@ -74,7 +73,7 @@ def _read(path: Path | str | DicomSeries, labels: bool = False, regularize: bool
 def _check_readable(path: Path) -> None:
     try:
         if not path.is_dir() and path.exists() and not path.is_file():
-            msg = f"{path} is no file but a device or a pipe; save the scan in a file and give that."
+            msg = f"{path} is a device or a pipe and not a file; save the scan in a file and give that."
             raise InputError(msg)
         if path.is_dir():
             next(path.iterdir(), None)

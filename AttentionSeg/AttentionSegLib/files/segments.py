@@ -1,4 +1,4 @@
-"""The segments that a `.seg.nrrd` of 3D Slicer, or a DICOM segmentation, names in its header."""
+"""The segments listed in the header of a `.seg.nrrd` of 3D Slicer or of a DICOM segmentation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ID = re.compile(r"Segment(\d+)_ID")
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: the voxels of a layer that have a value.
+    """One segment: the voxels of a layer that have its value.
 
     Attributes:
-        name: as the user sees it.
-        value: in its layer; segments in different layers may have the same.
+        name: for display.
+        value: in its layer; segments in different layers may have the same value.
         layer: among those of the file, from 0.
     """
 
@@ -30,13 +30,13 @@ class Segment:
 
 
 def read_segments(path: Path | str) -> tuple[Segment, ...]:
-    """The segments of a file, in the order in which the file lists them; none of a file that is no segmentation of 3D Slicer or DICOM.
+    """The segments of a file, in the order in which the file lists them; empty for a file that is no segmentation of 3D Slicer or DICOM.
 
     Raises:
         InputError: if the header gives a segment a value or a layer that is no number, or a DICOM file is damaged.
     """
     if ending_of(Path(path).name) in DICOM_ENDINGS:
-        # Only here, because it needs pydicom.
+        # Imported here because it needs pydicom.
         from .dicom_labels import read_dicom_segments
 
         return read_dicom_segments(Path(path))

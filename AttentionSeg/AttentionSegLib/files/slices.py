@@ -1,4 +1,4 @@
-"""Where the slices of a DICOM series lie, and whether they stack up to a volume."""
+"""The positions of the slices of a DICOM series, and the volume that they form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..image import LPS_TO_RAS, SHEAR_TOLERANCE, Note
 SAME_DIRECTION = 1e-3
 SAME_SPACING_MM = 1e-4
 SAME_POSITION_MM = 1e-4
-# By which positions may be off: share of the slice distance along it, and what the rounding of numbers may add to that; share of a pixel beside it.
+# Tolerances of positions: as a share of the slice distance along the normal, with a factor for rounding; as a share of a pixel within the plane.
 NEAR, ROUNDED, BESIDE = 0.1, 1 + 1e-3, 0.25
 
 
@@ -23,14 +23,14 @@ class Slice:
 
     Attributes:
         path: its file.
-        frame: its place among the frames of the file.
+        frame: its index among the frames of the file.
         position: center of the first pixel, LPS mm.
         directions: [2, 3] unit directions in LPS along which the column index and the row index grow.
         spacing: distance of neighboring columns and of neighboring rows, mm.
         size: columns and rows.
-        thickness: mm, of a slice alone.
-        spacing_known: False where the header tells no spacing, and 1 mm is assumed.
-        storage: rescale slope and intercept, bits allocated, bits stored, sign: what decides the data type when ITK reads it.
+        thickness: mm; used for a single slice.
+        spacing_known: False if the header has no spacing, and 1 mm is assumed.
+        storage: rescale slope and intercept, bits allocated, bits stored, sign, which determine the data type when ITK reads it.
     """
 
     path: Path
@@ -50,12 +50,12 @@ class Slice:
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Slices of one series along their normal, which points so that columns, rows and slices are right-handed.
+    """Slices of one series, sorted along their normal, whose direction makes columns, rows and slices right-handed.
 
     Attributes:
         slices: in this order.
-        affine: 4x4 matrix from column, row and slice index to RAS mm; None where the slices are at irregular places.
-        notes: what was accepted.
+        affine: 4x4 matrix from column, row and slice index to RAS mm; None if the slices are at irregular positions.
+        notes: deviations that were accepted.
     """
 
     slices: list[Slice]
@@ -68,13 +68,13 @@ def stack(slices: list[Slice], name: str, regularize: bool = False) -> Stack:
 
     Args:
         slices: the slices of one series in any order.
-        name: what to call the series in messages.
-        regularize: whether slices at irregular places are to be resampled, so that they have no affine instead of being an error.
+        name: of the series, for messages.
+        regularize: whether slices at irregular positions will be resampled, so that their affine is None instead of an error.
 
     Raises:
-        InputError: if they differ in orientation, spacing or size, if several lie at one position, or, unless they
-            are to be resampled, if a slice lies over a tenth of the slice distance from where equal distances put it, or over a quarter of a
-            pixel beside that, or the slices are shifted against each other as by a tilted gantry.
+        InputError: if they differ in orientation, spacing or size, if several lie at one position, or, unless they will be resampled, if a slice
+            deviates from equal distances by over a tenth of the slice distance along the normal or a quarter of a pixel within the plane, or the
+            slices are shifted against each other as by a tilted gantry.
     """
     _check_alike(slices, name)
     normal = np.cross(*slices[0].directions)
@@ -86,7 +86,7 @@ def stack(slices: list[Slice], name: str, regularize: bool = False) -> Stack:
     start, step = _line(positions)
     sideways = float(np.linalg.norm(slices[0].directions @ step))
     if sideways > SHEAR_TOLERANCE * np.linalg.norm(step) and _is_regular(positions, start, (step @ normal) * normal, ordered[0]):
-        # Rounded positions may seem tilted a little.
+        # Rounding of positions can look like a slight tilt.
         step, sideways = (step @ normal) * normal, 0.0
     if not _is_regular(positions, start, step, ordered[0]):
         fault = _irregular(ordered, positions, normal)
@@ -129,7 +129,7 @@ def _check_distinct(ordered: list[Slice], normal: np.ndarray, name: str) -> None
 
 
 def _line(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first of equally spaced positions and the step to the next: through the ends, or, where others are not near that, between all of them."""
+    """The first of equally spaced positions and their step: through both ends, or, if others deviate from that, fitted to all of them."""
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     if not _rounded(_off(positions, positions[0], step), step):
         return positions[0], step
@@ -139,7 +139,7 @@ def _line(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _off(positions: np.ndarray, start: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """How far positions [slices, 3] are from equal steps, mm."""
+    """Deviations of positions [slices, 3] from equal steps, mm."""
     return positions - start - np.arange(len(positions))[:, None] * step
 
 
@@ -158,7 +158,7 @@ def _affine(first: Slice, start: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 
 def _rounded(off: np.ndarray, step: np.ndarray) -> tuple[Note, ...]:
-    """A note of positions that are rounded to less than their slices need, if they are."""
+    """A note if the positions are rounded too coarsely for the distance of their slices."""
     farthest, distance = float(np.linalg.norm(off, axis=1).max()), float(np.linalg.norm(step))
     if farthest <= max(0.01 * distance, min(0.01, NEAR * distance)) * ROUNDED:
         return ()
@@ -166,7 +166,7 @@ def _rounded(off: np.ndarray, step: np.ndarray) -> tuple[Note, ...]:
 
 
 def _irregular(ordered: list[Slice], positions: np.ndarray, normal: np.ndarray) -> str:
-    """What is wrong with positions [slices, 3] that are not equally spaced on a line."""
+    """A description of what is wrong with positions [slices, 3] that are not equally spaced on a line."""
     places = positions @ normal
     gaps = np.diff(places)
     usual = float(np.median(gaps))

@@ -1,6 +1,6 @@
-"""The bytes of voxels as a file stores them, checked: no more memory than the header can mean, no byte missing, no checksum wrong.
+"""Reading of the stored bytes of voxels, with checks of their number, of memory and of checksums.
 
-ITK fills what is missing with zeros, passes over checksums, and ends the process at some damaged files.
+ITK fills missing bytes with zeros, ignores checksums, and ends the process at some damaged files.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from ..errors import InputError
 
 RAW, GZIP, ZLIB = "raw", "gzip", "zlib"
-# Of zlib: which frame is around the deflated bytes.
+# The `wbits` of zlib for the container of each encoding.
 FRAMES = {GZIP: 16 + zlib.MAX_WBITS, ZLIB: zlib.MAX_WBITS}
-# The deflate algorithm cannot shrink anything more than about 1032 times.
+# The deflate algorithm cannot compress by a factor of more than about 1032.
 LARGEST_RATIO = 1100
 CHUNK = 1 << 20
 
@@ -28,11 +28,11 @@ class StoredVoxels:
 
     Attributes:
         path: the file, which may be another than that of the header.
-        start: of the first stored byte in the file; from the end of the file where it is negative.
+        start: position of the first stored byte in the file; from the end of the file if negative.
         encoding: RAW, GZIP or ZLIB.
-        count: numbers that all voxels have together.
-        kind: of a number, with its byte order.
-        stored: bytes in the file where the header tells them, else None.
+        count: of numbers in all voxels together.
+        kind: data type of a number, with its byte order.
+        stored: bytes in the file if the header states them, else None.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class StoredVoxels:
         return self.count * self.kind.itemsize
 
     def check_there(self, header: Path) -> None:
-        """Raise InputError if the file of the voxels is not there."""
+        """Raise InputError if the file of the voxels does not exist."""
         if not self.path.is_file():
             msg = f"{header} keeps its voxels in {self.path.name}, which is not there; copy both files into one folder."
             raise InputError(msg)
@@ -60,7 +60,7 @@ class StoredVoxels:
             header: the file that the user named, for messages.
 
         Raises:
-            InputError: if bytes are missing, there are more compressed ones than the header means, or they are damaged.
+            InputError: if bytes are missing, there are more than the header states, or they are damaged.
         """
         try:
             length = self.path.stat().st_size
@@ -94,7 +94,7 @@ def _inflated(file: io.BufferedReader, size: int, encoding: str, stored: int | N
             if not waiting:
                 msg = f"the compressed voxels end after {done} of {size} bytes"
                 raise EOFError(msg)
-        # One byte more than there is room for shows that there are too many.
+        # One byte more than expected shows that there are too many.
         part = inflate.decompress(waiting, min(CHUNK, size - done + 1))
         waiting = inflate.unconsumed_tail
         if done + len(part) > size:
@@ -109,5 +109,5 @@ def _inflated(file: io.BufferedReader, size: int, encoding: str, stored: int | N
 
 
 def damaged(header: Path, what: str) -> InputError:
-    """The error of a file that contradicts itself."""
+    """The error for a damaged file; `what` states what is wrong."""
     return InputError(f"{header} is damaged or cut off ({what}); copy or export it again.")

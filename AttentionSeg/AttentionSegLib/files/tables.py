@@ -1,4 +1,4 @@
-"""Tables as text, from programs and from spreadsheets."""
+"""Reading of tables in text files (CSV, TSV), from programs and spreadsheets."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..errors import InputError
 ENDINGS = (".csv", ".tsv", ".txt")
 DELIMITERS = ",;\t"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-# The line by which a spreadsheet says what stands between the cells.
-TOLD = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+# The line in which a spreadsheet names the delimiter.
+SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a head.
+    """A table with a header line.
 
     Attributes:
-        columns: their names in lower case, without blanks around.
-        rows: the number of the line in the file, and the cells by their columns without blanks around; lines without any text are left out.
+        columns: names in lower case, stripped of blanks.
+        rows: the number of the line in the file, and its cells by column, stripped of blanks; empty lines are left out.
     """
 
     columns: tuple[str, ...]
@@ -31,21 +31,21 @@ class Table:
 
 
 def read_table(path: Path, what: str) -> Table:
-    """Read a table between commas, semicolons or tabs, in UTF-8, UTF-16 or Windows-1252.
+    """Read a table delimited by commas, semicolons or tabs, in UTF-8, UTF-16 or Windows-1252.
 
     Args:
         path: the file.
-        what: that the table should be, for the message: `a CSV file with a column for each input of the model`.
+        what: the expected table, for the message: `a CSV file with a column for each input of the model`.
 
     Raises:
         InputError: if it cannot be read.
     """
     try:
         text = _text(path.read_bytes())
-        told = TOLD.match(text)
-        delimiter = told[1] if told else _delimiter(text)
-        lines = csv.reader(io.StringIO(text[told.end() if told else 0 :], newline=""), delimiter=delimiter)
-        before = 1 if told else 0
+        sep_line = SEP_LINE.match(text)
+        delimiter = sep_line[1] if sep_line else _delimiter(text)
+        lines = csv.reader(io.StringIO(text[sep_line.end() if sep_line else 0 :], newline=""), delimiter=delimiter)
+        before = 1 if sep_line else 0
         filled = [(lines.line_num + before, [cell.strip() for cell in cells]) for cells in lines if any(map(str.strip, cells))]
     except (OSError, ValueError, csv.Error) as error:
         msg = f"The table {path} cannot be read ({error}); give {what}."
@@ -64,6 +64,6 @@ def _text(content: bytes) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """What stands most often in the first line that holds anything; a comma where nothing does."""
+    """The most frequent delimiter in the first line that is not empty; a comma if there is none."""
     head = next(filter(str.strip, text.splitlines()), "")
     return max(DELIMITERS, key=head.count)

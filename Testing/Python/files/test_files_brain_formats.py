@@ -81,7 +81,7 @@ class TestPair:
         image = read_image(tmp_path / "a.hdr")
         np.testing.assert_array_equal(image.voxels[0], voxels)
         assert farthest(image.affine, nibabel.load(tmp_path / "a.img").affine, SHAPE) < 1e-4
-        assert "tells no orientation" in image.notes[0].what
+        assert "has no orientation" in image.notes[0].what
 
     @pytest.mark.parametrize("lost", [".hdr", ".img"])
     def test_half_of_it(self, tmp_path, path, lost):

@@ -69,7 +69,7 @@ class TestPictures:
 
     def test_several_pages_and_damage(self, tmp_path):
         Pillow.fromarray(GRAY).save(tmp_path / "a.tif", save_all=True, append_images=[Pillow.fromarray(GRAY)])
-        with pytest.raises(InputError, match="holds 2 pictures"):
+        with pytest.raises(InputError, match="holds 2 images"):
             read_image(tmp_path / "a.tif")
         whole = saved(tmp_path / "b.png", COLORED).read_bytes()
         (tmp_path / "b.png").write_bytes(whole[: len(whole) // 2])
