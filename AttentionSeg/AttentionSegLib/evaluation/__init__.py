@@ -1,4 +1,4 @@
-"""How good a model is: its segmentations of labelled scans against their labels."""
+"""Evaluation of models, and of existing segmentations, against reference labels."""
 
 from .definitions import EMPTY_RULE, METRICS, Metric
 
@@ -6,7 +6,7 @@ __all__ = ["EMPTY_RULE", "METRICS", "Evaluation", "Metric", "Scores", "evaluate"
 
 
 def __getattr__(name: str) -> object:
-    # Whoever only asks what is measured, such as the help of the command line, need not wait for the libraries that read scans.
+    # Code that only needs the list of metrics, such as the help of the command line, does not have to import the libraries that read scans.
     if name in ("Evaluation", "evaluate"):
         from . import run
 

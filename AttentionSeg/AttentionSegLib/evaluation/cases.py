@@ -1,4 +1,4 @@
-"""The labelled scans of an evaluation, and what can be wrong with them."""
+"""The labelled scans of an evaluation, and the checks of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..region import Region
 
 
 def readable_cases(cases: Sequence[Case], reading: LabelReading, card: Card) -> list[Case]:
-    """Cases whose label maps are read by the names of a model's labels, or of those of the regions that it finds."""
+    """Cases whose label maps are read by the label names of a model, or of the regions that it finds."""
     cards = [card] if card.found_by is None else [card, card_of_sides(card)]
     named = reading.with_names(*({label.value: label.name for label in one.labels} for one in cards))
     return [replace(case, reading=named) for case in cases]
@@ -28,7 +28,7 @@ def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | N
     """The cases to measure on: those of one role of the split, or all.
 
     Raises:
-        InputError: if a folder is missing or holds no scan, scans and label maps do not pair, or the split cannot be used (see `find_cases`).
+        InputError: if a folder is missing or has no scan, scans and label maps do not pair, or the split cannot be used (see `find_cases`).
     """
     check_folders(images, labels)
     if split is not None and role is not None:
@@ -45,7 +45,7 @@ def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | N
 
 
 def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignored: int | None = None, region: Region | None = None) -> None:
-    """Raise InputError unless the models can segment the scan, and the label map holds only their labels, or those of the regions that they find."""
+    """Raise InputError unless the models can segment the scan, and the label map has only their labels, or those of the regions that they find."""
     for card in cards:
         check_input(image, region, card)
     labels = (card_of_sides(cards[0]) if region is None and is_searched(image.spacing * image.shape, cards[0]) else cards[0]).labels
@@ -56,33 +56,33 @@ def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignore
         known = ", ".join(f"{label.value} {label.name}" for label in labels)
         msg = (
             f"{reference.name} has label values that the model {cards[0].id} does not know ({named}); read them as 0 background, {known} "
-            f"(such as --label-map {unknown[0]:g}={labels[0].value}), or leave them out of account (--ignored-label {unknown[0]:g})."
+            f"(such as --label-map {unknown[0]:g}={labels[0].value}), or ignore them (--ignored-label {unknown[0]:g})."
         )
         raise InputError(msg)
 
 
 def check_whole(image: Image, card: Card) -> None:
-    """Raise InputError if a model would look for its regions in a scan; maps are measured on what it segments as a whole."""
+    """Raise InputError if a model would search for its regions in a scan; maps are measured only on scans that are segmented as a whole."""
     if is_searched(image.spacing * image.shape, card):
         msg = f"{image.name} is larger than a region of the model {card.id}, and maps are measured on single regions; crop it, or leave --maps out."
         raise InputError(msg)
 
 
 def has_sides(reference: Image, card: Card, ignored: int | None = None) -> bool:
-    """Whether a label map tells sides: it has values beyond those of the model."""
+    """Whether a label map distinguishes sides: it has values beyond those of the model."""
     return bool(((reference.voxels > len(card.labels)) & (reference.voxels != ignored)).any())
 
 
 def judged_cards(cards: Sequence[Card], sided: Sequence[str], searched: Sequence[bool]) -> list[Card]:
-    """The cards whose labels are measured: those of sides if a label map tells them, else those of the models, to which sides are folded.
+    """The cards whose labels are measured: those with sides if a label map distinguishes them, else those of the models, to which sides are folded.
 
     Args:
         cards: of the models.
-        sided: names of the label maps that tell sides.
+        sided: names of the label maps that distinguish sides.
         searched: for each scan whether the models find their regions in it.
 
     Raises:
-        InputError: if some label maps tell sides that not all models or scans have.
+        InputError: if some label maps distinguish sides that not all models or scans have.
     """
     if not sided:
         return list(cards)
@@ -99,7 +99,7 @@ def judged_cards(cards: Sequence[Card], sided: Sequence[str], searched: Sequence
 
 
 def fold_sides(labels: Image, card: Card) -> Image:
-    """Labels of sides as those of the model: value v of the first region, n + v of the second and so on become v."""
+    """Map labels of sides to those of the model: value v of the first region, n + v of the second and so on become v."""
     count = len(card.labels)
     voxels = labels.voxels
     return replace(labels, voxels=np.where(voxels > 0, (voxels - 1) % count + 1, 0).astype(voxels.dtype))

@@ -1,4 +1,4 @@
-"""What is measured, how, and in words: the one table that CSV, summary, page and command line follow.
+"""The table of metrics, with their functions and descriptions, which CSV, summary, page and command line use.
 
 To add a metric: a line in METRICS and its function.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Spacings are rounded numbers in files, and a neighbor 1.0000001 mm away is meant to be within 1 mm.
+# Spacings in files are rounded; a neighbor 1.0000001 mm away has to count as within 1 mm.
 TOLERANCE_MM = 1.0 + 1e-3
 NAN = float("nan")
 
@@ -21,7 +21,7 @@ NAN = float("nan")
 class Masks:
     """A label in prediction and reference, neither of them empty: bool [1, 1, i, j, k] in a box around both.
 
-    Of a single slice they are [1, 1, i, j]. Voxels have the given spacing in mm.
+    For a single slice they are [1, 1, i, j]. Voxels have the given spacing in mm.
     """
 
     predicted: Tensor
@@ -35,12 +35,12 @@ class Metric:
 
     Attributes:
         key: name in the files.
-        title: name for people, with the unit.
-        digits: decimals worth showing.
+        title: name for display, with the unit.
+        digits: decimals to show.
         meaning: one sentence.
-        compute: from the masks to the number.
-        right: of a label that both lack.
-        no_reference, no_prediction: where only one has it; NaN where undefined.
+        compute: the metric of a pair of masks.
+        right: value for a label that is empty in both.
+        no_reference, no_prediction: value if it is empty in the reference or the prediction alone; NaN if undefined.
     """
 
     key: str
@@ -53,7 +53,7 @@ class Metric:
     no_prediction: float
 
 
-# MONAI is imported by each, because it takes seconds, and the table is read without it.
+# MONAI is imported in each function, because that takes seconds and the table does not need it.
 def _dice(masks: Masks) -> float:
     from monai.metrics import compute_dice
 
@@ -128,6 +128,6 @@ METRICS = (
 MEAN = "mean"
 EMPTY_RULE = (
     "A label that is empty in both reference and prediction counts as right (Dice and surface Dice 1, distances 0 mm, volume error 0 %); "
-    "where only one of them is empty, Dice and surface Dice are 0, distances are undefined (NaN in metrics.csv, left out of the mean, with n saying "
-    "how many cases are in it), and the volume error is -100 % for an empty prediction and undefined for an empty reference."
+    "where only one of them is empty, Dice and surface Dice are 0, distances are undefined (NaN in metrics.csv, left out of the mean; n is the "
+    "number of cases in it), and the volume error is -100 % for an empty prediction and undefined for an empty reference."
 )

@@ -1,4 +1,4 @@
-"""Whether a segmentation depends on what a map shows: gates that are changed, and positions that are deleted."""
+"""Measures of how much a segmentation depends on its attention maps: by changing gates, and by deleting attended positions."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ..inference.slices import with_neighbors
 from ..models import Model
 from ..networks import build_network
 
-# By the key of the measure: from the coefficients of a gate to others.
+# By the key of the measure: the change of the coefficients of a gate.
 GATE_CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "dice_lost_mean": lambda alpha: alpha.mean(tuple(range(2, alpha.ndim)), keepdim=True).expand_as(alpha),
     "dice_lost_inverted": lambda alpha: 1 - alpha,
 }
-# Voxels of a label that are probed, share of the positions that is deleted, and how often others are drawn.
+# Number of voxels of a label that are probed, share of the positions that is deleted, and number of random draws to compare with.
 PROBED, DELETED, DRAWS = 3, 0.05, 2
-# Of the positions around the probed one that are never deleted, and of those that a deleted one is made the mean of.
+# Radius, in positions, of the neighborhood of the probed one that is never deleted, and of the mean that replaces a deleted one.
 KEPT_AROUND, MEAN_OVER = 1, 2
 
 
 def with_gate(model: Model, name: str, change: Callable[[Tensor], Tensor]) -> Model:
-    """The model with other coefficients in the gate of a map; it does not run with OpenVINO, which knows no hooks."""
+    """A copy of a model with changed coefficients in the gate of a map; it does not run with OpenVINO, which has no hooks."""
     network = copy.deepcopy(model.network)
     for module in network.gates[name]:
         module.register_forward_hook(lambda _module, _inputs, alpha: change(alpha))
@@ -40,7 +40,7 @@ def with_gate(model: Model, name: str, change: Callable[[Tensor], Tensor]) -> Mo
 
 
 def with_random_weights(model: Model, seed: int) -> Model:
-    """The model before any training."""
+    """A copy of a model with random weights, as before training."""
     card = model.card
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -49,7 +49,7 @@ def with_random_weights(model: Model, seed: int) -> Model:
 
 
 class Deletion:
-    """How much the probability of a voxel falls with the positions that it attends to.
+    """Measures how much the probability of a voxel falls when the positions that it attends to are deleted.
 
     Args:
         predictor: of a model with position attention.
@@ -62,17 +62,17 @@ class Deletion:
         self._device, self._patch = predictor.device, np.array(patch)
         grid = working_grid(image, None, card, patch, self._network.total_stride)
         self._affine, self._volume = grid.affine, with_neighbors(prepare(image, None, grid, card), card)
-        # As far from each other as patches of half an overlap.
+        # Patches with an overlap of one half.
         self._windows = patch_windows(grid.shape, patch, [max(1, size // 2) for size in patch])
 
     def probability_lost(self, labels: Image, value: int, names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
         """The measure `probability_lost` of each position map, mean over a few voxels of a label. [maps], NaN where the label has no voxel.
 
         Args:
-            labels: what was segmented, in the geometry of the scan.
+            labels: the segmentation, in the geometry of the scan.
             value: of the label.
             names: the position maps.
-            rng: draws voxels and positions.
+            rng: to draw voxels and positions.
         """
         voxels = np.argwhere(labels.voxels[0] == value)
         if not len(voxels):
@@ -87,7 +87,7 @@ class Deletion:
         place = tuple(int(v) - w.start for v, w in zip(voxel, window))
         x = self._volume[(slice(None), *window)][None].to(self._device)
         output = self._network(x, return_attention=list(names))
-        # All position attention of a network has one grid.
+        # All position attention of a network is on the same grid.
         stride = self._network.attention_strides[names[0]]
         size = [int(n) // s for n, s in zip(self._patch, stride)]
         position = [p // s for p, s in zip(place, stride)]
@@ -108,6 +108,6 @@ class Deletion:
 
 
 def _local_mean(x: Tensor, stride: Sequence[int]) -> Tensor:
-    """[1, C, I, J, K], over cubes of so many positions to each side, cut off at the edges of the patch."""
+    """The mean of [1, C, I, J, K] over cubes with MEAN_OVER positions to each side, cut off at the edges of the patch."""
     reach = [min(MEAN_OVER * s, size - 1) for s, size in zip(stride, x.shape[2:])]
     return F.avg_pool3d(x, [2 * r + 1 for r in reach], stride=1, padding=reach, count_include_pad=False)

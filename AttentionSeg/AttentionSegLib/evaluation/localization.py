@@ -1,4 +1,4 @@
-"""Whether a map shows where a label is."""
+"""Measures of how well a map locates a label."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ VOXELS_AT_A_TIME = 2_000_000
 
 
 class LabelsOnGrid:
-    """How many voxels of a scan, and of each label, lie in each voxel of a map's grid.
+    """Counts of the voxels of a scan, and of each label, in each voxel of a map's grid.
 
-    A map is judged at the voxels of the scan, each with the value of the map's voxel that holds it; counting them once on the coarser grid makes that
-    cheap, and nothing of the size of the scan is kept.
+    A map is evaluated at the voxels of the scan, each with the value of the map's voxel that contains it. With the counts on the coarser grid this is
+    fast, and no array of the size of the scan is kept.
 
     Args:
         like: an image on the grid of the map.
         reference: label values [1, I, J, K] on the grid of the scan.
         values: the labels.
-        ignored: value of voxels that nobody has judged; they are left out.
+        ignored: the ignore label; its voxels are left out.
     """
 
     def __init__(self, like: Image, reference: Image, values: Sequence[int], ignored: int | None = None) -> None:
@@ -53,7 +53,7 @@ class LabelsOnGrid:
         return np.array(found).reshape(-1, 3)
 
     def nearness(self) -> np.ndarray:
-        """A map on the grid: 1 at its center, and less with the distance in mm, to 0 where that is largest."""
+        """A map on the grid that falls with the distance in mm from its center, from 1 to 0 at the largest distance."""
         index = np.indices(self.shape).reshape(3, -1).T - (np.array(self.shape) - 1) / 2
         distances = np.linalg.norm(index @ self.affine[:3, :3].T, axis=1)
         return 1 - distances / max(distances.max(), 1e-9)
@@ -72,7 +72,7 @@ class LabelsOnGrid:
 
 
 def _holders(matrix: np.ndarray, first: np.ndarray, last: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """For each voxel of a window of the scan the voxel of the map that holds it, as an index into its flattened grid."""
+    """For each voxel of a window of the scan the voxel of the map that contains it, as an index into the map's flattened grid."""
     i, j, k = np.ogrid[tuple(slice(int(a), int(b)) for a, b in zip(first, last))]
     index = np.zeros(tuple(last - first), np.int64)
     for row, size in zip(matrix[:3], shape):

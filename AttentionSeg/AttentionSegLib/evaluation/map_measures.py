@@ -1,4 +1,4 @@
-"""What is measured of an attention map, and in words: the one table that files, page and command line follow."""
+"""The table of measures of attention maps, with their descriptions, which files, page and command line use."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class MapMeasure:
 
     Attributes:
         key: name in the files.
-        title: name for people.
-        digits: decimals worth showing.
+        title: name for display.
+        digits: decimals to show.
         meaning: one sentence.
     """
 
@@ -23,7 +23,7 @@ class MapMeasure:
 
 
 LOCALIZATION = (
-    MapMeasure("auc", "ROC AUC", 3, "Chance that a voxel of the label has a larger value than one outside, ties counting half: 0.5 tells nothing."),
+    MapMeasure("auc", "ROC AUC", 3, "Chance that a voxel of the label has a larger value than one outside, ties counting half: 0.5 is chance level."),
     MapMeasure("share_inside", "Share of the sum inside", 3, "Sum of the map within the label over its sum in the whole scan, 0 to 1."),
     MapMeasure("pointing", "Pointing game", 3, "Share of the label among the voxels where the map is largest (Zhang et al. 2018): 1 is a hit."),
 )
@@ -46,13 +46,13 @@ DELETION = (
     ),
 )
 MAP_MEASURES = (*LOCALIZATION, *GATE, *DELETION)
-# What a map has to be seen beside: the same value everywhere, and less the farther from the center of the scan.
+# Reference maps to compare with: the same value everywhere, and values that fall with the distance from the center of the scan.
 CONSTANT, CENTER = "constant", "center"
 REFERENCES = {CONSTANT: "The same everywhere", CENTER: "Nearness to the center of the scan"}
 # The explanation of each label by Seg-Grad-CAM, measured on that label.
 WHY = "why"
 TITLES = {**REFERENCES, WHY: "Why the label is there (Seg-Grad-CAM)"}
 SANITY_RULE = (
-    "With random weights: the same of the network before any training, drawn anew for each case (Adebayo et al. 2018, arXiv:1810.03292). "
+    "With random weights: the same for the network before training, with new weights for each case (Adebayo et al. 2018, arXiv:1810.03292). "
     "Marked: the 95 % interval of the difference, trained minus random, does not lie above 0, so the figure may come from the architecture alone."
 )

@@ -1,4 +1,4 @@
-"""What the attention maps of a model are worth: where they are large, what hangs on them, and whether that was learned."""
+"""Evaluation of the attention maps of a model: localization, effect on the segmentation, and comparison with random weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KEYS = [measure.key for measure in MAP_MEASURES]
 
 
 def on_torch(options: RunOptions) -> RunOptions:
-    """The same on torch, whose networks can be looked into and changed. Raises InputError if another back end was asked for."""
+    """The options with the back end torch, which allows hooks and changes. Raises InputError if another back end is requested."""
     if options.backend not in ("auto", "torch"):
         msg = f"Attention maps cannot be measured with the back end {options.backend}; choose torch, or leave --maps out."
         raise InputError(msg)
@@ -37,12 +37,12 @@ def on_torch(options: RunOptions) -> RunOptions:
 
 @dataclass(frozen=True, eq=False)
 class MapScores:
-    """What the maps of one model scored.
+    """The scores of the maps of one model.
 
     Attributes:
         labels, cases: by name.
         maps: names of the maps, then REFERENCES.
-        values: [WEIGHTS, cases, labels, maps, MAP_MEASURES], NaN where undefined. A reference has no weights and stands under `trained`.
+        values: [WEIGHTS, cases, labels, maps, MAP_MEASURES], NaN where undefined. A reference has no weights and is stored under `trained`.
     """
 
     labels: tuple[str, ...]
@@ -51,9 +51,9 @@ class MapScores:
     values: np.ndarray
 
     def summary(self) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
-        """By label (`mean` for that of the labels), map and measure: `trained` and `random` with mean, interval and n, and `not_above_random`.
+        """By label (`mean`: mean of the labels), map and measure: `trained` and `random` with mean, interval and n, and `not_above_random`.
 
-        The last is True where the interval of trained minus random, case by case, does not lie above 0 (of one case: where the difference does not).
+        The last is True if the interval of trained minus random, case by case, does not lie above 0 (for one case: if the difference does not).
         Measures that a map does not have are left out.
         """
         cases, labels, maps, measures = self.values.shape[1:]
@@ -65,7 +65,7 @@ class MapScores:
         }
 
     def table(self) -> str:
-        """`maps.csv`: case,label,map,weights,measure,value, without what is undefined."""
+        """The content of `maps.csv`: case,label,map,weights,measure,value, without undefined values."""
         rows = [("case", "label", "map", "weights", "measure", "value")]
         for n, i, j, w, k in np.argwhere(np.isfinite(self.values.transpose(1, 2, 3, 0, 4))):
             weights = "" if self.maps[j] in REFERENCES else WEIGHTS[w]
@@ -74,7 +74,7 @@ class MapScores:
 
 
 def _of_map(trained: np.ndarray, random: np.ndarray) -> dict[str, dict[str, Any]]:
-    """By measure, of values [cases, MAP_MEASURES]."""
+    """The summary by measure of values [cases, MAP_MEASURES]."""
     return {key: _compared(*pair) for key, pair in zip(_KEYS, zip(trained.T, random.T)) if np.isfinite(pair[0]).any()}
 
 
@@ -88,15 +88,15 @@ def _compared(trained: np.ndarray, random: np.ndarray) -> dict[str, Any]:
 
 
 class MapWorth:
-    """Measures the maps of a model case by case; it holds one scan and one changed network at a time.
+    """Measures the maps of a model case by case, with one scan and one changed network in memory at a time.
 
     Args:
         predictor: of the model, on torch.
         cases: ids, in the order in which they are measured.
-        ignored: value of voxels in the label maps that are left out.
+        ignored: the ignore label; its voxels are left out.
 
     Attributes:
-        explain: the labels whose explanation is measured as a map too, each of its own label; none if the network has no layer for it.
+        explain: the labels whose explanations are measured as maps too, each on its own label; empty if the network has no layer for it.
 
     Raises:
         InputError: if the network has no maps.
@@ -118,23 +118,23 @@ class MapWorth:
 
     @property
     def runs(self) -> int:
-        """How many runs a case takes, besides the one that segments it."""
+        """The number of runs per case, besides the one that segments it."""
         return len(WEIGHTS) * len(GATE) * len(self._predictor.model.network.gates) + 1
 
     @property
     def scores(self) -> MapScores:
-        """Of the cases measured so far."""
+        """The scores of the cases measured so far."""
         return MapScores(self._labels, self._cases, (*self._names, *REFERENCES), self._values)
 
     def measure(self, number: int, image: Image, prediction: Prediction, reference: Image, progress: EvaluationProgress) -> None:
         """Measure a case.
 
         Args:
-            number: which of the cases.
+            number: index of the case.
             image: the scan.
             prediction: of the predictor, with its maps and the explanations of `explain`.
-            reference: label values on the grid of the scan, voxels that are left out among them.
-            progress: told before each run.
+            reference: label values on the grid of the scan, the ignore label included.
+            progress: called before each run.
         """
         from .faithfulness import with_random_weights
 

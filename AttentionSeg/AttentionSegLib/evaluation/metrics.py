@@ -1,4 +1,4 @@
-"""Overlap, distances and volume of two masks."""
+"""Metrics of pairs of label maps and of masks: overlap, distances and volume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def case_metrics(prediction: Image, reference: Image, values: Sequence[int]) -> 
     """Compare two label maps voxel by voxel.
 
     Args:
-        prediction, reference: label values [1, I, J, K] on the same grid; its spacing, the column lengths of the affine, is what the mm are of.
+        prediction, reference: label values [1, I, J, K] on the same grid; distances in mm use its spacing, the column lengths of the affine.
         values: the labels to compare.
 
     Returns:
@@ -33,9 +33,9 @@ def case_metrics(prediction: Image, reference: Image, values: Sequence[int]) -> 
 
 
 def label_metrics(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> dict[str, float]:
-    """Compare two masks, bool [I, J, K], of voxels of the given spacing in mm: a number for the key of each of METRICS.
+    """Compare two masks, bool [I, J, K], of voxels of the given spacing in mm: METRICS by key.
 
-    Single slices are compared in their plane: they have outlines there, and no volume whose surface all their pixels were.
+    Single slices are compared within their plane: as volumes, all of their voxels would be surface.
     Both empty counts as right: Dice and surface Dice 1, distances and volume error 0. Only one empty: Dice and surface Dice 0, distances NaN, volume
     error -100 for an empty prediction and NaN for an empty reference.
     """
@@ -51,6 +51,6 @@ def label_metrics(prediction: np.ndarray, reference: np.ndarray, spacing: Sequen
     predicted, true = (torch.from_numpy(mask[box].squeeze(thin))[None, None] for mask in (prediction, reference))
     masks = Masks(predicted, true, tuple(float(length) for axis, length in enumerate(spacing) if axis not in thin))
     with warnings.catch_warnings():
-        # MONAI 1.5 and 1.6 warn about an argument that they give themselves.
+        # MONAI 1.5 and 1.6 warn about an argument that they pass themselves.
         warnings.filterwarnings("ignore", ".*always_return_as_numpy", FutureWarning)
         return {metric.key: metric.compute(masks) for metric in METRICS}

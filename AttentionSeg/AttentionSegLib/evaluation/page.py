@@ -1,4 +1,4 @@
-"""The report of an evaluation as one page that needs no other file and no network."""
+"""The report of an evaluation as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .map_measures import MAP_MEASURES, SANITY_RULE, TITLES
 from .map_worth import MapScores
 from .statistics import RESAMPLES, Scores
 
-# What the table of means in a page needs beside the scores.
+# Values for the table of means in a page, besides the scores.
 MEANS = {"metrics": METRICS, "resamples": RESAMPLES, "empty_rule": EMPTY_RULE}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One case to look at: its id, the PNG, its mean Dice and that of each label."""
+    """The picture of one case: its id, the PNG, its mean Dice and that of each label."""
 
     case: str
     png: bytes
@@ -34,7 +34,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Data:
-    """What was measured on, as the user named it, and sentences on deviations of label maps that were accepted."""
+    """The data of an evaluation, as the user named it, and sentences on accepted deviations of label maps."""
 
     images: str
     labels: str
@@ -44,14 +44,14 @@ class Data:
 
 
 class Tick(NamedTuple):
-    """A number on an axis, and where it is, in pixels across."""
+    """A number on an axis, and its horizontal position in pixels."""
 
     number: str
     x: float
 
 
 class Plot(NamedTuple):
-    """How a metric spreads: ticks of the axis, none where it is undefined in every case, and a row for each label."""
+    """The distribution of a metric: ticks of the axis, empty if it is undefined in every case, and a row for each label."""
 
     metric: Metric
     ticks: list[Tick]
@@ -59,7 +59,7 @@ class Plot(NamedTuple):
 
 
 def page(scores: Scores, compared: Scores | None, data: Data, pictures: Sequence[Picture], maps: MapScores | None = None) -> str:
-    """The page as HTML: models and data, means, differences, how the cases spread, what the maps are worth, and the pictures of the worst cases."""
+    """The page as HTML: models and data, means, differences, distribution of the cases, evaluation of the maps, and pictures of the worst cases."""
     plots = [_plot(scores, metric, scores.values[:, :, column]) for column, metric in enumerate(METRICS)]
     values = {"scores": scores, "compared": compared, "data": data, "plots": plots, "pictures": pictures, "maps": maps, "monai": version("monai")}
     if maps is not None:

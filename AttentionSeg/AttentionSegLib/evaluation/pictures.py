@@ -1,4 +1,4 @@
-"""One case as a picture: the scan with the outlines of prediction and reference."""
+"""Pictures of cases for the report: the scan with the outlines of prediction and reference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .page import Picture
 if TYPE_CHECKING:
     from ..inference import Prediction
 
-# Pictures of a report.
+# Number of pictures in a report.
 WORST = 4
 PIXELS, MARGIN, TITLE = 400, 12, 34
 DASH, DASH_GAP = 6.0, 6.0
@@ -30,7 +30,7 @@ WHITE = (1.0, 1.0, 1.0)
 
 
 def draw_case(image: Image, prediction: Prediction, reference: Image) -> bytes:
-    """A PNG of the axial, coronal and sagittal plane through where prediction and reference differ.
+    """A PNG of the axial, coronal and sagittal plane through the difference of prediction and reference.
 
     The prediction is a solid line in the color of the label, the reference a dashed white one. Radiological convention.
     """
@@ -66,7 +66,7 @@ def with_case(worst: list[Picture], case: str, dice: np.ndarray, image: Image, p
 
 
 def dashes(line: np.ndarray) -> Iterator[np.ndarray]:
-    """A line [points, (x, y)] in pieces of DASH pixels with DASH_GAP between them; the last may be shorter."""
+    """Split a line [points, (x, y)] into pieces of DASH pixels with gaps of DASH_GAP; the last may be shorter."""
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     for start in np.arange(0.0, along[-1], DASH + DASH_GAP):
         places = np.unique(np.concatenate([[start, min(start + DASH, along[-1])], along[(along > start) & (along < start + DASH)]]))
@@ -74,7 +74,7 @@ def dashes(line: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _field_of_view(image: Image, prediction: Prediction, reference: Image) -> FieldOfView:
-    """The box of both label maps together; the planes go through the middle of where they differ."""
+    """The bounding box of both label maps, with planes through the center of their difference."""
     predicted = prediction.labels.voxels
     true = reference.voxels.astype(predicted.dtype)
     both = replace(prediction, labels=Image(np.where(predicted > 0, predicted, true), reference.affine))

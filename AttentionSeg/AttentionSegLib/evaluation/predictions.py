@@ -1,4 +1,4 @@
-"""Segmentations that exist, from any program, against labels: no model and no scan is needed."""
+"""Evaluation of existing segmentations by any program against labels, without model and scans."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from ..image import Image, Note
     from ..progress import Cancel, OnProgress
 
-# Of a batch: the folder of the case folders, and how their segmentations end.
+# Results of a batch: the folder of the case folders, and the ends of the names of their segmentations.
 BATCH_CASES, OWN_SUFFIX = "cases", "_segmentation"
 DICE = [metric.key for metric in METRICS].index("dice")
 
 
 @dataclass(frozen=True, eq=False)
 class PredictionScores:
-    """What predictions scored.
+    """The scores of predictions.
 
     Attributes:
-        labels: their names.
+        labels: names of the labels.
         cases: ids of the cases.
         values: [cases, labels, METRICS], NaN where undefined.
     """
@@ -52,13 +52,13 @@ class PredictionScores:
 
     @property
     def worst_first(self) -> list[tuple[str, float]]:
-        """Each case with its mean Dice."""
+        """Each case with its mean Dice, the lowest first."""
         return sorted(zip(self.cases, mean_of_labels(self.values)[:, DICE].tolist()), key=lambda pair: pair[1])
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedPredictions:
-    """What was measured: the scores, the files written, the page first, and sentences on what was accepted or left out."""
+    """The results: the scores, the files written, the page first, and sentences on what was accepted or left out."""
 
     scores: PredictionScores
     files: tuple[Path, ...]
@@ -87,10 +87,10 @@ def evaluate_predictions(
     Args:
         predictions: folder of label maps, or of the results of a batch. Those without a reference are left out, with a note.
         labels: folder of reference label maps of the same names; those without a prediction are left out, with a note.
-        output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
+        output: folder for the results, created if needed; it must not contain an earlier evaluation.
         reading: how the label maps of both folders are read.
         label_names: by value from 1; those of the segments when left out, else `Label 1` and so on.
-        on_progress, cancel: as of `Predictor`.
+        on_progress, cancel: see `Predictor`.
 
     Raises:
         InputError: before any work, naming all cases that cannot be measured.
@@ -136,7 +136,7 @@ def _pairs(predictions: Path, labels: Path) -> tuple[list[_Pair], list[str]]:
 
 
 def _predictions_in(folder: Path) -> dict[str, Path]:
-    """The label maps in a folder by their names, without own maps; of the results of a batch the segmentation of each case."""
+    """The label maps in a folder by name, without maps of AttentionSeg; for results of a batch the segmentation of each case."""
     cases = folder / BATCH_CASES
     if not cases.is_dir():
         return {name: path for name, path in label_maps_in(folder).items() if (made := own_file(path)) is None or made.kind == SEGMENTATION}
@@ -145,13 +145,13 @@ def _predictions_in(folder: Path) -> dict[str, Path]:
 
 
 def _known(name: str, true: Mapping[str, Path]) -> str:
-    """The name of a case that a prediction is of, which `segment` writes with a suffix."""
+    """The case that belongs to the name of a prediction, to which `segment` adds a suffix."""
     without = name[: -len(OWN_SUFFIX)] if name.endswith(OWN_SUFFIX) else name
     return name if name in true else without
 
 
 def _read(pair: _Pair, reading: LabelReading) -> tuple[Image, Image, list[Note]]:
-    """Prediction and reference on the grid of the reference, without what is ignored there, and what was accepted."""
+    """Read prediction and reference on the grid of the reference, without its ignored voxels, and notes about what was accepted."""
     true, notes = read_labels(pair.true.label, pair.true.reading)
     predicted, more = read_labels(pair.predicted.label, pair.predicted.reading)
     predicted, beside = labels_on_scan(predicted, true, reading.resample)
@@ -163,7 +163,7 @@ def _read(pair: _Pair, reading: LabelReading) -> tuple[Image, Image, list[Note]]
 def _check(
     pairs: Sequence[_Pair], names: Mapping[int, str], reading: LabelReading, progress: EvaluationProgress
 ) -> tuple[dict[int, str], dict[str, list[Note]]]:
-    """The names of all labels by value, and what was accepted of each case."""
+    """The names of all labels by value, and notes about what was accepted in each case."""
     problems: list[str] = []
     accepted: dict[str, list[Note]] = {}
     values: set[float] = set()
@@ -187,21 +187,21 @@ def _check(
 
 
 def _values(labels: Image, names: Mapping[int, str]) -> list[float]:
-    """The labels of a map. InputError for values that are none."""
+    """The label values in a map. InputError for values that are not labels."""
     values = [value for value in np.unique(labels.voxels).tolist() if value != 0]
     wrong = [f"{value:g}" for value in values if (value not in names if names else not (value > 0 and value == int(value)))]
     if wrong:
         known = ", ".join(f"{value} {name}" for value, name in names.items()) or "whole numbers from 1"
         msg = (
-            f"{labels.name} holds {named(wrong)}, which is none of the labels (0 background, {known}); say as which label to read it "
-            f"(--label-map {wrong[0]}=1), or that it is to be ignored (--ignored-label {wrong[0]})."
+            f"{labels.name} holds {named(wrong)}, which is none of the labels (0 background, {known}); read it as a label "
+            f"(--label-map {wrong[0]}=1), or ignore it (--ignored-label {wrong[0]})."
         )
         raise InputError(msg)
     return values
 
 
 def _measure(pairs: Sequence[_Pair], names: Mapping[int, str], reading: LabelReading, progress: EvaluationProgress) -> PredictionScores:
-    # Only now: torch, which measures, takes seconds to import.
+    # Imported after the checks because the metrics import torch, which takes seconds.
     from .metrics import case_metrics
 
     values = np.full((len(pairs), len(names), len(METRICS)), np.nan)

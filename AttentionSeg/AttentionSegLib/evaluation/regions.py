@@ -1,4 +1,4 @@
-"""A region for each case of an evaluation, from a table."""
+"""Reading of a table with a region for each case of an evaluation."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..region import Region
 
 
 def read_regions(path: Path, cases: Sequence[Case]) -> dict[str, Region]:
-    """The regions of a table with the columns `id` and `region` (R,A,S,W,H,D in mm), by the ids of cases; lines of other cases are passed over.
+    """Read a table with the columns `id` and `region` (R,A,S,W,H,D in mm): the regions by case id; lines of other cases are skipped.
 
     Raises:
-        InputError: if the table cannot be read, a case is not in it, or regions are no six numbers.
+        InputError: if the table cannot be read, a case is not in it, or a region is not six numbers.
     """
     table = read_table(path, "a CSV file with the columns id and region (R,A,S,W,H,D in mm)")
     if not {"id", "region"} <= set(table.columns):
         msg = f"The table {path} has no column 'id' or no column 'region', only {', '.join(table.columns)}; add it."
         raise InputError(msg)
-    said = {row["id"]: row["region"] for _, row in table.rows}
-    missing = [case.id for case in cases if not said.get(case.id)]
+    written = {row["id"]: row["region"] for _, row in table.rows}
+    missing = [case.id for case in cases if not written.get(case.id)]
     if missing:
         msg = f"The table {path} has no region for {named(missing)}; add a line with the columns id and region for each case."
         raise InputError(msg)
@@ -30,7 +30,7 @@ def read_regions(path: Path, cases: Sequence[Case]) -> dict[str, Region]:
     problems = []
     for case in cases:
         try:
-            regions[case.id] = Region.parse(said[case.id])
+            regions[case.id] = Region.parse(written[case.id])
         except InputError as error:
             problems.append(f"{case.id}: {error}")
     if problems:

@@ -1,4 +1,4 @@
-"""The files of an evaluation: all of them, or none."""
+"""Writing of the files of an evaluation: all of them, or none."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ FILES = ("report.html", "metrics.csv", "summary.json", "comparison.json", "compa
 
 @contextmanager
 def results_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """The folder for the results, without any yet; if the block fails, folders that were made for it are gone again."""
+    """Create the folder for the results, which must not contain any; if the block fails, folders that were created are removed."""
     taken = [name for name in FILES if os.path.lexists(Path(path) / name)]
     if taken:
-        msg = f"The folder {path} holds an earlier evaluation ({taken[0]}); choose another folder for the results, or move it."
+        msg = f"The folder {path} contains an earlier evaluation ({taken[0]}); choose another folder for the results, or move it."
         raise InputError(msg)
     with output_folder(path) as folder:
         yield folder
@@ -43,7 +43,7 @@ def write_results(
     pictures: Sequence[Picture],
     maps: MapScores | None = None,
 ) -> tuple[Path, ...]:
-    """Write the results into a folder, and tell where they are, the page first."""
+    """Write the results into a folder, and return their paths, the page first."""
     from .page import page
 
     texts = {
@@ -63,7 +63,7 @@ def write_results(
 
 
 def tables(scores: Scores) -> dict[str, str]:
-    """The files of numbers: `metrics.csv` (case,label,metric,value) and `summary.json` ({label: {metric: {mean, low, high, n}}})."""
+    """The contents of the files of numbers: `metrics.csv` (case,label,metric,value) and `summary.json` ({label: {metric: {mean, low, high, n}}})."""
     return {"metrics.csv": _csv(scores), "summary.json": _json(scores.summary())}
 
 

@@ -1,4 +1,4 @@
-"""A model on labelled scans: numbers per case, means with intervals, and a page to read."""
+"""Evaluation of a model on labelled scans: metrics per case, means with intervals, and a report."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ DICE = [metric.key for metric in METRICS].index("dice")
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What was measured.
+    """The results of an evaluation.
 
     Attributes:
-        scores: of the model; `scores.summary()` are the means with intervals.
-        compared: of the model it was compared with, on the same cases.
-        files: what was written, the page first.
-        notes: sentences on deviations of label maps that were accepted.
-        maps: of the attention maps of the model, if they were asked for.
+        scores: of the model; `scores.summary()` gives the means with intervals.
+        compared: scores of the model it was compared with, on the same cases.
+        files: that were written, the page first.
+        notes: sentences on accepted deviations of label maps.
+        maps: scores of the attention maps of the model, if requested.
     """
 
     scores: Scores
@@ -61,14 +61,14 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationOptions:
-    """What may be left out when a model is measured.
+    """Optional settings of an evaluation.
 
     Attributes:
         split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
-        compare: another model of the same labels.
-        regions: CSV file with the columns `id` and `region` (R,A,S,W,H,D in mm): the box of each case that is segmented, in place of what the model
-            finds.
-        reading: how the label maps are read: values to read as others, the value of voxels to leave out of account, whether to resample.
+        compare: another model with the same labels.
+        regions: CSV file with the columns `id` and `region` (R,A,S,W,H,D in mm): the box of each case that is segmented, instead of the regions that
+            the model finds.
+        reading: how the label maps are read: values to read as others, the ignore label, whether to resample.
         maps: whether to measure the attention maps of the model as well (see MAP_MEASURES), on scans that are segmented as a whole. Everything then
             runs on torch.
     """
@@ -94,31 +94,31 @@ def evaluate(
     cancel: Cancel | None = None,
     **options: Any,
 ) -> Evaluation:
-    """Segment labelled scans and measure how well; on the grid of each scan, per label: METRICS.
+    """Segment labelled scans and compute METRICS per label, on the grid of each scan.
 
     Writes `metrics.csv` (case,label,metric,value), `summary.json` ({label: {metric: {mean, low, high, n}}}, where the label `mean` is the mean of the
     labels of each case) and `report.html`; with `compare` also `comparison.json`, the same of the paired differences, and `compared_metrics.csv` and
     `compared_summary.json` of the other model; with `maps` also `maps.csv` (case,label,map,weights,measure,value) and `maps.json`
     ({label: {map: {measure: {trained, random, not_above_random}}}}, see `MapScores.summary`).
 
-    A label that is empty in both reference and prediction counts as right: Dice and surface Dice 1, distances and volume error 0. Where only one is
-    empty, Dice and surface Dice are 0, distances are undefined (NaN, left out of the mean, with n saying how many cases are in it), and the volume
+    A label that is empty in both reference and prediction counts as right: Dice and surface Dice 1, distances and volume error 0. If only one is
+    empty, Dice and surface Dice are 0, distances are undefined (NaN, left out of the mean; n is the number of cases in it), and the volume
     error is -100 % for an empty prediction and undefined for an empty reference.
 
     Args:
-        model: a loaded model, the id of an installed one, or the path of a model folder. A model that needs a region takes scans that are no more
+        model: a loaded model, the id of an installed one, or the path of a model folder. A model that needs a region takes scans that are no larger
             than the region; one that finds its regions takes larger scans too.
-        images: folder of scans, `<id>.nii.gz` or another scan format; of several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
+        images: folder of scans, `<id>.nii.gz` or another scan format; for several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
         labels: folder of label maps of the same names, on the grids of the scans, with the label values of the model, or of its regions (see
-            `models.card_of_sides`). Where no label map tells sides, those of the predictions are left out of account. Segments of a `.seg.nrrd`
-            are known by their names.
-        output: folder for the results, made if it is not there; it must not hold an earlier evaluation.
-        on_progress, cancel: as of `Predictor`.
+            `models.card_of_sides`). If no label map distinguishes sides, those of the predictions are ignored. Segments of a `.seg.nrrd` are
+            identified by their names.
+        output: folder for the results, created if needed; it must not contain an earlier evaluation.
+        on_progress, cancel: see `Predictor`.
         options: those of `EvaluationOptions`, and `options` or single ones of `RunOptions`, for both models.
 
     Raises:
         InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used.
-        OutputError: if a file cannot be written. Then, and after a cancel, files and folders are as they were before.
+        OutputError: if a file cannot be written. Then, and after cancellation, files and folders are as before.
     """
     asked = EvaluationOptions(**{name: options.pop(name) for name in OPTIONS & options.keys()})
     given = [model] if asked.compare is None else [model, asked.compare]
@@ -134,7 +134,7 @@ def evaluate(
     regions = {} if asked.regions is None else read_regions(Path(asked.regions), cases)
     with results_folder(output) as folder:
         check_drawing("The report of an evaluation")
-        # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
+        # Imported after all checks that do not need torch, which takes seconds to import.
         from ..inference import Predictor
         from .page import Data
 
@@ -169,7 +169,7 @@ def _check_cards(cards: Sequence[Card]) -> None:
 def _check_cases(
     cases: Sequence[Case], cards: Sequence[Card], progress: EvaluationProgress, maps: bool, regions: Mapping[str, Region], rescale: bool
 ) -> tuple[list[Card], list[str]]:
-    """The cards by whose labels the cases are measured, and what was accepted. Raises InputError naming all cases that cannot be measured."""
+    """The cards by whose labels the cases are measured, and accepted deviations. Raises InputError naming all cases that cannot be measured."""
     sided, searched, problems = [], [], []
     accepted: dict[str, list[Note]] = {}
     unfit: list[str] = []
@@ -203,19 +203,19 @@ def measure_cases(
     worth: MapWorth | None = None,
     regions: Mapping[str, Region] | None = None,
 ) -> tuple[list[Scores], list[Picture]]:
-    """Segment cases and measure.
+    """Segment cases and measure the results.
 
     Args:
         predictors: of one or more models with the same labels.
         cases: that were checked.
-        progress: told before each prediction.
-        ignored: value of voxels in the label maps that nobody has judged; they are left out.
+        progress: called before each prediction.
+        ignored: the ignore label; its voxels are left out.
         judged: for each model the card whose labels are measured; its own when left out.
-        worth: told each case, with the maps of the first model.
-        regions: by the ids of cases, what to segment; whole scans, or what the models find, where there is none.
+        worth: measures each case, with the maps of the first model.
+        regions: boxes to segment, by case id; other cases are segmented as a whole, or in the regions that the models find.
 
     Returns:
-        The scores of each model, and pictures of the cases that the first did worst on.
+        The scores of each model, and pictures of the worst cases of the first.
     """
     from .metrics import case_metrics
     from .pictures import with_case
@@ -254,5 +254,5 @@ def _scores(card: Card, cases: tuple[str, ...], values: np.ndarray, options: Run
 
 
 def _where(labels: Image, counted: np.ndarray) -> Image:
-    """Without labels elsewhere."""
+    """The label map with 0 where `counted` is False."""
     return labels if counted.all() else replace(labels, voxels=labels.voxels * counted)

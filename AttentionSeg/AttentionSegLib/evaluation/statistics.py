@@ -1,4 +1,4 @@
-"""From the numbers of cases to means and how sure they are."""
+"""Means over cases, and their confidence intervals."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .definitions import MEAN, METRICS
 RESAMPLES = 10_000
 SEED = 0
 
-# By label and metric: mean, low, high (None where there is none) and n.
+# By label and metric: mean, low, high (None if undefined) and n.
 Summary = dict[str, dict[str, dict[str, Optional[float]]]]
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What one model scored.
+    """The scores of one model.
 
     Attributes:
         card: the card of the model.
@@ -43,7 +43,7 @@ class Scores:
         return summarize(self.values, self.labels)
 
     def minus(self, other: Scores) -> Summary:
-        """The same of the differences to another model on the same cases, case by case and label by label."""
+        """The summary of the differences to another model on the same cases, case by case and label by label."""
         return summarize(self.values - other.values, self.labels)
 
 
@@ -52,14 +52,14 @@ def summarize(values: np.ndarray, labels: Sequence[str]) -> Summary:
 
     Args:
         values: [cases, labels, METRICS]; NaN is left out.
-        labels: their names.
+        labels: names of the labels.
     """
     columns = np.concatenate([values, mean_of_labels(values)[:, None]], axis=1)
     return {name: {metric.key: mean_and_interval(columns[:, i, j]) for j, metric in enumerate(METRICS)} for i, name in enumerate([*labels, MEAN])}
 
 
 def mean_of_labels(values: np.ndarray) -> np.ndarray:
-    """[cases, METRICS] of [cases, labels, METRICS]: the mean of the labels of a case that have a number, NaN when none has."""
+    """The mean over the labels, without NaN: [cases, labels, METRICS] -> [cases, METRICS], NaN if all are."""
     numbers = np.isfinite(values).sum(axis=1)
     return np.where(numbers > 0, np.nansum(values, axis=1) / np.maximum(numbers, 1), np.nan)
 
@@ -67,7 +67,7 @@ def mean_of_labels(values: np.ndarray) -> np.ndarray:
 def mean_and_interval(values: np.ndarray) -> dict[str, float | None]:
     """The mean of the numbers [cases] that are not NaN, with its 95 % interval.
 
-    The interval is the percentile bootstrap over cases (Efron 1979; 10 000 resamples, always the same ones). One case alone has none.
+    The interval is the percentile bootstrap over cases (Efron 1979; 10 000 resamples, always the same ones). A single case has none.
     """
     values = values[np.isfinite(values)]
     mean = low = high = None

@@ -155,7 +155,7 @@ class TestOutput:
         (tmp_path / "old").mkdir()
         (tmp_path / "old" / name).write_text("old")
         before = everything_in(tmp_path)
-        with pytest.raises(InputError, match=rf"The folder .*old holds an earlier evaluation \({name}\); choose another"):
+        with pytest.raises(InputError, match=rf"The folder .*old contains an earlier evaluation \({name}\); choose another"):
             evaluate(intensity_model(), *folders, tmp_path / "old")
         assert everything_in(tmp_path) == before
 
