@@ -18,7 +18,7 @@ from . import batch, evaluate, models, segment, train
 
 COMMANDS = (segment, batch, evaluate, train, models)
 EXIT_CODES = (
-    "Exit code: 0 when everything asked for was written, 1 when a disk failed or was full or memory was lacking, 2 for bad input, "
+    "Exit code: 0 when all results were written, 1 when a disk failed or was full or there was not enough memory, 2 for bad input, "
     f"{batch.SOME_FAILED} when some cases of a batch failed (report.html says why), {Cancelled.exit_code} when interrupted."
 )
 
@@ -44,12 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a command as Ctrl+C does, so that it cleans up and says so; SIGHUP stays ignored under `nohup`."""
+    """Let SIGTERM and SIGHUP end a command as Ctrl+C does, with cleanup and a message; SIGHUP stays ignored under `nohup`."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    # Python lets the main thread alone handle signals.
+    # Python handles signals in the main thread only.
     is_main = threading.current_thread() is threading.main_thread()
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if is_main and hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)}
@@ -63,13 +63,13 @@ def _interrupted_by_signals() -> Iterator[None]:
 
 
 def _print_any_text() -> None:
-    # Labels and paths may hold letters that the terminal's encoding lacks; they must not end a run whose results are written.
+    # Labels and paths may have characters that the terminal's encoding lacks; this must not end a run whose results are written.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _joined_region(arguments: list[str]) -> list[str]:
-    """`--region -25,...` as `--region=-25,...`, because argparse takes a value that begins with a minus sign for an option."""
+    """Join `--region -25,...` to `--region=-25,...`, because argparse takes a value that begins with a minus sign for an option."""
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] == "--region":

@@ -1,4 +1,4 @@
-"""`attentionseg batch`: many scans."""
+"""`attentionseg batch`: segmentation of many scans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     batch = commands.add_parser(
         "batch",
         help="segment many scans",
-        description=f"Segment many scans; run it again to go on where it stopped. {RESEARCH_ONLY}",
+        description=f"Segment many scans; run it again to resume after an interruption. {RESEARCH_ONLY}",
     )
     batch.add_argument("input", metavar="INPUT", help=f"folder of {described()} or DICOM scans, BIDS tree, or CSV file with a column per input")
     batch.add_argument("--output", required=True, metavar="DIR", help="folder for the results")
@@ -37,7 +37,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     batch.add_argument("--pattern", metavar="GLOB", help='only files of such names, as in "*_T1w.nii.gz"')
     batch.add_argument("--channels", metavar="NAME,...", help='a file name per input of the model, as in "{case}_0000.nii.gz,{case}_0001.nii.gz"')
     batch.add_argument(
-        "--jobs", type=int, default=3, metavar="N", help="cases in work at one time: one computes, others are read and written (default: 3)"
+        "--jobs", type=int, default=3, metavar="N", help="cases processed at a time: one is computed while others are read and written (default: 3)"
     )
     again = batch.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="do what is missing or has changed (default)")
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         with ProgressDisplay(sys.stderr) as show:
             result = segment_folder(options.input, options.output, options.model, region, options=run_options(options), on_progress=show, **search)
     except KeyboardInterrupt:
-        print("attentionseg: interrupted; what is done stays done, and the same command goes on from there.", file=sys.stderr)
+        print("attentionseg: interrupted; finished cases are kept, and the same command resumes with the others.", file=sys.stderr)
         return Cancelled.exit_code
     _print_result(result)
     return SOME_FAILED if result.failed else 0

@@ -1,4 +1,4 @@
-"""`attentionseg evaluate`: how good a model is on labelled scans."""
+"""`attentionseg evaluate`: evaluation of a model, or of predictions, on labelled scans."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--regions", metavar="FILE", help="CSV file with the columns id and region (R,A,S,W,H,D): what to segment of each scan")
     evaluate.add_argument("--compare", metavar="ID", help="another model, measured on the same cases")
     evaluate.add_argument(
-        "--maps", action="store_true", help="measure the attention maps too: where they are large, what depends on them, and with random weights"
+        "--maps", action="store_true", help="measure the attention maps too: localization, effect on the segmentation, comparison with random weights"
     )
     add_run_options(evaluate, ("device", "mirroring", "overlap", "explain_layer", "rescale"))
     add_label_options(evaluate)
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if options.predictions is not None:
         return _run_predictions(options)
     if options.model is None or options.images is None:
-        msg = "Say what to measure: --model ID and --images DIR, or --predictions DIR."
+        msg = "There is nothing to measure; give --model ID and --images DIR, or --predictions DIR."
         raise InputError(msg)
     if options.label_names is not None:
         msg = "The names of the labels are those of the model; leave out --label-names."
@@ -101,7 +101,7 @@ def _print_scores(done: Evaluation | EvaluatedPredictions, what: str, maps: MapS
 
 
 def _print_maps(maps: MapScores) -> None:
-    """The mean of the labels; the page and `maps.json` have each label."""
+    """Print the mean of the labels; the page and `maps.json` have each label."""
     print("attention maps, mean of the labels (in brackets: with random weights)")
     for name, found in maps.summary()[MEAN].items():
         print(f"    {name}")

@@ -1,4 +1,4 @@
-"""`attentionseg models`: what is installed, and how a model comes and goes as one file."""
+"""`attentionseg models`: list, import and export of models."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from ..errors import InputError
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    models = commands.add_parser("models", help="list, import and export models", description="List the installed models, or take one in or out.")
-    models.add_argument(
-        "action", nargs="?", choices=("import",), metavar="import", help="with --monai and --card: take in a model trained with MONAI"
-    )
+    models = commands.add_parser("models", help="list, import and export models", description="List the installed models, or import or export one.")
+    models.add_argument("action", nargs="?", choices=("import",), metavar="import", help="with --monai and --card: import a model trained with MONAI")
     models.add_argument("--monai", metavar="FILE", help="weights of MONAI's AttentionUnet: a state dict, or a checkpoint with one")
-    models.add_argument("--card", metavar="FILE", help="model card for these weights; what their shapes tell may be left out")
+    models.add_argument("--card", metavar="FILE", help="model card for these weights; arguments that follow from their shapes may be left out")
     one = models.add_mutually_exclusive_group()
-    one.add_argument("--import", dest="source", metavar="FILE", help="take a model into your model folder: a .zip, or a model folder")
+    one.add_argument("--import", dest="source", metavar="FILE", help="import a model into your model folder: a .zip, or a model folder")
     one.add_argument("--export", nargs=2, metavar=("ID", "FILE"), help="write a model as one .zip; an existing file is replaced")
     models.set_defaults(run=run)
 
@@ -24,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     from ..models import export_model, import_model
 
     if (options.monai is None) != (options.card is None) or (options.action is not None and options.monai is None):
-        msg = "To take in a model trained with MONAI, give --monai FILE and --card FILE; a model of this program comes in by --import FILE."
+        msg = "To import a model trained with MONAI, give --monai FILE and --card FILE; for a model of this program give --import FILE."
         raise InputError(msg)
     if options.monai is not None:
         _import_monai(options.monai, options.card)
@@ -38,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _import_monai(weights: str, card: str) -> None:
-    # Only here: torch takes seconds to import.
+    # Imported here because torch takes seconds to import.
     from ..models.monai_weights import import_monai
 
     folder, notes = import_monai(weights, card)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from ..datasets import LabelReading
 
 MIRROR = "segment the mirror image as well and take the mean, if the model was trained so; twice as long"
-REGULARIZE = "resample DICOM slices of a tilted gantry or at several distances to a regular grid, instead of refusing them"
+REGULARIZE = "resample DICOM slices of a tilted gantry or at several distances to a regular grid, instead of rejecting them"
 RESCALE = "subtract 1024 from CT that looks as if it was stored as HU + 1024"
 GRID = "write maps on the grid that they have in the network, or resampled to that of the scan (default: network)"
-EXPLAIN = "write a map of what raised this label too (Seg-Grad-CAM); may be given more than once"
-LIMIT = "memory of a CUDA device to take at most (default: what there is)"
-# By the names of `RunOptions`.
+EXPLAIN = "also write a map that explains this label (Seg-Grad-CAM); may be given more than once"
+LIMIT = "largest memory to use on a CUDA device (default: all)"
+# By the names of the attributes of `RunOptions`.
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "attention": ("--attention", {"default": "all", "metavar": "all|none|NAME,...", "help": "attention maps to write (default: all)"}),
     "attention_grid": ("--attention-grid", {"default": "network", "choices": ("network", "scan"), "help": GRID}),
@@ -44,13 +44,13 @@ def add_run_options(command: argparse.ArgumentParser, names: Iterable[str] = tup
 
 
 def run_options(given: argparse.Namespace) -> RunOptions:
-    """What was asked for. InputError if an option is out of its range."""
+    """The options of a run from the arguments. InputError if one is out of its range."""
     return RunOptions(**{name: value for name, value in vars(given).items() if name in ARGUMENTS})
 
 
 def add_label_options(command: argparse._ActionsContainer) -> None:
-    """How label maps are read, as of `LabelReading`: `--ignored-label`, `--label-map` and `--resample-labels`."""
-    command.add_argument("--ignored-label", type=int, metavar="VALUE", help="value in the label maps of voxels to leave out of account")
+    """Add options of how label maps are read (see `LabelReading`): `--ignored-label`, `--label-map` and `--resample-labels`."""
+    command.add_argument("--ignored-label", type=int, metavar="VALUE", help="value in the label maps of voxels to ignore")
     command.add_argument(
         "--label-map",
         metavar="VALUE=LABEL,...",
@@ -59,12 +59,12 @@ def add_label_options(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--resample-labels",
         action="store_true",
-        help="bring label maps on another grid to that of their scan by nearest neighbor, and leave out what lies outside of it",
+        help="resample label maps on another grid to that of their scan by nearest neighbor, and leave out what lies outside of it",
     )
 
 
 def label_reading(options: argparse.Namespace) -> LabelReading:
-    """The options of `add_label_options`. Raises InputError for a label map that is no list of pairs."""
+    """The options of `add_label_options` from the arguments. Raises InputError if `--label-map` is no list of pairs."""
     from ..datasets import LabelReading, parse_label_map
 
     label_map = {} if options.label_map is None else parse_label_map(options.label_map)

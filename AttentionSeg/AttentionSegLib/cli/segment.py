@@ -1,4 +1,4 @@
-"""`attentionseg segment`: one scan."""
+"""`attentionseg segment`: segmentation of one scan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--series",
         action="append",
         metavar="NAME",
-        help="number, description or SeriesInstanceUID of the series in a DICOM folder that holds several scans; once for each such folder, in order",
+        help="number, description or SeriesInstanceUID of the series in a DICOM folder with several scans; once for each such folder, in order",
     )
     add_run_options(segment, [name for name in ARGUMENTS if name not in ("dicom", "anonymize")])
     segment.set_defaults(run=run)
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     image = read_case(card, inputs, region, run)
     check_earlier_result(options.output, inputs, card, image)
 
-    # torch takes seconds to import: only now, when nothing is left to complain about that does not need it.
+    # Imported after all checks that do not need torch, which takes seconds to import.
     from ..inference import Predictor
 
     predictor = Predictor(folder, options=run)
@@ -65,10 +65,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _chosen(inputs: Sequence[str], called: Sequence[str]) -> list[str | os.PathLike]:
-    """The inputs, with the series that are called so in place of the folders that hold them. InputError if there are not as many folders."""
+    """The inputs, with the named series in place of their folders. InputError if the numbers of names and folders differ."""
     folders = [path for path in inputs if os.path.isdir(path)]
     if len(called) > len(folders):
-        msg = f"--series was given {len(called)} time(s), for {len(folders)} DICOM folder(s); give it once for each folder that holds several scans."
+        msg = f"--series was given {len(called)} time(s), for {len(folders)} DICOM folder(s); give it once for each folder with several scans."
         raise InputError(msg)
     if not called:
         return list(inputs)

@@ -1,4 +1,4 @@
-"""`attentionseg train`: a model from labelled scans."""
+"""`attentionseg train`: training of a model on labelled scans."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from ..training import Synthesis, TrainedModel
 
 MODALITIES = ("CT", "MR", "PT", "US", "OT")
-# What goes into the plan, and what an existing plan rules instead.
+# Options that are stored in the plan, and that an existing plan replaces.
 PLANNED = ("network", "title", "license", "modality", "field_of_view", "slices", "context", "backbone", "hours")
 PLANNED += ("label_names", "channel_names", "ignored_label", "learn_as")
 PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
-# Options that say where to compute and write, not what is made.
+# Options of where to compute and write, which do not change the model.
 PLACES = ("output", "work", "device", "only_plan", "restart", "run")
 
 
@@ -36,7 +36,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser(
         "train",
         help="train a model on labelled scans",
-        description=f"Look at labelled scans, plan, train, measure, and write a model. Run it again to go on after an interruption. {RESEARCH_ONLY}",
+        description=f"Survey labelled scans, plan, train, measure, and write a model. Run it again to resume after an interruption. {RESEARCH_ONLY}",
     )
     data = train.add_argument_group("data")
     data.add_argument("--images", metavar="DIR", help=f"folder of scans: {described()}")
@@ -48,31 +48,29 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     data.add_argument("--label-names", metavar="NAME,...", help="of the labels 1, 2, ..., such as 'Left kidney,Right kidney'")
     data.add_argument("--channel-names", metavar="NAME,...", help="of the scans of a case, such as T1,FLAIR")
     add_label_options(data)
-    drawn = train.add_argument_group("images drawn from label maps")
-    drawn.add_argument("--synthesize", action="store_true", help="learn from --labels alone: images of any contrast are drawn anew for every step")
+    drawn = train.add_argument_group("images synthesized from label maps")
+    drawn.add_argument("--synthesize", action="store_true", help="train on --labels alone: images of random contrast are synthesized for every step")
     drawn.add_argument(
         "--learn-as",
         metavar="VALUE=LABEL,...",
-        help="values that get an intensity of their own but are learned as another label, or as background, such as 40=0 for skull",
+        help="values with an intensity of their own that are trained as another label, or as background, such as 40=0 for skull",
     )
-    drawn.add_argument("--validation-images", metavar="DIR", help="scans to validate on (default: a scan is drawn of a fifth of the label maps)")
+    drawn.add_argument("--validation-images", metavar="DIR", help="scans to validate on (default: scans synthesized from a fifth of the label maps)")
     drawn.add_argument("--validation-labels", metavar="DIR", help="their label maps, of the same names")
     model = train.add_argument_group("model")
     model.add_argument("--network", choices=tuple(NETWORKS), help="which network; needed unless --plan is given")
     model.add_argument("--output", required=True, metavar="MODEL_DIR", help="model folder to write; its name becomes the id of the model")
     model.add_argument("--title", help="of the model (default: the names of its labels)")
-    model.add_argument(
-        "--license", help="of the weights, such as CC-BY-4.0 (default: unstated, to be filled in before the model is given to anybody)"
-    )
+    model.add_argument("--license", help="of the weights, such as CC-BY-4.0 (default: unstated, to be filled in before the model is shared)")
     model.add_argument("--modality", choices=MODALITIES, help="of the scans (default: by their names and intensities)")
     model.add_argument("--field-of-view", choices=("whole", "region"), help="whole scans, or a region around a structure (default: by their size)")
     model.add_argument(
         "--slices",
         choices=("axial", "coronal", "sagittal", "none"),
-        help="a 2D network on these slices of the scans, or none for volumes (default: slices where cases are single ones, or lie far apart)",
+        help="a 2D network on these slices of the scans, or none for volumes (default: slices if cases are single ones, or slices lie far apart)",
     )
     model.add_argument("--context", type=int, metavar="N", help="neighbors on each side that a 2D network sees beside a slice (default: 0)")
-    model.add_argument("--start-from", metavar="ID", help="model to start from; what depends on the labels starts anew")
+    model.add_argument("--start-from", metavar="ID", help="model to start from; layers that depend on the labels start from random weights")
     model.add_argument(
         "--backbone", metavar="NAME", help="guided-attention as published with this backbone, such as resnet101 (default: a narrower one)"
     )
@@ -80,9 +78,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     plan = train.add_argument_group("training")
     plan.add_argument("--work", metavar="DIR", help="folder for plan, checkpoints, log and report (default: MODEL_DIR-training)")
     plan.add_argument("--plan", metavar="FILE", help="plan to follow, such as an edited plan.json, instead of making one")
-    plan.add_argument("--only-plan", action="store_true", help="look at the data, write survey.json and plan.json, and stop there")
-    plan.add_argument("--restart", action="store_true", help="plan again and begin from the first step, whatever the work folder holds")
-    plan.add_argument("--hours", type=float, metavar="H", help="that the training may take on this device (default: 3)")
+    plan.add_argument("--only-plan", action="store_true", help="survey the data, write survey.json and plan.json, and stop")
+    plan.add_argument("--restart", action="store_true", help="plan again and train from scratch, whatever is in the work folder")
+    plan.add_argument("--hours", type=float, metavar="H", help="largest duration of the training on this device (default: 3)")
     plan.add_argument("--seed", type=int, help="of weights, order and augmentation, and of the drawn split (default: 0)")
     plan.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, cuda:0,1 for several GPUs, mps (default: auto)")
     train.set_defaults(run=run)
@@ -99,19 +97,19 @@ def run(options: argparse.Namespace) -> int:
             if options.only_plan:
                 return _only_plan(cases, options, settings, show)
             places = {"work": options.work, "plan": options.plan, "pretrained": options.pretrained, "restart": options.restart}
-            with _told_to_end() as cancel:
+            with _termination() as cancel:
                 settings["command"] = command_of(options)
                 done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show, cancel=cancel)
     except (KeyboardInterrupt, Cancelled):
-        print("attentionseg: interrupted; run the same command again to go on.", file=sys.stderr)
+        print("attentionseg: interrupted; run the same command again to resume.", file=sys.stderr)
         return Cancelled.exit_code
     _print_trained(done)
     return 0
 
 
 @contextmanager
-def _told_to_end() -> Iterator[Cancel]:
-    """Whether the system has asked the program to end (SIGTERM), which a training does with a checkpoint."""
+def _termination() -> Iterator[Cancel]:
+    """A function that returns True after SIGTERM, on which a training writes a checkpoint and ends."""
     asked: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
     try:
@@ -121,7 +119,7 @@ def _told_to_end() -> Iterator[Cancel]:
 
 
 def command_of(options: argparse.Namespace) -> str:
-    """The command that makes the same model, with the names of files and folders in place of their paths, which are nobody's business."""
+    """The command that makes the same model, with the names of files and folders in place of their paths, which may be private."""
     words = ["attentionseg", "train"]
     for name, value in sorted(vars(options).items()):
         if name in PLACES or value is None or value is False:
@@ -138,9 +136,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.synthesize:
         msg = _wrong_with_synthesis(options)
     elif options.learn_as or options.validation_images or options.validation_labels:
-        msg = "--learn-as, --validation-images and --validation-labels are for images drawn from label maps; add --synthesize."
+        msg = "--learn-as, --validation-images and --validation-labels are for images synthesized from label maps; add --synthesize."
     elif (options.dataset is None) == (folders == (None, None)) or (options.dataset is None and None in folders):
-        msg = "Say where the data is: --images DIR and --labels DIR, or --dataset FILE."
+        msg = "There is no data to train on; give --images DIR and --labels DIR, or --dataset FILE."
     elif options.dataset is not None and (options.label_names or options.channel_names):
         msg = f"Names of labels and channels are in {options.dataset}; leave out the options for them."
     if msg:
@@ -148,7 +146,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.plan is None and options.network is None:
         msg = f"Choose a network: --network {' or --network '.join(NETWORKS)}."
     elif options.plan is not None and given:
-        msg = f"The plan {options.plan} rules instead of {', '.join(given)}; leave the option(s) out, or change the plan."
+        msg = f"The plan {options.plan} replaces {', '.join(given)}; leave the option(s) out, or change the plan."
     elif options.plan is not None and options.only_plan:
         msg = f"There is a plan already, {options.plan}; leave out --plan or --only-plan."
     elif options.hours is not None and not options.hours > 0:
@@ -161,9 +159,9 @@ def _check(options: argparse.Namespace) -> None:
 
 def _wrong_with_synthesis(options: argparse.Namespace) -> str | None:
     if options.labels is None or options.images or options.dataset:
-        return "Images are drawn from label maps alone: give --labels DIR, and neither --images nor --dataset."
+        return "Images are synthesized from label maps alone: give --labels DIR, and neither --images nor --dataset."
     if options.channel_names:
-        return "Images are drawn for models of a single scan; leave out --channel-names."
+        return "Images are synthesized for models of a single scan; leave out --channel-names."
     if (options.validation_images is None) != (options.validation_labels is None):
         return "Give both --validation-images DIR and --validation-labels DIR, or neither."
     return None
@@ -205,7 +203,7 @@ def _synthesis(learn_as: str | None) -> Synthesis:
     pairs = [part.partition("=") for part in _names(learn_as)]
     wrong = ["".join(pair) for pair in pairs if not (pair[0].strip().isdecimal() and pair[2].strip().isdecimal() and int(pair[0]))]
     if wrong:
-        msg = f"--learn-as holds '{wrong[0]}'; give pairs such as 40=0,41=2: a value of the label maps from 1, and the label it is learned as."
+        msg = f"--learn-as holds '{wrong[0]}'; give pairs such as 40=0,41=2: a value of the label maps from 1, and the label it is trained as."
         raise InputError(msg)
     return Synthesis(learned_as={int(value): int(label) for value, _, label in pairs})
 

@@ -127,9 +127,9 @@ class TestPlan:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"network": "attention-unet", "dataset": "dataset.json"}, "Say where the data is"),
+            ({"network": "attention-unet", "dataset": "dataset.json"}, "no data to train on"),
             ({}, "Choose a network: --network attention-unet or --network guided-attention or "),
-            ({"plan": "plan.json", "title": "Boxes", "hours": "2"}, "The plan plan.json rules instead of --title, --hours;"),
+            ({"plan": "plan.json", "title": "Boxes", "hours": "2"}, "The plan plan.json replaces --title, --hours;"),
             ({"network": "attention-unet", "hours": "0"}, "cannot take 0 hours"),
             ({"network": "attention-unet", "hours": "nan"}, "cannot take nan hours"),
             ({"network": "attention-unet", "seed": "-1"}, "The seed is -1"),
