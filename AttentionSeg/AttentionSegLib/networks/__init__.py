@@ -1,4 +1,4 @@
-"""What the papers define: networks that give logits and attention maps."""
+"""Networks that return logits and attention maps, and the table of their names."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .output import NetworkOutput
 
 
 def network_class(name: str) -> type[Network]:
-    """The network of a name in `NETWORKS`. Raises InputError if there is none."""
+    """The class of a network by its name in `NETWORKS`. Raises InputError if there is none."""
     check_network(name)
     module, _, found = NETWORKS[name].partition(":")
     return getattr(import_module(module, __name__), found)
 
 
 def build_network(name: str, in_channels: int, out_channels: int, arguments: dict[str, Any]) -> Network:
-    """Make the network that a card names, with random weights.
+    """Build the network that a card names, with random weights.
 
     Args:
         name: a key of `NETWORKS`.

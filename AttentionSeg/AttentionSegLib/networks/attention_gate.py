@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .layers import convolution, normalization, resize
 
-# sigmoid(2) = 0.88: an untrained gate lets nearly everything pass, as in the paper, and still has a gradient to learn from.
+# sigmoid(2) = 0.88: an untrained gate passes most of its input, as in the paper, and its gradient does not vanish.
 INITIAL_PSI_BIAS = 2.0
 
 
@@ -27,7 +27,7 @@ class AttentionGate(nn.Module):
         g_channels: F_g, channels of the gating signal.
         inner_channels: F_int, channels of the sum.
         stride: size of x over size of g along each axis.
-        grid: where the sum is taken.
+        grid: whether the sum is computed on the grid of g, see above.
 
     Shapes: x [B, F_l, *S], g [B, F_g, *S/stride] -> x_hat [B, F_l, *S], alpha [B, 1, *S] in 0..1.
     """
@@ -52,12 +52,12 @@ class AttentionGate(nn.Module):
 
 
 class GatedSkip(nn.Module):
-    """A skip connection behind one or several attention gates, and the 1x1 convolution after them.
+    """A skip connection with one or several attention gates, followed by a 1x1 convolution.
 
     One gate: conv 1, norm. Several: their products are concatenated, then conv 1, norm, ReLU ("multi attention" of the reference code),
     and the map is the mean of their alphas.
 
-    Shapes: as `AttentionGate`.
+    Shapes: see `AttentionGate`.
     """
 
     def __init__(

@@ -17,18 +17,18 @@ from .output import NetworkOutput, ReturnAttention, wanted_maps
 from .supervision import deep_supervision
 
 Stride = Union[int, Sequence[int]]
-# The level of the decoder at which a label is explained.
+# The level of the decoder at which labels are explained by default.
 DEFAULT_EXPLAINED = 3
 GATES = ("grid", "full", "none")
-# What a plan may choose: features of the finest level by the kind of device, best first, how many levels and features at most, and how few voxels
-# along an axis of the deepest level.
+# Limits for plans: features of the finest level by type of device, best first; the most levels and features; the fewest voxels along an axis of the
+# deepest level.
 PLANNED_CHANNELS = {"cpu": (16, 8), "gpu": (32, 16)}
 MOST_LEVELS, MOST_CHANNELS, FEWEST_VOXELS = 5, 256, 4
 
 
 @dataclass(frozen=True)
 class UNetArguments:
-    """What an Attention U-Net is built from.
+    """The arguments of an Attention U-Net.
 
     Attributes:
         channels: features of each level, finest first.
@@ -36,8 +36,8 @@ class UNetArguments:
         norm: `batch`, or `instance` for small batches.
         gate: `grid` (summed on the coarser grid, the default of the paper's code), `full` (at the resolution of the skip)
             or `none` (the plain U-Net, to compare with).
-        gates_per_level: gates side by side on each gated skip, 1 or more.
-        deep_supervision: predict at each decoder level and join the predictions by a last 1x1 convolution.
+        gates_per_level: parallel gates on each gated skip, 1 or more.
+        deep_supervision: predict at each decoder level and combine the predictions by a last 1x1 convolution.
         dropout: share of features dropped after each convolution block, 0..1.
     """
 
@@ -51,9 +51,9 @@ class UNetArguments:
 
 
 class AttentionUNet(Network):
-    """U-Net whose skip connections pass attention gates, steered by the coarser decoder feature.
+    """U-Net whose skip connections have attention gates, with the coarser decoder features as gating signal.
 
-    Levels count from 1, the full resolution. The skip of level 1 is not gated: its features are too local to be steered.
+    Levels count from 1, the full resolution. The skip of level 1 is not gated, because its features are too local.
     The gate of level l gives the map `gate_<l>` at the resolution of that level.
 
     Args:
@@ -107,7 +107,7 @@ class AttentionUNet(Network):
 
     @property
     def gates(self) -> dict[str, list[nn.Module]]:
-        """The coefficients of each gated skip, of all its gates."""
+        """The modules that give the coefficients of each gated skip, one per gate."""
         return {
             f"gate_{int(i) + 1}": [gate.get_submodule("alpha") for gate in skip.get_submodule("gates").children()] for i, skip in self.skips.items()
         }
@@ -116,8 +116,8 @@ class AttentionUNet(Network):
     def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
         """The levels of the decoder, and the bottleneck.
 
-        The default is level 3, or the deepest: of the layers of the shipped hippocampus model it tells a label best from one of random weights
-        (docs/clinician/maps.md).
+        The default is level 3, or the deepest if there are fewer: in the shipped hippocampus model its explanations differ most from those of random
+        weights (docs/clinician/maps.md).
         """
         levels = {f"decoder_{i + 1}": (block, self._stride_of(i)) for i, block in enumerate(self.decoder)}
         levels["bottleneck"] = self.encoder[-1], self.total_stride
@@ -130,7 +130,7 @@ class AttentionUNet(Network):
 
     @staticmethod
     def loss_terms(output: NetworkOutput, region: RegionLoss) -> dict[str, Tensor]:
-        """Those of the decoder levels, at half the weight each step coarser."""
+        """Cross-entropy and Dice of the decoder levels, at half the weight for each coarser level."""
         return deep_supervision((output.logits, *reversed(output.side_logits)), region)
 
     def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
@@ -138,7 +138,7 @@ class AttentionUNet(Network):
 
         Args:
             x: [B, in_channels, *S], any size.
-            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
+            return_attention: False for logits alone; True for all maps as well, or the names of some.
 
         Returns:
             Logits [B, out_channels, *S]; or a `NetworkOutput` with `gate_<l>` [B, 1, *S / stride of level l], 0..1.
@@ -195,7 +195,7 @@ def _planned_arguments(first: int, patch: Sequence[int], spacing: Sequence[float
 
 
 def _planned_strides(patch: Sequence[int], spacing: Sequence[float]) -> list[list[int]]:
-    """Halve what is even and long enough, but no axis that is still more than twice as coarse as the finest one (Isensee et al. 2021)."""
+    """Strides of 2 along axes that are even and long enough, except those more than twice as coarse as the finest one (Isensee et al. 2021)."""
     size, mm = list(patch), [float(s) for s in spacing]
     strides: list[list[int]] = []
     while len(strides) < MOST_LEVELS - 1:
@@ -204,12 +204,12 @@ def _planned_strides(patch: Sequence[int], spacing: Sequence[float]) -> list[lis
             break
         strides.append(stride)
         size, mm = [n // by for n, by in zip(size, stride)], [s * by for s, by in zip(mm, stride)]
-    # A crop of a few voxels has two levels as well.
+    # Even a patch of a few voxels has two levels.
     return strides or [[1] * len(size)]
 
 
 def _check_arguments(spatial_dims: int, given: UNetArguments) -> list[tuple[int, ...]]:
-    """The strides, one tuple per step down. Raises ValueError."""
+    """Check the arguments and return the strides, one tuple per step down. Raises ValueError."""
     channels, strides = given.channels, given.strides
     msg = None
     if spatial_dims not in (2, 3):

@@ -1,4 +1,4 @@
-"""The ResNets under the guided-attention network (He et al. 2016), built from MONAI's."""
+"""ResNets (He et al. 2016) as backbones of the guided-attention network, built from MONAI's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEM_STRIDES = (1, 2, 4)
 
 
 class ResNetBackbone(nn.Module):
-    """The four stages of a ResNet; its tensors have the names of torchvision's and MedicalNet's.
+    """The four stages of a ResNet, with the tensor names of torchvision and MedicalNet.
 
     Args:
         spatial_dims: 2 or 3.
@@ -44,7 +44,7 @@ class ResNetBackbone(nn.Module):
         _check_arguments(depth, stem_stride, width)
         block, layers = RESNETS[depth]
         planes = [max(1, round(width * channels)) for channels in PLANES]
-        # A shortcut of kind A would be cut off from the gradient.
+        # MONAI's shortcuts of type A do not pass the gradient.
         resnet = _monai_resnet()(
             block,
             layers,
@@ -73,7 +73,7 @@ class ResNetBackbone(nn.Module):
 
 
 def _monai_resnet() -> type[nn.Module]:
-    """MONAI's class, which takes seconds to import: other networks do without. Its constants belong on the CPU, wherever the network is built."""
+    """MONAI's class, imported on use because that takes seconds. Its constants are created on the CPU, on whatever device the network is built."""
     with torch.device("cpu"):
         from monai.networks.nets.resnet import ResNet
     return ResNet

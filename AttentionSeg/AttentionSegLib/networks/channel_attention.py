@@ -9,7 +9,7 @@ from .streamed_attention import exact, without_autocast
 
 
 class ChannelAttention(nn.Module):
-    """Each channel takes up the channels that differ most from it.
+    """Adds to each channel a weighted sum of all channels, in which those that differ most from it have the largest weights.
 
         E = X X^T (C x C),   S = softmax(max(E) - E) = softmax(-E),   y = gamma (S X) + x
 

@@ -1,4 +1,4 @@
-"""What a network offers to the engine, to plans and to trainings."""
+"""The interface of networks for the engine, for plans and for training."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .output import NetworkOutput, ReturnAttention
 
 
 class AttentionNetwork(Protocol):
-    """What the engine runs: a `Network`, or what wraps one."""
+    """The interface that the engine needs, of a `Network` or a wrapper of one."""
 
     @property
     def total_stride(self) -> tuple[int, ...]:
-        """Input voxels per voxel of the coarsest level, along each axis: what sizes are padded to."""
+        """Input voxels per voxel of the coarsest level, along each axis; sizes are padded to multiples of it."""
 
     @property
     def attention_strides(self) -> dict[str, tuple[int, ...]]:
@@ -25,14 +25,14 @@ class AttentionNetwork(Protocol):
 
     @property
     def maps_scaled_per_volume(self) -> frozenset[str]:
-        """The maps whose values mean something only beside each other, so that they are shown as a share of the largest in a volume."""
+        """The maps whose values have only a relative meaning, so that they are divided by the largest in a volume."""
 
     def __call__(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
         """Segment a batch.
 
         Args:
             x: [B, in_channels, *S], any size.
-            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
+            return_attention: False for logits alone; True for all maps as well, or the names of some.
 
         Raises:
             ValueError: if a map has another name.
@@ -40,7 +40,7 @@ class AttentionNetwork(Protocol):
 
 
 class RegionLoss(Protocol):
-    """What a loss is made of: how well predictions [B, classes, *S] fit the labels of the batch. Scalars of float32 or float64."""
+    """The components of a loss: how well predictions [B, classes, *S] fit the labels of the batch. Scalars of float32 or float64."""
 
     def cross_entropy(self, logits: Tensor) -> Tensor:
         """The mean over the voxels, weighted by their class."""
@@ -54,9 +54,9 @@ class Variant:
     """A size of a network, for a plan to choose from.
 
     Attributes:
-        arguments: from a patch in voxels and its spacing in mm, of 2 or 3 axes, to the arguments of the constructor, without the numbers of channels
-            and classes.
-        patch_step: what the sizes of patches are to be multiples of; None to let the plan choose by the size of the scans.
+        arguments: function from a patch in voxels and its spacing in mm, of 2 or 3 axes, to the arguments of the constructor, without the numbers of
+            channels and classes.
+        patch_step: the sizes of patches have to be multiples of this; None to let the plan choose by the size of the scans.
     """
 
     arguments: Callable[[Sequence[int], Sequence[float]], dict[str, Any]]
@@ -64,15 +64,15 @@ class Variant:
 
 
 class Network(nn.Module, ABC):
-    """An `AttentionNetwork` to be named by a card, planned and trained.
+    """An `AttentionNetwork` that a card can name and that can be planned and trained.
 
     The constructor takes `spatial_dims`, `in_channels`, `out_channels` and arguments of its own, in JSON's types, and raises ValueError for wrong
     ones. To add a network: a file in `networks`, a line in `NETWORKS`, a recipe.
 
     Attributes:
         dimensions: values of `spatial_dims` that it can be built for.
-        size_arguments: names of the arguments that a note of a plan tells.
-        backbones: by the name of a backbone that there are pretrained weights for, the network as it was published with it.
+        size_arguments: names of the arguments that a note in a plan lists.
+        backbones: by the name of a backbone with pretrained weights, the network as it was published with it.
     """
 
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
@@ -93,33 +93,33 @@ class Network(nn.Module, ABC):
 
     @property
     def gates(self) -> dict[str, list[nn.Module]]:
-        """By the name of its map, what computes an attention gate: modules without weights that give the coefficients [B, 1, *S], 0..1.
+        """By the name of the map, the modules of an attention gate, without weights, whose outputs are the coefficients [B, 1, *S], 0..1.
 
-        The network multiplies features by what they give, so a forward hook that gives other coefficients shows what the gate does.
+        The network multiplies features by these outputs, so the effect of a gate can be measured by a forward hook that changes them.
         """
         return {}
 
     @property
     def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
-        """Where Seg-Grad-CAM can explain a label, the default first: by name a module that gives features [B, C, *S/stride], and that stride."""
+        """The layers at which Seg-Grad-CAM can explain a label, the default first: by name a module with output [B, C, *S/stride], and the stride."""
         return {}
 
     @staticmethod
     @abstractmethod
     def variants(device: str) -> Sequence[Variant]:
-        """Networks that suit a device of this kind, `cpu` or `gpu`: the best first, the cheapest last."""
+        """Sizes for a type of device, `cpu` or `gpu`: the best first, the fastest last."""
 
     @staticmethod
     @abstractmethod
     def loss_terms(output: NetworkOutput, region: RegionLoss) -> dict[str, Tensor]:
-        """The terms of the loss by name, weighted: what is made small is their sum.
+        """The weighted terms of the loss by name; their sum is minimized.
 
         Args:
-            output: of `forward`, in training or out of it, whose side logits and `compared` count as the network wants them to.
-            region: how well predictions fit the labels. The term `dice` is multiplied by the weight that the recipe gives it, which may be 0.
+            output: of `forward`, in training or evaluation mode; how its side logits and `compared` are used is up to the network.
+            region: the components of the loss. The term `dice` is later multiplied by its weight in the recipe, which may be 0.
         """
 
 
 def are_counts(values: object) -> bool:
-    """Whether this is a list or tuple of whole numbers of at least 1. Cards come from JSON, where anything may stand."""
+    """Whether this is a list or tuple of whole numbers of at least 1. Cards are JSON, in which it can be of any type."""
     return isinstance(values, (list, tuple)) and all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)

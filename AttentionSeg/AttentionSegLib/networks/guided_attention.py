@@ -19,15 +19,15 @@ from .scale_spread import ScaleSpread
 from .supervision import added, deep_supervision, squared_distances
 
 SCALES = 4
-# Voxels of the backbone's first stage per voxel of the encoder-decoder's code, and of the last stage.
+# Voxels of the backbone's first stage per voxel of the encoder-decoder's latent code, and per voxel of the last stage.
 CODE_STRIDE = 4
 LAST_STAGE_STRIDE = 8
 # beta and gamma of the paper's loss.
 GUIDED_WEIGHT, RECONSTRUCTION_WEIGHT = 0.25, 0.1
-# What a plan may choose: depth and width of the backbone and channels of the attention by the kind of device, and strides of the stem, best first.
+# Sizes for plans: depth and width of the backbone and channels of the attention by type of device, and strides of the stem, best first.
 PLANNED_SIZES = {"cpu": (18, 0.25, 16), "gpu": (18, 1.0, 64)}
 PLANNED_STRIDES = (2, 4)
-# As the paper has it, but for the depth of the backbone: stride of the stem, factor on the channels of the backbone, channels of the attention.
+# As in the paper, except for the depth of the backbone: stride of the stem, factor on the channels of the backbone, channels of the attention.
 PUBLISHED = (4, 1.0, 64)
 
 
@@ -37,7 +37,7 @@ def _variant(stem_stride: int, backbone: int, backbone_width: float, width: int,
 
 
 class RefinementStep(nn.Module):
-    """A guided attention block for each scale, and the encoder-decoder that they share. Shapes as in `GuidedAttentionBlock`."""
+    """A guided attention block for each scale, and the encoder-decoder that they share. Shapes: see `GuidedAttentionBlock`."""
 
     def __init__(self, spatial_dims: int, width: int, norm: str, position: bool, channel: bool, guided: bool) -> None:
         super().__init__()
@@ -51,14 +51,14 @@ class RefinementStep(nn.Module):
 
 @dataclass(frozen=True)
 class GuidedArguments:
-    """What a guided-attention network is built from.
+    """The arguments of a guided-attention network.
 
     Attributes:
         backbone: depth of the ResNet: 10, 18, 34, 50 or 101.
         backbone_width: factor on the channels of the ResNet.
         stem_stride: input voxels per voxel of its first stage: 4 as in the paper, 2 or 1 for small structures.
         width: C, channels of the attention (64 in the paper).
-        steps: M, refinement steps (2 in the paper); 1 leaves out the refinement.
+        steps: M, refinement steps (2 in the paper); 1 means no refinement.
         position, channel, guided: False leaves out position attention, channel attention or the guidance by the encoder-decoder.
         norm: `batch`, or `instance` for small batches.
     """
@@ -75,7 +75,7 @@ class GuidedArguments:
 
 
 class GuidedAttention(Network):
-    """ResNet features of four scales, each refined by position and channel attention that a shared encoder-decoder guides.
+    """ResNet features of four scales, each refined by position and channel attention guided by a shared encoder-decoder.
 
         F_MS = conv(concat(F'_1..F'_4)),   input_1 = concat(F'_s, F_MS),   input_m+1 = concat(F'_s, A_m * F_MS)
         A_m  = conv1((PAM(input_m) + CAM(input_m)) * conv3(decoder(encoder(input_m)))),   P_s = conv1(A_M),   prediction = mean of the P_s
@@ -94,7 +94,7 @@ class GuidedAttention(Network):
     """
 
     size_arguments: ClassVar = ("backbone", "stem_stride", "width")
-    # Pretrained weights are those of batch norm.
+    # Pretrained weights were trained with batch norm.
     backbones: ClassVar = {f"resnet{depth}": _variant(PUBLISHED[0], depth, *PUBLISHED[1:], "batch") for depth in RESNETS}
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments: Any) -> None:
@@ -117,7 +117,7 @@ class GuidedAttention(Network):
 
     @property
     def total_stride(self) -> tuple[int, ...]:
-        """Input voxels per voxel of the encoder-decoder's code, along each axis: what sizes are padded to."""
+        """Input voxels per voxel of the encoder-decoder's latent code, along each axis; sizes are padded to multiples of it."""
         return (CODE_STRIDE * self.stem_stride,) * self.spatial_dims
 
     @property
@@ -134,7 +134,7 @@ class GuidedAttention(Network):
 
     @property
     def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
-        """The fused features F_MS, which enter the attention of every scale and so have a part in all that is predicted; the default and only one."""
+        """The fused features F_MS, which are an input of the attention of every scale and so affect all predictions; the only layer."""
         return {"fused": (self.fuse, (self.stem_stride,) * self.spatial_dims)}
 
     @staticmethod
@@ -143,7 +143,7 @@ class GuidedAttention(Network):
 
     @staticmethod
     def loss_terms(output: NetworkOutput, region: RegionLoss) -> dict[str, Tensor]:
-        """The loss of the paper while training, and a Dice of our own against imbalance:
+        """The loss of the paper in training, and a Dice term against class imbalance, which the paper does not have:
 
             cross_entropy    sum of CE over the first and the refined predictions of all scales
             guided           0.25 * sum over scales and m of MSE(latent of step m, latent of step m+1)
@@ -166,11 +166,11 @@ class GuidedAttention(Network):
 
         Args:
             x: [B, in_channels, *S], any size.
-            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
+            return_attention: False for logits alone; True for all maps as well, or the names of some.
 
         Returns:
             Logits [B, out_channels, *S]; or a `NetworkOutput` with maps [B, 1, *S / stem_stride] (at least 0) and the uncertainty.
-            While training the logits are the mean of the predictions before and after refinement, else of those after it.
+            In training the logits are the mean of the predictions before and after refinement, else of those after it.
 
         Raises:
             ValueError: if a map has another name.
@@ -229,7 +229,7 @@ class GuidedAttention(Network):
         local = []
         for stage, reduce in enumerate(self.pyramid):
             reduced = reduce(features.pop(0))
-            # The last voxel of a coarse stage may reach beyond the first stage.
+            # The last voxel of a coarse stage may extend beyond the first stage.
             covered = [n * 2**stage for n in reduced.shape[2:]]
             local.append(crop(resize(reduced, covered), size))
         return local

@@ -14,7 +14,7 @@ from .position_attention import PositionAttention, PositionFeatures
 class SemanticModule(nn.Module):
     """Encoder-decoder whose latent code guides the attention; shared between the scales of a step.
 
-    Two blocks (two times conv 3, norm, ReLU; max pooling 2) double the channels each, two transposed convolutions lead back.
+    Two blocks (two times conv 3, norm, ReLU; max pooling 2) double the channels each, followed by two transposed convolutions.
 
     Shapes: x [B, C, *S], each size a multiple of 4 -> latent [B, 4 C, *S/4], reconstruction [B, C, *S].
     """
@@ -41,7 +41,7 @@ class SemanticModule(nn.Module):
 
 
 class Attended(NamedTuple):
-    """What one block gives: A_m [B, C, *S], and who looked where (None without position attention)."""
+    """The output of one block: A_m [B, C, *S], and queries and keys of the position attention (None without it)."""
 
     attention: Tensor
     positions: PositionFeatures | None
@@ -50,15 +50,15 @@ class Attended(NamedTuple):
 class GuidedAttentionBlock(nn.Module):
     """A_m = conv1( (PAM(input) + CAM(input)) * conv3(decoded) ), for one scale.
 
-    Each attention sits in a frame: conv 3, norm, PReLU before it and after it. Left out, its branch is left out; with both left out one frame
-    remains, so that attention is all that is missing.
+    Before and after each attention are a conv 3, norm and PReLU (its frame). Without an attention its branch is left out; without both, one frame
+    remains, so that the network lacks only the attention.
 
     Args:
         spatial_dims: 2 or 3.
         width: C, channels of the result; the input has 2 C.
         norm: `batch` or `instance`.
-        position, channel: whether to have these attentions.
-        guided: whether `decoded` takes part.
+        position, channel: whether to use these attentions.
+        guided: whether to use `decoded`.
 
     Shapes: x [B, 2 C, *S], decoded [B, 2 C, *S] or None when not guided.
     """

@@ -1,4 +1,4 @@
-"""Layers in 2 or 3 dimensions that the networks share."""
+"""Layers in 2 or 3 dimensions that are shared by the networks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def normalization(spatial_dims: int, channels: int, kind: str) -> nn.Module:
 
 
 def max_pool(spatial_dims: int, stride: Sequence[int]) -> nn.Module:
-    """Max pooling whose window equals its stride, so that a coarse voxel is exactly the fine voxels under it."""
+    """Max pooling whose window equals its stride, so that a coarse voxel covers exactly its fine voxels."""
     return _POOL[spatial_dims](tuple(stride), tuple(stride))
 
 

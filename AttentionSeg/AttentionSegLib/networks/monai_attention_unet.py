@@ -1,4 +1,4 @@
-"""MONAI's `AttentionUnet` behind the contract of a network here: weights trained with MONAI run unchanged, and their gates can be seen."""
+"""MONAI's `AttentionUnet` as a `Network`: weights trained with MONAI run unchanged, and the gates give attention maps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .output import NetworkOutput, ReturnAttention, wanted_maps
 from .supervision import deep_supervision
 
 Stride = Union[int, Sequence[int]]
-# What a plan may choose: features of the finest level by the kind of device, how many levels and features at most, and how few voxels along an axis
-# of the deepest level.
+# Limits for plans: features of the finest level by type of device; the most levels and features; the fewest voxels along an axis of the deepest
+# level.
 PLANNED_CHANNELS = {"cpu": (16, 8), "gpu": (32, 16)}
 MOST_LEVELS, MOST_CHANNELS, FEWEST_VOXELS = 5, 256, 4
-# Of a state dict: the first convolution, the last one, and for each level the first convolution below it.
+# Keys of a state dict: the first convolution, the last one, and for each level the first convolution below it.
 FIRST, LAST = "model.0.conv.0.conv.weight", "model.2.conv.weight"
 BELOW = re.compile(r"model\.1((?:\.submodule\.1)*)\.submodule(?:\.0)?\.conv\.0\.conv\.weight")
 UP = "model.1.upconv.up.conv.weight"
@@ -31,7 +31,7 @@ UP = "model.1.upconv.up.conv.weight"
 
 @dataclass(frozen=True)
 class MonaiArguments:
-    """What the network is built from, as MONAI calls it.
+    """The arguments of the network, with MONAI's names.
 
     Attributes:
         channels: features of each level, finest first.
@@ -50,7 +50,7 @@ class MonaiArguments:
 class MonaiAttentionUNet(Network):
     """MONAI's Attention U-Net (after Oktay et al. 2018), with a gate at the resolution of every skip connection, the finest one included.
 
-    Its tensors have MONAI's names. Sizes that the strides do not divide are padded with 0, and the logits cut off again. The gate of level l, from 1
+    Its tensors have MONAI's names. Sizes that the strides do not divide are padded with 0, and the logits are cropped. The gate of level l, from 1
     at full resolution, gives the map `gate_<l>`.
 
     Args:
@@ -70,11 +70,11 @@ class MonaiAttentionUNet(Network):
         given = MonaiArguments(**arguments)
         self.strides = _check_arguments(spatial_dims, given)
         self.spatial_dims = spatial_dims
-        # MONAI takes seconds to import; its constants belong on the CPU, wherever the network is built.
+        # Imported here because MONAI takes seconds; its constants are created on the CPU, on whatever device the network is built.
         with torch.device("cpu"):
             from monai.networks.nets import AttentionUnet
         kernels = {"kernel_size": given.kernel_size, "up_kernel_size": given.up_kernel_size}
-        # MONAI takes a step per axis as well, unlike its annotation.
+        # MONAI accepts one stride per axis as well, unlike its annotation.
         strides: Any = self.strides
         built = AttentionUnet(spatial_dims, in_channels, out_channels, given.channels, strides, **kernels, dropout=given.dropout)
         self.model = built.model
@@ -91,7 +91,7 @@ class MonaiAttentionUNet(Network):
 
     @property
     def gates(self) -> dict[str, list[nn.Module]]:
-        """The last part of each `psi`, which gives the coefficients."""
+        """The last module of each `psi`, whose output is the coefficients."""
         return {f"gate_{level}": [layer.attention.psi[-1]] for level, layer in enumerate(_layers(self.model[1]), start=1)}
 
     @property
@@ -112,10 +112,10 @@ class MonaiAttentionUNet(Network):
 
     @staticmethod
     def read_arguments(state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Arguments of the constructor by the shapes of weights, with the numbers of channels and classes, but without the strides.
+        """Derive the arguments of the constructor from the shapes of weights, with the numbers of channels and classes, but without the strides.
 
         Raises:
-            ValueError: if these are no weights of this network.
+            ValueError: if these are not weights of this network.
         """
         below = sorted((len(found[1]), tensor) for name, tensor in state.items() if (found := BELOW.fullmatch(name)))
         if not {FIRST, LAST, UP} <= state.keys() or not below:
@@ -136,7 +136,7 @@ class MonaiAttentionUNet(Network):
 
         Args:
             x: [B, in_channels, *S], any size.
-            return_attention: False for logits alone; True for all maps as well, or the names of those wanted.
+            return_attention: False for logits alone; True for all maps as well, or the names of some.
 
         Returns:
             Logits [B, out_channels, *S]; or a `NetworkOutput` with `gate_<l>` [B, 1, *S / stride of level l], 0..1.
@@ -146,7 +146,7 @@ class MonaiAttentionUNet(Network):
         """
         size = x.shape[2:]
         wanted = wanted_maps(return_attention, self.attention_strides)
-        # Only the statistics of a training need more than one voxel at the deepest level.
+        # Norms need more than one voxel at the deepest level in training only.
         x = pad_to_multiple(x, self.total_stride, None if self.training else (1,) * self.spatial_dims)
         head, levels, classify = self.model
         gates: list[Tensor] = []
@@ -171,12 +171,12 @@ def _layers(layer: Any) -> Iterator[Any]:
 
 
 def _decoded(layer: nn.Module, skip: Tensor, gates: list[Tensor]) -> Tensor:
-    """What MONAI's `AttentionLayer` gives, with the gate of each level, finest first, put into a list."""
+    """The output of MONAI's `AttentionLayer`; appends the gate of each level, finest first, to a list."""
     gates.append(skip)
     place = len(gates) - 1
     parts = dict(layer.named_children())
     block, below = dict(parts["attention"].named_children()), parts["submodule"]
-    # But for the deepest level, what lies below is a convolution block and another such layer.
+    # Except at the deepest level, the submodule is a convolution block and another such layer.
     coarse = _decoded(below[1], below[0](skip), gates) if isinstance(below, nn.Sequential) else below(skip)
     signal = parts["upconv"](coarse)
     gates[place] = block["psi"](block["relu"](block["W_g"](signal) + block["W_x"](skip)))
@@ -192,12 +192,12 @@ def _planned_arguments(first: int, patch: Sequence[int], _spacing: Sequence[floa
     if len(strides) > 1 and max(strides[-1]) == 1:
         strides.pop()
     channels = [min(first * 2**level, MOST_CHANNELS) for level in range(len(strides) + 1)]
-    # Numbers alone where all axes are alike, as MONAI's users write them.
+    # A single number if all axes are equal, as MONAI's users write it.
     return {"spatial_dims": len(patch), "channels": channels, "strides": [step[0] if len(set(step)) == 1 else step for step in strides]}
 
 
 def _check_arguments(spatial_dims: int, given: MonaiArguments) -> list[tuple[int, ...]]:
-    """The strides, one tuple per step down. Raises ValueError."""
+    """Check the arguments and return the strides, one tuple per step down. Raises ValueError."""
     channels, strides = given.channels, given.strides
     msg = None
     if spatial_dims not in (2, 3):

@@ -1,4 +1,4 @@
-"""What a network returns when more than logits is asked for."""
+"""The output of networks: logits with attention maps."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor
 if TYPE_CHECKING:
     from .position_attention import PositionFeatures
 
-# All maps, none (bare logits), or those named.
+# All maps, none (logits alone), or those named.
 ReturnAttention = Union[bool, Iterable[str]]
 Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkOutput:
-    """Logits with the attention that led to them.
+    """Logits and attention maps of one forward pass.
 
     Attributes:
         logits: [B, classes, *S] at the size of the input.
         attention: maps by name, each [B, 1, *S/stride] at the resolution they have in the network.
         side_logits: other predictions that the loss supervises (see `Network.loss_terms`), each [B, classes, *S]. Attention U-Net: of each decoder
-            level with deep supervision, coarsest first. Guided attention, while training: of each scale before, then after refinement.
-        uncertainty: [B, 1, *S], 0 (sure) to 1, from networks that predict several times; else None.
-        positions: queries and keys of the position attentions whose maps were asked for, by the name of the map; for `probe`.
-        compared: features that the loss draws together, pair by pair, by the name of its term; only while training.
+            level with deep supervision, coarsest first. Guided attention, in training: of each scale before, then after refinement.
+        uncertainty: [B, 1, *S], 0 (certain) to 1, from networks with several predictions; else None.
+        positions: queries and keys of the position attentions whose maps were requested, by the name of the map; for `probe`.
+        compared: pairs of features whose difference the loss minimizes, by the name of its term; only in training.
     """
 
     logits: Tensor
@@ -39,7 +39,7 @@ class NetworkOutput:
 
 
 def wanted_maps(return_attention: ReturnAttention, available: Iterable[str]) -> list[str]:
-    """Which of the maps to compute. Raises ValueError for a name that the network does not have."""
+    """The names of the maps to compute. Raises ValueError for a name that the network does not have."""
     available = list(available)
     if isinstance(return_attention, bool):
         return available if return_attention else []

@@ -1,4 +1,4 @@
-"""Position attention (Sinha & Dolz 2020, section III-A), without its N x N matrix."""
+"""Position attention (Sinha & Dolz 2020, section III-A) without storing the N x N matrix."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from .layers import convolution
 from .streamed_attention import exact, streamed_attention, without_autocast
 
-# Positions compared at a time where a map is made of the rows: 2**22 numbers, 16 MiB.
+# Entries of the matrix that are computed at a time for a map: 2**22 numbers, 16 MiB.
 COMPARED_AT_A_TIME = 2**22
-# Rows from which the information of a map is estimated.
+# Number of rows from which the information of a map is estimated.
 COMPARED_ROWS = 256
 QUERY_SHARE = 8
 
 
 @dataclass(frozen=True, eq=False)
 class PositionFeatures:
-    """Queries and keys of one position attention: all that is needed to say which position looks where.
+    """Queries and keys of one position attention, from which its rows and maps are computed.
 
     Attributes:
         queries, keys: [B, N, D] with N positions, the last axis of the grid running fastest.
@@ -34,11 +34,11 @@ class PositionFeatures:
     size: tuple[int, ...]
 
     def row(self, position: Sequence[int], image: int = 0) -> Tensor:
-        """Where one position looks: one row of S = softmax(q^T k).
+        """The attention of one position to all others: one row of S = softmax(q^T k).
 
         Args:
             position: voxel of the grid.
-            image: which of the batch.
+            image: index in the batch.
 
         Returns:
             [*size] float32 (float64 for such features), at least 0, with the sum 1.
@@ -57,24 +57,24 @@ class PositionFeatures:
 
     @torch.no_grad()
     def information(self, image: int = 0) -> float:
-        """How much where a position looks tells of the position: the mutual information of the two in bits, from rows evenly spread over the grid.
+        """The mutual information of query position and attended position in bits, from rows evenly spread over the grid.
 
-        0 where all look at the same, however sharply; so voxels into which the attention of all positions sinks add nothing.
+        0 if all rows are the same, however concentrated; so voxels to which all positions attend add nothing.
         """
         queries, keys = exact(self.queries[image]), exact(self.keys[image])
         rows = max(2, min(COMPARED_ROWS, COMPARED_AT_A_TIME // len(keys)))
         step = -(-len(queries) // rows)
-        # Else all rows would begin in the same few planes of the grid.
+        # Otherwise all rows would come from the same few planes of the grid.
         while gcd(step, prod(self.size)) > 1:
             step += 1
         with without_autocast(self.keys):
             shares = torch.softmax(queries[::step] @ keys.T, -1)
         return float(_bits(shares.mean(0)) - _bits(shares).mean())
 
-    # A gradient would need every row of the matrix kept.
+    # A gradient would need all rows of the matrix in memory.
     @torch.no_grad()
     def received(self) -> Tensor:
-        """How much each position is looked at: mean over queries i of S[i, j], times N, so that 1 is the average. [B, 1, *size], without gradient."""
+        """The attention received by each position: mean over queries i of S[i, j], times N, so that 1 is the average. [B, 1, *size], no gradient."""
         queries, keys = exact(self.queries), exact(self.keys).transpose(1, 2)
         total = torch.zeros_like(queries[..., 0])
         with without_autocast(self.keys):
@@ -89,7 +89,7 @@ class PositionFeatures:
 
 
 class PositionAttention(nn.Module):
-    """Each position takes up what all positions hold, weighted by how alike they are.
+    """Adds to each position a sum of the values of all positions, weighted by the similarity of query and key.
 
         q = W_q x,  k = W_k x,  v = W_v x,   S = softmax(q^T k) over positions,   y = gamma (S v) + x
 
@@ -122,19 +122,19 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """softmax(q k^T) v, streamed. queries, keys [B, N, D], values [B, N, C] with D <= C -> [B, N, C]"""
     if not _has_kernel(values):
         return streamed_attention(queries, keys, values)
-    # The kernels that keep no matrix want one width for queries, keys and values, in multiples of 8, and each position's features side by side.
+    # The kernels that store no matrix need the same width, a multiple of 8, for queries, keys and values, and contiguous features.
     width = -(-values.shape[-1] // 8) * 8
     queries, keys, padded = (F.pad(t, (0, width - t.shape[-1])).contiguous().unsqueeze(1) for t in (queries, keys, values))
     return F.scaled_dot_product_attention(queries, keys, padded, scale=1.0)[:, 0, :, : values.shape[-1]]
 
 
 def _bits(shares: Tensor) -> Tensor:
-    """Entropy along the last axis."""
+    """Entropy along the last axis, in bits."""
     return -torch.xlogy(shares, shares).sum(-1) / log(2)
 
 
 def _has_kernel(values: Tensor) -> bool:
-    """Whether torch has a kernel here that keeps no matrix: for doubles on a GPU and on Apple's devices it would fall back to the whole matrix."""
+    """Whether torch has a kernel that stores no matrix: for float64 on a GPU, and on Apple's devices, it would store the whole matrix."""
     return values.device.type == "cpu" or (values.device.type == "cuda" and values.dtype != torch.float64)
 
 

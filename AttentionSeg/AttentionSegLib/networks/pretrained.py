@@ -1,4 +1,4 @@
-"""Pretrained weights for the ResNet under the guided-attention network: torchvision's (2D, ImageNet) and MedicalNet's (3D)."""
+"""Loading of pretrained weights for the ResNet backbone of the guided-attention network: torchvision's (2D, ImageNet) and MedicalNet's (3D)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .weights_source import local_weights, read_weights
 
 CHANNELS = ("sum", "mean")
 FIRST_CONVOLUTION = "conv1.weight"
-# What a network sees first has to fit: deeper stages are worth nothing on features they were not trained on.
+# The first layers have to match: deeper stages are of no use on features that they were not trained on.
 FOUNDATION = ("conv1.", "bn1.", "layer1.")
-# Counted by batch norm and never read while it averages with a fixed momentum.
+# A counter of batch norm that is not used with a fixed momentum.
 BATCH_COUNTER = "num_batches_tracked"
 WHAT_TO_DO = (
     "give weights of a ResNet of the same depth, width and number of dimensions (torchvision's for 2D, MedicalNet's for 3D), or train from scratch."
@@ -26,16 +26,16 @@ WHAT_TO_DO = (
 
 @dataclass(frozen=True)
 class FitReport:
-    """How pretrained weights fitted a backbone, tensor by tensor; `str()` says it in a paragraph.
+    """Which tensors of a backbone were loaded from pretrained weights; `str()` gives a paragraph.
 
     Attributes:
-        source: where they came from.
-        fitted: names of the backbone's tensors that were filled.
+        source: of the weights.
+        fitted: names of the backbone's tensors that were loaded.
         missing: those that the source lacks; they kept their initial, random values.
         other_shape: those of another shape in the source; they kept their initial values too.
         unused: names of tensors that only the source has, such as its classifier `fc`.
         first_convolution: input channels of the first convolution in the source and in the backbone.
-        channels: how the one became the other, `sum` or `mean`.
+        channels: how the first convolution was adapted, `sum` or `mean`.
     """
 
     source: str
@@ -65,26 +65,26 @@ class FitReport:
 def load_pretrained(
     backbone: ResNetBackbone, source: Mapping[str, object] | str | os.PathLike, channels: str = "sum", sha256: str | None = None
 ) -> FitReport:
-    """Fill a backbone with pretrained weights, by name and shape; half precision is cast to the backbone's type.
+    """Load pretrained weights into a backbone, by name and shape; half precision is cast to the backbone's type.
 
     The names are those of torchvision and of MedicalNet (Chen et al. 2019), bare or with the `module.` of `DataParallel`, at the top or under
     `state_dict`. MedicalNet's ResNet-18 and -34 have shortcuts without weights: the projections here (`downsample`) then stay random.
-    Its stages 3 and 4 were dilated where the ones here have a stride; the weights fit all the same.
+    Its stages 3 and 4 are dilated instead of strided; the shapes of their weights are the same.
 
-    The first convolution, W_s for the source's c input channels, is taken as it is for c channels. Else every one of the k channels gets
+    The first convolution, W_s for the source's c input channels, is not changed for c channels. Otherwise each of the k channels gets
 
-        sum:   sum_s(W_s) / k    one image copied into all k channels gives what it gave in all c: 1 channel gets the sum over red, green, blue
-        mean:  sum_s(W_s) / c    the plain mean, repeated (Wang et al. 2016, arXiv:1608.00859); such an image gives k / c of what it gave
+        sum:   sum_s(W_s) / k    an image copied into all k channels gives the same as in all c before: 1 channel gets the sum over red, green, blue
+        mean:  sum_s(W_s) / c    the mean, repeated (Wang et al. 2016, arXiv:1608.00859); such an image gives k / c of that
 
     Args:
         backbone: on any device; unchanged if an error is raised.
-        source: tensors by name, or a file or URL as of `local_weights`.
-        channels: `sum` keeps the scale for which the norm after the first convolution was trained; `mean` weighs a channel alike however many
-            there are.
-        sha256: of the file or URL, as of `local_weights`.
+        source: tensors by name, or a file or URL (see `local_weights`).
+        channels: `sum` keeps the scale for which the norm after the first convolution was trained; with `mean` the weight of a channel does not
+            depend on their number.
+        sha256: of the file or URL (see `local_weights`).
 
     Raises:
-        InputError: if `channels` is unknown, the source cannot be had or read, is a ResNet with another number of blocks, or does not fill
+        InputError: if `channels` is unknown, the source cannot be downloaded or read, is a ResNet with another number of blocks, or lacks tensors of
             the first convolution and the first stage.
     """
     if channels not in CHANNELS:
@@ -132,7 +132,7 @@ def _adapted(weight: Tensor, count: int, channels: str) -> Tensor:
 
 
 def _check_blocks(source: str, found: Iterable[str], expected: Iterable[str]) -> None:
-    """A ResNet-34 has every name and shape of a ResNet-18, but half of its blocks are no network that was ever trained."""
+    """Raise InputError for another number of blocks: a ResNet-34 has all names and shapes of a ResNet-18, but half of its blocks are of no use."""
     theirs, ours = _blocks(found), _blocks(expected)
     for stage in sorted(theirs.keys() & ours.keys()):
         if theirs[stage] != ours[stage]:

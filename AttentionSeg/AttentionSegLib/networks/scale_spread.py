@@ -1,4 +1,4 @@
-"""How sure a network is that predicts at several scales (Sinha & Dolz 2020): their mean is an ensemble for free."""
+"""Uncertainty of networks that predict at several scales, as of an ensemble (Sinha & Dolz 2020)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 class ScaleSpread:
-    """Uncertainty from several predictions of the same voxels, added one by one.
+    """Uncertainty from several predictions for the same voxels, added one by one.
 
         doubt = 1 - max_c mean_s p_sc,   spread = sum_c var_s p_sc,   uncertainty = doubt + (1 - doubt) * spread
 
-    Either is a reason not to be sure: all scales hesitate, or each is sure of something else. 0..1.
+    `doubt` is large if no class has a high mean probability, `spread` if the scales disagree. 0..1.
     """
 
     def __init__(self) -> None:
@@ -21,14 +21,14 @@ class ScaleSpread:
         self._squares: Tensor | float = 0.0
 
     def add(self, logits: Tensor) -> None:
-        """Take up one prediction, [B, classes, *S]."""
+        """Add one prediction, [B, classes, *S]."""
         share = torch.softmax(logits.float() if logits.dtype != torch.float64 else logits, 1)
         self._count += 1
         self._sum = share + self._sum
         self._squares = share.square() + self._squares
 
     def uncertainty(self) -> Tensor:
-        """[B, 1, *S], 0..1."""
+        """The uncertainty of all predictions so far: [B, 1, *S], 0..1."""
         mean = torch.as_tensor(self._sum / self._count)
         spread = (self._squares / self._count - mean.square()).sum(1, keepdim=True).clamp_min(0)
         doubt = 1 - mean.amax(1, keepdim=True)

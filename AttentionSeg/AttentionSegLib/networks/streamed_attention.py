@@ -1,4 +1,4 @@
-"""softmax(q k^T) v a few rows at a time, for devices and types that have no kernel for it."""
+"""softmax(q k^T) v computed a few rows at a time, for devices and types without a kernel for it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Entries of the matrix that exist at one time.
+# Entries of the matrix that are in memory at a time.
 ENTRIES = 2**22
 
 
 def streamed_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """softmax(q k^T) v over the last axis but one, with memory that grows with N, not N^2, backward as well.
+    """softmax(q k^T) v over the last axis but one, with memory that grows with N, not N^2, in the backward pass as well.
 
     Args:
         queries, keys: [B, N, D].
@@ -27,18 +27,18 @@ def streamed_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 
 def exact(x: Tensor) -> Tensor:
-    """x as float32, or as it is where it is float64: energies and sums over many positions are beyond the range or steps of half precision."""
+    """x as float32, or unchanged if float64: energies and sums over many positions exceed the range or precision of float16."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def without_autocast(x: Tensor) -> torch.autocast:
-    """The context in which products of tensors on the device of x keep their type."""
-    # The name "mps" is refused by autocast until torch 2.5; it casts nothing there before.
+    """A context in which products of tensors on the device of x keep their type."""
+    # Before torch 2.5, autocast rejects the name "mps", and casts nothing on it.
     return torch.autocast("cuda" if x.is_cuda else "cpu", enabled=False)
 
 
 class _Streamed(torch.autograd.Function):
-    """The backward pass computes each part of the matrix again instead of keeping it."""
+    """Streamed attention whose backward pass recomputes each part of the matrix instead of storing it."""
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

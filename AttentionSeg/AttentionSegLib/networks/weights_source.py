@@ -1,4 +1,4 @@
-"""Files of pretrained weights: from a path or URL to a checked local file, and from there to tensors without running code."""
+"""Files of pretrained weights: download and check of a path or URL, and reading of the tensors without running code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..progress import Cancel, check_cancel
 from ..user_folders import cache_folder
 from ..writing import atomic_path, writing
 
-# bytes done, bytes in all (None if the server does not say)
+# bytes done, bytes in total (None if the server does not state it)
 OnBytes = Callable[[int, Optional[int]], None]
 
 ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
@@ -37,24 +37,24 @@ def local_weights(
     cancel: Cancel | None = None,
     timeout: float = 30.0,
 ) -> Path:
-    """The checked local file of pretrained weights. A URL is downloaded, unless the cache has the file with the right SHA-256.
+    """The local file of pretrained weights, checked. A URL is downloaded, unless the cache has the file with the right SHA-256.
 
     Args:
         source: path, or http(s) URL, of a .safetensors, .pth, .pt or .bin file.
         sha256: of the file, in 64 hexadecimal digits or the first 8 or more of them. Optional for a path; for a URL optional if the file's name
-            ends in them (`resnet18-f37072fd.pth`). All 64 tell a forged file, 8 only a damaged one.
-        folder: where downloads are kept, the folder `pretrained` of the cache if None; made if it is not there.
-        on_progress: told after every MiB of a download.
-        cancel: asked before every MiB of a download; it ends when this returns True.
-        timeout: seconds that the server may be silent.
+            ends in them (`resnet18-f37072fd.pth`). All 64 detect a forged file, 8 only a damaged one.
+        folder: for downloads, the folder `pretrained` of the cache if None; created if needed.
+        on_progress: called after every MiB of a download.
+        cancel: called before every MiB of a download, which ends if this returns True.
+        timeout: seconds without data from the server.
 
     Raises:
-        InputError: if there is no such file, its kind or SHA-256 is another, or it cannot be downloaded; no part of it is kept then.
+        InputError: if there is no such file, its type or SHA-256 differs, or it cannot be downloaded; no part of it is kept then.
         OutputError: if the download cannot be stored.
-        Cancelled: if `cancel` said so.
+        Cancelled: if `cancel` returned True.
     """
     is_url = str(source).lower().startswith(("http://", "https://"))
-    # Only the last part, on every system: a name must not lead out of the folder.
+    # Only the last part, on every system: the file must not be outside of the folder.
     name = PureWindowsPath(re.split("[?#]", str(source))[0]).name if is_url else Path(source).name
     if not name.lower().endswith(ENDINGS):
         msg = f"The weights {source} are of no known kind; give a file with a name that ends in {', '.join(ENDINGS)}."
@@ -79,7 +79,7 @@ def local_weights(
 
 
 def read_weights(path: Path) -> Mapping[str, object]:
-    """What a file of weights holds, on the CPU. No code in it is run.
+    """Read the content of a file of weights, on the CPU. No code in it is run.
 
     Args:
         path: .safetensors, or another file in which `torch.save` stored a dictionary of tensors, numbers and text.
@@ -90,7 +90,7 @@ def read_weights(path: Path) -> Mapping[str, object]:
     try:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
-        # Before its version 2.6 torch runs code from its oldest format, a tar archive, in spite of `weights_only`.
+        # Before version 2.6, torch runs code from its oldest format, a tar archive, in spite of `weights_only`.
         content = None if tarfile.is_tarfile(path) else torch.load(path, map_location="cpu", weights_only=True)
     # A damaged pickle can raise anything.
     except Exception as error:
@@ -122,11 +122,11 @@ def _download(url: str, path: Path, sha256: str, on_progress: OnBytes | None, ca
             for block in _blocks(url, on_progress, cancel, timeout):
                 stream.write(block)
         if not _has_hash(temporary, sha256):
-            raise _not_downloaded(url, f"the SHA-256 of what came does not begin with {sha256}")
+            raise _not_downloaded(url, f"the SHA-256 of the received file does not begin with {sha256}")
 
 
 def _blocks(url: str, on_progress: OnBytes | None, cancel: Cancel | None, timeout: float) -> Iterator[bytes]:
-    """What the server sends. Raises InputError if it does not, or not all."""
+    """The data from the server, in blocks. Raises InputError if the download fails or is incomplete."""
     try:
         with urlopen(Request(url, headers={"User-Agent": "AttentionSeg"}), timeout=timeout) as response:
             total, done = response.length, 0
