@@ -70,7 +70,7 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
         rows=rows,
         seconds=(sorted(seconds)[len(seconds) // 2], max(seconds)) if seconds else (),
         spreads=[
-            spread(label, {row.entry.case: row.numbers[n] for row in rows if row.numbers[n]}, "{:.3g} " + unit) for n, label in enumerate(labels)
+            spread(label, {row.entry.case: number for row in rows if (number := row.numbers[n])}, "{:.3g} " + unit) for n, label in enumerate(labels)
         ],
         anchors={row.entry.case: row.anchor for row in rows},
         labels=labels,

@@ -64,7 +64,8 @@ def run_all(pool: Pool, cases: Sequence[BatchCase], manifest: Manifest, progress
         OutputError: if results or manifest cannot be written.
         Cancelled: if the user wanted to stop. Cases completed until then are recorded.
     """
-    waiting, working = iter(cases), {}
+    waiting = iter(cases)
+    working: dict[Future[Entry], BatchCase] = {}
 
     def record(future: Future[Entry]) -> None:
         entry = pool.entry(working.pop(future), future)

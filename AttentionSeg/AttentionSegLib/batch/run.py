@@ -83,7 +83,7 @@ class BatchResult:
     @property
     def failed(self) -> dict[str, str]:
         """Reasons of failed cases, by the name of the case."""
-        return {name: entry.error for name, entry in self.entries.items() if entry.state == FAILED}
+        return {name: entry.error or "" for name, entry in self.entries.items() if entry.state == FAILED}
 
 
 def segment_folder(

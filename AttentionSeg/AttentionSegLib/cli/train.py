@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 MODALITIES = ("CT", "MR", "PT", "US", "OT")
 # Options that are stored in the plan, and that an existing plan replaces.
-PLANNED = ("network", "title", "license", "modality", "field_of_view", "slices", "context", "backbone", "hours")
-PLANNED += ("label_names", "channel_names", "ignored_label", "learn_as")
+PLANNED = (
+    *("network", "title", "license", "modality", "field_of_view", "slices", "context", "backbone", "hours"),
+    *("label_names", "channel_names", "ignored_label", "learn_as"),
+)
 PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
 # Options of where to compute and write, which do not change the model.
 PLACES = ("output", "work", "device", "only_plan", "restart", "run")

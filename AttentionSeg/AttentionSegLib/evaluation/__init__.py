@@ -1,6 +1,12 @@
 """Evaluation of models, and of existing segmentations, against reference labels."""
 
+from typing import TYPE_CHECKING
+
 from .definitions import EMPTY_RULE, METRICS, Metric
+
+if TYPE_CHECKING:
+    from .run import Evaluation, evaluate
+    from .statistics import Scores
 
 __all__ = ["EMPTY_RULE", "METRICS", "Evaluation", "Metric", "Scores", "evaluate"]
 

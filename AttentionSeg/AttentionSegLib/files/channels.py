@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 LEAST_COVERAGE = 0.9
 
 
-def read_images(paths: Sequence[Path | str], regularize: bool = False) -> Image:
+def read_images(paths: Sequence[str | os.PathLike], regularize: bool = False) -> Image:
     """Read scans as channels on the grid of the first one.
 
     A scan whose voxels lie within 1e-3 mm of the first one's is not resampled; its axes are put in the order of the first. Any other is resampled by
@@ -57,7 +58,7 @@ def read_images(paths: Sequence[Path | str], regularize: bool = False) -> Image:
     return replace(first, voxels=voxels, notes=tuple(notes), outside=outside, modalities=said if any(said) else ())
 
 
-def _read_scan(path: Path | str, regularize: bool) -> Image:
+def _read_scan(path: str | os.PathLike, regularize: bool) -> Image:
     segments = read_segments(path)
     if segments:
         names = ", ".join(segment.name for segment in segments)

@@ -34,7 +34,7 @@ def without_parents(path: str | os.PathLike, root: str | os.PathLike | None = No
     return as_text(os.path.basename(own) if beside == "." or beside.startswith("..") else beside.replace(os.sep, "/"))
 
 
-def scan_stem(path: Path | str) -> str:
+def scan_stem(path: str | os.PathLike) -> str:
     """The stem for the names of a scan's outputs: its file name without the extension, or the name of its DICOM folder.
 
     Letters of any script, digits, `-`, `_` and `.` are kept, everything else becomes `_`. Never empty and never starts with a dot.

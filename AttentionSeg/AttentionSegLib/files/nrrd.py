@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from math import prod
@@ -108,7 +109,7 @@ def stored_in_nrrd(path: Path) -> StoredVoxels | None:
     )
 
 
-def read_keys(path: Path | str) -> dict[str, str]:
+def read_keys(path: str | os.PathLike) -> dict[str, str]:
     """The key and value pairs in the header of a NRRD file; empty for a file that is no NRRD or cannot be read."""
     lines = _header_lines(path)
     pairs = (line.partition(":=") for line in lines if not line.startswith("#"))
@@ -134,7 +135,7 @@ def has_directions(path: Path) -> bool:
     return "space directions" in names and bool(names & {"space", "space dimension"})
 
 
-def _header_lines(path: Path | str) -> list[str]:
+def _header_lines(path: str | os.PathLike) -> list[str]:
     """The lines of the header of a NRRD file, the magic number first; empty for a file that is no NRRD or cannot be read."""
     try:
         with open(path, "rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..errors import InputError
@@ -10,7 +11,7 @@ from .dicom_search import DicomSeries
 from .formats import PAIRED, described, format_of
 
 
-def read_image(path: Path | str | DicomSeries, regularize: bool = False) -> Image:
+def read_image(path: str | os.PathLike, regularize: bool = False) -> Image:
     """Read a scan from one of FORMATS, a folder with one DICOM series, a DICOM file, or a series that `find_series` found.
 
     Args:
@@ -36,7 +37,7 @@ def read_label_layers(path: Path | str) -> Image:
     return _read(path, labels=True)
 
 
-def _read(path: Path | str | DicomSeries, labels: bool = False, regularize: bool = False) -> Image:
+def _read(path: str | os.PathLike, labels: bool = False, regularize: bool = False) -> Image:
     # Imported on use: pydicom takes a while to import, and most runs do not need it.
     if isinstance(path, DicomSeries):
         from .dicom import read_dicom_series

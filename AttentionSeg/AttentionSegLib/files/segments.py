@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Segment:
     layer: int
 
 
-def read_segments(path: Path | str) -> tuple[Segment, ...]:
+def read_segments(path: str | os.PathLike) -> tuple[Segment, ...]:
     """The segments of a file, in the order in which the file lists them; empty for a file that is no segmentation of 3D Slicer or DICOM.
 
     Raises:

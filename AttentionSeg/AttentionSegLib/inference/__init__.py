@@ -1,8 +1,14 @@
 """The inference engine behind the panel, the Python console, the batch run and the command line: image in, prediction out."""
 
+from typing import TYPE_CHECKING
+
 from .finding import FoundRegions, find_regions
 from .prediction import Prediction
 from .torch_libraries import preload_torch
+
+if TYPE_CHECKING:
+    from .devices import available_devices
+    from .predictor import Predictor
 
 __all__ = ["FoundRegions", "Prediction", "Predictor", "available_devices", "find_regions"]
 

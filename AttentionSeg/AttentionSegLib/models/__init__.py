@@ -1,11 +1,16 @@
 """Trained models on disk: cards, weights, archives, and the catalogue of installed models."""
 
+from typing import TYPE_CHECKING
+
 from .archive import export_model, import_model
 from .card import Card
 from .catalogue import ListedModel, find_model, list_models, user_folder
 from .channels import Channel
 from .sides import card_of_sides
 from .terms import Code, Label
+
+if TYPE_CHECKING:
+    from .weights import Model, load_model, save_model
 
 __all__ = [
     "Card",

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
 from ..networks import build_network
+from ..networks.contract import Network
 from ..writing import atomic_folder
 from .card import CARD_NAME, THUMBNAIL_NAME, WEIGHTS_NAME, Card, with_weights
 
@@ -26,7 +27,7 @@ class Model:
     """A card, its network with weights (float32, CPU, eval mode) and the folder they came from."""
 
     card: Card
-    network: nn.Module
+    network: Network
     folder: Path
 
 

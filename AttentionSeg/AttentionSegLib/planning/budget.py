@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -128,7 +128,7 @@ class NetworkSpec:
     def dimensions(self) -> int:
         return 3 if self.axis is None else 2
 
-    def seen(self, sizes: Sequence[Any]) -> tuple[Any, ...]:
+    def seen(self, sizes: Iterable[Any]) -> tuple[Any, ...]:
         """The entries for the axes of the network, from one entry per axis of a patch."""
         return tuple(size for axis, size in enumerate(sizes) if axis != self.axis)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil, prod
 
 import numpy as np
@@ -138,7 +138,7 @@ def foreground_share(
     )
 
 
-def in_mm(size: Sequence[float]) -> str:
+def in_mm(size: Iterable[float]) -> str:
     return " x ".join(f"{s:.4g}" for s in size) + " mm"
 
 

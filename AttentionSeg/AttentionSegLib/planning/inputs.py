@@ -49,7 +49,7 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
     inputs, notes = [], []
     if survey.in_colors:
         kind = modality or OTHER
-        normalization = {"kind": "z-score", "percentiles": PERCENTILES}
+        normalization: dict[str, Any] = {"kind": "z-score", "percentiles": PERCENTILES}
         return [{"name": color, "modality": kind, "normalization": normalization} for color in COLORS], [IN_COLORS]
     pictures = modality is None and not any(case.spacing_known for case in survey.cases)
     for channel, foreground in enumerate(survey.foreground):

@@ -121,7 +121,7 @@ def plan_postprocessing(entries: Sequence[dict[str, Any]], cases: Sequence[CaseS
 
 def _pairs_by_terms(entries: Sequence[dict[str, Any]]) -> set[tuple[int, int]]:
     """Pairs of labels whose terms differ in the side only."""
-    by_side = {side: {} for side in SIDES}
+    by_side: dict[str, dict[str, list[int]]] = {side: {} for side in SIDES}
     for entry in entries:
         terms = entry["terminology"]
         for side, modifier in SIDES.items():

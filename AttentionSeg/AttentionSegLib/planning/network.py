@@ -40,7 +40,7 @@ class NetworkPlan:
     """
 
     arguments: dict[str, Any]
-    patch: tuple[int, int, int]
+    patch: tuple[int, ...]
     cost: NetworkCost
     step_seconds: float
     fits: bool
@@ -87,7 +87,7 @@ def plan_grid_and_network(
     return found, spacing
 
 
-def _plan_network(spec: NetworkSpec, field: Sequence[int], spacing: Sequence[float], is_region: bool, budget: Budget) -> NetworkPlan:
+def _plan_network(spec: NetworkSpec, field: np.ndarray, spacing: np.ndarray, is_region: bool, budget: Budget) -> NetworkPlan:
     """The best variant of a network with patches that are large enough, with the largest patch for which memory and time suffice.
 
     `field`: working voxels of the median scan; `spacing`: in mm.
@@ -116,7 +116,7 @@ def _variants(network: type[Network], spec: NetworkSpec, budget: Budget) -> Sequ
     return [network.backbones[spec.backbone]]
 
 
-def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: Sequence[int], spacing: Sequence[float], budget: Budget) -> NetworkPlan:
+def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: np.ndarray, spacing: np.ndarray, budget: Budget) -> NetworkPlan:
     patch = _largest(spec, field, spacing, LARGEST_PATCH[spec.dimensions], variant.patch_step)
     while True:
         arguments = variant.arguments(spec.seen(patch), spec.seen(spacing))
@@ -134,7 +134,7 @@ def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: Sequence[int
         patch = smaller
 
 
-def _largest(spec: NetworkSpec, field: Sequence[int], spacing: Sequence[float], most_voxels: float, step: int | None) -> tuple[int, ...]:
+def _largest(spec: NetworkSpec, field: np.ndarray, spacing: np.ndarray, most_voxels: float, step: int | None) -> tuple[int, ...]:
     """See `largest_patch`; with 1 voxel perpendicular to slices."""
     patch = list(largest_patch(spec.seen(field), spec.seen(spacing), most_voxels, step))
     return tuple(patch if spec.axis is None else [*patch[: spec.axis], 1, *patch[spec.axis :]])

@@ -14,7 +14,7 @@ from .grid import median_spacing
 MOST_STEPS = 3
 
 
-def plan_synthesis(synthesis: dict[str, Any], cases: Sequence[CaseStatistics], spacing: Sequence[float]) -> tuple[dict[str, Any], str]:
+def plan_synthesis(synthesis: dict[str, Any], cases: Sequence[CaseStatistics], spacing: np.ndarray) -> tuple[dict[str, Any], str]:
     """The entry `synthesis` of the recipe, with about the spacing of the label maps, and a sentence.
 
     Args:
