@@ -14,6 +14,7 @@ from ..datasets.cases import Case, check_folders, label_maps_in, named, note_sen
 from ..datasets.label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 from ..datasets.label_tables import read_alike
 from ..errors import InputError
+from ..files.names import without_parents
 from ..files.own_files import SEGMENTATION, own_file
 from ..reporting.pages import render
 from ..writing import all_or_none, write_text
@@ -104,7 +105,8 @@ def evaluate_predictions(
         names, accepted = _check(pairs, names, reading, progress)
         scores = _measure(pairs, names, reading, progress)
         notes += note_sentences(accepted, len(pairs))
-        page = render("predictions.html", scores=scores, predictions=str(predictions), references=str(labels), notes=notes, **MEANS)
+        folders = {"predictions": without_parents(predictions), "references": without_parents(labels)}
+        page = render("predictions.html", scores=scores, notes=notes, **folders, **MEANS)
         texts = {"report.html": page, **tables(scores)}
         with all_or_none(folder) as stage:
             for name, text in texts.items():
