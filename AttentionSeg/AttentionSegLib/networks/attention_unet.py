@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .attention_gate import GatedSkip
-from .contract import Network, RegionLoss, Variant, are_counts
+from .contract import RegionLoss, Variant, are_counts
 from .layers import conv_block, convolution, crop, max_pool, normalization, pad_to_multiple, resize
+from .levels import FEWEST_VOXELS, MOST_CHANNELS, MOST_LEVELS, PLANNED_CHANNELS, Layer, LeveledNetwork, Stride, default_first
 from .output import NetworkOutput, ReturnAttention, wanted_maps
 from .supervision import deep_supervision
 
-Stride = Union[int, Sequence[int]]
-# The level of the decoder at which labels are explained by default.
-DEFAULT_EXPLAINED = 3
 GATES = ("grid", "full", "none")
-# Limits for plans: features of the finest level by type of device, best first; the most levels and features; the fewest voxels along an axis of the
-# deepest level.
-PLANNED_CHANNELS = {"cpu": (16, 8), "gpu": (32, 16)}
-MOST_LEVELS, MOST_CHANNELS, FEWEST_VOXELS = 5, 256, 4
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class UNetArguments:
     dropout: float = 0.0
 
 
-class AttentionUNet(Network):
+class AttentionUNet(LeveledNetwork):
     """U-Net whose skip connections have attention gates, with the coarser decoder features as gating signal.
 
     Levels count from 1, the full resolution. The skip of level 1 is not gated, because its features are too local.
@@ -66,13 +60,10 @@ class AttentionUNet(Network):
         ValueError: if an argument is not one of these.
     """
 
-    size_arguments: ClassVar = ("channels", "strides")
-
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments: Any) -> None:
-        super().__init__()
         given = UNetArguments(**arguments)
-        self.strides = _check_arguments(spatial_dims, given)
-        self.spatial_dims = spatial_dims
+        super().__init__(spatial_dims, given.channels, given.strides)
+        _check_arguments(given)
         channels, norm, gate, dropout = given.channels, given.norm, given.gate, given.dropout
         dims, levels = spatial_dims, len(channels)
 
@@ -96,14 +87,9 @@ class AttentionUNet(Network):
         self.head = convolution(dims, out_channels * (levels - 1) if supervised else channels[0], out_channels, 1)
 
     @property
-    def total_stride(self) -> tuple[int, ...]:
-        """Input voxels per voxel of the deepest level, along each axis."""
-        return self._stride_of(len(self.strides))
-
-    @property
     def attention_strides(self) -> dict[str, tuple[int, ...]]:
         """Input voxels per voxel of each attention map, along each axis."""
-        return {f"gate_{int(i) + 1}": self._stride_of(int(i)) for i in self.skips}
+        return {f"gate_{int(i) + 1}": self.stride_of(int(i)) for i in self.skips}
 
     @property
     def gates(self) -> dict[str, list[nn.Module]]:
@@ -113,16 +99,10 @@ class AttentionUNet(Network):
         }
 
     @property
-    def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
-        """The levels of the decoder, and the bottleneck.
-
-        The default is level 3, or the deepest if there are fewer: in the shipped hippocampus model its explanations differ most from those of random
-        weights (docs/clinician/maps.md).
-        """
-        levels = {f"decoder_{i + 1}": (block, self._stride_of(i)) for i, block in enumerate(self.decoder)}
-        levels["bottleneck"] = self.encoder[-1], self.total_stride
-        default = f"decoder_{min(DEFAULT_EXPLAINED, len(self.decoder))}"
-        return {name: levels[name] for name in sorted(levels, key=lambda name: name != default)}
+    def explained_layers(self) -> dict[str, Layer]:
+        """The levels of the decoder, and the bottleneck."""
+        levels: dict[str, Layer] = {f"decoder_{i + 1}": (block, self.stride_of(i)) for i, block in enumerate(self.decoder)}
+        return default_first({**levels, "bottleneck": (self.encoder[-1], self.total_stride)})
 
     @staticmethod
     def variants(device: str) -> list[Variant]:
@@ -172,19 +152,9 @@ class AttentionUNet(Network):
             return logits
         return NetworkOutput(
             logits,
-            {name: crop(attention[name], _ceil_divide(size, self.attention_strides[name])) for name in wanted},
+            {name: crop(attention[name], self.map_size(size, name)) for name in wanted},
             tuple(crop(side, size) for side in sides),
         )
-
-    def _stride_of(self, level: int) -> tuple[int, ...]:
-        total = [1] * self.spatial_dims
-        for stride in self.strides[:level]:
-            total = [t * s for t, s in zip(total, stride)]
-        return tuple(total)
-
-
-def _ceil_divide(size: Sequence[int], stride: Sequence[int]) -> list[int]:
-    return [-(-s // d) for s, d in zip(size, stride)]
 
 
 def _planned_arguments(first: int, patch: Sequence[int], spacing: Sequence[float]) -> dict[str, Any]:
@@ -208,26 +178,11 @@ def _planned_strides(patch: Sequence[int], spacing: Sequence[float]) -> list[lis
     return strides or [[1] * len(size)]
 
 
-def _check_arguments(spatial_dims: int, given: UNetArguments) -> list[tuple[int, ...]]:
-    """Check the arguments and return the strides, one tuple per step down. Raises ValueError."""
-    channels, strides = given.channels, given.strides
+def _check_arguments(given: UNetArguments) -> None:
     msg = None
-    if spatial_dims not in (2, 3):
-        msg = f"spatial_dims is {spatial_dims}; it must be 2 or 3."
-    elif not are_counts(channels) or len(channels) < 2:
-        msg = f"channels is {channels}; give at least two levels, each a whole number of at least one feature."
-    elif given.gate not in GATES:
+    if given.gate not in GATES:
         msg = f"There is no gate '{given.gate}'; choose one of {', '.join(GATES)}."
     elif not are_counts([given.gates_per_level]):
         msg = f"gates_per_level is {given.gates_per_level}; it must be a whole number of at least 1."
     if msg:
         raise ValueError(msg)
-    listed = [2] * (len(channels) - 1) if strides is None else strides
-    steps = [(s,) * spatial_dims if isinstance(s, int) else s for s in listed] if isinstance(listed, (list, tuple)) else []
-    if len(steps) != len(channels) - 1 or any(not are_counts(s) or len(s) != spatial_dims for s in steps):
-        msg = (
-            f"strides is {strides}; give one step per pair of levels ({len(channels) - 1}), "
-            f"each a whole number or {spatial_dims} whole numbers of at least 1."
-        )
-        raise ValueError(msg)
-    return [tuple(s) for s in steps]

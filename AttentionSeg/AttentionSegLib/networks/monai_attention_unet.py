@@ -6,23 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
-from typing import Any, ClassVar, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .attention_unet import DEFAULT_EXPLAINED
-from .contract import Network, RegionLoss, Variant, are_counts
+from .contract import RegionLoss, Variant, are_counts
 from .layers import crop, pad_to_multiple
+from .levels import FEWEST_VOXELS, MOST_CHANNELS, MOST_LEVELS, PLANNED_CHANNELS, Layer, LeveledNetwork, Stride, default_first
 from .output import NetworkOutput, ReturnAttention, wanted_maps
 from .supervision import deep_supervision
 
-Stride = Union[int, Sequence[int]]
-# Limits for plans: features of the finest level by type of device; the most levels and features; the fewest voxels along an axis of the deepest
-# level.
-PLANNED_CHANNELS = {"cpu": (16, 8), "gpu": (32, 16)}
-MOST_LEVELS, MOST_CHANNELS, FEWEST_VOXELS = 5, 256, 4
 # Keys of a state dict: the first convolution, the last one, and for each level the first convolution below it.
 FIRST, LAST = "model.0.conv.0.conv.weight", "model.2.conv.weight"
 BELOW = re.compile(r"model\.1((?:\.submodule\.1)*)\.submodule(?:\.0)?\.conv\.0\.conv\.weight")
@@ -47,7 +41,7 @@ class MonaiArguments:
     dropout: float = 0.0
 
 
-class MonaiAttentionUNet(Network):
+class MonaiAttentionUNet(LeveledNetwork):
     """MONAI's Attention U-Net (after Oktay et al. 2018), with a gate at the resolution of every skip connection, the finest one included.
 
     Its tensors have MONAI's names. Sizes that the strides do not divide are padded with 0, and the logits are cropped. The gate of level l, from 1
@@ -63,13 +57,10 @@ class MonaiAttentionUNet(Network):
         ValueError: if an argument is not one of these.
     """
 
-    size_arguments: ClassVar = ("channels", "strides")
-
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments: Any) -> None:
-        super().__init__()
         given = MonaiArguments(**arguments)
-        self.strides = _check_arguments(spatial_dims, given)
-        self.spatial_dims = spatial_dims
+        super().__init__(spatial_dims, given.channels, given.strides)
+        _check_arguments(given)
         # Imported here because MONAI takes seconds; its constants are created on the CPU, on whatever device the network is built.
         with torch.device("cpu"):
             from monai.networks.nets import AttentionUnet
@@ -80,14 +71,9 @@ class MonaiAttentionUNet(Network):
         self.model = built.model
 
     @property
-    def total_stride(self) -> tuple[int, ...]:
-        """Input voxels per voxel of the deepest level, along each axis."""
-        return self._stride_of(len(self.strides))
-
-    @property
     def attention_strides(self) -> dict[str, tuple[int, ...]]:
         """Input voxels per voxel of each attention map, along each axis."""
-        return {f"gate_{level + 1}": self._stride_of(level) for level in range(len(self.strides))}
+        return {f"gate_{level + 1}": self.stride_of(level) for level in range(len(self.strides))}
 
     @property
     def gates(self) -> dict[str, list[nn.Module]]:
@@ -95,11 +81,9 @@ class MonaiAttentionUNet(Network):
         return {f"gate_{level}": [layer.attention.psi[-1]] for level, layer in enumerate(_layers(self.model[1]), start=1)}
 
     @property
-    def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
-        """The levels of the decoder; the default is that of `AttentionUNet`."""
-        levels = {f"decoder_{i + 1}": (layer.merge, self._stride_of(i)) for i, layer in enumerate(_layers(self.model[1]))}
-        default = f"decoder_{min(DEFAULT_EXPLAINED, len(levels))}"
-        return {name: levels[name] for name in sorted(levels, key=lambda name: name != default)}
+    def explained_layers(self) -> dict[str, Layer]:
+        """The levels of the decoder."""
+        return default_first({f"decoder_{i + 1}": (layer.merge, self.stride_of(i)) for i, layer in enumerate(_layers(self.model[1]))})
 
     @staticmethod
     def variants(device: str) -> list[Variant]:
@@ -153,14 +137,8 @@ class MonaiAttentionUNet(Network):
         logits = crop(classify(_decoded(levels, head(x), gates)), size)
         if return_attention is False:
             return logits
-        attention = {name: crop(gates[int(name.rpartition("_")[2]) - 1], self._grid(size, name)) for name in wanted}
+        attention = {name: crop(gates[int(name.rpartition("_")[2]) - 1], self.map_size(size, name)) for name in wanted}
         return NetworkOutput(logits, attention)
-
-    def _grid(self, size: Sequence[int], name: str) -> list[int]:
-        return [-(-s // stride) for s, stride in zip(size, self.attention_strides[name])]
-
-    def _stride_of(self, level: int) -> tuple[int, ...]:
-        return tuple(prod(steps) for steps in zip((1,) * self.spatial_dims, *self.strides[:level]))
 
 
 def _layers(layer: Any) -> Iterator[Any]:
@@ -196,21 +174,7 @@ def _planned_arguments(first: int, patch: Sequence[int], _spacing: Sequence[floa
     return {"spatial_dims": len(patch), "channels": channels, "strides": [step[0] if len(set(step)) == 1 else step for step in strides]}
 
 
-def _check_arguments(spatial_dims: int, given: MonaiArguments) -> list[tuple[int, ...]]:
-    """Check the arguments and return the strides, one tuple per step down. Raises ValueError."""
-    channels, strides = given.channels, given.strides
-    msg = None
-    if spatial_dims not in (2, 3):
-        msg = f"spatial_dims is {spatial_dims}; it must be 2 or 3."
-    elif not are_counts(channels) or len(channels) < 2:
-        msg = f"channels is {channels}; give at least two levels, each a whole number of at least one feature."
-    elif not are_counts([given.kernel_size, given.up_kernel_size]) or given.kernel_size % 2 == 0 or given.up_kernel_size % 2 == 0:
+def _check_arguments(given: MonaiArguments) -> None:
+    if not are_counts([given.kernel_size, given.up_kernel_size]) or given.kernel_size % 2 == 0 or given.up_kernel_size % 2 == 0:
         msg = f"kernel_size and up_kernel_size are {given.kernel_size} and {given.up_kernel_size}; give odd whole numbers."
-    if msg:
         raise ValueError(msg)
-    listed = [2] * (len(channels) - 1) if strides is None else strides
-    steps = [(s,) * spatial_dims if isinstance(s, int) else s for s in listed] if isinstance(listed, (list, tuple)) else []
-    if len(steps) != len(channels) - 1 or any(not are_counts(s) or len(s) != spatial_dims for s in steps):
-        msg = f"strides is {strides}; give one step per pair of levels ({len(channels) - 1}), each a whole number or one per axis."
-        raise ValueError(msg)
-    return [tuple(s) for s in steps]
