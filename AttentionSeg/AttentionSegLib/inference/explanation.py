@@ -23,6 +23,7 @@ from .checks import is_searched
 from .memory import ran_out
 from .preprocessing import WorkingGrid
 from .progress import Progress
+from .restore import most_likely
 from .slices import SliceNetwork, with_neighbors, with_slices
 from .sliding_window import Placement, windows_over
 
@@ -120,7 +121,7 @@ class Explanation:
 
         module.register_forward_hook(keep)
         whole = network if axis is None else SliceNetwork(network, axis)
-        labels, inputs = logits.argmax(0).cpu(), with_neighbors(volume, self.model.card)
+        labels, inputs = most_likely(logits).cpu(), with_neighbors(volume, self.model.card)
         windows = windows_over(volume.shape[1:], self.patch, self.overlap, whole.total_stride)
         blend = Blend(volume.shape[1:], windows, device, torch.device("cpu"))
         size = [int(length) // s for length, s in zip(self.patch, stride)]

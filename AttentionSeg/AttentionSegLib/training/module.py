@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..errors import InputError
 from ..inference.predictor import PATCHES_AT_A_TIME, SLICES_AT_A_TIME
 from ..inference.progress import Progress
+from ..inference.restore import most_likely
 from ..inference.slices import SliceNetwork, with_neighbors
 from ..inference.sliding_window import placements, run_with_fallback
 from ..models import Card
@@ -143,7 +144,7 @@ class SegmentationModule(lightning.LightningModule):
         progress.stage("network")
         output, _ = run_with_fallback(network, with_neighbors(padded, self.card), patch, self.card.overlap, (), tries, progress)
         own = tuple(slice(first, first + small) for first, small in zip(before, image.shape[1:]))
-        return output.logits.argmax(0)[own].to(self.device)
+        return most_likely(output.logits)[own].to(self.device)
 
 
 def dice_of_labels(found: Tensor, wanted: Tensor, labels: int) -> Tensor:
