@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from ...errors import InputError
 from ...inference.preprocessing import normalize
 from ...models import Channel
 from ..preparation import IGNORED
@@ -22,6 +23,8 @@ TEXTURE_MM = 12.0
 STRIPPED_LEAST = 0.05
 # Least noise, so that no image is empty.
 LEAST_NOISE = 0.002
+# At patches that show a single intensity; another is drawn then.
+ATTEMPTS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +59,24 @@ class Generator:
 
         Returns:
             The image [*patch] float32, 0 outside the field of view; and the labels [*patch] uint8, `IGNORED` there.
+
+        Raises:
+            InputError: if the map is so empty that a single intensity is all that can be drawn.
         """
-        image, label = self.scan(values, middle, patch, rng)
-        seen = self._field_of_view(patch, rng)
-        rule = self.channel.normalization
-        if rule["kind"] == "window":
-            low, high = rule["window"]
-            image = low + (high - low) * image
-        normalized = normalize(torch.from_numpy(image), self.channel, torch.from_numpy(seen), "the drawn image").numpy()
+        for attempt in range(1, ATTEMPTS + 1):
+            image, label = self.scan(values, middle, patch, rng)
+            seen = self._field_of_view(patch, rng)
+            rule = self.channel.normalization
+            if rule["kind"] == "window":
+                low, high = rule["window"]
+                image = low + (high - low) * image
+            try:
+                normalized = normalize(torch.from_numpy(image), self.channel, torch.from_numpy(seen), "the drawn image").numpy()
+                break
+            except InputError:
+                # A stripped head at the edge of a patch leaves nothing but one intensity, which no user would segment either.
+                if attempt == ATTEMPTS:
+                    raise
         normalized[~seen] = 0
         label[~seen] = IGNORED
         return normalized, label

@@ -54,6 +54,13 @@ class TestContrast:
         assert image.mean() == pytest.approx(0, abs=1e-3)
         assert image.std() == pytest.approx(1, abs=1e-3)
 
+    def test_a_field_of_view_with_a_single_intensity_is_drawn_again(self):
+        values = np.zeros((32, 30, 28), np.uint8)
+        values[:4, 4:-4, 4:-4] = LEFT
+        for seed in range(60):
+            image, label = draw(seed, values, stripped_share=1.0, cut_share=1.0)
+            assert np.ptp(image[label != IGNORED]) > 0
+
     def test_a_window_is_filled(self):
         window = Channel("CT", "CT", {"kind": "window", "window": [-100.0, 300.0], "mean": 100.0, "std": 200.0})
         image, _ = draw(channel=window)
