@@ -6,14 +6,16 @@ import json
 import math
 import sys
 
+import numpy as np
 import pytest
 import torch
 from AttentionSegLib.batch import BatchResult
 from AttentionSegLib.batch.manifest import Entry
+from AttentionSegLib.image import Image
 from AttentionSegLib.models import find_model
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.networks.position_attention import PositionAttention
-from benchmarks import accuracy, scaling
+from benchmarks import accuracy, head_changes, scaling
 from benchmarks.contenders import ACCELERATED, GUIDED, MONAI_BASIC_UNET, UNET, Contender, MatrixAttention, Setting, attention_pass
 from benchmarks.memory import peak_of_this_process
 from benchmarks.networks import comparisons, parse
@@ -27,6 +29,7 @@ from torch.testing import assert_close
 CPU = Setting(torch.device("cpu"), torch.float32)
 GPU_BF16 = Setting(torch.device("cuda"), torch.bfloat16)
 MEGABYTES = 64
+BRAIN_LABELS = {name: label for label, name in enumerate(head_changes.NAMES, 1)}
 
 
 class TestOptions:
@@ -311,3 +314,57 @@ class TestScaling:
         seconds, read, written, files = scaling.averages(done)
         assert seconds == {"reading": 1.0, "network": 2.0, "writing": 1.0}
         assert (read, written, files) == (2.0, 0.04, 2.0)
+
+
+class TestHeadChanges:
+    @staticmethod
+    def head() -> tuple[Image, np.ndarray]:
+        """Every structure is a column along the superior axis, and the scan is bright from the third to the last but two of 24 slices."""
+        reference = np.zeros((8, 8, 24), np.uint8)
+        reference[:, :4, 3:-2] = np.arange(1, 33).reshape(8, 4, 1) % 32
+        scan = np.zeros((1, *reference.shape), np.float32)
+        scan[..., 3:-2] = 1
+        return Image(scan, np.diag([2.0, 2.0, 2.0, 1.0])), reference
+
+    def test_the_reference_itself_is_right(self):
+        image, reference = self.head()
+        score = head_changes.scored(Image(reference[None], image.affine), reference, BRAIN_LABELS)
+        assert (score.dice == 1).all()
+        assert score.mixed.max() == 0
+        assert score.away.max() == 0
+        assert score.missing == 0
+
+    def test_sides_that_are_swapped_are_mixed(self):
+        image, reference = self.head()
+        pairs = head_changes.PAIRS
+        swapped = np.where((reference > 0) & (reference <= pairs), reference + pairs, reference)
+        swapped[(reference > pairs) & (reference <= 2 * pairs)] -= pairs
+        score = head_changes.scored(Image(swapped[None], image.affine), reference, BRAIN_LABELS)
+        assert (score.mixed == 1).all()
+        assert score.missing == 2 * pairs
+
+    def test_voxels_that_are_not_judged_count_nowhere(self):
+        image, reference = self.head()
+        judged = np.where(reference == 31, head_changes.IGNORED, reference)
+        score = head_changes.scored(Image(reference[None], image.affine), judged, BRAIN_LABELS)
+        assert np.isnan(score.dice[30])
+        assert (score.dice[:30] == 1).all()
+
+    @pytest.mark.parametrize("upward", [True, False])
+    def test_the_lower_third_goes_whichever_way_the_scan_is_stored(self, upward):
+        image, reference = self.head()
+        if not upward:
+            affine = image.affine @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, 23], [0, 0, 0, 1.0]])
+            image, reference = Image(image.voxels[..., ::-1], affine), reference[..., ::-1]
+        cut, kept = head_changes.without_lower_third(image, reference)
+        assert cut.shape == kept.shape
+        assert sorted(cut.corners()[:, 2].round())[0] == pytest.approx(2 * (3 + 19 / 3), abs=2)
+        assert sorted(cut.corners()[:, 2].round())[-1] == sorted(image.corners()[:, 2].round())[-1]
+
+    def test_thick_slices_lie_where_the_thin_ones_were(self):
+        image, reference = self.head()
+        seen, kept = head_changes.thick(image, reference)
+        assert seen.spacing == pytest.approx([2, 2, 5])
+        assert seen.shape == kept.shape == (8, 8, 9)
+        middle = seen.to_ijk(image.to_ras(np.array([2, 2, 12]))).round().astype(int)
+        assert kept[tuple(middle)] == reference[2, 2, 12]
