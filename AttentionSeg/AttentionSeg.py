@@ -234,6 +234,20 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
             raise InputError(msg)
         return self._probe.node
 
+    def explain(self, result, label, rasPosition=None) -> object:
+        """Which places raised a label of a result, as a volume: for its whole segment, or for the voxel at a position (world RAS mm).
+
+        node = logic.explain(result, result.statistics[0].name)
+        node = logic.explain(result, result.statistics[0].name, (26, -24, -13))
+
+        Raises:
+            InputError: if there is no such label, the position is outside of what was segmented, or the volume has changed or was removed.
+        """
+        from AttentionSegLib.mrml.result_explanation import explain, publish_explanation, read_question
+
+        question = read_question(result, label, rasPosition)
+        return publish_explanation(question, explain(question))
+
     def segmentFolder(self, inputFolder, outputFolder, model, onProgress=None, cancel=None, **options) -> object:
         """Segment every scan of a folder of files; a stopped run is resumed.
 

@@ -69,6 +69,16 @@ def map_kind(name: str, among: Iterable[str] = ()) -> MapKind:
     return MapKind(group, f"{title}, scale {found['scale']}{step}", unit)
 
 
+def why_map(label: str, at: Sequence[float] | None = None) -> str:
+    """The id of the explanation of a label: of its segment, or at a place, RAS mm."""
+    return f"{WHY}{label}" if at is None else f"{why_at(label)}{' '.join(f'{coordinate:.0f}' for coordinate in at)}"
+
+
+def why_at(label: str) -> str:
+    """What the ids of the explanations of a label at places begin with."""
+    return f"{WHY}{label} at "
+
+
 def in_millimeters(spacing: Sequence[float]) -> str:
     """A resolution as text: `2 mm` if it is the same along all axes, else `1.5 x 1.5 x 3 mm`."""
     lengths = [f"{length:.3g}" for length in spacing]

@@ -57,6 +57,7 @@ class Tour:
         self.first_run()
         self.warm_runs()
         self.maps()
+        self.why("why, of a segment")
         self.in_3d()
         self.probe()
         self.small_window()
@@ -85,6 +86,23 @@ class Tour:
                 self.look_at_result()
                 self.picture(f"map-{row}")
 
+    def why(self, what: str) -> None:
+        """Press Why? in the first row of the table, twice: the first time is not warm."""
+        ui, panel = self.ui, slicer.modules.AttentionSegWidget.panel
+        for turn in ("first", "again"):
+            for entry in [node for node in panel.attention.maps if " why " in node.GetName()]:
+                slicer.mrmlScene.RemoveNode(entry)
+            idle(1)
+            with heartbeat() as gaps:
+                begin = time.monotonic()
+                ui.resultTable.cellClicked(0, ui.resultTable.columnCount - 1)
+                wait(lambda: not ui.whyProgressBar.isVisible())
+                seconds = time.monotonic() - begin
+                idle(0.5)
+            say(f"{what}, {turn}: {seconds:.2f} s, largest gap of the event loop {max(gaps):.2f} s; {ui.whyMessageLabel.text}")
+        require("Bright places" in ui.whyMessageLabel.text, ui.whyMessageLabel.text)
+        self.picture(what.replace(", ", "-").replace(" ", "-"))
+
     def in_3d(self) -> None:
         """The segments as surfaces, seen from the front and close by."""
         self.ui.showSegments3dButton.click()
@@ -110,6 +128,7 @@ class Tour:
         slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").SetCursorPositionRAS(position)
         idle(1)
         self.picture("probe")
+        self.why("why, at a voxel")
         ui.probeCheckBox.click()
 
     def small_window(self) -> None:

@@ -94,20 +94,24 @@ class Explanation:
             placement: of the run that computed the logits.
             progress: checked for cancellation between two patches.
         """
-        if not self.values:
-            return {}, ()
+        return self.images_of(volume, most_likely(logits).cpu(), grid, placement.device, progress) if self.values else ({}, ())
+
+    def images_of(
+        self, volume: Tensor, labels: Tensor, grid: WorkingGrid, device: torch.device, progress: Progress
+    ) -> tuple[dict[str, Image], tuple[str, ...]]:
+        """The maps for voxels that are given: those of `labels`, int [I, J, K], with the channel of a label; see `images`."""
         notes: tuple[str, ...] = ()
         try:
-            maps, stride = self._maps(volume, logits, placement.device, progress)
+            maps, stride = self._maps(volume, labels, device, progress)
         except RuntimeError as error:
-            if placement.device.type == "cpu" or not is_out_of_memory(error):
+            if device.type == "cpu" or not is_out_of_memory(error):
                 raise
-            notes = (f"{ran_out(placement.device)} while labels were explained; the CPU did this instead.",)
+            notes = (f"{ran_out(device)} while labels were explained; the CPU did this instead.",)
         if notes:
-            maps, stride = self._maps(volume, logits, torch.device("cpu"), progress)
+            maps, stride = self._maps(volume, labels, torch.device("cpu"), progress)
         return {WHY + name: attention_image(values, stride, grid, WHY + name) for name, values in maps.items()}, notes
 
-    def _maps(self, volume: Tensor, logits: Tensor, device: torch.device, progress: Progress) -> tuple[dict[str, Tensor], tuple[int, ...]]:
+    def _maps(self, volume: Tensor, labels: Tensor, device: torch.device, progress: Progress) -> tuple[dict[str, Tensor], tuple[int, ...]]:
         axis = self.model.card.slice_axis
         network = copy.deepcopy(self.model.network).requires_grad_(False).eval().to(device)
         layers = network.explained_layers
@@ -121,7 +125,7 @@ class Explanation:
 
         module.register_forward_hook(keep)
         whole = network if axis is None else SliceNetwork(network, axis)
-        labels, inputs = most_likely(logits).cpu(), with_neighbors(volume, self.model.card)
+        inputs = with_neighbors(volume, self.model.card)
         windows = windows_over(volume.shape[1:], self.patch, self.overlap, whole.total_stride)
         blend = Blend(volume.shape[1:], windows, device, torch.device("cpu"))
         size = [int(length) // s for length, s in zip(self.patch, stride)]

@@ -32,7 +32,7 @@ from .prediction import Prediction
 from .preprocessing import WorkingGrid, prepare, working_grid
 from .probe import ProbeOfRegions
 from .progress import Progress
-from .region_search import RegionSearch
+from .region_search import RegionSearch, offsets_of
 from .restore import Restored, restore
 from .slices import with_neighbors, with_slices
 from .sliding_window import Placement, VolumeOutput, placements, run_with_fallback
@@ -147,13 +147,13 @@ class Predictor:
             card = self.model.card if found is None else card_of_sides(self.model.card)
             regions = [region] if found is None else list(found.regions.values())
             parts: list[Part] = []
-            for one, offset in zip(regions, self._search.offsets(found)):
+            for one, offset in zip(regions, offsets := offsets_of(found, self.model.card)):
                 wanted = Wanted(names, options.probabilities, self._explanation(card, offset, options))
                 parts.append(self._segment(image, one, wanted, progress, parts[0].grid if parts else None))
             names = [*names, *(WHY + name for name in options.explain)]
 
             progress.stage("finish")
-            merged = merge_restored(parts, self._search.offsets(found), len(card.labels) + 1, image)
+            merged = merge_restored(parts, offsets, len(card.labels) + 1, image)
             if image.outside is not None:
                 merged.labels[image.outside.all(axis=0)] = 0
             # Imported here because scipy takes a while to import, and the network need not wait for it.

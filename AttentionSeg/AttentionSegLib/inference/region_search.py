@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..image import Image
-from ..models import Model
+from ..models import Card, Model
 from ..models.found_by import FindingModel
 from .checks import is_searched
 from .finding import FoundRegions, find_by_template
@@ -39,13 +39,6 @@ class RegionSearch:
         progress.repeat(len(found.regions))
         return found
 
-    def offsets(self, found: FoundRegions | None) -> list[int]:
-        """The offset of the label values of each region that was found; the values of regions that were left out stay unused."""
-        if found is None:
-            return [0]
-        card = self._model.card
-        return [len(card.labels) * n for n, region in enumerate(card.found_by.regions) if region.name in found.regions]
-
     def _found_in(self, image: Image, progress: Progress) -> FoundRegions:
         card = self._model.card
         if not isinstance(card.found_by, FindingModel):
@@ -56,3 +49,15 @@ class RegionSearch:
         if self._finder is None:
             self._finder = load_finder(card)
         return find_by_model(card, self._finder, image, progress.step)
+
+
+def offsets_of(found: FoundRegions | None, card: Card) -> list[int]:
+    """The offset of the label values of each region that was found (the values of others stay unused); [0] if none was searched for.
+
+    Args:
+        found: in a scan.
+        card: of the model.
+    """
+    if found is None:
+        return [0]
+    return [len(card.labels) * n for n, region in enumerate(card.found_by.regions) if region.name in found.regions]

@@ -14,13 +14,13 @@ from ..errors import InputError
 from ..image import Image
 from .attention_volumes import MAP_ATTRIBUTE, add_map, fill_map, map_voxels
 from .node_names import free_name, remove_node
-from .own_results import earlier_result, keep, mark, run_key
+from .own_results import RUN_ATTRIBUTE, earlier_result, keep, mark, run_key
 from .segmentations import publish_segmentation
 from .surfaces import has_surfaces, show_surfaces
 
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
-    from ..models import Label
+    from ..models import Card, Label
     from ..region import Region
 
 FOLDER = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelFolder()
@@ -100,6 +100,40 @@ def publish(
                 remove_node(node)
     probabilities = {} if prediction.probabilities is None else {label.name: maps[_probability(label)] for label in card.labels}
     return PublishedNodes(segmentation, {name: maps[name] for name in prediction.attention}, maps["uncertainty"], probabilities, folder)
+
+
+def publish_beside(
+    nodes: PublishedNodes,
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    image: Image,
+    name: str,
+    card: Card,
+    replaced: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add one more map to a result; the next run with the same choices replaces it too. Main thread only.
+
+    Args:
+        nodes: of the result.
+        volume_node: the input.
+        image, name, card: see `publish_map`.
+        replaced: volume of an earlier map, to show this one instead.
+
+    Raises:
+        InputError: if the input was removed from the scene. After this or any other exception the scene is unchanged.
+    """
+    _check_in_scene(volume_node)
+    scene, voxels = volume_node.GetScene(), map_voxels(image)
+    with _all_or_nothing(scene) as hierarchy:
+        node = replaced or add_map(name, card, volume_node)
+        fill_map(node, voxels, image.affine, volume_node)
+        if replaced is None:
+            others = [other for other in (nodes.uncertainty, *nodes.attention.values(), nodes.segmentation) if other.GetScene() is scene]
+            hierarchy.CreateItem(_folder_of(hierarchy, others) or _new_folder(hierarchy, volume_node), node)
+        else:
+            node.SetAttribute(MAP_ATTRIBUTE, name)
+            node.SetName(free_name(scene, f"{volume_node.GetName()} {name}", [node]))
+        mark([node], volume_node, nodes.uncertainty.GetAttribute(RUN_ATTRIBUTE))
+    return node
 
 
 def _probability_images(prediction: Prediction) -> dict[str, Image]:

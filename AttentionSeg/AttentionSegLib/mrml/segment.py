@@ -13,13 +13,22 @@ from ..reporting import Measurement, measure
 from .publish import PublishedNodes, publish
 from .regions import check_region, region_from_roi
 from .sequences import FRAME_ATTRIBUTE, ShownFrame, shown_frame
-from .volumes import image_from_volumes
+from .volumes import image_from_volumes, volume_state
 from .voxels import in_vtk_order
 
 if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
     from ..progress import Cancel, OnProgress
     from ..region import Region
+
+
+@dataclass(frozen=True, eq=False)
+class ScanSource:
+    """What was segmented, without its voxels: the volumes, one per input, their states (see `volume_state`) and the region."""
+
+    volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...]
+    states: tuple[tuple, ...]
+    region: Region | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +40,7 @@ class Scan:
     volume: slicer.vtkMRMLScalarVolumeNode
     segmentation: slicer.vtkMRMLSegmentationNode | None
     frame: ShownFrame | None = None
+    source: ScanSource | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +52,16 @@ class SegmentedVolume:
         statistics: one `Measurement` per label of the model: voxels, mL, mean uncertainty.
         volume: the input (its first channel).
         nodes: that were added to the scene.
+        source: what was segmented.
+        predictor: the model that was used.
     """
 
     prediction: Prediction
     statistics: tuple[Measurement, ...]
     volume: slicer.vtkMRMLScalarVolumeNode
     nodes: PublishedNodes
+    source: ScanSource
+    predictor: Predictor
 
     @property
     def segmentation(self) -> slicer.vtkMRMLSegmentationNode:
@@ -57,6 +71,11 @@ class SegmentedVolume:
     def attention(self) -> dict[str, slicer.vtkMRMLScalarVolumeNode]:
         """Volume of each attention map by the map's name."""
         return self.nodes.attention
+
+    @property
+    def can_explain(self) -> bool:
+        """Whether the network has layers at which a label can be explained."""
+        return bool(getattr(self.predictor.model.network, "explained_layers", {}))
 
     @property
     def uncertainty(self) -> slicer.vtkMRMLScalarVolumeNode:
@@ -73,7 +92,8 @@ def read_scan(
     region = None if roi_node is None else region_from_roi(roi_node, volume_nodes[0])
     if region is not None:
         check_region(region, image, roi_node, volume_nodes[0])
-    return Scan(image, region, volume_nodes[0], segmentation_node, shown_frame(volume_nodes[0]))
+    source = ScanSource(tuple(volume_nodes), tuple(map(volume_state, volume_nodes)), region)
+    return Scan(image, region, volume_nodes[0], segmentation_node, shown_frame(volume_nodes[0]), source)
 
 
 def predict(
@@ -88,11 +108,11 @@ def predict(
     return _in_vtk_order(prediction), tuple(measure(prediction))
 
 
-def publish_scan(scan: Scan, prediction: Prediction, statistics: tuple[Measurement, ...]) -> SegmentedVolume:
-    """Add a prediction to the scene of its volume. Main thread only; errors are those of `publish`, and leave the scene unchanged."""
+def publish_scan(scan: Scan, predictor: Predictor, prediction: Prediction, statistics: tuple[Measurement, ...]) -> SegmentedVolume:
+    """Add a prediction for a scan of `read_scan` to the scene. Main thread only; errors are those of `publish`, and leave the scene unchanged."""
     nodes = publish(prediction, scan.volume, scan.segmentation, scan.region)
     nodes.segmentation.SetAttribute(FRAME_ATTRIBUTE, None if scan.frame is None else scan.frame.value)
-    return SegmentedVolume(prediction, statistics, scan.volume, nodes)
+    return SegmentedVolume(prediction, statistics, scan.volume, nodes, scan.source, predictor)
 
 
 def segment_volume(
@@ -119,7 +139,7 @@ def segment_volume(
         Cancelled: if `cancel` returned True.
     """
     scan = read_scan(volume_nodes, roi_node, segmentation_node)
-    return publish_scan(scan, *predict(predictor, scan, on_progress, cancel, **changes))
+    return publish_scan(scan, predictor, *predict(predictor, scan, on_progress, cancel, **changes))
 
 
 def _in_vtk_order(prediction: Prediction) -> Prediction:

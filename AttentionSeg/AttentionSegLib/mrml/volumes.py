@@ -62,6 +62,12 @@ def dicom_modality(node: slicer.vtkMRMLNode) -> str | None:
     return (hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else "") or None
 
 
+def volume_state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple:
+    """The state of a volume's voxels and geometry, which is another one after each change."""
+    image_data = volume_node.GetImageData()
+    return None if image_data is None else image_data.GetMTime(), *local_affine(volume_node).ravel()
+
+
 def check_unchanged(image: Image, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Raise InputError unless a result still has the grid of its input volume."""
     affine = local_affine(volume_node)

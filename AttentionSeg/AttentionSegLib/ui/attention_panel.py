@@ -16,6 +16,8 @@ TOGGLING_KEYS = ("Space", "Return", "Enter")
 VISIBLE, INVISIBLE = ":/Icons/Small/SlicerVisible.png", ":/Icons/Small/SlicerInvisible.png"
 # Pixels.
 SWATCH, LINE_OF_LIST = 20, 16
+# Of the table: after the color, the name and the numbers.
+WHY_COLUMN = 2 + len(SHOWN_STATISTICS)
 # Largest height of the list of maps, before it scrolls.
 LINES = 9
 
@@ -34,13 +36,13 @@ class AttentionPanel:
         self._lines: list[Any] = []
         self._shortcuts: list[Any] = []
         ui.resultTable.verticalHeader().setVisible(False)
-        # Beside the color and the name.
-        ui.resultTable.setColumnCount(2 + len(SHOWN_STATISTICS))
-        ui.resultTable.setHorizontalHeaderLabels(["", _("Segment"), *(_(statistic.heading) for statistic in SHOWN_STATISTICS)])
-        ui.resultTable.setToolTip("\n".join(f"{_(statistic.heading)}: {_(statistic.meaning)}" for statistic in SHOWN_STATISTICS))
+        ui.resultTable.setColumnCount(WHY_COLUMN + 1)
+        ui.resultTable.setHorizontalHeaderLabels(["", _("Segment"), *(_(statistic.heading) for statistic in SHOWN_STATISTICS), ""])
+        why = _("Why?: show which places of the scan raised the segment; while the probe is on, which raised its label at the marked voxel.")
+        ui.resultTable.setToolTip("\n".join([*(f"{_(statistic.heading)}: {_(statistic.meaning)}" for statistic in SHOWN_STATISTICS), why]))
         header, fit = ui.resultTable.horizontalHeader(), qt.QHeaderView.ResizeToContents
         header.setMinimumSectionSize(SWATCH)
-        for column, mode in enumerate((qt.QHeaderView.Fixed, qt.QHeaderView.Stretch, *(fit for _statistic in SHOWN_STATISTICS))):
+        for column, mode in enumerate((qt.QHeaderView.Fixed, qt.QHeaderView.Stretch, *(fit for _statistic in SHOWN_STATISTICS), fit)):
             header.setSectionResizeMode(column, mode)
         ui.resultTable.setColumnWidth(0, SWATCH)
         self._icons = {shown: _icon(path, ui.mapList) for shown, path in ((True, VISIBLE), (False, INVISIBLE))}
@@ -92,6 +94,7 @@ class AttentionPanel:
         ui.probeCheckBox.setEnabled(not shown.probe_reason)
         if before is None or before.rows != shown.rows:
             self._show_rows(shown.rows)
+        ui.resultTable.setColumnHidden(WHY_COLUMN, not shown.can_explain)
 
     def _show_maps(self, shown: ShownAttention) -> None:
         ui = self._ui
@@ -116,6 +119,13 @@ class AttentionPanel:
         item.setToolTip(f"{entry.name}: {entry.node.GetName()}")
         self._ui.mapList.addItem(item)
         self._lines.append(entry.node)
+
+    def _link(self, text: str) -> Any:
+        item, font = qt.QTableWidgetItem(text), self._ui.resultTable.font
+        font.setUnderline(True)
+        item.setFont(font)
+        item.setForeground(self._ui.resultTable.palette.link())
+        return item
 
     def _add_heading(self, text: str) -> None:
         item = qt.QListWidgetItem(text)
@@ -144,6 +154,7 @@ class AttentionPanel:
             for column, text in enumerate((row.name, *row.numbers), start=1):
                 table.setItem(line, column, qt.QTableWidgetItem(text))
             table.item(line, 1).setToolTip(row.name)
+            table.setItem(line, WHY_COLUMN, self._link(_("Why?")))
         # Names may need two lines.
         height = 2 * line_height(table) + 2
         table.verticalHeader().setDefaultSectionSize(height)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import slicer
 
 from ..map_kinds import map_kind
-from ..mrml.attention_volumes import MAP_ATTRIBUTE
 from ..mrml.heat_map import heat_map
 from ..mrml.legend import hide_legend, show_legend
 from ..mrml.outlines import fill_segments, outline_segments
@@ -19,7 +18,7 @@ from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
 from ..reporting.telling_map import most_telling_map
 from .crosshair_probe import CrosshairProbe, why_no_probe
 from .settings import Settings
-from .shown_attention import SHOWN_STATISTICS, AttentionView, ListedMap, Row, ShownAttention, shown_number, stored_rows
+from .shown_attention import SHOWN_STATISTICS, AttentionView, ShownAttention, listed_maps, map_name, shown_rows, stored_rows
 from .translation import tr as _
 
 if TYPE_CHECKING:
@@ -96,11 +95,29 @@ class AttentionPresenter:
             hide_in_3d(other)
         if node is None:
             hide_overlay(scene, self._settings.maps)
+            if self._probe is not None and self._probe.node is not None:
+                self._lay_over(self._probe.node)
         else:
             self._lay_over(node)
             if was_in_3d:
                 self._render(node)
         self.refresh()
+
+    def add_map(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Add a map to those of the result, and show it."""
+        maps = self._settings.maps
+        self._settings.maps = maps if node in maps else [*maps, node]
+        self.show_map(node)
+
+    @property
+    def maps(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
+        """The maps of the result, without deleted ones."""
+        return self._settings.maps
+
+    @property
+    def probe(self) -> CrosshairProbe | None:
+        """The probe, while it is on."""
+        return self._probe
 
     def set_opacity(self, opacity: float) -> None:
         self._settings.opacity = float(opacity)
@@ -150,7 +167,7 @@ class AttentionPresenter:
     def table_text(self) -> str:
         """The table for a spreadsheet: tabs between columns, a line per segment; after an empty line, the table of `more_text`."""
         head = "\t".join([_("Segment"), *(_(statistic.title) for statistic in SHOWN_STATISTICS)])
-        lines = ["\t".join([row.name, *row.numbers]) for row in self._rows]
+        lines = ["\t".join([row.name, *row.numbers]) for row in shown_rows(self._settings.statistics)]
         more = self._more_text()
         return "\n".join([head, *lines, *(["", more] if more else [])])
 
@@ -171,7 +188,7 @@ class AttentionPresenter:
         segmentation = settings.result_segmentation
         self._view.show(
             ShownAttention(
-                maps=self._listed,
+                maps=listed_maps(settings.maps),
                 eye=eye,
                 in_3d=eye is not None and is_in_3d(eye),
                 surfaces=None if segmentation is None else has_surfaces(segmentation),
@@ -182,7 +199,8 @@ class AttentionPresenter:
                 reason="" if settings.maps else _("Segment a volume to see where the network looked."),
                 probe=self._probe is not None,
                 probe_reason=why_no_probe(self._result, self._scene),
-                rows=self._rows,
+                rows=shown_rows(settings.statistics),
+                can_explain=self._result is not None and self._result.can_explain,
             )
         )
 
@@ -195,15 +213,6 @@ class AttentionPresenter:
         return shown_overlay(self._scene, self._settings.maps) if self._scene is not None else None
 
     @property
-    def _listed(self) -> tuple[ListedMap, ...]:
-        nodes = self._settings.maps
-        names = [_name(node) for node in nodes]
-        kinds = [map_kind(name, names) for name in names]
-        groups = list(dict.fromkeys(kind.group for kind in kinds))
-        listed = [ListedMap(name, kind.group, kind.title_at(node.GetSpacing()), node) for name, kind, node in zip(names, kinds, nodes)]
-        return tuple(sorted(listed, key=lambda entry: groups.index(entry.group)))
-
-    @property
     def _look(self) -> Look:
         return Look(self._settings.opacity, self._settings.threshold, self._settings.colors or heat_map(self._scene))
 
@@ -211,12 +220,6 @@ class AttentionPresenter:
     def _shades(self) -> tuple[tuple[int, int, int], ...]:
         found = shades(self._look.colors) if self._settings.maps else []
         return tuple(tuple(round(255 * part) for part in rgb) for rgb in found)
-
-    @property
-    def _rows(self) -> tuple[Row, ...]:
-        stored = self._settings.statistics
-        # Older scenes lack statistics that were added later.
-        return tuple(Row(row["name"], tuple(row["color"]), tuple(shown_number(one, row) for one in SHOWN_STATISTICS)) for row in stored)
 
     def _restyle(self) -> None:
         for node in (self._eye, self._probe.node if self._probe else None):
@@ -227,8 +230,8 @@ class AttentionPresenter:
     def _lay_over(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Show a map over the slices, with its color bar."""
         show_overlay(node, self._look)
-        name = _name(node)
-        kind = map_kind(name, [_name(other) for other in self._settings.maps])
+        name = map_name(node)
+        kind = map_kind(name, [map_name(other) for other in self._settings.maps])
         show_legend(node, kind.title, kind.unit)
 
     def _make_room(self) -> None:
@@ -251,8 +254,3 @@ class AttentionPresenter:
     def _show_probe(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
         self._lay_over(node)
         self.refresh()
-
-
-def _name(node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """The id of a map."""
-    return node.GetAttribute(MAP_ATTRIBUTE) or node.GetName()

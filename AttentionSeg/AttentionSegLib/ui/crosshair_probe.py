@@ -31,10 +31,14 @@ class CrosshairProbe:
     Args:
         result: one that can be probed (see `why_no_probe`).
         on_volume: called with the volume whenever a new one is made: at first, and after the user deleted it.
+
+    Attributes:
+        position: of the marked voxel, world RAS mm; None before the crosshair has moved over the scan.
     """
 
     def __init__(self, result: SegmentedVolume, on_volume: Callable[[slicer.vtkMRMLScalarVolumeNode], None]) -> None:
         self._volume, self._on_volume = ProbeVolume(result), on_volume
+        self.position: tuple[float, ...] | None = None
         self._crosshair = result.volume.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
         self._tag = self._crosshair.AddObserver(slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent, self._follow)
 
@@ -46,8 +50,10 @@ class CrosshairProbe:
     def look_from(self, position: Sequence[float]) -> None:
         """Show the position attention of the voxel at a position (world RAS mm). Outside the scan nothing changes."""
         before = self._volume.node
-        if self._volume.move(position) and self._volume.node is not before:
-            self._on_volume(self._volume.node)
+        if self._volume.move(position):
+            self.position = tuple(position)
+            if self._volume.node is not before:
+                self._on_volume(self._volume.node)
 
     def end(self) -> None:
         """Stop following the crosshair, and remove the volume and its mark from the scene."""

@@ -22,6 +22,8 @@ from .sequence_run import SegmentedSequence
 from .settings import Settings
 from .train_panel import TrainPanel
 from .train_presenter import TrainPresenter
+from .why_panel import WhyPanel
+from .why_presenter import WhyPresenter
 
 if TYPE_CHECKING:
     import slicer
@@ -45,10 +47,11 @@ class ModulePanel:
         needed, for_batch, for_training = (resources / f"requirements{kind}.txt" for kind in ("", "-batch", "-training"))
         panel, attention_panel, environment_panel = Panel(ui), AttentionPanel(ui), EnvironmentPanel(ui)
         batch_panel = FormPanel(ui, "batch", {"batch_input": ui.batchInputEdit, "batch_output": ui.batchOutputEdit}, {})
-        train_panel, comparison_panel = TrainPanel(ui), ComparisonPanel(ui)
+        train_panel, comparison_panel, why_panel = TrainPanel(ui), ComparisonPanel(ui), WhyPanel(ui)
 
         self.comparison = ComparisonPresenter(comparison_panel, settings, Installation(needed), keep_polling)
         self.attention = AttentionPresenter(attention_panel, settings, self.comparison.table_text)
+        self.why = WhyPresenter(why_panel, self.attention, Installation(needed), keep_polling)
         self.presenter = Presenter(panel, settings, segmenter, Installation(needed), keep_polling, self._show_result, when_idle)
         self.batch = BatchPresenter(batch_panel, settings, Installation(needed, for_batch), keep_polling)
         self.train = TrainPresenter(train_panel, settings, Installation(needed, for_training), keep_polling, self._use_trained)
@@ -56,6 +59,7 @@ class ModulePanel:
         for view, presenter in (
             (panel, self.presenter),
             (attention_panel, self.attention),
+            (why_panel, self.why),
             (comparison_panel, self.comparison),
             (batch_panel, self.batch),
             (train_panel, self.train),
@@ -90,6 +94,7 @@ class ModulePanel:
         """Stop everything that works on nodes, before the scene is closed."""
         self.presenter.leave_scene()
         self.comparison.cancel()
+        self.why.leave_scene()
         self.attention.leave()
 
     def close(self) -> None:
@@ -97,6 +102,7 @@ class ModulePanel:
         self.presenter.cancel()
         self.presenter.unfollow()
         self.comparison.cancel()
+        self.why.cancel()
         self.attention.close()
         self.batch.cancel()
         self.train.cancel()
@@ -112,3 +118,4 @@ class ModulePanel:
         else:
             self.attention.set_result(result)
         self.comparison.set_result()
+        self.why.set_result()

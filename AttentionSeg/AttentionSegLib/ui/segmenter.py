@@ -142,7 +142,7 @@ class Segmenter:
             on_progress(0.0, "load", None)
             predictor = self.predictor(options, cancel)
             check_cancel(cancel, "load")
-            return predict(predictor, scan, on_progress, cancel, **options.run.of_image())
+            return predictor, *predict(predictor, scan, on_progress, cancel, **options.run.of_image())
 
         nodes = [*volumes] if segmentation is None else [*volumes, segmentation]
         return Task(work, lambda found: publish_scan(scan, *found), on_change, nodes=nodes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _attention() -> None:
 
 
 def _probe(picture: Path | None) -> None:
-    """Check that with a guided model the overlay follows the crosshair."""
+    """Check that with a guided model the overlay follows the crosshair, and that the label at the marked voxel is explained."""
     ui = _ui()
     _choose(GUIDED, slicer.util.getNode("T1"))
     ui.segmentButton.click()
@@ -96,6 +97,10 @@ def _probe(picture: Path | None) -> None:
     if picture is not None:
         slicer.app.processEvents()
         slicer.util.mainWindow().grab().save(str(picture))
+    ui.resultTable.cellClicked(0, ui.resultTable.columnCount - 1)
+    _wait(lambda: ui.whyProgressBar.isVisible())
+    name = f"T1 why {ui.resultTable.item(0, 1).text()} at 20 20 20"
+    _check(slicer.mrmlScene.GetFirstNodeByName(name) is not None, f"there is {name}: {ui.whyMessageLabel.text}")
     ui.probeCheckBox.click()
     _check(slicer.mrmlScene.GetFirstNodeByName("T1 probe") is None, "the probe is gone")
 
@@ -136,10 +141,10 @@ def _choose(model: str, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
     ui.inputSelector1.setCurrentNode(volume)
 
 
-def _wait() -> None:
+def _wait(running: Callable[[], bool] | None = None) -> None:
     """Let the application idle until the run has ended."""
     ui, end = _ui(), time.monotonic() + SECONDS
-    while ui.segmentButton.text == "Cancel":
+    while running() if running is not None else ui.segmentButton.text == "Cancel":
         _check(time.monotonic() < end, f"the run ends within {SECONDS} s")
         slicer.app.processEvents()
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..map_kinds import map_kind
+from ..mrml.attention_volumes import MAP_ATTRIBUTE
 from ..reporting import STATISTICS
 from ..reporting.label_statistics import SIZES, Statistic, shown_size
 
@@ -43,6 +45,20 @@ class ListedMap:
     node: slicer.vtkMRMLScalarVolumeNode
 
 
+def map_name(node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The id of a map."""
+    return node.GetAttribute(MAP_ATTRIBUTE) or node.GetName()
+
+
+def listed_maps(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> tuple[ListedMap, ...]:
+    """Maps for the list, group by group."""
+    names = [map_name(node) for node in nodes]
+    kinds = [map_kind(name, names) for name in names]
+    groups = list(dict.fromkeys(kind.group for kind in kinds))
+    listed = [ListedMap(name, kind.group, kind.title_at(node.GetSpacing()), node) for name, kind, node in zip(names, kinds, nodes)]
+    return tuple(sorted(listed, key=lambda entry: groups.index(entry.group)))
+
+
 @dataclass(frozen=True, eq=False)
 class ShownAttention:
     """State of the section Attention.
@@ -58,6 +74,7 @@ class ShownAttention:
         probe: whether the probe follows the crosshair.
         probe_reason: why it cannot; empty if it can.
         rows: of the table of results.
+        can_explain: whether it can be asked why a segment is there.
     """
 
     maps: tuple[ListedMap, ...]
@@ -72,6 +89,7 @@ class ShownAttention:
     probe: bool
     probe_reason: str
     rows: tuple[Row, ...]
+    can_explain: bool
 
 
 class AttentionView(Protocol):
@@ -83,3 +101,8 @@ class AttentionView(Protocol):
 def stored_rows(statistics: Sequence[Measurement]) -> list[dict[str, Any]]:
     """Statistics in the form that the parameter node stores."""
     return [{"name": one.name, "color": one.color, **one.statistics} for one in statistics]
+
+
+def shown_rows(stored: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
+    """The rows of the table for stored statistics; those of older scenes lack statistics that were added later."""
+    return tuple(Row(row["name"], tuple(row["color"]), tuple(shown_number(one, row) for one in SHOWN_STATISTICS)) for row in stored)

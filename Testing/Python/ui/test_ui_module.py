@@ -154,6 +154,17 @@ class TestLogic:
             logic.segmentVolume(volume, "tiny-unet", explain=["Liver"])
         assert scene.GetNumberOfNodes() == before
 
+    def test_a_result_is_explained_for_a_segment_and_at_a_voxel(self, logic, scene):
+        volume = make_scan(scene)
+        result = logic.segmentVolume(volume, "tiny-unet", attention="none")
+        volume.GetRASBounds(bounds := [0.0] * 6)
+        position = [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2])]
+        nodes = [logic.explain(result, "Hippocampus posterior"), logic.explain(result, "Hippocampus posterior", position)]
+        assert nodes[0] is not nodes[1]
+        assert [slicer.util.arrayFromVolume(node).max() for node in nodes] == [1, 1]
+        with pytest.raises(InputError, match="outside the region in which Hippocampus posterior was looked for"):
+            logic.explain(result, "Hippocampus posterior", (900, 0, 0))
+
     def test_a_memory_limit_reaches_the_engine(self, logic, scene, monkeypatch):
         limits = []
         monkeypatch.setattr("AttentionSegLib.inference.predictor.limited_memory", lambda _device, limit: limits.append(limit) or nullcontext())

@@ -29,6 +29,8 @@ class PanelApplication(Application):
         from AttentionSegLib.ui.attention_panel import AttentionPanel
         from AttentionSegLib.ui.attention_presenter import AttentionPresenter
         from AttentionSegLib.ui.panel import Panel
+        from AttentionSegLib.ui.why_panel import WhyPanel
+        from AttentionSegLib.ui.why_presenter import WhyPresenter
 
         self.top = stand_ins.load_ui(UI)
         self.top.setMRMLScene(scene)
@@ -39,6 +41,9 @@ class PanelApplication(Application):
         attention_panel = AttentionPanel(self.ui)
         self.attention = AttentionPresenter(attention_panel, self.settings)
         attention_panel.connect(self.attention)
+        why_panel = WhyPanel(self.ui)
+        self.why = WhyPresenter(why_panel, self.attention, InstallationDouble(), self.keep_polling)
+        why_panel.connect(self.why)
         self.top.resize(300, 1100)
         self.top.show()
 
@@ -106,6 +111,27 @@ def test_two_choices_and_one_click(app):
     assert [app.ui.resultTable.item(row, 1).text() for row in range(2)] == ["Hippocampus anterior", "Hippocampus posterior"]
     assert app.ui.resultTable.horizontalHeaderItem(4).text() == "Parts"
     assert sum(int(app.ui.resultTable.item(row, 4).text()) for row in range(2)) >= 1
+
+
+def test_why_in_a_row_of_the_table(app):
+    choose(app)
+    app.ui.segmentButton.click()
+    app.wait()
+    table, why = app.ui.resultTable, app.ui.resultTable.columnCount - 1
+    table.cellClicked(1, 1)
+    assert not app.polls
+    table.cellClicked(1, why)
+    assert [table.item(row, why).text() for row in range(2)] == ["", "Cancel"]
+    assert app.ui.whyProgressBar.isVisible()
+    table.cellClicked(1, why)
+    app.wait()
+    assert app.ui.whyMessageLabel.text == "The explanation was cancelled."
+    table.cellClicked(1, why)
+    app.wait()
+    app.picture("why")
+    assert app.ui.whyMessageLabel.text.endswith("Bright places raised Hippocampus posterior.")
+    assert [table.item(row, why).text() for row in range(2)] == ["Why?", "Why?"]
+    assert app.ui.mapList.currentItem().text().startswith("Why Hippocampus posterior (")
 
 
 def test_progress_and_cancel(app):
