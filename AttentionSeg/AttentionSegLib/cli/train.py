@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MODALITIES = ("CT", "MR", "PT", "US", "OT")
 # Options that are stored in the plan, and that an existing plan replaces.
 PLANNED = (
-    *("network", "title", "license", "modality", "field_of_view", "slices", "context", "backbone", "hours"),
+    *("network", "title", "license", "modality", "field_of_view", "found_by", "slices", "context", "backbone", "hours"),
     *("label_names", "channel_names", "ignored_label", "learn_as"),
 )
 PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
@@ -66,6 +66,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     model.add_argument("--license", help="of the weights, such as CC-BY-4.0 (default: unstated, to be filled in before the model is shared)")
     model.add_argument("--modality", choices=MODALITIES, help="of the scans (default: by their names and intensities)")
     model.add_argument("--field-of-view", choices=("whole", "region"), help="whole scans, or a region around a structure (default: by their size)")
+    model.add_argument(
+        "--found-by",
+        metavar="MODEL:LABEL",
+        help="a model for the region around a label of an installed model, which finds it in whole scans; for a pair of sides "
+        "MODEL:right=LABEL,left=LABEL",
+    )
     model.add_argument(
         "--slices",
         choices=("axial", "coronal", "sagittal", "none"),
@@ -194,7 +200,7 @@ def _names(text: str | None) -> list[str]:
 
 def _plan_options(options: argparse.Namespace) -> dict[str, Any]:
     region = None if options.field_of_view is None else options.field_of_view == "region"
-    names = ("title", "license", "modality", "slices", "context", "backbone", "seed")
+    names = ("title", "license", "modality", "slices", "context", "backbone", "seed", "found_by")
     planned = {"region": region, **{name: getattr(options, name) for name in names}}
     return {**planned, "synthesis": _synthesis(options.learn_as)} if options.synthesize else planned
 

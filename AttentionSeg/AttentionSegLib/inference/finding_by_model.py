@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,32 +26,34 @@ LEAST_VOXELS = 20
 
 
 def load_finder(card: Card) -> Predictor:
-    """Load the model that finds the regions of another, on the best device available.
+    """Load the model that finds the regions of another, on the best device available. For errors see `load_finding_model`."""
+    return load_finding_model(card.found_by, f"The regions of the model {card.id}", [channel.modality for channel in card.inputs])
+
+
+def load_finding_model(source: FindingModel, of: str, modalities: Sequence[str], device: str = "auto") -> Predictor:
+    """Load a model that finds regions.
+
+    Args:
+        source: the model and its labels.
+        of: whose regions, in messages.
+        modalities: of the inputs of the model for the regions.
+        device: see `choose_device`.
 
     Raises:
         InputError: if it is not installed, lacks the labels or the inputs that the card names, or needs a region itself.
     """
     from .predictor import Predictor
 
-    source: FindingModel = card.found_by
     try:
         model = load_model(find_model(source.model))
     except InputError as error:
-        msg = f"The regions of the model {card.id} are found by the model {source.model}, which cannot be used: {error}"
+        msg = f"{of} are found by the model {source.model}, which cannot be used: {error}"
         raise InputError(msg) from error
-    found = model.card
-    missing = [region.label for region in source.regions if region.label not in {label.name for label in found.labels}]
-    wrong = None
-    if missing:
-        wrong = f"has no label '{missing[0]}'"
-    elif found.needs_region:
-        wrong = "needs a region itself"
-    elif [channel.modality for channel in found.inputs] != [channel.modality for channel in card.inputs]:
-        wrong = f"has other inputs ({', '.join(channel.modality for channel in found.inputs)})"
+    wrong = source.fault_of(model.card, modalities)
     if wrong:
-        msg = f"The regions of the model {card.id} are found by the model {source.model}, which {wrong}; correct the card, or give a region."
+        msg = f"{of} are found by the model {source.model}, which {wrong}; name another model or label, or give a region."
         raise InputError(msg)
-    return Predictor(model)
+    return Predictor(model, device)
 
 
 def find_by_model(card: Card, finder: Predictor, image: Image, on_step: OnStep) -> FoundRegions:
@@ -65,13 +68,7 @@ def find_by_model(card: Card, finder: Predictor, image: Image, on_step: OnStep) 
         on_step: called with the fraction done, 0..1.
     """
     source: FindingModel = card.found_by
-    labels = finder(coarser(image, finder.model.card.spacing), attention=False, on_progress=lambda fraction, *_: on_step(fraction)).labels
-    values = {label.name: label.value for label in finder.model.card.labels}
-    placed = {}
-    for region in source.regions:
-        center = _center(labels, values[region.label])
-        if center is not None:
-            placed[region.name] = Region(center, card.region_size)
+    placed = {name: Region(center, card.region_size) for name, center in found_centers(source, finder, image, on_step).items()}
     looked_for = ", ".join(region.label for region in source.regions)
     if not placed:
         seen = f"{source.model} sees no {looked_for} in {image.name}"
@@ -85,6 +82,14 @@ def find_by_model(card: Card, finder: Predictor, image: Image, on_step: OnStep) 
         f"The region '{region.name}' was not found: {source.model} sees no {region.label}." for region in source.regions if region.name not in placed
     ]
     return FoundRegions(inside, f"the model {source.model}", None, (*missed, *notes))
+
+
+def found_centers(source: FindingModel, finder: Predictor, image: Image, on_step: OnStep) -> dict[str, tuple[float, float, float]]:
+    """The centers of the labels that a finding model segments in a scan, RAS mm, by region; regions whose label it does not see are missing."""
+    labels = finder(coarser(image, finder.model.card.spacing), attention=False, on_progress=lambda fraction, *_: on_step(fraction)).labels
+    values = {label.name: label.value for label in finder.model.card.labels}
+    centers = {region.name: _center(labels, values[region.label]) for region in source.regions}
+    return {name: center for name, center in centers.items() if center is not None}
 
 
 def coarser(image: Image, spacing: tuple[float, float, float]) -> Image:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from ..errors import InputError
 from .terms import Code
+
+if TYPE_CHECKING:
+    from .card import Card
 
 # Bytes of the file, as in the schema, and of its unpacked content, which could fill a disk even from a file of a few kB.
 LARGEST_TEMPLATE, LARGEST_UNPACKED = 1_000_000, 32_000_000
@@ -73,6 +78,38 @@ class FindingModel:
 
     model: str
     regions: tuple[LabeledRegion, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> FindingModel:
+        """Parse `MODEL:LABEL`, or for a pair of sides `MODEL:right=LABEL,left=LABEL`. Raises InputError if it is neither."""
+        model, _, labels = (part.strip() for part in text.partition(":"))
+        # Names of labels may contain commas and equals signs.
+        parts = [part.partition("=") for part in re.split(r",\s*(?=(?:right|left)\s*=)", labels)]
+        sides = {side.strip(): label.strip() for side, _, label in parts}
+        if not set(sides) <= set(LATERALITY):
+            sides = {labels: labels}
+        if not model or not all(sides.values()) or len(sides) < len(parts):
+            msg = f"'{text}' does not say what finds the regions; give MODEL:LABEL, or MODEL:right=LABEL,left=LABEL for a pair of sides."
+            raise InputError(msg)
+        return cls(model, tuple(LabeledRegion(name, LATERALITY.get(name), label) for name, label in sides.items()))
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The block `found_by` of a card."""
+        return {"kind": "model", "model": self.model, "labels": {region.name: region.label for region in self.regions}}
+
+    def fault_of(self, finder: Card, modalities: Sequence[str]) -> str | None:
+        """What keeps a model from finding the regions of one with inputs of these modalities, as the rest of a sentence; None if nothing does."""
+        known = [label.name for label in finder.labels]
+        missing = [region.label for region in self.regions if region.label not in known]
+        if missing:
+            return f"has no label '{missing[0]}', only {', '.join(known)}"
+        if finder.found_by is not None:
+            return "has regions to be found itself"
+        if finder.needs_region:
+            return "needs a region itself"
+        inputs = [channel.modality for channel in finder.inputs]
+        return None if inputs == list(modalities) else f"has other inputs ({', '.join(inputs)})"
 
 
 FoundBy = Union[Template, FindingModel]

@@ -14,12 +14,15 @@ def card_of_sides(card: Card) -> Card:
 
     With n labels, label v has the value v in the first region, n + v in the second, and so on. Names end with that of the region (`Hippocampus,
     anterior, right`), colors are those of the structures, terms get the laterality.
+    A single region that is not of one side leaves the labels as they are.
 
     Args:
         card: of a model with `found_by`.
     """
     count = len(card.labels)
     regions = () if card.found_by is None else card.found_by.regions
+    if len(regions) == 1 and regions[0].laterality is None:
+        return card
     labels = tuple(_sided(label, region, number * count) for number, region in enumerate(regions) for label in card.labels)
     offsets = [number * count for number in range(len(regions))]
     return replace(

@@ -38,6 +38,15 @@ ANY_MODALITY = "OT"
 
 
 @dataclass(frozen=True)
+class FoundRegion:
+    """The regions of a model that are found by another one: the block `found_by` of the card, their size in mm, and the reason for it."""
+
+    found_by: dict[str, Any]
+    size: tuple[float, float, float]
+    note: str
+
+
+@dataclass(frozen=True)
 class PlanOptions:
     """Choices of the user; the others are made from the data and the computer.
 
@@ -53,6 +62,7 @@ class PlanOptions:
         backbone: such as `resnet101`, for the network as published with this backbone and its pretrained weights; when left out, the size is chosen
             by data and computer.
         start_from: model whose weights the training starts from; its network, grid and normalization are kept.
+        found: the regions, if another model finds them; the cases are then crops of that size.
         synthesis: how images are synthesized from label maps; None if cases have scans.
         seed: of weights, order and augmentation.
     """
@@ -66,6 +76,7 @@ class PlanOptions:
     context: int | None = None
     backbone: str | None = None
     start_from: Card | None = None
+    found: FoundRegion | None = None
     synthesis: dict[str, Any] | None = None
     seed: int = 0
 
@@ -133,7 +144,11 @@ def _choose(survey: Survey, network: str, budget: Budget, options: PlanOptions, 
     if start is not None:
         check_start(start, network, len(inputs), options.backbone)
         inputs, notes = start.raw["inputs"], []
-    size = field_of_view(survey, region, notes)
+    if options.found is None:
+        size = field_of_view(survey, region, notes)
+    else:
+        size = options.found.size
+        notes.append(options.found.note)
     slices = choose_slices(survey.cases, network, wanted, options.context, start, notes)
     context, across = (0, None) if slices is None else (slices.context, slices.axis)
     spec = NetworkSpec(network, len(inputs) * (2 * context + 1), len(labels) + 1, across, options.backbone)
@@ -168,6 +183,7 @@ def _card(model_id: str, choices: _Choices) -> dict[str, Any]:
         "overlap": OVERLAP,
         "labels": choices.labels,
         "field_of_view": {"kind": "whole"} if region is None else {"kind": "region", "size_mm": list(region)},
+        **({} if options.found is None else {"found_by": options.found.found_by}),
         "postprocessing": postprocessing,
         "weights": {"license": options.license or UNSTATED},
         "training_data": [_training_data(survey)],

@@ -45,5 +45,5 @@ def draw_thumbnail(predictor: Predictor, cases: Sequence[Case], scores: Scores, 
         # Cases without labels are excluded: their correct segmentation is empty.
         if reference.voxels.any():
             prediction = predictor(image, attention=False, cancel=cancel)
-            return draw_silhouette(prediction.labels, {label.value: label.color for label in scores.card.labels})
+            return draw_silhouette(prediction.labels, {label.value: label.color for label in prediction.card.labels})
     return None

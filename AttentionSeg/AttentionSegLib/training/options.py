@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..models.found_by import FindingModel
 from .synthesis.settings import Synthesis
 
 BY_PYTHON = "AttentionSegLib.training.train_model"
@@ -29,6 +30,8 @@ class TrainingOptions:
         pretrained: file or URL of weights for the backbone of guided-attention (see `networks.pretrained.load_pretrained`).
         synthesis: how images are synthesized if the training cases are label maps without scans (see `label_cases`); an existing plan overrides it.
             Validation cases without scans get a synthetic one, in the work folder.
+        found_by: `MODEL:LABEL`, or `MODEL:right=LABEL,left=LABEL`, to train a model for the region around a label of another model, which finds it in
+            the training cases, as it later will in other scans.
         command: stored in the card, to document how the model was made.
         title, modality, region, labels, license, slices, context, backbone, seed: see `PlanOptions`.
     """
@@ -41,6 +44,7 @@ class TrainingOptions:
     start_from: str | os.PathLike | None = None
     pretrained: str | None = None
     synthesis: Synthesis | None = None
+    found_by: str | None = None
     command: str = BY_PYTHON
     title: str | None = None
     modality: str | None = None
@@ -51,6 +55,11 @@ class TrainingOptions:
     context: int | None = None
     backbone: str | None = None
     seed: int | None = None
+
+    @property
+    def finding(self) -> FindingModel | None:
+        """What finds the regions. Raises InputError if `found_by` cannot be parsed."""
+        return None if self.found_by is None else FindingModel.parse(self.found_by)
 
     @property
     def main_device(self) -> str:
@@ -65,4 +74,11 @@ class TrainingOptions:
     def asked(self, network: str | None) -> dict[str, Any]:
         """The options that a plan is compared with (see `plan_match`), with the id of a model instead of its path."""
         start_from = None if self.start_from is None else Path(self.start_from).name
-        return {**self.of_plan, "network": network, "hours": self.hours, "start_from": start_from, "synthesis": self.synthesis}
+        return {
+            **self.of_plan,
+            "network": network,
+            "hours": self.hours,
+            "start_from": start_from,
+            "synthesis": self.synthesis,
+            "found_by": self.found_by,
+        }

@@ -32,6 +32,7 @@ OPTIONS = {
     "context": "--context",
     "backbone": "--backbone",
     "learned_as": "--learn-as",
+    "found_by": "--found-by",
 }
 # Options that plans of earlier versions do not record, though they depend on them.
 UNRECORDED = ("hours",)
@@ -49,7 +50,7 @@ def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
     options = {
         **{
             name: asked.get(name)
-            for name in ("network", "hours", "seed", "title", "license", "modality", "start_from", "slices", "context", "backbone")
+            for name in ("network", "hours", "seed", "title", "license", "modality", "start_from", "slices", "context", "backbone", "found_by")
         },
         "region": None if asked.get("region") is None else "region" if asked["region"] else "whole",
         "label_names": list(cases.label_names.values()) or None,

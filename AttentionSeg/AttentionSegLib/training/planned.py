@@ -18,6 +18,7 @@ from ..models.titles import id_of
 from ..planning.budget import Budget
 from ..planning.plan import PlanOptions, make_plan, write_plan
 from ..progress import check_cancel
+from .found_regions import check_finding, surveyed_regions
 from .options import TrainingOptions
 from .parts import import_parts, part_of
 from .plan_match import MADE_FOR, made_for
@@ -47,7 +48,12 @@ def plan_training(
     """
     asked = TrainingOptions(**options)
     start = None if asked.start_from is None else Card.load(find_model(asked.start_from) / CARD_NAME)
-    model_id, synthesis = _model_id(Path(output)), asked.synthesis
+    model_id, synthesis, finding = _model_id(Path(output)), asked.synthesis, asked.finding
+    given, region, modality = cases, None, asked.modality
+    if finding is not None:
+        modalities = check_finding(finding, cases, modality or (start.inputs[0].modality if start else None), asked.region)
+        modality = modalities[0]
+        given, cases, region = surveyed_regions(cases, finding, modalities, folder, asked.main_device, part_of(on_progress, 0, 0.5), cancel)
     looking = part_of(on_progress, 0, 1, "looking at ")
     if synthesis is None:
         survey = make_survey(cases, looking, cancel)
@@ -60,9 +66,12 @@ def plan_training(
     asked = replace(asked, hours=HOURS if asked.hours is None else asked.hours)
     budget = Budget.measure(asked.main_device, asked.hours)
     drawing = None if synthesis is None else synthesis.document
-    plan = make_plan(survey, network, model_id, budget, PlanOptions(start_from=start, synthesis=drawing, **asked.of_plan), cancel)
+    choices = PlanOptions(start_from=start, synthesis=drawing, found=region, **{**asked.of_plan, "modality": modality})
+    plan = make_plan(survey, network, model_id, budget, choices, cancel)
     roles = {role: [case.id for case in survey.cases if case.role == role] for role in ROLES}
-    plan[MADE_FOR] = {**made_for(cases, asked.asked(network)), "cases": roles}
+    if region is not None:
+        roles = {role: [case.id for case in given.roles[role]] for role in ROLES}
+    plan[MADE_FOR] = {**made_for(given, asked.asked(network)), "cases": roles}
     folder.mkdir(parents=True, exist_ok=True)
     write_survey(survey, folder / "survey.json")
     write_plan(plan, folder / PLAN_NAME)

@@ -18,8 +18,10 @@ from ..evaluation.run import measure_cases
 from ..files import check_output_folder, write_text
 from ..inference import Predictor
 from ..models import find_model, load_model, save_model
+from ..models.found_by import FindingModel
 from ..progress import check_cancel
 from .finished import accuracy_entries, draw_thumbnail
+from .found_regions import regions_of
 from .initial_weights import InitialWeights
 from .options import TrainingOptions
 from .parts import import_parts, part_of
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 
 # Approximate fraction of the run at the end of the survey and at the end of the training.
 SURVEYED, TRAINED = 0.02, 0.95
-# Files of a training in its work folder, except plan and survey, that a restart removes. Prepared cases are kept: they are reused if nothing changed.
+# Files of a training in its work folder, except plan and survey, that a restart removes. Prepared cases and regions are kept:
+# they are reused if nothing changed.
 LEFT_BEHIND = ("last.ckpt", "best.ckpt", "report.html", "metrics.csv", "summary.json", "log", "tensorboard", "drawn")
 
 
@@ -104,11 +107,17 @@ def train_model(
     if asked.restart:
         _remove_training(folder)
     recipe = Recipe.load(path)
-    check_plan(recipe.draft_card(), path, cases, recipe)
+    card = recipe.draft_card()
+    check_plan(card, path, cases, recipe)
     if recipe.synthesis is not None:
         cases = with_scans(cases, write_drawn(cases.roles["val"], recipe.synthesis, recipe.seed, folder / "drawn"))
 
-    trained = train(recipe, cases.roles, folder, asked.device, initial, part_of(report_progress, SURVEYED, TRAINED), cancel)
+    learned = cases
+    if isinstance(card.found_by, FindingModel):
+        finding = part_of(report_progress, 0, SURVEYED, "looking for ")
+        learned, cases = regions_of(cases, card, folder, asked.main_device, finding, cancel)
+
+    trained = train(recipe, learned.roles, folder, asked.device, initial, part_of(report_progress, SURVEYED, TRAINED), cancel)
 
     document = recipe.finished_card(cases.roles, asked.command)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
