@@ -34,3 +34,11 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder of real scans at {folder}; set ATTENTIONSEG_DATA to one")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_search(monkeypatch):
+    """Regions that another test found are not taken for those of this one."""
+    module = sys.modules.get("AttentionSegLib.inference.region_search")
+    if module is not None:
+        monkeypatch.setattr(module, "_last", None)

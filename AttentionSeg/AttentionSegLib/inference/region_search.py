@@ -1,4 +1,4 @@
-"""The search for the regions of a model in scans, once per scan."""
+"""The search for the regions of models in scans, once per scan for models that search alike."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from .predictor import Predictor
 
 
+# The last search of this process: what was searched for, and what was found.
+_last: tuple[tuple[object, ...], FoundRegions] | None = None
+
+
 class RegionSearch:
-    """Finds the regions of a model in scans, and caches those of the last scan.
+    """Finds the regions of a model in scans, unless they are those of the last search, by this or another model.
 
     Args:
         model: whose regions are searched for.
@@ -25,30 +29,39 @@ class RegionSearch:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._finder: Predictor | None = None
-        self._last: tuple[str, FoundRegions] | None = None
 
     def __call__(self, image: Image, progress: Progress) -> FoundRegions | None:
         """The regions of a scan that is larger than a region; None if there is nothing to find. Raises InputError, see `find_regions`."""
         if not is_searched(image.spacing * image.shape, self._model.card):
             return None
+        global _last
         progress.stage("find")
-        key = image.digest()
-        if self._last is None or self._last[0] != key:
-            self._last = key, self._found_in(image, progress)
-        found = self._last[1]
+        card = self._model.card
+        key = image.digest(), card.found_by, card.region_size, self._weights_of_finder()
+        last = _last
+        if last is None or last[0] != key:
+            _last = last = key, self._found_in(image, progress)
+        found = last[1]
         progress.repeat(len(found.regions))
         return found
 
-    def _found_in(self, image: Image, progress: Progress) -> FoundRegions:
-        card = self._model.card
-        if not isinstance(card.found_by, FindingModel):
-            return find_by_template(card, self._model.folder, image, progress.step)
-        # Imported here because scipy takes a while to import.
-        from .finding_by_model import find_by_model, load_finder
-
+    def _weights_of_finder(self) -> str | None:
+        """The checksum of the model that finds the regions, which is loaded; None if a template does."""
+        if not isinstance(self._model.card.found_by, FindingModel):
+            return None
         if self._finder is None:
-            self._finder = load_finder(card)
-        return find_by_model(card, self._finder, image, progress.step)
+            # Imported here because scipy takes a while to import.
+            from .finding_by_model import load_finder
+
+            self._finder = load_finder(self._model.card)
+        return self._finder.model.card.weights_sha256
+
+    def _found_in(self, image: Image, progress: Progress) -> FoundRegions:
+        if self._finder is None:
+            return find_by_template(self._model.card, self._model.folder, image, progress.step)
+        from .finding_by_model import find_by_model
+
+        return find_by_model(self._model.card, self._finder, image, progress.step)
 
 
 def offsets_of(found: FoundRegions | None, card: Card) -> list[int]:

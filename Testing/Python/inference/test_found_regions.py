@@ -10,6 +10,8 @@ import pytest
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import FoundRegions, Prediction, Predictor, region_search
+from AttentionSegLib.inference.progress import Progress
+from AttentionSegLib.inference.region_search import RegionSearch
 from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure
 
@@ -219,6 +221,13 @@ class TestSearchedOnce:
             again = fresh(Image(scan.voxels.copy(order="K"), scan.affine, scan.name), attention=False)
         assert searches == [scan.name]
         assert again.found.regions.keys() == {"right", "left"}
+
+    def test_for_all_models_that_search_alike(self, fresh, head, searches):
+        RegionSearch(fresh.model)(head[0], Progress())
+        larger = replace(fresh.model, card=replace(fresh.model.card, region_size=(60.0, 60.0, 60.0)))
+        for model in (fresh.model, fresh.model, larger, fresh.model):
+            RegionSearch(model)(head[0], Progress())
+        assert len(searches) == 3
 
     @pytest.mark.parametrize("what", ["voxels", "affine", "name"])
     def test_but_not_another(self, fresh, head, searches, what):
