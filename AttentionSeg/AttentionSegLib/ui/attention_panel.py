@@ -116,7 +116,7 @@ class AttentionPanel:
 
     def _add_map(self, entry: ListedMap, is_shown: bool) -> None:
         item = qt.QListWidgetItem(self._icons[is_shown], entry.title)
-        item.setToolTip(f"{entry.name}: {entry.node.GetName()}")
+        item.setToolTip("\n".join([f"{entry.name}: {entry.node.GetName()}", *([entry.worth] if entry.worth else [])]))
         self._ui.mapList.addItem(item)
         self._lines.append(entry.node)
 
