@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..map_kinds import WHY
+from ..map_kinds import WHY, is_at_voxel
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,11 @@ class MeasuredMap:
         elif self.roc_auc_random is not None and self.roc_auc <= self.roc_auc_random:
             sentences.append("It shows nothing that was learned.")
         if self.dice_lost is not None:
-            sentences.append(f"With this gate open evenly, the Dice falls by {self.dice_lost:.3f}.")
+            falls = f"falls by {self.dice_lost:.3f}" if self.dice_lost > 0 else "does not fall"
+            sentences.append(f"With this gate open evenly, the Dice {falls}.")
         if self.probability_lost is not None:
-            sentences.append(f"Without what a voxel attends to, its probability falls by {self.probability_lost:.3f}.")
+            falls = f"falls by {self.probability_lost:.3f}" if self.probability_lost > 0 else "does not fall"
+            sentences.append(f"Without what a voxel attends to, its probability {falls}.")
         return " ".join(sentences)
 
 
@@ -53,5 +55,5 @@ def measured_maps(card: Mapping[str, Any]) -> dict[str, MeasuredMap]:
 
 
 def measured_map(maps: Mapping[str, MeasuredMap], name: str) -> MeasuredMap | None:
-    """What was measured of the map with an id; None if nothing was."""
-    return maps.get(WHY.strip() if name.startswith(WHY) else name)
+    """What was measured of the map with an id; None if nothing was, as of an explanation at a voxel."""
+    return maps.get(WHY.strip() if name.startswith(WHY) and not is_at_voxel(name) else name)
