@@ -15,6 +15,7 @@ _KINDS = {
     "probe_position": ("Position attention", "Position attention of the marked voxel", TIMES_AVERAGE),
 }
 _ID = re.compile(r"(?P<kind>gate|guided|position|probe_position)(?:_(?P<level>\d+)|_scale(?P<scale>\d+)_step(?P<step>\d+))")
+_AT_END = re.compile(r" at -?\d+ -?\d+ -?\d+$")
 _PROBABILITY = "probability "
 # What the id of an explanation begins with; the name of the label follows.
 WHY = "why "
@@ -77,6 +78,11 @@ def why_map(label: str, at: Sequence[float] | None = None) -> str:
 def why_at(label: str) -> str:
     """What the ids of the explanations of a label at places begin with."""
     return f"{WHY}{label} at "
+
+
+def is_at_voxel(name: str) -> bool:
+    """Whether the map with this id is the explanation of a label at a place."""
+    return name.startswith(WHY) and _AT_END.search(name) is not None
 
 
 def in_millimeters(spacing: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from .. import RESEARCH_ONLY
 from ..files import write_text
 from ..map_kinds import map_kind
+from ..models.measured_maps import MeasuredMap, measured_map, measured_maps
 from ..revision import version_text
 from .measurements import Measurement, measure
 
@@ -53,7 +55,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
         "region": _region(region),
         "found": _found(prediction.found),
         "labels": [_label(measurement) for measurement in measure(prediction)],
-        "attention": [_attention_map(name, image, prediction.attention) for name, image in prediction.attention.items()],
+        "attention": _attention_maps(prediction),
         "outputs": [str(name) for name in outputs],
         "device": prediction.device,
         "backend": prediction.backend,
@@ -91,6 +93,17 @@ def _label(measurement: Measurement) -> dict[str, Any]:
     statistics = {key: number if number is None or isinstance(number, int) else _number(number) for key, number in measurement.statistics.items()}
     center = None if measurement.center is None else _numbers(measurement.center)
     return {"value": measurement.value, "name": measurement.name, **statistics, "center_ras_mm": center}
+
+
+def _attention_maps(prediction: Prediction) -> list[dict[str, Any]]:
+    measured = measured_maps(prediction.card.raw)
+    maps = prediction.attention
+    return [{**_attention_map(name, image, maps), **_measured(measured_map(measured, name))} for name, image in maps.items()]
+
+
+def _measured(found: MeasuredMap | None) -> dict[str, Any]:
+    """What was measured of the map; empty for a map that was not measured."""
+    return {} if found is None else {"measured": {**asdict(found), "text": found.text}}
 
 
 def _attention_map(name: str, image: Image, among: Iterable[str]) -> dict[str, Any]:

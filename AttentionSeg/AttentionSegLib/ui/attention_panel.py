@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import groupby
 from typing import Any
 
@@ -18,6 +19,8 @@ VISIBLE, INVISIBLE = ":/Icons/Small/SlicerVisible.png", ":/Icons/Small/SlicerInv
 SWATCH, LINE_OF_LIST = 20, 16
 # Of the table: after the color, the name and the numbers.
 WHY_COLUMN = 2 + len(SHOWN_STATISTICS)
+# Characters of a line of a tool tip.
+TIP = 70
 # Largest height of the list of maps, before it scrolls.
 LINES = 9
 
@@ -116,7 +119,7 @@ class AttentionPanel:
 
     def _add_map(self, entry: ListedMap, is_shown: bool) -> None:
         item = qt.QListWidgetItem(self._icons[is_shown], entry.title)
-        item.setToolTip(f"{entry.name}: {entry.node.GetName()}")
+        item.setToolTip("\n".join([f"{entry.name}: {entry.node.GetName()}", *textwrap.wrap(entry.worth, TIP)]))
         self._ui.mapList.addItem(item)
         self._lines.append(entry.node)
 

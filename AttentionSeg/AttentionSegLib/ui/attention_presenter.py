@@ -188,7 +188,7 @@ class AttentionPresenter:
         segmentation = settings.result_segmentation
         self._view.show(
             ShownAttention(
-                maps=listed_maps(settings.maps),
+                maps=listed_maps(settings.maps, {} if self._result is None else self._result.prediction.card.raw),
                 eye=eye,
                 in_3d=eye is not None and is_in_3d(eye),
                 surfaces=None if segmentation is None else has_surfaces(segmentation),

@@ -90,6 +90,8 @@ class Settings:
     train_labels = _Value("")
     train_output = _Value("")
     train_network = _Value("attention-unet")
+    train_slices = _Value("")
+    train_context = _Value(0)
     train_title = _Value("")
     train_license = _Value("")
     train_hours = _Value(3.0)

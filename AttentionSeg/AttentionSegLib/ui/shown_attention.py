@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..map_kinds import map_kind
+from ..models.measured_maps import measured_map, measured_maps
 from ..mrml.attention_volumes import MAP_ATTRIBUTE
 from ..reporting import STATISTICS
 from ..reporting.label_statistics import SIZES, Statistic, shown_size
@@ -37,12 +38,13 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class ListedMap:
-    """A map in the list: its id (`gate_2`), group heading, title and volume."""
+    """A map in the list: its id (`gate_2`), group heading, title, volume, and what was measured of it in plain words."""
 
     name: str
     group: str
     title: str
     node: slicer.vtkMRMLScalarVolumeNode
+    worth: str
 
 
 def map_name(node: slicer.vtkMRMLScalarVolumeNode) -> str:
@@ -50,13 +52,26 @@ def map_name(node: slicer.vtkMRMLScalarVolumeNode) -> str:
     return node.GetAttribute(MAP_ATTRIBUTE) or node.GetName()
 
 
-def listed_maps(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> tuple[ListedMap, ...]:
-    """Maps for the list, group by group."""
+def listed_maps(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode], card: Mapping[str, Any]) -> tuple[ListedMap, ...]:
+    """Maps for the list, group by group; in each, those that detect the labels best first, and then those of which nothing was measured.
+
+    Args:
+        nodes: volumes of the maps.
+        card: document of the model's card; empty if it is not known.
+    """
     names = [map_name(node) for node in nodes]
     kinds = [map_kind(name, names) for name in names]
     groups = list(dict.fromkeys(kind.group for kind in kinds))
-    listed = [ListedMap(name, kind.group, kind.title_at(node.GetSpacing()), node) for name, kind, node in zip(names, kinds, nodes)]
-    return tuple(sorted(listed, key=lambda entry: groups.index(entry.group)))
+    of_model = measured_maps(card)
+    measured = {name: measured_map(of_model, name) for name in names}
+    worth = {name: found.text if found else "" for name, found in measured.items()}
+    listed = [ListedMap(name, kind.group, kind.title_at(node.GetSpacing()), node, worth[name]) for name, kind, node in zip(names, kinds, nodes)]
+
+    def place(entry: ListedMap) -> tuple[int, float]:
+        found = measured[entry.name]
+        return groups.index(entry.group), -found.roc_auc if found else 0.0
+
+    return tuple(sorted(listed, key=place))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import qt
 
 from ..network_names import NETWORKS
 from .form_panel import FormPanel
-from .train_presenter import LICENSES, ShownTraining, TrainPresenter
+from .train_presenter import LICENSES, PLANNED, SLICES, VOLUMES, ShownTraining, TrainPresenter
 from .translation import tr as _
 from .widgets import fit_height, silent
 
@@ -28,6 +28,14 @@ class TrainPanel(FormPanel):
         self._ui = ui
         self._names: list[tuple[str, str]] = []
         ui.trainNetworkSelector.addItems(list(NETWORKS))
+        texts = {
+            PLANNED: _("Chosen from the data"),
+            VOLUMES: _("Volumes (3D)"),
+            "axial": _("Axial slices"),
+            "coronal": _("Coronal slices"),
+            "sagittal": _("Sagittal slices"),
+        }
+        ui.trainSlicesSelector.addItems([texts[name] for name in SLICES])
         ui.trainLicenseSelector.addItems([_("Choose ..."), *LICENSES[1:]])
         ui.trainPairTable.verticalHeader().setVisible(False)
         ui.trainPairTable.setTextElideMode(qt.Qt.ElideRight)
@@ -41,6 +49,8 @@ class TrainPanel(FormPanel):
         ui.trainResultsCheckBox.connect("toggled(bool)", lambda on: presenter.set("train_results", bool(on)))
         ui.trainTitleEdit.connect("textChanged(QString)", lambda text: presenter.set("train_title", str(text).strip()))
         ui.trainLicenseSelector.connect("currentIndexChanged(int)", lambda index: presenter.set("train_license", LICENSES[max(0, index)]))
+        ui.trainSlicesSelector.connect("currentIndexChanged(int)", lambda index: presenter.set("train_slices", SLICES[max(0, index)]))
+        ui.trainContextSpinBox.connect("valueChanged(int)", lambda count: presenter.set("train_context", int(count)))
         ui.trainHoursSpinBox.connect("valueChanged(double)", lambda hours: presenter.set("train_hours", float(hours)))
         # The scene may have changed while the section was closed.
         ui.trainCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: presenter.refresh())
@@ -64,7 +74,8 @@ class TrainPanel(FormPanel):
 
     def _show_options(self, shown: ShownTraining) -> None:
         ui, values = self._ui, shown.values
-        with silent(ui.trainResultsCheckBox, ui.trainTitleEdit, ui.trainLicenseSelector, ui.trainHoursSpinBox):
+        selectors = ui.trainLicenseSelector, ui.trainSlicesSelector, ui.trainContextSpinBox, ui.trainHoursSpinBox
+        with silent(ui.trainResultsCheckBox, ui.trainTitleEdit, *selectors):
             ui.trainResultsCheckBox.setChecked(values["train_results"])
             # Not while the user is typing: a trailing space would be removed.
             if ui.trainTitleEdit.text.strip() != values["train_title"]:
@@ -72,10 +83,14 @@ class TrainPanel(FormPanel):
             known = values["train_license"] in LICENSES
             ui.trainLicenseSelector.setCurrentIndex(LICENSES.index(values["train_license"]) if known else 0)
             ui.trainHoursSpinBox.setValue(values["train_hours"])
+            ui.trainSlicesSelector.setCurrentIndex(SLICES.index(values["train_slices"]) if values["train_slices"] in SLICES else 0)
+            ui.trainContextSpinBox.setValue(values["train_context"])
         ui.trainTitleEdit.setPlaceholderText(shown.title)
         ui.trainOutputEdit.setToolTip(_("Folder for the trained model; your own models, {folder}, when left empty.").format(folder=shown.folder))
-        for widget in (ui.trainPairTable, ui.trainResultsCheckBox, ui.trainTitleEdit, ui.trainLicenseSelector, ui.trainHoursSpinBox):
+        for widget in (ui.trainPairTable, ui.trainResultsCheckBox, ui.trainTitleEdit, *selectors):
             widget.setEnabled(not shown.state.running)
+        for widget in (ui.trainContextSpinBox, ui.trainContextSpinBoxLabel):
+            widget.setVisible(values["train_slices"] not in (PLANNED, VOLUMES))
 
     def _fill(self, table: Any) -> None:
         table.setRowCount(len(self._names))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..evaluation.definitions import MEAN
+from ..models.card import ACROSS
 from ..models.catalogue import user_folder
 from ..models.titles import id_of, title_of
 from ..mrml.training_pairs import Pair, scene_pairs, segment_names
@@ -38,6 +39,10 @@ LICENSES = (
     "Apache-2.0",
     "MIT",
 )
+
+# Choices for what the network works on, as `slices` of `train_model`; with the first it is planned from the data.
+PLANNED, VOLUMES = "", "none"
+SLICES = (PLANNED, VOLUMES, *sorted(ACROSS))
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class TrainPresenter(FormPresenter):
     }
     folders: ClassVar = ("train_images", "train_labels")
     # Settings that may be empty.
-    optional: ClassVar = ("train_output", "train_hours", "train_results")
+    optional: ClassVar = ("train_output", "train_hours", "train_results", "train_slices", "train_context")
     _pairs: tuple[Pair, ...] = ()
     _page = ""
 
@@ -124,6 +129,7 @@ class TrainPresenter(FormPresenter):
         settings, ticked = self._settings, self._ticked()
         title = settings.train_title or self._default_title()
         options: dict[str, Any] = {"device": settings.device, "hours": settings.train_hours, "license": settings.train_license, "title": title}
+        options |= self._slices()
         output = Path(settings.train_output)
         if not settings.train_output:
             output = _free_folder(title)
@@ -133,11 +139,17 @@ class TrainPresenter(FormPresenter):
             return pairs_task(ticked, settings.train_network, output, on_change, **options)
         return training_task(settings.train_images, settings.train_labels, settings.train_network, output, on_change, **options)
 
+    def _slices(self) -> dict[str, Any]:
+        """The options on which the network works; none if that is planned from the data. Neighbors are for slices only."""
+        name = self._settings.train_slices
+        return {**({"slices": name} if name else {}), **({"context": self._settings.train_context} if name in ACROSS else {})}
+
     def _work_folder(self, name: str, options: dict[str, Any]) -> Path:
         """Work folder from which a stopped training is resumed: the same for the same choices."""
         settings = self._settings
         pairs = [[volume.GetName(), segmentation.GetName()] for volume, segmentation in self._ticked()]
         chosen = [pairs or [settings.train_images, settings.train_labels], settings.train_network, options["hours"], options["license"]]
+        chosen += [self._slices()] if self._slices() else []
         return data_folder() / "Trainings" / f"{name}-{hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:8]}"
 
     def _describe(self, result: TrainedModel) -> str:

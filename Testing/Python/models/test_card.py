@@ -39,6 +39,7 @@ FULL_CARD = make_card_document(
         for label in make_card_document()["labels"]
     ],
     accuracy=[{"data": "Task04", "label": "Anterior", "metric": "Dice", "value": 0.88, "cases": 40, "command": "attentionseg evaluate"}],
+    maps=[{"map": "gate_2", "roc_auc": 0.9, "data": "Task04", "cases": 5, "command": "attentionseg evaluate --maps"}],
 )
 
 
@@ -215,6 +216,7 @@ WRONG_VALUES = [
     (("weights", "bytes"), 0),
     (("training_data",), []),
     (("accuracy", 0, "value"), "high"),
+    (("maps", 0, "roc_auc"), 1.2),
     (("limits",), []),
 ]
 

@@ -14,6 +14,7 @@ import torch
 from AttentionSegLib.files import read_image
 from AttentionSegLib.models import Card, find_model, load_model
 from AttentionSegLib.models.found_by import checked_template
+from AttentionSegLib.models.measured_maps import measured_maps
 from PIL import Image as Picture
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -41,6 +42,12 @@ def test_its_folder_has_its_id_and_nothing_but_the_parts_of_a_model(folder, monk
     template = Card.load(folder / CARD).found_by
     brought = [] if template is None else [template.file, "NOTICE.txt"]
     assert sorted(path.name for path in folder.iterdir()) == sorted([CARD, THUMBNAIL, WEIGHTS, *brought])
+
+
+@pytest.mark.parametrize("model", ["hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"])
+def test_all_maps_of_the_hippocampus_models_are_measured(model):
+    loaded = load_model(SHIPPED / model)
+    assert set(measured_maps(loaded.card.raw)) == {*loaded.network.attention_strides, "why"}
 
 
 @pytest.mark.parametrize("model", ["hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"])

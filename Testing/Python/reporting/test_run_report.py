@@ -63,6 +63,15 @@ class TestRunReport:
         maps = run_report(prediction, [], None, [])["attention"]
         assert [entry["title"] for entry in maps] == ["Attention gate, level 2 (1.6 x 6 x 3 mm)", "Attention gate, level 1 (3.2 x 12 x 6 mm)"]
 
+    def test_tells_what_was_measured_of_a_map(self, prediction):
+        measured, other = list(prediction.attention)[:2]
+        maps = [{"map": measured, "roc_auc": 0.9, "data": "scans", "cases": 5, "command": "attentionseg evaluate --maps"}]
+        card = replace(prediction.card, raw={**prediction.card.raw, "maps": maps})
+        found = {entry["name"]: entry for entry in run_report(replace(prediction, card=card), [], None, [])["attention"]}
+        assert (found[measured]["measured"]["roc_auc"], found[measured]["measured"]["cases"]) == (0.9, 5)
+        assert "in 90 % of pairs" in found[measured]["measured"]["text"]
+        assert "measured" not in found[other]
+
     def test_keeps_tiny_attention_apart_from_zero(self, prediction):
         tiny = Image(np.full((1, 4, 4, 4), 3e-9, np.float32), np.eye(4))
         (entry,) = run_report(replace(prediction, attention={"position": tiny}), [], None, [])["attention"]

@@ -89,6 +89,19 @@ class TestMaps:
             ("Uncertainty and probabilities", "Uncertainty"),
         ]
 
+    def test_those_measured_to_be_best_come_first_in_their_group(self, app):
+        result = segmented(app)
+        figures = {"data": "scans", "cases": 5, "command": "attentionseg evaluate --maps"}
+        result.prediction.card.raw["maps"] = [{"map": "gate_3", "roc_auc": 0.9, "roc_auc_random": 0.95, "dice_lost": 0.004, **figures}]
+        app.attention.refresh()
+        assert [entry.name for entry in app.panel.shown.maps] == ["gate_3", "gate_2", "uncertainty"]
+        assert [entry.worth for entry in app.panel.shown.maps] == [
+            "Measured on 5 case(s): a voxel of the structure is brighter than another one in 90 % of pairs "
+            "(by chance 50 %, with random weights 95 %). It shows nothing that was learned. With this gate open evenly, the Dice falls by 0.004.",
+            "",
+            "",
+        ]
+
     def test_the_shown_one_alone_has_a_color_bar(self, app):
         result = segmented(app)
         maps = [*result.attention.values(), result.uncertainty]

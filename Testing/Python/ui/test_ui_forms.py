@@ -131,6 +131,24 @@ class TestTrain:
         assert app.form_view.shown.state.value == "failed"
         assert "train_images" in app.form_view.shown.message
 
+    @pytest.mark.parametrize(
+        ("chosen", "expected"), [("", {}), ("none", {"slices": "none"}), ("coronal", {"slices": "coronal", "context": 2})], ids=lambda part: str(part)
+    )
+    def test_works_on_volumes_or_slices_as_chosen(self, app, presenter, monkeypatch, chosen, expected):
+        given = {}
+
+        def train_model(_cases, _network, _output, **options):
+            given.update(options)
+            raise Cancelled
+
+        monkeypatch.setattr("AttentionSegLib.datasets.case_set.folder_cases", lambda images, labels: (images.name, labels.name))
+        monkeypatch.setattr("AttentionSegLib.training.train_model", train_model)
+        presenter.set("train_slices", chosen)
+        presenter.set("train_context", 2)
+        presenter.press()
+        app.wait()
+        assert {name: given[name] for name in ("slices", "context") if name in given} == expected
+
     def test_hands_on_what_was_chosen_and_stops_when_asked(self, app, presenter, monkeypatch):
         given = {}
 

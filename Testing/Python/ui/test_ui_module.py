@@ -374,6 +374,11 @@ class TestWidget:
         selector = widget.ui.trainNetworkSelector
         assert [selector.itemText(index) for index in range(selector.count)] == list(NETWORKS)
         selector.setCurrentIndex(1)
+        assert widget.ui.trainContextSpinBox.isHidden()
+        slices = widget.ui.trainSlicesSelector
+        slices.setCurrentIndex(slices.findText("Coronal slices"))
+        assert not widget.ui.trainContextSpinBox.isHidden()
+        widget.ui.trainContextSpinBox.setValue(1)
         widget.ui.trainTitleEdit.setText("Mine ")
         assert "license" in widget.ui.trainReasonLabel.text
         widget.ui.trainLicenseSelector.setCurrentIndex(2)
@@ -381,6 +386,7 @@ class TestWidget:
         assert widget.ui.trainButton.isEnabled()
         settings = widget.logic.settings()
         assert (settings.train_network, settings.train_title) == ("guided-attention", "Mine")
+        assert (settings.train_slices, settings.train_context) == ("coronal", 1)
         assert (settings.train_license, settings.train_hours) == ("CC0-1.0", 0.5)
         widget.ui.trainButton.click()
         let_run(lambda: widget.ui.trainButton.text != "Cancel")
