@@ -36,7 +36,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def add_run_options(command: argparse.ArgumentParser, names: Iterable[str] = tuple(ARGUMENTS)) -> None:
+def add_run_options(command: argparse._ActionsContainer, names: Iterable[str] = tuple(ARGUMENTS)) -> None:
     """Add arguments for options of `RunOptions`."""
     for name in names:
         flag, how = ARGUMENTS[name]
