@@ -16,7 +16,7 @@ REGULARIZE = "resample DICOM slices of a tilted gantry or at several distances t
 RESCALE = "subtract 1024 from CT that looks as if it was stored as HU + 1024"
 GRID = "write maps on the grid that they have in the network, or resampled to that of the scan (default: network)"
 EXPLAIN = "also write a map that explains this label (Seg-Grad-CAM); may be given more than once"
-LIMIT = "largest memory to use on a CUDA device (default: all)"
+LIMIT = "largest memory to use on a CUDA device, or on the CPU, where a scan that is estimated to need more is refused (default: all)"
 # By the names of the attributes of `RunOptions`.
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "attention": ("--attention", {"default": "all", "metavar": "all|none|NAME,...", "help": "attention maps to write (default: all)"}),
@@ -36,7 +36,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def add_run_options(command: argparse.ArgumentParser, names: Iterable[str] = tuple(ARGUMENTS)) -> None:
+def add_run_options(command: argparse._ActionsContainer, names: Iterable[str] = tuple(ARGUMENTS)) -> None:
     """Add arguments for options of `RunOptions`."""
     for name in names:
         flag, how = ARGUMENTS[name]

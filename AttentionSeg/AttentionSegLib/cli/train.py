@@ -16,7 +16,7 @@ from ..errors import Cancelled, InputError
 from ..files.formats import described
 from ..network_names import NETWORKS
 from ..terminal import ProgressDisplay
-from .options import add_label_options, label_reading
+from .options import add_label_options, add_run_options, label_reading
 
 if TYPE_CHECKING:
     from ..datasets import CaseSet
@@ -27,7 +27,7 @@ MODALITIES = ("CT", "MR", "PT", "US", "OT")
 # Options that are stored in the plan, and that an existing plan replaces.
 PLANNED = (
     *("network", "title", "license", "modality", "field_of_view", "found_by", "slices", "context", "backbone", "hours"),
-    *("label_names", "channel_names", "ignored_label", "learn_as"),
+    *("label_names", "channel_names", "ignored_label", "learn_as", "rescale"),
 )
 PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
 # Options of where to compute and write, which do not change the model.
@@ -50,6 +50,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     data.add_argument("--label-names", metavar="NAME,...", help="of the labels 1, 2, ..., such as 'Left kidney,Right kidney'")
     data.add_argument("--channel-names", metavar="NAME,...", help="of the scans of a case, such as T1,FLAIR")
     add_label_options(data)
+    add_run_options(data, ["rescale"])
     drawn = train.add_argument_group("images synthesized from label maps")
     drawn.add_argument("--synthesize", action="store_true", help="train on --labels alone: images of random contrast are synthesized for every step")
     drawn.add_argument(
@@ -140,7 +141,7 @@ def command_of(options: argparse.Namespace) -> str:
 def _check(options: argparse.Namespace) -> None:
     msg = None
     folders = (options.images, options.labels)
-    given = [f"--{name.replace('_', '-')}" for name in PLANNED if getattr(options, name) is not None]
+    given = [f"--{name.replace('_', '-')}" for name in PLANNED if getattr(options, name) not in (None, False)]
     if options.synthesize:
         msg = _wrong_with_synthesis(options)
     elif options.learn_as or options.validation_images or options.validation_labels:
@@ -200,7 +201,7 @@ def _names(text: str | None) -> list[str]:
 
 def _plan_options(options: argparse.Namespace) -> dict[str, Any]:
     region = None if options.field_of_view is None else options.field_of_view == "region"
-    names = ("title", "license", "modality", "slices", "context", "backbone", "seed", "found_by")
+    names = ("title", "license", "modality", "slices", "context", "backbone", "seed", "found_by", "rescale")
     planned = {"region": region, **{name: getattr(options, name) for name in names}}
     return {**planned, "synthesis": _synthesis(options.learn_as)} if options.synthesize else planned
 

@@ -99,6 +99,11 @@ def redrawn(case_set: CaseSet, labels: Mapping[str, Collection[int]]) -> CaseSet
     return case_set if sentence in case_set.notes else with_validation(case_set, drawn, sentence)
 
 
+def rescaled_cases(case_set: CaseSet) -> CaseSet:
+    """The set with CT that looks as if it was stored as HU + 1024 read in HU (see `Case.rescale`)."""
+    return replace(case_set, roles={role: [replace(case, rescale=True) for case in cases] for role, cases in case_set.roles.items()})
+
+
 def with_validation(case_set: CaseSet, drawn: Collection[str], sentence: str) -> CaseSet:
     """The set with these validation cases, and a sentence with the reason."""
     cases = sorted((case for of_role in case_set.roles.values() for case in of_role), key=lambda case: case.id)

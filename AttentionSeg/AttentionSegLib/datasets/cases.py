@@ -17,6 +17,7 @@ from ..files.formats import DICOM_ENDINGS, ENDINGS, ending_of
 from ..files.names import as_text
 from ..files.tables import read_table
 from ..image import Image, Note
+from ..inference.fit import in_hu
 from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 
 ROLES = ("train", "val")
@@ -35,12 +36,14 @@ class Case:
         images: one file per channel, in order; empty if images are synthesized from the label map.
         label: the label map.
         reading: how the label map is read.
+        rescale: whether to subtract 1024 from channels that look like CT stored as HU + 1024.
     """
 
     id: str
     images: tuple[Path, ...]
     label: Path
     reading: LabelReading = AS_STORED
+    rescale: bool = False
 
 
 class Labeled(NamedTuple):
@@ -141,6 +144,7 @@ def read_labelled(case: Case) -> Labeled:
         InputError: if a file cannot be read (see `read_images`, `read_labels`), or scan and label map are not on one grid (see `labels_on_scan`).
     """
     image = read_images(case.images)
+    image = in_hu(image, ["CT"] * image.channels) if case.rescale else image
     label, notes = read_labels(case.label, case.reading)
     label, more = labels_on_scan(label, image, case.reading.resample)
     # Notes on both files are kept once.

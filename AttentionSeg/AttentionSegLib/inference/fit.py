@@ -100,12 +100,17 @@ def image_fit(card: Card, image: Image) -> list[str]:
 
 def rescaled(image: Image, card: Card) -> Image:
     """The image in HU where the model takes CT and a channel looks as if it was stored as HU + 1024; with a note, or unchanged."""
-    stored = [n for n, channel in enumerate(card.inputs) if n < image.channels and can_rescale(channel.modality, look_of(image.voxels[n]))]
+    return in_hu(image, [channel.modality for channel in card.inputs], [channel.name for channel in card.inputs])
+
+
+def in_hu(image: Image, modalities: Sequence[str], names: Sequence[str] = ()) -> Image:
+    """`rescaled` for channels of these modalities, with these names in the note, or else their numbers."""
+    stored = [n for n, modality in enumerate(modalities) if n < image.channels and can_rescale(modality, look_of(image.voxels[n]))]
     if not stored:
         return image
     voxels = image.voxels.astype(np.result_type(image.voxels.dtype, np.int16))
     voxels[stored] -= voxels.dtype.type(STORED_OFFSET)
-    which = "" if image.channels == 1 else ", ".join(card.inputs[n].name for n in stored)
+    which = "" if image.channels == 1 else ", ".join(names[n] if names else f"channel {n}" for n in stored)
     return replace(image, voxels=voxels, notes=(*image.notes, Note(f"{STORED_OFFSET:g} was subtracted from the intensities", which)))
 
 

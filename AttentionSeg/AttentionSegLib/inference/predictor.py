@@ -23,7 +23,7 @@ from .checks import check_attention, check_input, region_note
 from .devices import choose_device
 from .explanation import Explanation, Wanted, check_explain, labels_of_result
 from .fit import image_fit, rescaled
-from .memory import limited_memory, ran_out
+from .memory import check_limit, limited_memory, ran_out
 from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
@@ -139,6 +139,8 @@ class Predictor:
         """Segment an image that `check_input` has accepted; see `__call__`."""
         options = self.options.for_image(changes)
         with memory_for(image.name):
+            if self.device.type == "cpu":
+                check_limit(image, region, self.model.card, options)
             image = rescaled(image, self.model.card) if options.rescale else image
             names = check_attention(options.attention, self.attention_names, self.model.card)
             check_explain(options, labels_of_result(image, region, self.model.card), self.model)
@@ -188,7 +190,8 @@ class Predictor:
             progress.stage("network")
             output, placement = self._run(volume, wanted.attention, progress)
             output.probe.place(grid.affine, grid.field)
-            if not torch.isfinite(output.logits).all():
+            # One class at a time, because torch copies what it checks.
+            if not all(torch.isfinite(logits).all() for logits in output.logits):
                 where = f"on {placement.device}; try another device (such as cpu), another region or another scan"
                 msg = f"The model {card.id} gave NaN or infinite numbers for {image.name} {where}."
                 raise InputError(msg)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from .resampling import inside, sample, voxel_map
 SAME = 1e-3
 # Largest share of `outside` voxels that a voxel of the grid may be interpolated from.
 MOST_OUTSIDE = 0.1
+# Float32 voxels of the image that are blurred and resampled at a time.
+PIECE_BYTES = 128 * 1024**2
 _DIRECTION = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
@@ -87,10 +89,7 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
     Raises:
         InputError: if the region holds a single intensity only, or too little of the image for a voxel of the grid.
     """
-    voxels, affine = _crop(image.voxels, image.affine, grid)
-    voxels = _smooth_for(voxels, affine, grid)
-    matrix = voxel_map(grid.affine, affine)
-    working = sample(torch.from_numpy(voxels), matrix, grid.shape)
+    working = torch.cat([_sampled(image, piece) for piece in _pieces(image, grid)], 1)
     valid = inside(voxel_map(grid.affine, image.affine), image.shape, grid.shape)
     if not valid.any():
         size = " x ".join(f"{s:g}" for s in card.spacing)
@@ -167,8 +166,24 @@ def _field_mask(grid: WorkingGrid, region: Region | None) -> np.ndarray:
     return mask
 
 
+def _pieces(image: Image, grid: WorkingGrid) -> Iterator[WorkingGrid]:
+    """The grid cut along its first axis, so that a copy of the voxels of the image beneath each piece takes about `PIECE_BYTES`."""
+    count = max(1, -(-4 * image.voxels.size // PIECE_BYTES))
+    rows = max(1, -(-grid.shape[0] // count))
+    for start in range(0, grid.shape[0], rows):
+        shape = (min(rows, grid.shape[0] - start), *grid.shape[1:])
+        yield replace(grid, affine=affine_from(grid.affine, np.array([start, 0, 0])), shape=shape)
+
+
+def _sampled(image: Image, grid: WorkingGrid) -> Tensor:
+    """The intensities [C, *grid.shape] at the voxels of a grid, blurred where it is coarser than the image."""
+    voxels, affine = _crop(image.voxels, image.affine, grid)
+    voxels = _smooth_for(voxels, affine, grid)
+    return sample(torch.from_numpy(voxels), voxel_map(grid.affine, affine), grid.shape)
+
+
 def _crop(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
-    """The part of voxels [C, I, J, K] that the grid covers, as float32, with its affine."""
+    """The part of voxels [C, I, J, K] that the grid covers, as float32, with its affine, and a margin wider than the blur of `_smooth_for`."""
     matrix = voxel_map(grid.affine, affine)
     ends = np.array([(i, j, k) for i in (0, grid.shape[0]) for j in (0, grid.shape[1]) for k in (0, grid.shape[2])])
     seen = ends @ matrix[:3, :3].T + matrix[:3, 3]

@@ -14,7 +14,7 @@ from .parts import affine_from, bounds, held, slabs
 from .progress import Progress
 from .resampling import sample, voxel_map
 
-SLAB_BYTES = 256 * 1024**2
+SLAB_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True, eq=False)

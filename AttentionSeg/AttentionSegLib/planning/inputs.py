@@ -99,6 +99,6 @@ def _ranges(odd: Mapping[str, IntensityStatistics]) -> str:
     ranges = []
     for case_id, of in odd.items():
         shifted = replace(of, minimum=of.minimum - STORED_OFFSET, percentile_99_5=of.percentile_99_5 - STORED_OFFSET)
-        guess = f", perhaps HU + {STORED_OFFSET:g}" if of.minimum >= 0 and _is_ct(shifted) else ""
+        guess = f", perhaps HU + {STORED_OFFSET:g}, see --rescale" if of.minimum >= 0 and _is_ct(shifted) else ""
         ranges.append(f"{case_id} ({of.minimum:g} to {of.percentile_99_5:g}{guess})")
     return named(ranges)

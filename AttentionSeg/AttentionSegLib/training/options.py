@@ -32,6 +32,7 @@ class TrainingOptions:
             Validation cases without scans get a synthetic one, in the work folder.
         found_by: `MODEL:LABEL`, or `MODEL:right=LABEL,left=LABEL`, to train a model for the region around a label of another model, which finds it in
             the training cases, as it later will in other scans.
+        rescale: whether to subtract 1024 from scans that look like CT stored as HU + 1024 (see `RunOptions`); an existing plan overrides it.
         command: stored in the card, to document how the model was made.
         title, modality, region, labels, license, slices, context, backbone, seed: see `PlanOptions`.
     """
@@ -45,6 +46,7 @@ class TrainingOptions:
     pretrained: str | None = None
     synthesis: Synthesis | None = None
     found_by: str | None = None
+    rescale: bool = False
     command: str = BY_PYTHON
     title: str | None = None
     modality: str | None = None
@@ -81,4 +83,5 @@ class TrainingOptions:
             "start_from": start_from,
             "synthesis": self.synthesis,
             "found_by": self.found_by,
+            "rescale": self.rescale or None,
         }

@@ -33,7 +33,10 @@ OPTIONS = {
     "backbone": "--backbone",
     "learned_as": "--learn-as",
     "found_by": "--found-by",
+    "rescale": "--rescale",
 }
+# Options that are recorded as they are given.
+RECORDED = ("network", "hours", "seed", "title", "license", "modality", "start_from", "slices", "context", "backbone", "found_by", "rescale")
 # Options that plans of earlier versions do not record, though they depend on them.
 UNRECORDED = ("hours",)
 
@@ -48,10 +51,7 @@ def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
     reading = cases.roles["train"][0].reading
     synthesis = asked.get("synthesis")
     options = {
-        **{
-            name: asked.get(name)
-            for name in ("network", "hours", "seed", "title", "license", "modality", "start_from", "slices", "context", "backbone", "found_by")
-        },
+        **{name: asked.get(name) for name in RECORDED},
         "region": None if asked.get("region") is None else "region" if asked["region"] else "whole",
         "label_names": list(cases.label_names.values()) or None,
         "channel_names": list(cases.channel_names) or None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets import CaseSet
+from ..datasets.case_set import rescaled_cases
 from ..datasets.cases import ROLES
 from ..datasets.label_maps import check_pairs
 from ..datasets.survey import make_survey, write_survey
@@ -49,6 +50,7 @@ def plan_training(
     asked = TrainingOptions(**options)
     start = None if asked.start_from is None else Card.load(find_model(asked.start_from) / CARD_NAME)
     model_id, synthesis, finding = _model_id(Path(output)), asked.synthesis, asked.finding
+    cases = rescaled_cases(cases) if asked.rescale else cases
     given, region, modality = cases, None, asked.modality
     if finding is not None:
         modalities = check_finding(finding, cases, modality or (start.inputs[0].modality if start else None), asked.region)
@@ -68,6 +70,11 @@ def plan_training(
     drawing = None if synthesis is None else synthesis.document
     choices = PlanOptions(start_from=start, synthesis=drawing, found=region, **{**asked.of_plan, "modality": modality})
     plan = make_plan(survey, network, model_id, budget, choices, cancel)
+    planned = {channel["modality"] for channel in plan["card"]["inputs"]}
+    if asked.rescale and "CT" not in planned:
+        msg = f"HU + 1024 is for CT (--rescale), and the scans are taken for {', '.join(sorted(planned))}; leave it out, or say --modality CT."
+        raise InputError(msg)
+    plan["training"] |= {"rescale": True} if asked.rescale else {}
     roles = {role: [case.id for case in survey.cases if case.role == role] for role in ROLES}
     if region is not None:
         roles = {role: [case.id for case in given.roles[role]] for role in ROLES}

@@ -148,6 +148,8 @@ def _key(case: Case, card: Card, ignored_label: int | None) -> str:
         msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
         raise InputError(msg) from error
     parts = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label, *case.reading.settings]
+    if case.rescale:
+        parts.append("HU + 1024")
     if card.slices is not None:
         # The grid depends on them.
         parts += [card.slices, card.context]

@@ -38,6 +38,7 @@ class Recipe:
         schedule: decay of the learning rate to zero after the warm-up: `cosine` or `polynomial` (the remaining fraction to the power of 0.9).
         gradient_clip: largest norm of the gradient; no limit when null.
         mirror_swaps: pairs of label values that are exchanged when a scan is mirrored from left to right, such as those of paired organs.
+        rescale: whether to subtract 1024 from scans that look like CT stored as HU + 1024.
         ignored_label: the ignore label of the label maps; its voxels count neither in the loss nor in the Dice.
         foreground_share: fraction of the patches that are taken around a voxel of a label, each label of the scan equally likely; the rest is taken
             anywhere. Models for regions use the center of their scans instead.
@@ -66,6 +67,7 @@ class Recipe:
     schedule: str = "cosine"
     gradient_clip: float | None = 1.0
     mirror_swaps: tuple[tuple[int, int], ...] = ()
+    rescale: bool = False
     ignored_label: int | None = None
     foreground_share: float = 0.5
     augmentation: str = "default"
@@ -91,6 +93,7 @@ class Recipe:
             "gradient_clip": self.gradient_clip is None or (_is_number(self.gradient_clip) and self.gradient_clip > 0),
             "mirror_swaps": _are_pairs(self.mirror_swaps),
             "ignored_label": self.ignored_label is None or isinstance(self.ignored_label, int),
+            "rescale": isinstance(self.rescale, bool),
             "foreground_share": _is_number(self.foreground_share) and 0 <= self.foreground_share <= 1,
             "augmentation": self.augmentation in AUGMENTATIONS,
             "validate_every": _is_count(self.validate_every),
@@ -122,6 +125,8 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Everything except the card and the notes, as JSON types."""
         settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("card", "notes")}
+        # Left out if off, so that trainings without this setting can be resumed.
+        settings = settings if self.rescale else {name: value for name, value in settings.items() if name != "rescale"}
         return settings if self.synthesis is None else {**settings, "synthesis": self.synthesis.document}
 
     def finished_card(self, cases: dict[str, list[Case]], command: str) -> dict[str, Any]:

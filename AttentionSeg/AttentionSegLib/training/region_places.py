@@ -151,7 +151,7 @@ def _key(case: Case, source: FindingModel, finder: Card) -> str:
     except OSError as error:
         msg = f"{error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
         raise InputError(msg) from error
-    return checksum(files, source.document, finder.raw["weights"]["sha256"], case.reading.ignored_label, case.reading.settings)
+    return checksum(files, source.document, finder.raw["weights"]["sha256"], case.reading.ignored_label, case.reading.settings, case.rescale)
 
 
 def checksum(*parts: object) -> str:

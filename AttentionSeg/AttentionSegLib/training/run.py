@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets import CaseSet
+from ..datasets.case_set import rescaled_cases
 from ..datasets.label_maps import with_scans
 from ..errors import InputError
 from ..evaluation.progress import EvaluationProgress
@@ -109,6 +110,7 @@ def train_model(
     recipe = Recipe.load(path)
     card = recipe.draft_card()
     check_plan(card, path, cases, recipe)
+    cases = rescaled_cases(cases) if recipe.rescale else cases
     if recipe.synthesis is not None:
         cases = with_scans(cases, write_drawn(cases.roles["val"], recipe.synthesis, recipe.seed, folder / "drawn"))
 

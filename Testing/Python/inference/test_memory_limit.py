@@ -11,9 +11,11 @@ import torch
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor, predictor
-from AttentionSegLib.inference.memory import limited_memory
+from AttentionSegLib.inference.memory import estimated_bytes, limited_memory
 from AttentionSegLib.inference.sliding_window import placements
 from AttentionSegLib.models import Model
+from AttentionSegLib.options import RunOptions
+from AttentionSegLib.region import Region
 from tiny_models import IntensityNetwork, make_card
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
@@ -105,10 +107,27 @@ class TestRun:
         Predictor(model, "cuda")(image)
         assert gpu.calls == []
 
-    def test_the_cpu_has_none(self, gpu, model, image):
-        prediction = Predictor(model, "cpu", memory_limit_gb=0.001)(image)
+    def test_on_the_cpu_it_is_compared_with_an_estimate(self, gpu, model, image):
+        prediction = Predictor(model, "cpu", memory_limit_gb=1)(image)
         assert gpu.calls == []
         assert (prediction.device, prediction.notes) == ("cpu", ())
+
+    def test_what_does_not_fit_on_the_cpu_is_refused_with_the_figure(self, gpu, model, image):
+        with pytest.raises(InputError, match=r"scan by the model .* takes about 0\.\d+ GB on the CPU, and the limit is 0\.1 GB"):
+            Predictor(model, "cpu", memory_limit_gb=0.1)(image)
+        assert gpu.batches == []
+
+
+class TestEstimate:
+    def test_a_region_takes_less_than_the_whole_scan(self):
+        card, shape, spacing = make_card(), (512, 512, 100), (0.8, 0.8, 1.0)
+        region = Region((0, 0, 0), (40, 40, 40))
+        assert estimated_bytes(card, shape, spacing, RunOptions(), region) < 0.8 * estimated_bytes(card, shape, spacing, RunOptions())
+
+    def test_probabilities_take_two_bytes_per_voxel_and_class(self):
+        card, shape, spacing = make_card(spacing_mm=[8.0, 8.0, 8.0]), (512, 512, 400), (1.0, 1.0, 1.0)
+        with_them, without = (estimated_bytes(card, shape, spacing, RunOptions(probabilities=given)) for given in (True, False))
+        assert with_them - without == pytest.approx(2 * 3 * 512 * 512 * 400, rel=0.1)
 
 
 class TestLimit:

@@ -190,11 +190,11 @@ class TestInputs:
     def test_a_few_scans_that_are_not_in_hu_are_named(self):
         inputs, notes = plan_inputs(self.mixed(9), None)
         assert inputs[0]["modality"] == "CT"
-        assert "1 of 10 cases do not have the intensities of CT in HU: case_9 (0 to 1624, perhaps HU + 1024)" in notes[-1]
+        assert "1 of 10 cases do not have the intensities of CT in HU: case_9 (0 to 1624, perhaps HU + 1024, see --rescale)" in notes[-1]
 
     def test_scans_of_which_some_are_in_hu_are_no_mr(self):
         text = refused(self.mixed(8))
-        assert "case_8 (0 to 1624, perhaps HU + 1024), case_9 (0 to 1624, perhaps HU + 1024)" in text
+        assert "case_8 (0 to 1624, perhaps HU + 1024, see --rescale), case_9 (0 to 1624, perhaps HU + 1024, see --rescale)" in text
         assert plan_inputs(self.mixed(8), "CT")[0][0]["modality"] == "CT"
         assert plan_inputs(self.mixed(0), None)[0][0]["modality"] == "MR"
 

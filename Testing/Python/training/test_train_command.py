@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from AttentionSegLib.cli import main as attentionseg
-from AttentionSegLib.datasets.case_set import folder_cases
+from AttentionSegLib.datasets.case_set import folder_cases, rescaled_cases
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.models import load_model
 from AttentionSegLib.planning import schedule
@@ -19,6 +19,8 @@ from tiny_training import make_document, write_case, write_cases, write_recipe
 pytest.importorskip("lightning")
 
 from AttentionSegLib.training import train_model
+from AttentionSegLib.training.preparation import prepare_case
+from AttentionSegLib.training.recipe import Recipe
 from AttentionSegLib.training.report import read_log
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("blank_pictures")]
@@ -239,3 +241,37 @@ class TestFineTuning:
         page = (folder / "second-training" / "report.html").read_text(encoding="utf-8")
         assert "Started from boxes 1.0.0: " in page
         assert "start at random (head." in page
+
+
+class TestRescale:
+    def test_ct_stored_as_hu_plus_1024_is_read_in_hu(self, folder):
+        for seed, name in enumerate(("case_1", "case_2", "case_3")):
+            hu, labels = ct_with_a_box(seed)
+            write_case(folder, name, hu + (1024 if name == "case_2" else 0), labels)
+        command = given(folder, network="attention-unet", hours=HOURS, label_names="Bone", modality="CT")
+        assert attentionseg([*command, "--rescale", "--only-plan"]) == 0
+        plan = json.loads((folder / "boxes-training" / "plan.json").read_text())
+        assert plan["training"]["rescale"] is True
+        assert plan["card"]["inputs"][0]["normalization"]["window"][1] < 1024
+        assert any("1024 was subtracted" in note and "case_2" in note for note in plan["notes"])
+        recipe = Recipe.load(folder / "boxes-training" / "plan.json")
+        cases = rescaled_cases(folder_cases(folder / "images", folder / "labels"))
+        assert all(prepare_case(case, recipe.draft_card())[0].min() < -1 for of in cases.roles.values() for case in of)
+
+    def test_scans_of_another_modality_are_refused(self, folder, capsys):
+        assert attentionseg([*planned(folder), "--rescale", "--only-plan"]) == 2
+        assert "taken for MR" in capsys.readouterr().err
+
+    def test_a_plan_replaces_it(self, folder, capsys):
+        assert attentionseg([*given(folder, plan="plan.json"), "--rescale"]) == 2
+        assert "replaces --rescale" in capsys.readouterr().err
+
+
+def ct_with_a_box(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Air around soft tissue with a box of bone, in HU, and the label map of the box."""
+    random = np.random.default_rng(seed)
+    hu, labels = np.full((24, 24, 24), -1000), np.zeros((24, 24, 24), np.uint8)
+    hu[4:20, 4:20, 4:20] = random.normal(40, 30, (16, 16, 16))
+    labels[8:13, 9:14, 8:13] = 1
+    hu[labels == 1] = random.normal(700, 60, 125)
+    return hu.astype(np.int16), labels
