@@ -63,7 +63,7 @@ def _set_share(device: torch.device) -> None:
         torch.cuda.set_per_process_memory_fraction(min(_shares[device], default=1.0), device)
 
 
-def ran_out(device: torch.device, gigabytes: float | None) -> str:
+def ran_out(device: torch.device, gigabytes: float | None = None) -> str:
     """The beginning of a sentence about a device that ran out of memory, with its limit if it has one."""
     limit = "" if gigabytes is None or device.type != "cuda" else f" (limit {gigabytes:g} GB)"
     return f"{device} ran out of memory{limit}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, write_map
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Prediction, Predictor
+from AttentionSegLib.inference.explanation import Explanation
+from AttentionSegLib.inference.preprocessing import WorkingGrid
+from AttentionSegLib.inference.progress import Progress
 from AttentionSegLib.map_kinds import map_kind
 from AttentionSegLib.models import Model
 from tiny_models import UNET, guided, intensity_model, random_model, save_unet
@@ -153,3 +157,28 @@ class TestCommand:
         assert main([command, str(folder / place), *self.arguments(folder, f"{command} of nothing", "--explain", "Liver")]) == 2
         assert "gives no label 'Liver'" in capsys.readouterr().err
         assert not (folder / f"{command} of nothing").exists()
+
+
+def test_where_a_gpu_runs_out_of_memory_the_cpu_explains_and_a_note_says_so():
+    model = finding_anterior(UNET)
+
+    class OnFullGpu(type(model.network)):
+        @property
+        def explained_layers(self):
+            # torch's device without memory stands for a GPU that is full.
+            if next(self.parameters()).device.type == "meta":
+                msg = "CUDA out of memory."
+                raise torch.cuda.OutOfMemoryError(msg)
+            return super().explained_layers
+
+    network = copy.deepcopy(model.network)
+    network.__class__ = OnFullGpu
+    volume, grid = torch.from_numpy(noise(16, 16, 16).voxels), WorkingGrid(np.eye(4), (16, 16, 16), 3 * ((0, 16),))
+    full = Explanation(replace(model, network=network), None, {ANTERIOR: 1}, [16, 16, 16], 0)
+    labels = torch.ones(16, 16, 16, dtype=torch.long)
+    found, notes = full.images_of(volume, labels, grid, torch.device("meta"), Progress())
+    expected, none = replace(full, model=model).images_of(volume, labels, grid, torch.device("cpu"), Progress())
+    assert notes == ("meta ran out of memory while labels were explained; the CPU did this instead.",)
+    assert none == ()
+    assert expected[f"why {ANTERIOR}"].voxels.max() > 0
+    np.testing.assert_array_equal(found[f"why {ANTERIOR}"].voxels, expected[f"why {ANTERIOR}"].voxels)
