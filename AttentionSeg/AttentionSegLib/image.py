@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import numpy as np
 
 from .errors import InputError
+
+# Lengths along the axes, or sizes.
+Numbers = Union[Sequence[float], np.ndarray]
 
 SHEAR_TOLERANCE = 1e-3
 REPAIR = "repair the header of the file"

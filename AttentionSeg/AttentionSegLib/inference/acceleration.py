@@ -8,12 +8,14 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..networks import Network
+
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _TRANSPOSED = (nn.ConvTranspose2d, nn.ConvTranspose3d)
 _BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def accelerated(network: nn.Module) -> nn.Module:
+def accelerated(network: Network) -> Network:
     """Return a copy for inference that gives the same numbers except for rounding.
 
     Batch norm is folded into the convolution before it, PReLU of one slope becomes leaky ReLU in place, and weights are stored channels last.
@@ -26,7 +28,8 @@ def accelerated(network: nn.Module) -> nn.Module:
         _fold(module)
     for module in result.modules():
         if isinstance(module, _CONVOLUTIONS):
-            module.to(memory_format=torch.channels_last if module.weight.ndim == 4 else torch.channels_last_3d)
+            weight = module.weight
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last if weight.ndim == 4 else torch.channels_last_3d)
     return result
 
 

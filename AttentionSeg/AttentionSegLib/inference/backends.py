@@ -13,8 +13,9 @@ from torch import nn
 
 from ..errors import InputError
 from ..models import Model
+from ..networks.contract import AttentionNetwork
 from .acceleration import accelerated
-from .openvino_network import OpenVinoFailed, OpenVinoNetwork, openvino_available, openvino_network
+from .openvino_network import OpenVinoFailed, openvino_available, openvino_network
 from .slices import SliceNetwork
 
 BACKENDS = ("auto", "torch", "openvino")
@@ -32,7 +33,7 @@ class Backend:
     """
 
     name: str
-    network: nn.Module
+    network: AttentionNetwork
     note: str = ""
 
 
@@ -89,5 +90,5 @@ def weights_sha256(network: nn.Module) -> str:
     return hashlib.sha256(save({name: value.contiguous() for name, value in network.state_dict().items()})).hexdigest()
 
 
-def _for_volumes(network: nn.Module | OpenVinoNetwork, axis: int | None) -> nn.Module:
+def _for_volumes(network: AttentionNetwork, axis: int | None) -> AttentionNetwork:
     return network if axis is None else SliceNetwork(network, axis)

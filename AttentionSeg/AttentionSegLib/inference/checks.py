@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 
 from ..errors import InputError
-from ..image import Image
+from ..image import Image, Numbers
 from ..models import Card
 from ..models.card import ACROSS
 from ..models.channels import COLORS
@@ -36,7 +36,7 @@ def check_input(image: Image, region: Region | None, card: Card) -> None:
     if region is not None:
         _check_region(image, region)
     elif lacks_region(image.spacing * image.shape, card):
-        size, known = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_size))
+        size, known = (" x ".join(f"{v:.0f}" for v in values) for values in (image.spacing * image.shape, card.region_edges))
         msg = f"The model {card.id} needs a region of about {known} mm around the structure, and {image.name} is {size} mm large; give a region."
         raise InputError(msg)
 
@@ -72,17 +72,17 @@ def _check_slice(image: Image, card: Card) -> None:
         raise InputError(msg)
 
 
-def larger_than_region(extent: Sequence[float], size: Sequence[float]) -> bool:
-    """Whether a scan with these edges, in mm, is too large to be taken for a region of this size."""
-    return bool((np.sort(extent) > REGION_ITSELF * np.sort(size)).any())
+def larger_than_region(extent: Numbers, size: Sequence[float] | None) -> bool:
+    """Whether a scan with these edges, in mm, is too large to be taken for a region of this size; False without a size."""
+    return size is not None and bool((np.sort(extent) > REGION_ITSELF * np.sort(size)).any())
 
 
-def lacks_region(extent: Sequence[float], card: Card) -> bool:
+def lacks_region(extent: Numbers, card: Card) -> bool:
     """Whether a region has to be given for a scan with these edges, in mm: the model needs one and its card names no method to find it."""
     return card.needs_region and card.found_by is None and larger_than_region(extent, card.region_size)
 
 
-def is_searched(extent: Sequence[float], card: Card) -> bool:
+def is_searched(extent: Numbers, card: Card) -> bool:
     """Whether the model finds its regions in a scan with these edges, in mm, and so distinguishes their sides."""
     return card.needs_region and card.found_by is not None and larger_than_region(extent, card.region_size)
 

@@ -29,3 +29,9 @@ def choose_device(name: str = "auto") -> torch.device:
         msg = f"There is no device '{name}' on this computer; choose {', '.join(['auto', *names])}."
         raise InputError(msg)
     return torch.device(wanted)
+
+
+def ran_out(device: torch.device, gigabytes: float | None = None) -> str:
+    """The beginning of a sentence about a device that ran out of memory, with its limit if it has one."""
+    limit = "" if gigabytes is None or device.type != "cuda" else f" (limit {gigabytes:g} GB)"
+    return f"{device} ran out of memory{limit}"

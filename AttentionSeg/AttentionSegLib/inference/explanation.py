@@ -20,7 +20,7 @@ from ..region import Region
 from .attention_maps import attention_image
 from .blend import Blend
 from .checks import is_searched
-from .memory import ran_out
+from .devices import ran_out
 from .preprocessing import WorkingGrid
 from .progress import Progress
 from .restore import most_likely
@@ -129,19 +129,20 @@ class Explanation:
         windows = windows_over(volume.shape[1:], self.patch, self.overlap, whole.total_stride)
         blend = Blend(volume.shape[1:], windows, device, torch.device("cpu"))
         size = [int(length) // s for length, s in zip(self.patch, stride)]
+        known = {name: value for name, value in self.values.items() if value is not None}
         for window in windows:
             progress.step(1.0)
-            here = {name: (labels[window] == value).to(device) for name, value in self.values.items() if value is not None}
+            here = {name: (labels[window] == value).to(device) for name, value in known.items()}
             here = {name: mask for name, mask in here.items() if mask.any()}
             if not here:
                 continue
             with torch.enable_grad():
                 found = whole(inputs[(slice(None), *window)][None].to(device))[0]
             for number, (name, mask) in enumerate(here.items(), start=1):
-                (gradient,) = torch.autograd.grad(found[self.values[name]][mask].sum(), kept[0], retain_graph=number < len(here))
+                (gradient,) = torch.autograd.grad(found[known[name]][mask].sum(), kept[0], retain_graph=number < len(here))
                 values = _weighted(kept[0].detach(), gradient)
                 values = values if axis is None else values.movedim(0, 1 + axis)[None]
-                blend.add(name, values[(..., *(slice(n) for n in size))], [window])
+                blend.add(name, values[(slice(None), slice(None), *(slice(n) for n in size))], [window])
         means = blend.means()
         zeros = torch.zeros([1, *(length // s for length, s in zip(volume.shape[1:], stride))])
         return {name: means.get(name, zeros) for name in self.values}, stride

@@ -91,28 +91,29 @@ def find_regions(
         # Imported here because it loads torch.
         from .finding_by_model import find_by_model, load_finder
 
-        found = find_by_model(card, load_finder(card), image, progress.step)
+        found = find_by_model(card, card.found_by, load_finder(card, card.found_by), image, progress.step)
     else:
-        found = find_by_template(card, folder, image, progress.step)
+        found = find_by_template(card, card.found_by, folder, image, progress.step)
     progress.finish()
     return found
 
 
-def find_by_template(card: Card, folder: Path, image: Image, on_step: OnStep) -> FoundRegions:
-    """Find regions by registration of the card's template (see `find_regions`); `on_step` is called with the fraction done, 0..1."""
+def find_by_template(card: Card, source: Template, folder: Path, image: Image, on_step: OnStep) -> FoundRegions:
+    """Find regions by registration of a template in the folder (see `find_regions`); `on_step` is called with the fraction done, 0..1."""
     from .registration import align
 
-    source = card.found_by
     template = read_image(checked_template(folder, source))
-    size = np.array(card.region_size)
+    size = np.array(card.region_edges)
     radius = float(np.linalg.norm(size / 2))
     alignment = align(template, image, [region.center for region in source.regions], radius, on_step)
     if alignment is None:
-        raise _unlike(card, image, "it shows too little")
-    _check_shape(alignment, card, image)
-    placed = {region.name: Region(_moved(alignment.matrix, region), card.region_size) for region in source.regions}
+        raise _unlike(card, source, image, "it shows too little")
+    _check_shape(alignment, source, card, image)
+    placed = {region.name: Region(_moved(alignment.matrix, region), card.region_edges) for region in source.regions}
     inside, notes = left_out(placed, image)
-    similarity = _check_likeness(alignment, template, card, image, [region for region in source.regions if region.name in inside], radius)
+    similarity, why = _likeness(alignment, template, [region for region in source.regions if region.name in inside], radius)
+    if why:
+        raise _unlike(card, source, image, why)
     if not inside:
         named = ", ".join(placed)
         msg = f"{image.name} shows none of the regions of the model {card.id} ({named}), which lie beyond its edges; choose a scan that does."
@@ -129,18 +130,18 @@ def left_out(placed: dict[str, Region], image: Image) -> tuple[dict[str, Region]
     return {name: region for name, region in placed.items() if shares[name] >= LEAST_OF_BOX}, notes
 
 
-def _check_shape(alignment: Alignment, card: Card, image: Image) -> None:
+def _check_shape(alignment: Alignment, source: Template, card: Card, image: Image) -> None:
     for matrix in (alignment.whole, alignment.matrix):
         sizes = np.linalg.svd(matrix[:3, :3], compute_uv=False)
         if np.linalg.det(matrix[:3, :3]) <= 0 or sizes.min() < SIZES[0] or sizes.max() > SIZES[1] or sizes.max() > MOST_STRETCHED * sizes.min():
-            raise _unlike(card, image, f"it fits only if made {' x '.join(f'{size:.2f}' for size in sizes)} times as large")
-    moved = max(np.linalg.norm(np.subtract(_moved(alignment.matrix, one), _moved(alignment.whole, one))) for one in card.found_by.regions)
+            raise _unlike(card, source, image, f"it fits only if made {' x '.join(f'{size:.2f}' for size in sizes)} times as large")
+    moved = max(np.linalg.norm(np.subtract(_moved(alignment.matrix, one), _moved(alignment.whole, one))) for one in source.regions)
     if moved > MOST_MOVED:
-        raise _unlike(card, image, f"the surroundings of the regions fit only {moved:.0f} mm off")
+        raise _unlike(card, source, image, f"the surroundings of the regions fit only {moved:.0f} mm off")
 
 
-def _check_likeness(alignment: Alignment, template: Image, card: Card, image: Image, regions: list[TemplateRegion], radius: float) -> float:
-    """The correlation around the regions that are in the scan. Raises InputError where scan and template do not look alike."""
+def _likeness(alignment: Alignment, template: Image, regions: list[TemplateRegion], radius: float) -> tuple[float, str]:
+    """The correlation around the regions that are in the scan; and how scan and template differ if they do not look alike, else empty."""
     reference = template.voxels[0]
     asked = [(alignment.surrounded, LEAST_WHOLE), (alignment.tissue, LEAST_TISSUE)]
     if regions:
@@ -152,8 +153,8 @@ def _check_likeness(alignment: Alignment, template: Image, card: Card, image: Im
     similarities = [_correlation(alignment.values[mask], reference[mask]) for mask, _ in asked]
     for similarity, (_, least) in zip(similarities, asked):
         if similarity < least:
-            raise _unlike(card, image, f"the correlation is {similarity:.2f}, at least {least:g} is needed")
-    return similarities[-1]
+            return similarity, f"the correlation is {similarity:.2f}, at least {least:g} is needed"
+    return similarities[-1], ""
 
 
 def _correlation(values: np.ndarray, reference: np.ndarray) -> float:
@@ -165,7 +166,8 @@ def _correlation(values: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _moved(matrix: np.ndarray, region: TemplateRegion) -> tuple[float, float, float]:
-    return tuple((matrix[:3, :3] @ np.array(region.center) + matrix[:3, 3]).tolist())
+    right, anterior, superior = (matrix[:3, :3] @ np.array(region.center) + matrix[:3, 3]).tolist()
+    return right, anterior, superior
 
 
 def _share_inside(region: Region, image: Image) -> float:
@@ -176,8 +178,7 @@ def _share_inside(region: Region, image: Image) -> float:
     return float(((index >= -0.5) & (index <= np.array(image.shape) - 0.5)).all(1).mean())
 
 
-def _unlike(card: Card, image: Image, why: str) -> InputError:
-    source: Template = card.found_by
+def _unlike(card: Card, source: Template, image: Image, why: str) -> InputError:
     return InputError(
         f"The regions of the model {card.id} were not found in {image.name}, which does not look like {source.source} ({why}); "
         "choose another scan, or give a region around the structure."

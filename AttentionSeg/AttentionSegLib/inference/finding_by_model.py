@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 LEAST_VOXELS = 20
 
 
-def load_finder(card: Card) -> Predictor:
+def load_finder(card: Card, source: FindingModel) -> Predictor:
     """Load the model that finds the regions of another, on the best device available. For errors see `load_finding_model`."""
-    return load_finding_model(card.found_by, f"The regions of the model {card.id}", [channel.modality for channel in card.inputs])
+    return load_finding_model(source, f"The regions of the model {card.id}", [channel.modality for channel in card.inputs])
 
 
 def load_finding_model(source: FindingModel, of: str, modalities: Sequence[str], device: str = "auto") -> Predictor:
@@ -56,19 +56,19 @@ def load_finding_model(source: FindingModel, of: str, modalities: Sequence[str],
     return Predictor(model, device)
 
 
-def find_by_model(card: Card, finder: Predictor, image: Image, on_step: OnStep) -> FoundRegions:
+def find_by_model(card: Card, source: FindingModel, finder: Predictor, image: Image, on_step: OnStep) -> FoundRegions:
     """Find regions around labels of another model (see `find_regions`).
 
     The scan is reduced to about the spacing of the finding model, to save time. Of each label only the largest component is used.
 
     Args:
         card: of the model whose regions are searched for.
+        source: the finding model and its labels.
         finder: see `load_finder`.
         image: the scan.
         on_step: called with the fraction done, 0..1.
     """
-    source: FindingModel = card.found_by
-    placed = {name: Region(center, card.region_size) for name, center in found_centers(source, finder, image, on_step).items()}
+    placed = {name: Region(center, card.region_edges) for name, center in found_centers(source, finder, image, on_step).items()}
     looked_for = ", ".join(region.label for region in source.regions)
     if not placed:
         seen = f"{source.model} sees no {looked_for} in {image.name}"

@@ -63,12 +63,6 @@ def _set_share(device: torch.device) -> None:
         torch.cuda.set_per_process_memory_fraction(min(_shares[device], default=1.0), device)
 
 
-def ran_out(device: torch.device, gigabytes: float | None = None) -> str:
-    """The beginning of a sentence about a device that ran out of memory, with its limit if it has one."""
-    limit = "" if gigabytes is None or device.type != "cuda" else f" (limit {gigabytes:g} GB)"
-    return f"{device} ran out of memory{limit}"
-
-
 def estimated_bytes(
     card: Card, shape: Sequence[int], spacing: Sequence[float], options: RunOptions, region: Region | None = None, bytes_per_voxel: int = 2
 ) -> float:
@@ -89,7 +83,7 @@ def estimated_bytes(
     if region is not None:
         extent = np.sort(region.size)
     elif is_searched(extent, card):
-        extent = np.sort(card.region_size)
+        extent = np.sort(card.region_edges)
     seen = np.maximum(np.ceil(extent / np.sort(card.spacing)), np.sort(card.patch_size))
     working, patch = float(np.prod(seen)), float(np.prod(card.patch_size))
     scan, sums, volume = bytes_per_voxel * channels * voxels, FLOAT * (classes + 1) * working, FLOAT * card.in_channels * working

@@ -45,7 +45,8 @@ def merge_restored(parts: Sequence[Part], offsets: Sequence[int], classes: int, 
         classes: of the result, background included.
         image: the input.
     """
-    if parts[0].region is None:
+    regions = [part.region for part in parts if part.region is not None]
+    if len(regions) < len(parts):
         return parts[0].restored
     # In the memory layout of files and Slicer, so that neither has to transpose.
     labels = np.zeros(image.shape, np.uint8 if classes <= 256 else np.uint16, order="F")
@@ -54,7 +55,6 @@ def merge_restored(parts: Sequence[Part], offsets: Sequence[int], classes: int, 
     if parts[0].restored.probabilities is not None:
         probabilities = np.zeros((classes, *image.shape), np.float16)
         probabilities[0] = 1
-    regions = [part.region for part in parts]
     for number, (part, offset) in enumerate(zip(parts, offsets)):
         first, last = bounds(image, part.region)
         window = tuple(slice(a, b) for a, b in zip(first, last))
@@ -62,11 +62,10 @@ def merge_restored(parts: Sequence[Part], offsets: Sequence[int], classes: int, 
         found = part.restored.labels[mine]
         labels[window][mine] = np.where(found > 0, found + labels.dtype.type(offset), 0)
         uncertainty[window][mine] = part.restored.uncertainty[mine]
-        if probabilities is not None:
-            kept = part.restored.probabilities
-            probabilities[(0, *window)][mine] = kept[0][mine]
-            for value in range(1, len(kept)):
-                probabilities[(offset + value, *window)][mine] = kept[value][mine]
+        kept = part.restored.probabilities
+        if probabilities is not None and kept is not None:
+            for value, one in enumerate(kept):
+                probabilities[offset + value if value else 0][window][mine] = one[mine]
     return Restored(labels, uncertainty, probabilities)
 
 
@@ -94,7 +93,7 @@ def merge_maps(maps: Sequence[Image], regions: Sequence[Region]) -> Image:
     return Image(values, affine, first.name)
 
 
-def merge_on_input(maps: Sequence[Image], regions: Sequence[Region | None], image: Image) -> Image:
+def merge_on_input(maps: Sequence[Image], regions: Sequence[Region], image: Image) -> Image:
     """The parts of an attention map at the voxels of the input, each 0 outside its region, as one image."""
     if len(maps) == 1:
         return maps[0]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..models import Card
 from ..networks import NetworkOutput
-from ..networks.output import ReturnAttention
+from ..networks.contract import AttentionNetwork, with_maps
+from ..networks.output import ReturnAttention, wanted_maps
 
 
 class MirroredNetwork(nn.Module):
@@ -25,11 +26,10 @@ class MirroredNetwork(nn.Module):
         InputError: if the model was not trained on scans mirrored from left to right.
     """
 
-    def __init__(self, network: nn.Module, card: Card) -> None:
+    def __init__(self, network: AttentionNetwork, card: Card) -> None:
         super().__init__()
-        check_mirroring(card)
         self.network = network
-        axis, self.channels = card.mirroring
+        axis, self.channels = check_mirroring(card)
         self.axis = axis + 2
 
     @property
@@ -42,18 +42,25 @@ class MirroredNetwork(nn.Module):
         """See `Network`."""
         return self.network.attention_strides
 
+    @property
+    def maps_scaled_per_volume(self) -> frozenset[str]:
+        """See `Network`."""
+        return self.network.maps_scaled_per_volume
+
     def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> NetworkOutput:
         """See `Network`."""
-        output = self.network(x, return_attention=return_attention or [])
-        mirrored = self.network(x.flip(self.axis), return_attention=[])
+        output = with_maps(self.network, x, wanted_maps(return_attention, self.attention_strides))
+        mirrored = with_maps(self.network, x.flip(self.axis), [])
         logits = (output.logits + mirrored.logits.flip(self.axis)[:, self.channels]) / 2
-        if output.uncertainty is None:
+        if output.uncertainty is None or mirrored.uncertainty is None:
             return replace(output, logits=logits)
         return replace(output, logits=logits, uncertainty=(output.uncertainty + mirrored.uncertainty.flip(self.axis)) / 2)
 
 
-def check_mirroring(card: Card) -> None:
-    """Raise InputError unless the model was trained on scans mirrored from left to right."""
-    if card.mirroring is None:
+def check_mirroring(card: Card) -> tuple[int, list[int]]:
+    """See `Card.mirroring`. Raises InputError unless the model was trained on scans mirrored from left to right."""
+    mirroring = card.mirroring
+    if mirroring is None:
         msg = f"The model {card.id} was not trained on scans mirrored from left to right, so it cannot be run with mirroring; leave mirroring out."
         raise InputError(msg)
+    return mirroring

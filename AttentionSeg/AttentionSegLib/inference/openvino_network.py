@@ -49,10 +49,10 @@ def openvino_network(network: nn.Module, weights_sha256: str, patch: Sequence[in
     Raises:
         OpenVinoFailed: if OpenVINO is missing, cannot convert or compile the network, or gives other numbers.
     """
-    own_failures = _load_openvino()
+    failures = _load_openvino()
     shape = (1, in_channels, *patch)
     cache = cache or openvino_folder()
-    expected = {}
+    expected: dict[str, Tensor] = {}
     network.eval()
     try:
         key = conversion_key(network, weights_sha256, shape)
@@ -61,7 +61,7 @@ def openvino_network(network: nn.Module, weights_sha256: str, patch: Sequence[in
             model, example, expected = convert(network, shape)
             kept = to_bytes(model)
         result = OpenVinoNetwork(network, compile_graph(from_bytes(kept)))
-    except (*own_failures, RuntimeError, MemoryError, OSError, TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
+    except failures as error:
         raise OpenVinoFailed(_sentence("OpenVINO cannot run this network", error)) from error
     if expected:
         found = result.outputs(example, expected)
@@ -148,15 +148,16 @@ def _alike(found: Tensor, expected: Tensor) -> bool:
 
 
 def _load_openvino() -> tuple[type[Exception], ...]:
-    """Import OpenVINO and return its exception types. Raises OpenVinoFailed if it cannot be imported."""
+    """Import OpenVINO and return the types of exceptions that mean that it cannot run a network. Raises OpenVinoFailed if it cannot be imported."""
     # Its telemetry reports every import to Google Analytics unless the user has opted out; OpenVINO works without that package.
-    sys.modules.setdefault("openvino_telemetry", None)
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         from openvino import frontend
     except (ImportError, OSError) as error:
         raise OpenVinoFailed(_sentence("OpenVINO cannot be loaded", error)) from error
     own = ("GeneralFailure", "InitializationFailure", "NotImplementedFailure", "OpConversionFailure", "OpValidationFailure")
-    return tuple(getattr(frontend, name) for name in own)
+    others = (RuntimeError, MemoryError, OSError, TypeError, ValueError, LookupError, AttributeError, AssertionError)
+    return (*(getattr(frontend, name) for name in own), *others)
 
 
 def _sentence(what: str, error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def slabs(first: np.ndarray, last: np.ndarray, voxels: int) -> Iterator[tuple[np
         yield np.array([start, *first[1:]]), np.array([min(start + rows, last[0]), *last[1:]])
 
 
-def held(affine: np.ndarray, first: Sequence[int], last: Sequence[int], region: Region) -> np.ndarray:
+def held(affine: np.ndarray, first: np.ndarray, last: np.ndarray, region: Region) -> np.ndarray:
     """Which voxels from `first` to before `last` have their center in the region (its faces included). bool [*(last - first)]
 
     Args:

@@ -71,7 +71,7 @@ class Lookup:
         return np.concatenate([_correlations(self._at(starts[row : row + rows, None] + steps), reference) for row in range(0, len(starts), rows)])
 
     def _at(self, index: np.ndarray) -> np.ndarray:
-        i, j, k = np.moveaxis(np.clip(index, 0, np.float32(self._values.shape) - 1).astype(np.intp), -1, 0)
+        i, j, k = np.moveaxis(np.clip(index, 0, np.array(self._values.shape, np.float32) - 1).astype(np.intp), -1, 0)
         return self._values[i, j, k]
 
 

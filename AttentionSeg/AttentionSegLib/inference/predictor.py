@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..errors import InputError, is_out_of_memory, memory_for
+from ..errors import InputError, memory_for
 from ..image import Image
 from ..map_kinds import WHY
 from ..models import Card, Model, card_of_sides, find_model, load_model
+from ..networks.contract import AttentionNetwork
 from ..options import RunOptions
 from ..progress import Cancel, OnProgress
 from ..region import Region
@@ -23,7 +24,7 @@ from .checks import check_attention, check_input, region_note
 from .devices import choose_device
 from .explanation import Explanation, Wanted, check_explain, labels_of_result
 from .fit import image_fit, rescaled
-from .memory import check_limit, limited_memory, ran_out
+from .memory import check_limit, limited_memory
 from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
@@ -33,7 +34,7 @@ from .preprocessing import WorkingGrid, prepare, working_grid
 from .probe import ProbeOfRegions
 from .progress import Progress
 from .region_search import RegionSearch, offsets_of
-from .restore import Restored, restore
+from .restore import restore_with_fallback
 from .slices import with_neighbors, with_slices
 from .sliding_window import Placement, VolumeOutput, placements, run_with_fallback
 
@@ -54,8 +55,8 @@ class Predictor:
         device, backend, more: of `RunOptions` by name, in place of those in `options`.
 
     Attributes:
-        model, device: that are used.
-        options: with the overlap that is used.
+        model, device, overlap: that are used.
+        options: with this overlap.
 
     Raises:
         InputError: if model, device, back end or another option cannot be used, or mirroring is requested for a model that was not trained with it.
@@ -70,7 +71,7 @@ class Predictor:
         options: RunOptions | None = None,
         **more: Any,
     ) -> None:
-        named = {"device": device, "backend": backend}
+        named: dict[str, Any] = {"device": device, "backend": backend}
         options = replace(options or RunOptions(), **{name: value for name, value in named.items() if value is not None}, **more)
         self.device = choose_device(options.device)
         self._backend_name = choose_backend(options.backend, self.device)
@@ -78,7 +79,8 @@ class Predictor:
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
         self._search = RegionSearch(self.model)
         card = self.model.card
-        self.options = replace(options, overlap=card.overlap if options.overlap is None else float(options.overlap))
+        self.overlap = card.overlap if options.overlap is None else float(options.overlap)
+        self.options = replace(options, overlap=self.overlap)
         if options.mirroring:
             check_mirroring(card)
         self._at_a_time = (PATCHES_AT_A_TIME if card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]
@@ -164,17 +166,20 @@ class Predictor:
             postprocess(merged.labels, card)
             misfits = image_fit(card, image)
             noted = [*image.remarks, *(found.notes if found else ()), *(note for part in parts for note in part.notes)]
+            maps = {name: self._attention(name, parts, image if options.attention_grid == "input" else None) for name in names}
+            probes = [part.probe for part in parts]
+            progress.finish()
             return Prediction(
                 labels=Image(merged.labels[None], image.affine, "labels", spacing_known=image.spacing_known),
                 uncertainty=Image(merged.uncertainty[None], image.affine, "uncertainty"),
-                attention={name: self._attention(name, parts, image if options.attention_grid == "input" else None) for name in names},
+                attention=maps,
                 probabilities=None if merged.probabilities is None else Image(merged.probabilities, image.affine, "probabilities"),
-                probe=parts[0].probe if found is None else ProbeOfRegions([part.probe for part in parts], [region.center for region in regions]),
+                probe=probes[0] if found is None else ProbeOfRegions(probes, [region.center for region in found.regions.values()]),
                 card=card,
                 device=parts[-1].device,
-                backend=self._backend.name,
+                backend=self._prepared().name,
                 options=options,
-                seconds=progress.finish(),
+                seconds=progress.seconds,
                 notes=tuple(dict.fromkeys(note for note in [*misfits, region_note(region, card), *noted] if note)),
                 misfits=tuple(misfits),
                 found=found,
@@ -202,26 +207,28 @@ class Predictor:
             first, last = bounds(image, region)
             window = tuple(slice(a, b) for a, b in zip(first, last))
             seen = Image(image.voxels[(slice(None), *window)], affine_from(image.affine, first), image.name)
-            restored, notes = self._restore(output, grid, seen, region, wanted.probabilities, progress)
+            sampled = output.logits, output.uncertainty, grid.affine
+            restored, restore_note = restore_with_fallback(*sampled, seen, region, wanted.probabilities, progress)
         strides = network.attention_strides
         attended = {name: attention_image(output.attention[name].cpu(), strides[name], grid, name) for name in wanted.attention}
-        notes = tuple(note for note in (self._backend.note, placement.note, *explanation_notes, *notes) if note)
+        notes = tuple(note for note in (self._prepared().note, placement.note, *explanation_notes, restore_note) if note)
         return Part(region, grid, restored, {**attended, **explained}, output.probe, str(placement.device), notes)
 
     def _explanation(self, card: Card, offset: int, options: RunOptions) -> Explanation:
         """The explanation of the requested labels in a region, whose labels have values above `offset` in the card of the result."""
         values = {label.name: label.value - offset for label in card.labels if label.name in options.explain}
         of_region = {name: value if 0 < value <= len(self.model.card.labels) else None for name, value in values.items()}
-        return Explanation(self.model, options.explain_layer, of_region, self.patch, self.options.overlap)
+        return Explanation(self.model, options.explain_layer, of_region, self.patch, self.overlap)
 
     def _attention(self, name: str, parts: list[Part], on: Image | None) -> Image:
         """A map merged from all parts, on the grid that it has in the network or on that of an image."""
-        maps, regions = [part.attention[name] for part in parts], [part.region for part in parts]
+        maps = [part.attention[name] for part in parts]
         if name.startswith(WHY) or name in self._prepared().network.maps_scaled_per_volume:
             maps = shares_of_largest(maps)
+        regions = [part.region for part in parts if part.region is not None]
         if on is None:
             return merge_maps(maps, regions)
-        return merge_on_input([on_grid_of(part, on, region) for part, region in zip(maps, regions)], regions, on)
+        return merge_on_input([on_grid_of(values, on, part.region) for values, part in zip(maps, parts)], regions, on)
 
     @property
     def patch(self) -> list[int]:
@@ -234,30 +241,15 @@ class Predictor:
             self._backend = prepare_backend(self._backend_name, self.model, self.patch)
         return self._backend
 
-    def _network(self) -> nn.Module:
+    def _network(self) -> AttentionNetwork:
         network = self._prepared().network
         return MirroredNetwork(network, self.model.card) if self.options.mirroring else network
 
     def _run(self, volume: Tensor, names: list[str], progress: Progress) -> tuple[VolumeOutput, Placement]:
         tries = placements(self.device, self._at_a_time, self.options.memory_limit_gb)
-        arguments = with_neighbors(volume, self.model.card), self.patch, self.options.overlap, names, tries, progress
+        arguments = with_neighbors(volume, self.model.card), self.patch, self.overlap, names, tries, progress
         try:
             return run_with_fallback(self._network(), *arguments)
         except OpenVinoFailed as error:
             self._backend = torch_instead(self.model, self.patch, error)
         return run_with_fallback(self._network(), *arguments)
-
-    def _restore(
-        self, output: VolumeOutput, grid: WorkingGrid, image: Image, region: Region | None, probabilities: bool, progress: Progress
-    ) -> tuple[Restored, list[str]]:
-        device, tensors, notes = output.logits.device, (output.logits, output.uncertainty), []
-        # mps does not support 3D interpolation on arbitrary grids.
-        if device.type != "mps":
-            try:
-                return restore(*tensors, grid.affine, image, region, probabilities, progress), []
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                notes.append(f"{ran_out(device, self.options.memory_limit_gb)} while labels were resampled to the scan; the CPU was used instead.")
-        tensors = (values if values is None else values.cpu() for values in tensors)
-        return restore(*tensors, grid.affine, image, region, probabilities, progress), notes

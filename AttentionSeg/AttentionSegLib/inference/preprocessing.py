@@ -75,7 +75,8 @@ def working_grid(
     affine = np.eye(4)
     affine[:3, :3] = directions * spacing
     affine[:3, 3] = directions @ ((first_center + start - before) * spacing)
-    return WorkingGrid(affine, tuple(int(n) for n in grown), tuple((int(b), int(b + n)) for b, n in zip(before, wanted)))
+    i, j, k = grown.tolist()
+    return WorkingGrid(affine, (i, j, k), tuple((int(b), int(b + n)) for b, n in zip(before, wanted)))
 
 
 def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) -> Tensor:
@@ -99,7 +100,7 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
     # If the region has too few voxels for statistics, those of the surrounding grid are used.
     counted = counted if counted.sum() > 1 else valid
     result = torch.zeros_like(working)
-    hidden = np.zeros((len(working), *grid.shape), bool) if image.outside is None else _hidden(image, grid)
+    hidden = np.zeros((len(working), *grid.shape), bool) if image.outside is None else _hidden(image.outside, image.affine, grid)
     for number, (channel, source, target) in enumerate(zip(card.inputs, working, result)):
         used, judged = (torch.from_numpy(mask & ~hidden[number]) for mask in (valid, counted))
         if not used.any():
@@ -153,16 +154,17 @@ def _axes(image: Image, card: Card) -> tuple[np.ndarray, np.ndarray]:
     return np.round(left @ right, 12), spacing
 
 
-def _hidden(image: Image, grid: WorkingGrid) -> np.ndarray:
-    """Which voxels of the grid are `outside` of the image, bool [C, *grid.shape]."""
-    outside, affine = _crop(image.outside, image.affine, grid)
+def _hidden(outside: np.ndarray, image_affine: np.ndarray, grid: WorkingGrid) -> np.ndarray:
+    """Which voxels of the grid are `outside` of an image (see `Image`), bool [C, *grid.shape]."""
+    outside, affine = _crop(outside, image_affine, grid)
     return (sample(torch.from_numpy(outside), voxel_map(grid.affine, affine), grid.shape) > MOST_OUTSIDE).numpy()
 
 
 def _field_mask(grid: WorkingGrid, region: Region | None) -> np.ndarray:
     mask = np.zeros(grid.shape, dtype=bool)
+    first, last = np.transpose(grid.field)
     window = tuple(slice(*ends) for ends in grid.field)
-    mask[window] = True if region is None else held(grid.affine, *np.transpose(grid.field), region)
+    mask[window] = True if region is None else held(grid.affine, first, last, region)
     return mask
 
 

@@ -60,7 +60,7 @@ class Probe:
         """The position map whose rows depend most on the query voxel: rows that are the same for every voxel carry no information. Measured once."""
         if self._telling is None:
             information = self.information()
-            self._telling = max(information, key=information.get)
+            self._telling = max(information, key=information.__getitem__)
         return self._telling
 
     def information(self) -> dict[str, float]:

@@ -23,7 +23,7 @@ class Progress(Reporter):
     def __init__(self, on_progress: OnProgress | None = None, cancel: Cancel | None = None) -> None:
         super().__init__(on_progress, cancel, LEAST)
         self._stage_start = self._start
-        self._stage: str | None = None
+        self._stage = ""
         self._done = 0.0
         self._shares = {"find": FIND, **STAGES}
         self.seconds: dict[str, float] = {}
@@ -47,13 +47,12 @@ class Progress(Reporter):
 
     def close(self) -> None:
         """End the last stage."""
-        if self._stage is not None:
+        if self._stage:
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + time.monotonic() - self._stage_start
             self._done += self._shares[self._stage]
-            self._stage = None
+            self._stage = ""
 
-    def finish(self) -> dict[str, float]:
-        """End the run and return the duration of each stage in seconds."""
+    def finish(self) -> None:
+        """End the run; `seconds` is then complete."""
         self.close()
         super().finish()
-        return dict(self.seconds)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..image import Image
 from ..models import Card, Model
-from ..models.found_by import FindingModel
+from ..models.found_by import FindingModel, FoundBy
 from .checks import is_searched
 from .finding import FoundRegions, find_by_template
 from .progress import Progress
@@ -32,36 +32,38 @@ class RegionSearch:
 
     def __call__(self, image: Image, progress: Progress) -> FoundRegions | None:
         """The regions of a scan that is larger than a region; None if there is nothing to find. Raises InputError, see `find_regions`."""
-        if not is_searched(image.spacing * image.shape, self._model.card):
+        card, source = self._model.card, self._model.card.found_by
+        if source is None or not is_searched(image.spacing * image.shape, card):
             return None
         global _last
         progress.stage("find")
-        card = self._model.card
-        key = image.digest(), card.found_by, card.region_size, self._weights_of_finder()
+        key = image.digest(), source, card.region_size, self._weights_of_finder(source)
         last = _last
         if last is None or last[0] != key:
-            _last = last = key, self._found_in(image, progress)
+            _last = last = key, self._found_in(image, source, progress)
         found = last[1]
         progress.repeat(len(found.regions))
         return found
 
-    def _weights_of_finder(self) -> str | None:
+    def _weights_of_finder(self, source: FoundBy) -> str | None:
         """The checksum of the model that finds the regions, which is loaded; None if a template does."""
-        if not isinstance(self._model.card.found_by, FindingModel):
-            return None
+        return self._loaded(source).model.card.weights_sha256 if isinstance(source, FindingModel) else None
+
+    def _loaded(self, source: FindingModel) -> Predictor:
         if self._finder is None:
             # Imported here because scipy takes a while to import.
             from .finding_by_model import load_finder
 
-            self._finder = load_finder(self._model.card)
-        return self._finder.model.card.weights_sha256
+            self._finder = load_finder(self._model.card, source)
+        return self._finder
 
-    def _found_in(self, image: Image, progress: Progress) -> FoundRegions:
-        if self._finder is None:
-            return find_by_template(self._model.card, self._model.folder, image, progress.step)
-        from .finding_by_model import find_by_model
+    def _found_in(self, image: Image, source: FoundBy, progress: Progress) -> FoundRegions:
+        card = self._model.card
+        if isinstance(source, FindingModel):
+            from .finding_by_model import find_by_model
 
-        return find_by_model(self._model.card, self._finder, image, progress.step)
+            return find_by_model(card, source, self._loaded(source), image, progress.step)
+        return find_by_template(card, source, self._model.folder, image, progress.step)
 
 
 def offsets_of(found: FoundRegions | None, card: Card) -> list[int]:
@@ -71,6 +73,6 @@ def offsets_of(found: FoundRegions | None, card: Card) -> list[int]:
         found: in a scan.
         card: of the model.
     """
-    if found is None:
+    if found is None or card.found_by is None:
         return [0]
     return [len(card.labels) * n for n, region in enumerate(card.found_by.regions) if region.name in found.regions]

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import is_out_of_memory
 from ..image import Image
 from ..region import Region
+from .devices import ran_out
 from .parts import affine_from, bounds, held, slabs
 from .progress import Progress
 from .resampling import sample, voxel_map
@@ -88,3 +90,20 @@ def _entropy(values: Tensor) -> Tensor:
         weighted += share.mul_(below)
     weighted /= mass
     return mass.log_().sub_(weighted).div_(float(np.log(len(values))))
+
+
+def restore_with_fallback(
+    logits: Tensor, own_uncertainty: Tensor | None, affine: np.ndarray, image: Image, region: Region | None, probabilities: bool, progress: Progress
+) -> tuple[Restored, str]:
+    """`restore` where the logits are, or on the CPU if this runs out of memory; a note then says so, else it is empty."""
+    device, note = logits.device, ""
+    # mps does not support 3D interpolation on arbitrary grids.
+    if device.type != "mps":
+        try:
+            return restore(logits, own_uncertainty, affine, image, region, probabilities, progress), note
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        note = f"{ran_out(device)} while labels were resampled to the scan; the CPU was used instead."
+    own_uncertainty = None if own_uncertainty is None else own_uncertainty.cpu()
+    return restore(logits.cpu(), own_uncertainty, affine, image, region, probabilities, progress), note

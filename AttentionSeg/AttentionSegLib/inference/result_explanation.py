@@ -90,7 +90,7 @@ def explain_result(
             window = _nearest_window(place, predictor, grid)
             volume, labels, grid = volume[(slice(None), *window)], labels[window], _grid_of(window, grid)
         progress.stage("network")
-        explanation = Explanation(model, options.explain_layer, {label: channel}, predictor.patch, options.overlap)
+        explanation = Explanation(model, options.explain_layer, {label: channel}, predictor.patch, predictor.overlap)
         maps, _notes = explanation.images_of(volume, labels, grid, predictor.device, progress)
         (found,) = shares_of_largest([maps[WHY + label]])
         progress.finish()
@@ -142,7 +142,7 @@ def _nearest_window(place: tuple[int, ...], predictor: Predictor, grid: WorkingG
     """The patch whose center is nearest to a voxel; all slices of it for a 2D network, which may need neighbors."""
     axis, patch = predictor.model.card.slice_axis, predictor.patch
     multiple = with_slices(predictor.model.network.total_stride, axis)
-    windows = windows_over(grid.shape, patch, predictor.options.overlap, multiple)
+    windows = windows_over(grid.shape, patch, predictor.overlap, multiple)
     middle = (np.array(patch) - 1) / 2
     nearest = min(windows, key=lambda window: np.linalg.norm([p - part.start for p, part in zip(place, window)] - middle))
     return tuple(slice(0, size) if index == axis else part for index, (part, size) in enumerate(zip(nearest, grid.shape)))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..models import Card
 from ..networks import NetworkOutput
+from ..networks.contract import AttentionNetwork
 from ..networks.output import ReturnAttention
 
 
@@ -45,7 +46,7 @@ VolumeOrSlices = Union[Tensor, StackedSlices]
 
 def with_neighbors(volume: Tensor, card: Card) -> VolumeOrSlices:
     """A volume [C, I, J, K] with neighboring slices as channels, as the network of a model expects."""
-    return StackedSlices(volume, card.slice_axis, card.context) if card.context else volume
+    return StackedSlices(volume, card.slice_axis, card.context) if card.slice_axis is not None and card.context else volume
 
 
 def neighbors(place: Tensor, context: int, count: int) -> list[Tensor]:
@@ -64,7 +65,7 @@ class SliceNetwork(nn.Module):
     their grid has one voxel across.
     """
 
-    def __init__(self, network: nn.Module, axis: int) -> None:
+    def __init__(self, network: AttentionNetwork, axis: int) -> None:
         super().__init__()
         self.network, self.axis = network, axis
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OutOfMemory, is_out_of_memory
-from ..networks import NetworkOutput
+from ..networks.contract import AttentionNetwork, with_maps
 from .blend import Blend, Window, patch_windows
-from .memory import ran_out
+from .devices import ran_out
 from .probe import Probe
 from .progress import Progress
 from .slices import VolumeOrSlices
@@ -68,7 +68,7 @@ def placements(device: torch.device, batch: int, memory_limit_gb: float | None =
 
 
 def run_with_fallback(
-    network: nn.Module,
+    network: AttentionNetwork,
     volume: VolumeOrSlices,
     patch: Sequence[int],
     overlap: float,
@@ -103,7 +103,13 @@ def run_with_fallback(
 
 @torch.inference_mode()
 def run(
-    network: nn.Module, volume: VolumeOrSlices, patch: Sequence[int], overlap: float, names: Sequence[str], placement: Placement, progress: Progress
+    network: AttentionNetwork,
+    volume: VolumeOrSlices,
+    patch: Sequence[int],
+    overlap: float,
+    names: Sequence[str],
+    placement: Placement,
+    progress: Progress,
 ) -> VolumeOutput:
     """Run a network over a volume.
 
@@ -132,7 +138,7 @@ def run(
         batch = torch.stack([volume[(slice(None), *window)] for window in group]).to(placement.device)
         # Always "cuda": before torch 2.5, autocast rejects the name "mps" even when disabled.
         with torch.autocast("cuda", enabled=placement.device.type == "cuda"):
-            output: NetworkOutput = network(batch, return_attention=ordered)
+            output = with_maps(network, batch, ordered)
         probe.keep(output.positions, group)
         blend.add("logits", output.logits, group)
         if output.uncertainty is not None:

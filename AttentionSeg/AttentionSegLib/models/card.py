@@ -59,6 +59,14 @@ class Card:
         return self.field_of_view == "region"
 
     @property
+    def region_edges(self) -> tuple[float, float, float]:
+        """`region_size` of a model that needs a region. Raises ValueError for another."""
+        if self.region_size is None:
+            msg = f"The model {self.id} segments whole scans."
+            raise ValueError(msg)
+        return self.region_size
+
+    @property
     def scans(self) -> tuple[Channel, ...]:
         """What a user gives for the inputs (see `scans_of`)."""
         return scans_of(self.inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -37,6 +37,15 @@ class AttentionNetwork(Protocol):
         Raises:
             ValueError: if a map has another name.
         """
+
+
+def with_maps(network: AttentionNetwork, x: Tensor, names: Iterable[str]) -> NetworkOutput:
+    """Segment a batch [B, in_channels, *S] with these maps. Raises TypeError if the network returns something else than it has to."""
+    output = network(x, return_attention=list(names))
+    if not isinstance(output, NetworkOutput):
+        msg = f"{type(network).__name__} returned {type(output).__name__} instead of NetworkOutput."
+        raise TypeError(msg)
+    return output
 
 
 class RegionLoss(Protocol):

@@ -52,7 +52,7 @@ def placed(monkeypatch):
     """Regions put where a test wants them, in place of those that are found."""
 
     def place(**centers: tuple[float, float, float]) -> None:
-        def find(card, _folder, _image, on_step) -> FoundRegions:
+        def find(card, _template, _folder, _image, on_step) -> FoundRegions:
             on_step(1.0)
             return FoundRegions({name: Region(center, card.region_size) for name, center in centers.items()}, "the test", 1.0)
 
@@ -211,7 +211,7 @@ class TestSearchedOnce:
     def searches(self, monkeypatch, prediction) -> list[str]:
         """Names of the scans that were searched."""
         found: list[str] = []
-        monkeypatch.setattr(region_search, "find_by_template", lambda _card, _folder, image, _on_step: found.append(image.name) or prediction.found)
+        monkeypatch.setattr(region_search, "find_by_template", lambda *given: found.append(given[3].name) or prediction.found)
         return found
 
     def test_a_scan_that_comes_again(self, fresh, head, searches):
