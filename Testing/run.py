@@ -1,4 +1,4 @@
-"""Set up and run AttentionSeg from a clone: `python3 Testing/run.py demo [SCAN]`, `test`, `check` or `docs`.
+"""Set up and run AttentionSeg from a clone: `python3 Testing/run.py demo [SCAN]`, `test`, `coverage`, `check`, `docs` or `lowest`.
 
 Needs Python 3.10 to 3.13 with pip, nothing else. Makes a virtual environment in `.venv` beside the README and keeps it for the next run.
 """
@@ -28,8 +28,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "command",
-        choices=("demo", "test", "check", "docs", "lowest"),
-        help="demo: segment both hippocampi of a head; test: run the tests with coverage; check: linter and types; "
+        choices=("demo", "test", "coverage", "check", "docs", "lowest"),
+        help="demo: segment both hippocampi of a head; test: run the tests; coverage: and measure how much of the code they run (half as slow again); check: linter and types; "
         "docs: make the pages in docs/_build; lowest: the tests with the lowest promised versions (needs uv)",
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: options of the demo, of pytest, or of Sphinx")
@@ -44,19 +44,20 @@ def main() -> int:
         return max(run(python, "-m", *words) for words in (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)))
     if options.command == "docs":
         return run(python, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", *options.arguments, "docs", "docs/_build")
-    if options.arguments:
+    measured = options.command == "coverage"
+    if options.arguments and not measured:
         return run(python, "-m", "pytest", "-q", *options.arguments)
-    return test_all(python)
+    return test_all(python, measured)
 
 
-def test_all(python: str) -> int:
-    """All tests, in up to four processes, and their coverage."""
+def test_all(python: str, measured: bool) -> int:
+    """All tests, in up to four processes; their coverage if `measured`."""
     print("Running the tests (some minutes) ...", flush=True)
     # Each file stays in one process, because its tests share what takes long to make. A process takes up to 2 GB.
     # Where one dies, its test is named and the others go on: with a new process in its place pytest-xdist would wait for ever.
     spread = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--max-worker-restart=0")
     coverage = ("--cov=AttentionSegLib", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
-    return run(python, "-m", "pytest", "-q", *spread, *coverage)
+    return run(python, "-m", "pytest", "-q", *spread, *(coverage if measured else ()))
 
 
 def test_lowest(arguments: list[str]) -> int:
