@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 SMALL = {"width": 8, "backbone": 10, "backbone_width": 0.125}
 # Arguments and size of the image; the last two sizes are padded.
@@ -203,7 +203,7 @@ class LargestTensor(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         output = func(*args, **(kwargs or {}))
-        self.entries = max([self.entries, *(leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor))])
+        self.entries = max([self.entries, *(leaf.numel() for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor))])
         return output
 
 

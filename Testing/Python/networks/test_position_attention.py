@@ -15,7 +15,7 @@ from AttentionSegLib.networks.streamed_attention import streamed_attention
 from torch import Tensor
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 # Channels in multiples of 8, which the kernel takes as they are, and others.
 GRIDS = {"2d": (16, (3, 5)), "3d": (12, (2, 3, 4)), "8 channels": (8, (4, 4))}
@@ -91,7 +91,7 @@ class LargestTensor(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         output = func(*args, **(kwargs or {}))
-        self.entries = max([self.entries, *(leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor))])
+        self.entries = max([self.entries, *(leaf.numel() for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor))])
         return output
 
 
