@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..models import Card
 
 MODEL_ID = "AttentionSeg.ModelId"
+WEIGHTS = "AttentionSeg.WeightsSHA256"
 
 
 def provenance(card: Card) -> dict[str, str]:
@@ -17,7 +18,7 @@ def provenance(card: Card) -> dict[str, str]:
     return {
         MODEL_ID: card.id,
         "AttentionSeg.ModelVersion": card.version,
-        "AttentionSeg.WeightsSHA256": card.weights_sha256,
+        WEIGHTS: card.weights_sha256,
     }
 
 

@@ -17,6 +17,7 @@ from ..mrml.sequences import shown_frame
 from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
 from ..reporting.telling_map import most_telling_map
 from .crosshair_probe import CrosshairProbe, why_no_probe
+from .model_list import card_of
 from .settings import Settings
 from .shown_attention import SHOWN_STATISTICS, AttentionView, ShownAttention, listed_maps, map_name, shown_rows, stored_rows
 from .translation import tr as _
@@ -40,11 +41,12 @@ class AttentionPresenter:
         self._result: SegmentedVolume | None = None
         self._probe: CrosshairProbe | None = None
         self._behind: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._card = card_of(settings.maps)
         self.refresh()
 
     def use(self, settings: Settings) -> None:
         """Show other settings, after a scene was closed or loaded. The result stays as long as its volume does."""
-        self._settings = settings
+        self._settings, self._card = settings, card_of(settings.maps)
         if self._result is not None and self._result.volume.GetScene() is not self._scene:
             self.set_probe(False)
             self._result = None
@@ -67,7 +69,7 @@ class AttentionPresenter:
         # Setting it without a change takes a tenth of a second too.
         if not nodes.segmentation.GetDisplayVisibility():
             nodes.segmentation.SetDisplayVisibility(True)
-        settings.maps = maps
+        settings.maps, self._card = maps, card_of(maps)
         settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
         settings.statistics = stored_rows(result.statistics)
         self.show_map(nodes.attention.get(most_telling_map(result.prediction), nodes.uncertainty))
@@ -188,7 +190,7 @@ class AttentionPresenter:
         segmentation = settings.result_segmentation
         self._view.show(
             ShownAttention(
-                maps=listed_maps(settings.maps, {} if self._result is None else self._result.prediction.card.raw),
+                maps=listed_maps(settings.maps, self._card),
                 eye=eye,
                 in_3d=eye is not None and is_in_3d(eye),
                 surfaces=None if segmentation is None else has_surfaces(segmentation),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .comparison import ComparedSegment, Comparison, start_comparison
-from .run import KeepPolling, Run, RunView
+from .run import KeepPolling
+from .run_presenter import RunPanel, RunPresenter
 from .settings import Settings
 from .task import State, Task
 from .translation import tr as _
@@ -45,32 +46,20 @@ class ShownComparison:
     rows: tuple[tuple[str, ...], ...]
 
 
-class ComparisonView(RunView, Protocol):
-    """What the presenter needs of a panel."""
-
-    def show(self, shown: ShownComparison) -> None: ...
-
-
-class ComparisonPresenter:
+class ComparisonPresenter(RunPresenter):
     """Compares the last result with a reference. Main thread only.
 
     Args:
-        view: the panel, or a double of it.
         settings: in the scene's parameter node; a new scene has new ones (see `use`).
-        installation: of the required Python packages.
-        keep_polling: see `Run`.
+        view, installation, keep_polling: see `RunPresenter`.
     """
 
-    def __init__(self, view: ComparisonView, settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
-        self._view, self._settings = view, settings
-        self._run = Run(view, installation, keep_polling, self.refresh, _("The comparison was cancelled."))
+    def __init__(self, view: RunPanel[ShownComparison], settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
+        super().__init__(view, installation, keep_polling, _("The comparison was cancelled."))
+        self._settings = settings
         self._comparison: Comparison | None = None
         self._compared: tuple | None = None
         self.refresh()
-
-    @property
-    def state(self) -> State:
-        return self._run.state
 
     def use(self, settings: Settings) -> None:
         """Show other settings, after a scene was closed or loaded."""
@@ -88,9 +77,6 @@ class ComparisonPresenter:
         if self._run.state.running or not self._reason():
             self._run.press(self._start, self._finish)
 
-    def cancel(self) -> None:
-        self._run.cancel()
-
     def set_result(self) -> None:
         """Discard the comparison, because there is a new result."""
         self._run.cancel()
@@ -98,7 +84,6 @@ class ComparisonPresenter:
         self.refresh()
 
     def refresh(self) -> None:
-        """Update the view."""
         settings = self._settings
         if self._compared is not None and self._compared != (settings.result_segmentation, settings.reference):
             self._forget()

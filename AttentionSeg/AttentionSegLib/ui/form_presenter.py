@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .long_runs import folder_task
 from .model_list import model_choices
-from .run import KeepPolling, Run, RunView
+from .run import KeepPolling
+from .run_presenter import RunPanel, RunPresenter
 from .segmenter import Options
 from .settings import Settings
 from .task import State, Task
@@ -34,33 +35,21 @@ class ShownForm:
     report: str
 
 
-class FormView(RunView, Protocol):
-    """What the presenter needs of a panel."""
-
-    def show(self, shown: ShownForm) -> None: ...
-
-
-class FormPresenter:
+class FormPresenter(RunPresenter):
     """A form whose button starts a long run on files. Main thread only.
 
     Args:
-        view: the panel, or a double of it.
         settings: in the scene's parameter node; a new scene has new ones (see `use`).
-        installation: of the required Python packages.
-        keep_polling: see `Run`.
+        view, installation, keep_polling: see `RunPresenter`.
     """
 
     # The form's settings, each with the sentence that asks for it while it is empty.
     fields: ClassVar[dict[str, str]]
 
-    def __init__(self, view: FormView, settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
-        self._view, self._settings = view, settings
-        self._run = Run(view, installation, keep_polling, self.refresh, _("Stopped; finished work is kept, and the next press resumes from there."))
+    def __init__(self, view: RunPanel[ShownForm], settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
+        super().__init__(view, installation, keep_polling, _("Stopped; finished work is kept, and the next press resumes from there."))
+        self._settings = settings
         self.refresh()
-
-    @property
-    def state(self) -> State:
-        return self._run.state
 
     def use(self, settings: Settings) -> None:
         """Show other settings, after a scene was closed or loaded."""
@@ -76,11 +65,7 @@ class FormPresenter:
         if self._run.state.running or not self._reason():
             self._run.press(self._start, self._describe)
 
-    def cancel(self) -> None:
-        self._run.cancel()
-
     def refresh(self) -> None:
-        """Update the view."""
         self._view.show(ShownForm(self._values(), self._run.state, self._reason(), self._run.message, self._report()))
 
     def _values(self) -> dict[str, Any]:

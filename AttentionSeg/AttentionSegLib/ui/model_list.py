@@ -15,6 +15,7 @@ from ..models import Card, list_models
 from ..models.card import CARD_NAME, THUMBNAIL_NAME
 from ..models.catalogue import model_folders
 from ..mrml.fit import fit_hints, lacks_region, misfit
+from ..mrml.provenance import MODEL_ID, WEIGHTS
 from .translation import tr as _
 
 
@@ -73,6 +74,13 @@ def model_choices() -> list[ModelChoice]:
         _choice(entry.id, entry.card.raw, entry.folder, entry.card) if entry.card else _broken(entry.id, str(entry.problem), entry.folder)
         for entry in list_models()
     ]
+
+
+def card_of(nodes: Sequence[slicer.vtkMRMLNode]) -> dict[str, Any]:
+    """The document of the card of the model that made the nodes of a result; empty if no installed model has its weights."""
+    made = [(node.GetAttribute(MODEL_ID), node.GetAttribute(WEIGHTS)) for node in nodes[:1]]
+    installed = model_choices() if made else ()
+    return next((model.card.raw for model in installed if model.card and (model.id, model.card.weights_sha256) in made), {})
 
 
 def by_fit(

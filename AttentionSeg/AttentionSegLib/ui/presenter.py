@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import slicer
 
@@ -12,11 +12,12 @@ from ..mrml.scans import shown_scan
 from ..mrml.sequences import shown_frame
 from .choices import Choices, Shown
 from .node_observer import NodeObserver
-from .run import KeepPolling, Run, RunView
+from .run import KeepPolling
+from .run_presenter import RunPanel, RunPresenter
 from .segmenter import Segmenter
 from .sequence_run import SegmentedSequence, start_sequence
 from .settings import Settings
-from .task import State, Task
+from .task import Task
 from .translation import tr as _
 
 if TYPE_CHECKING:
@@ -28,28 +29,20 @@ if TYPE_CHECKING:
 WhenIdle = Callable[[Callable[[], None]], None]
 
 
-class View(RunView, Protocol):
-    """What the presenter needs of a panel."""
-
-    def show(self, shown: Shown) -> None: ...
-
-
-class Presenter:
+class Presenter(RunPresenter):
     """Holds the choices, and starts and ends runs. Main thread only.
 
     Args:
-        view: the panel, or a double of it.
         settings: in the scene's parameter node; a new scene has new ones (see `use`).
         segmenter: keeps the model loaded.
-        installation: of the required Python packages.
-        keep_polling: see `Run`.
+        view, installation, keep_polling: see `RunPresenter`.
         on_result: called with every result.
         when_idle: called with a function to run once nothing has changed for a while.
     """
 
     def __init__(
         self,
-        view: View,
+        view: RunPanel[Shown],
         settings: Settings,
         segmenter: Segmenter,
         installation: Installation,
@@ -57,21 +50,17 @@ class Presenter:
         on_result: Callable[[SegmentedVolume | SegmentedSequence], None],
         when_idle: WhenIdle,
     ) -> None:
-        self._view, self._choices = view, Choices(settings)
+        super().__init__(view, installation, keep_polling, _("Cancelled; the scene is as it was."))
+        self._choices = Choices(settings)
         self._segmenter, self._on_result = segmenter, on_result
         self._installation, self._keep_polling, self._when_idle = installation, keep_polling, when_idle
         self._warmed: tuple | None = None
-        self._run = Run(view, installation, keep_polling, self.refresh, _("Cancelled; the scene is as it was."))
         self._observer, self._hints_shown = NodeObserver(self._look_again), ()
         self.refresh_models()
 
     @property
     def _settings(self) -> Settings:
         return self._choices.settings
-
-    @property
-    def state(self) -> State:
-        return self._run.state
 
     def use(self, settings: Settings) -> None:
         """Show other settings, after a scene was closed or loaded."""
@@ -188,12 +177,7 @@ class Presenter:
             self._warmed = wanted
             self._keep_polling(self._segmenter.warm(options, volume if finds else None).poll)
 
-    def cancel(self) -> None:
-        """Stop the run."""
-        self._run.cancel()
-
     def refresh(self) -> None:
-        """Update the view."""
         choices, settings = self._choices, self._settings
         choices.choose_for_user(fixed=self._run.state.running)
         frames = [shown_frame(node) for node in (settings.input(0), settings.result_volume)]

@@ -16,10 +16,11 @@ from ..models.catalogue import user_folder
 from ..models.titles import id_of, title_of
 from ..mrml.training_pairs import Pair, scene_pairs, segment_names
 from ..user_folders import data_folder
-from .form_presenter import FormPresenter, FormView, ShownForm
+from .form_presenter import FormPresenter, ShownForm
 from .installation import Installation
 from .long_runs import pairs_task, training_task
 from .run import KeepPolling
+from .run_presenter import RunPanel
 from .settings import Settings
 from .task import Task
 from .translation import tr as _
@@ -82,7 +83,12 @@ class TrainPresenter(FormPresenter):
     _page = ""
 
     def __init__(
-        self, view: FormView, settings: Settings, installation: Installation, keep_polling: KeepPolling, on_model: Callable[[str], None]
+        self,
+        view: RunPanel[ShownTraining],
+        settings: Settings,
+        installation: Installation,
+        keep_polling: KeepPolling,
+        on_model: Callable[[str], None],
     ) -> None:
         self._on_model = on_model
         super().__init__(view, settings, installation, keep_polling)

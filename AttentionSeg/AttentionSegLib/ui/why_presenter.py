@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..map_kinds import why_map
 from ..mrml.result_explanation import Question, explain, publish_explanation, read_question
-from .run import KeepPolling, Run, RunView
+from .run import KeepPolling
+from .run_presenter import RunPanel, RunPresenter
 from .shown_attention import map_name
 from .task import State, Task
 from .translation import tr as _
@@ -30,25 +31,17 @@ class ShownWhy:
     message: str
 
 
-class WhyView(RunView, Protocol):
-    """What the presenter needs of a panel."""
-
-    def show(self, shown: ShownWhy) -> None: ...
-
-
-class WhyPresenter:
+class WhyPresenter(RunPresenter):
     """Explains a segment of the last result, or its label at the marked voxel while the probe is on, by a map. Main thread only.
 
     Args:
-        view: the panel, or a double of it.
         attention: has the result, the probe and the list of maps.
-        installation: of the required Python packages.
-        keep_polling: see `Run`.
+        view, installation, keep_polling: see `RunPresenter`.
     """
 
-    def __init__(self, view: WhyView, attention: AttentionPresenter, installation: Installation, keep_polling: KeepPolling) -> None:
-        self._view, self._attention, self._label = view, attention, ""
-        self._run = Run(view, installation, keep_polling, self.refresh, _("The explanation was cancelled."))
+    def __init__(self, view: RunPanel[ShownWhy], attention: AttentionPresenter, installation: Installation, keep_polling: KeepPolling) -> None:
+        super().__init__(view, installation, keep_polling, _("The explanation was cancelled."))
+        self._attention, self._label = attention, ""
         self.refresh()
 
     def press(self, label: str) -> None:
@@ -74,11 +67,7 @@ class WhyPresenter:
         """Stop, because the scene is about to be closed."""
         self._stop("")
 
-    def cancel(self) -> None:
-        self._run.cancel()
-
     def refresh(self) -> None:
-        """Update the view."""
         running = self._run.state.running
         self._view.show(ShownWhy(self._run.state, self._label if running else "", self._run.message))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -89,11 +91,18 @@ class TestMaps:
             ("Uncertainty and probabilities", "Uncertainty"),
         ]
 
-    def test_those_measured_to_be_best_come_first_in_their_group(self, app):
-        result = segmented(app)
+    def test_those_measured_to_be_best_come_first_in_their_group_also_without_the_run_that_made_them(self, app, models, tmp_path, monkeypatch):
         figures = {"data": "scans", "cases": 5, "command": "attentionseg evaluate --maps"}
-        result.prediction.card.raw["maps"] = [{"map": "gate_3", "roc_auc": 0.9, "roc_auc_random": 0.95, "dice_lost": 0.004, **figures}]
-        app.attention.refresh()
+        document = json.loads((models / "tiny-unet" / "model.json").read_text(encoding="utf-8"))
+        document["maps"] = [{"map": "gate_3", "roc_auc": 0.9, "roc_auc_random": 0.95, "dice_lost": 0.004, **figures}]
+        copy = shutil.copytree(models / "tiny-unet", tmp_path / "models" / "tiny-unet")
+        (copy / "model.json").write_text(json.dumps(document), encoding="utf-8")
+        monkeypatch.setenv("ATTENTIONSEG_MODELS", str(copy.parent))
+        segmented(app)
+        after_run = app.panel.shown.maps
+        app.attention = AttentionPresenter(app.panel, app.settings)
+        assert app.attention.result is None
+        assert [entry.worth for entry in app.panel.shown.maps] == [entry.worth for entry in after_run]
         assert [entry.name for entry in app.panel.shown.maps] == ["gate_3", "gate_2", "uncertainty"]
         assert [entry.worth for entry in app.panel.shown.maps] == [
             "Measured on 5 case(s): a voxel of the structure is brighter than another one in 90 % of pairs "
