@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "AttentionSeg"))
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image
 
-ENDINGS = ("nii", "nii.gz", "nrrd", "raw.nrrd", "mha", "raw.mha", "mhd", "dicom")
+ENDINGS = ("nii", "nii.gz", "nrrd", "raw.nrrd", "mha", "raw.mha", "mhd", "dicom", "mgz", "nifti.hdr", "analyze.hdr")
 KINDS = ("header bytes", "data bytes", "cut off", "longer", "a number", "zeros")
 OUTCOMES = ("refused", "the same", "other voxels", "another place", "crash", "traceback", "slow", "memory")
 BAD = OUTCOMES[4:]
@@ -78,6 +78,13 @@ def write_sound(folder: Path, ending: str) -> Path:
 
         directions = directions_of("axial")
         return sorted(write_series(folder, voxels, positions_of(SHAPE[2], directions), directions))[0]
+    if ending in ("mgz", "nifti.hdr", "analyze.hdr"):
+        import nibabel
+
+        kind = {"mgz": nibabel.MGHImage, "nifti.hdr": nibabel.Nifti1Pair, "analyze.hdr": nibabel.Spm99AnalyzeImage}[ending]
+        path = folder / f"scan.{ending.split('.')[-1]}"
+        nibabel.save(kind(voxels, np.diag([-1.2, 1.1, 1.5, 1])), path)
+        return path
     path = folder / f"scan.{ending.removeprefix('raw.')}"
     image = SimpleITK.GetImageFromArray(voxels.T)
     image.SetSpacing([1.2, 1.1, 1.5])
