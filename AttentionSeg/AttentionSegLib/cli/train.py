@@ -6,7 +6,7 @@ import argparse
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -219,16 +219,22 @@ def _synthesis(learn_as: str | None) -> Synthesis:
 
 def _only_plan(cases: CaseSet, options: argparse.Namespace, settings: dict[str, Any], show: ProgressDisplay) -> int:
     from ..training import plan_training
+    from ..training.recipe import Recipe
 
     folder = Path(options.work or f"{options.output}-training")
     path = plan_training(cases, options.network, options.output, folder, **settings, on_progress=show)
+    _print_notes(Recipe.load(path).notes)
     print(path)
     return 0
 
 
-def _print_trained(done: TrainedModel) -> None:
-    for note in done.notes:
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
         print(f"Note: {note}")
+
+
+def _print_trained(done: TrainedModel) -> None:
+    _print_notes(done.notes)
     for label, by_metric in done.scores.summary().items():
         numbers = by_metric["dice"]
         shown = "undefined" if numbers["mean"] is None else f"{numbers['mean']:.3f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from .label_names import match_names, quoted, same_name
 
 # Largest deviation of a value from a whole number; that of header slopes and conversions to float is smaller.
 ROUNDING = 0.01
+WHOLE = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def parse_label_map(text: str) -> dict[int | str, int]:
             continue
         if not key.strip() or not value.strip().isdecimal():
             break
-        found[int(key) if key.strip().isdecimal() else key.strip()] = int(value)
+        found[int(key) if WHOLE.fullmatch(key.strip()) else key.strip()] = int(value)
         pending = ""
     if pending or not found:
         msg = f"The label map '{text}' is not a list of pairs; give pairs such as 4=3,Cyst=0: a value or segment name, and the value to read it as."
@@ -80,10 +82,10 @@ def parse_label_map(text: str) -> dict[int | str, int]:
 def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
     """The label values [1, I, J, K] of a file, on its own grid, and notes on tolerated deviations.
 
-    Values within 0.01 of a whole number are rounded. Other values stay as they are, and are checked later.
+    Values within 0.01 of a whole number are rounded, and NaN is background.
 
     Raises:
-        InputError: if the file cannot be read, segments overlap, or the name of a segment matches no label.
+        InputError: if the file cannot be read, holds fractions, segments overlap, or the name of a segment matches no label.
     """
     layers = read_label_layers(path)
     segments = read_segments(path)
@@ -93,7 +95,7 @@ def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
     if layers.channels > 1:
         msg = f"{path} has {layers.channels} values per voxel, and no names of segments; give a label map with one value per voxel."
         raise InputError(msg)
-    voxels, notes = _whole(layers.voxels)
+    voxels, notes = _whole(layers)
     return dataclasses.replace(layers, voxels=_mapped(voxels, reading.label_map)), [*layers.notes, *notes]
 
 
@@ -181,15 +183,25 @@ def _segment_values(layers: Image, segments: Sequence[Segment], reading: LabelRe
     return [found[segment.name] if value is None else value for segment, value in zip(segments, given)], notes
 
 
-def _whole(voxels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
-    """Values that are almost whole numbers, rounded; others unchanged."""
+def _whole(label: Image) -> tuple[np.ndarray, list[Note]]:
+    """Values as whole numbers. Raises InputError for fractions."""
+    voxels, notes = label.voxels, []
     if voxels.dtype.kind != "f":
         return voxels, []
+    missing = np.isnan(voxels)
+    if missing.any():
+        voxels = np.where(missing, 0, voxels)
+        notes.append(Note("Voxels of the label map that are not numbers (NaN) are read as background", f"{np.count_nonzero(missing)} voxels"))
     whole = np.rint(voxels)
+    with np.errstate(invalid="ignore"):
+        wrong = voxels[~(np.abs(voxels - whole) <= ROUNDING) | (np.abs(whole) >= np.iinfo(np.int32).max)]
+    if wrong.size:
+        msg = f"{label.name} holds fractions, such as {wrong[0]:g}; give a label map with whole numbers, 0 for background."
+        raise InputError(msg)
     off = float(np.abs(voxels - whole).max(initial=0))
-    if not off <= ROUNDING or np.abs(whole).max(initial=0) >= np.iinfo(np.int32).max:
-        return voxels, []
-    return whole.astype(np.int32), [Note("Values of the label map were rounded to whole numbers", f"by {off:.1g}")] if off else []
+    if off:
+        notes.append(Note("Values of the label map were rounded to whole numbers", f"by {off:.1g}"))
+    return whole.astype(np.int32), notes
 
 
 def _mapped(voxels: np.ndarray, label_map: Mapping[int | str, int]) -> np.ndarray:

@@ -26,7 +26,7 @@ def read_alike(cases: Sequence[Case], reading: LabelReading, label_names: Mappin
     """
     names = dict(label_names)
     if not names:
-        files = {case.label.name: read_segments(case.label) for case in sorted(cases, key=lambda case: case.id)}
+        files = {str(case.label): read_segments(case.label) for case in sorted(cases, key=lambda case: case.id)}
         names = _names_of_segments(files, reading)
     table = [names] if names else []
     return [dataclasses.replace(case, reading=reading.with_names(*table)) for case in cases], names
@@ -36,6 +36,12 @@ def gaps_filled(values: Sequence[int]) -> str:
     """Advice for label values that are not 1, 2, ..."""
     pairs = ",".join(f"{value}={number}" for number, value in enumerate(sorted(values), start=1) if value != number)
     return f"read them as such (--label-map {pairs})"
+
+
+def read_otherwise(value: int, label: int = 1) -> str:
+    """Advice for a value that is no label."""
+    # On the command line, what begins with a minus sign is taken for an option unless an equals sign is before it.
+    return f"read it as a label (--label-map{'=' if value < 0 else ' '}{value}={label}), or ignore it (--ignored-label {value})"
 
 
 def _names_of_segments(files: Mapping[str, Sequence[Segment]], reading: LabelReading) -> dict[int, str]:

@@ -18,7 +18,7 @@ from ..progress import Cancel, OnProgress, Reporter
 from .case_set import CaseSet, redrawn
 from .case_statistics import CaseStatistics, foreground_intensities, measure_case
 from .cases import ROLES, Case, Labeled, named, note_sentences, one_sentence, read_labelled
-from .label_tables import gaps_filled
+from .label_tables import gaps_filled, read_otherwise
 from .survey_notes import odd_things
 
 
@@ -141,17 +141,14 @@ def _label_values(label: Image, names: Mapping[int, str], ignored: int | None) -
     voxels = label.voxels[0]
     values = np.unique(voxels)
     wrong = None
-    if not np.isfinite(values).all() or (values != np.rint(values)).any() or len(values) > MOST_LABELS + 2:
-        wrong = "holds fractions or too many different values for a label map; give whole numbers, 0 for background"
+    if len(values) > MOST_LABELS + 2:
+        wrong = "holds too many different values for a label map; give whole numbers, 0 for background"
     else:
         allowed = {0, ignored, *names} if names else {*range(MOST_LABELS + 1), ignored}
-        unknown = [f"{value:g}" for value in values.tolist() if value not in allowed]
+        unknown = [value for value in values.tolist() if value not in allowed]
         if unknown:
             known = ", ".join(f"{value} {name}" for value, name in names.items()) or f"1..{MOST_LABELS}"
-            wrong = (
-                f"holds {named(unknown)}, which is none of the labels (0 background, {known}); correct the map, say as which label to read it "
-                f"(--label-map {unknown[0]}=1), or that it is to be ignored (--ignored-label {unknown[0]})"
-            )
+            wrong = f"holds {named(list(map(str, unknown)))}, which is none of the labels (0 background, {known}); {read_otherwise(unknown[0])}"
     if wrong:
         msg = f"{label.name} {wrong}."
         raise InputError(msg)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..datasets.cases import MOST_NAMED, Case, check_folders, find_cases, pair_scans
 from ..datasets.label_reading import LabelReading
+from ..datasets.label_tables import read_otherwise
 from ..errors import InputError
 from ..image import Image
 from ..inference.checks import check_input, is_searched
@@ -52,11 +53,11 @@ def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignore
     known_values = [label.value for label in labels] + ([] if ignored is None else [ignored])
     unknown = np.unique(reference.voxels[~np.isin(reference.voxels, [0, *known_values])])
     if unknown.size:
-        named = ", ".join(f"{value:g}" for value in unknown[:MOST_NAMED]) + (", ..." if unknown.size > MOST_NAMED else "")
+        found = ", ".join(map(str, unknown[:MOST_NAMED])) + (", ..." if unknown.size > MOST_NAMED else "")
         known = ", ".join(f"{label.value} {label.name}" for label in labels)
         msg = (
-            f"{reference.name} has label values that the model {cards[0].id} does not know ({named}); read them as 0 background, {known} "
-            f"(such as --label-map {unknown[0]:g}={labels[0].value}), or ignore them (--ignored-label {unknown[0]:g})."
+            f"{reference.name} has label values that the model {cards[0].id} does not know ({found}), only 0 background, {known}; "
+            f"{read_otherwise(int(unknown[0]), labels[0].value)}."
         )
         raise InputError(msg)
 

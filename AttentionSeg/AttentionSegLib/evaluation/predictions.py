@@ -12,7 +12,7 @@ import numpy as np
 
 from ..datasets.cases import Case, check_folders, label_maps_in, named, note_sentences, one_sentence
 from ..datasets.label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
-from ..datasets.label_tables import read_alike
+from ..datasets.label_tables import read_alike, read_otherwise
 from ..errors import InputError
 from ..files.names import without_parents
 from ..files.own_files import SEGMENTATION, own_file
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ..image import Image, Note
     from ..progress import Cancel, OnProgress
 
-# Results of a batch: the folder of the case folders, and the ends of the names of their segmentations.
-BATCH_CASES, OWN_SUFFIX = "cases", "_segmentation"
+# Results of a batch: the folder of the case folders.
+BATCH_CASES = "cases"
 DICE = [metric.key for metric in METRICS].index("dice")
 
 
@@ -104,7 +104,7 @@ def evaluate_predictions(
         progress = EvaluationProgress(len(pairs), 1, on_progress, cancel)
         names, accepted = _check(pairs, names, reading, progress)
         scores = _measure(pairs, names, reading, progress)
-        notes += note_sentences(accepted, len(pairs))
+        notes += accepted
         folders = {"predictions": without_parents(predictions), "references": without_parents(labels)}
         page = render("predictions.html", scores=scores, notes=notes, **folders, **MEANS)
         texts = {"report.html": page, **tables(scores)}
@@ -118,7 +118,7 @@ def evaluate_predictions(
 def _pairs(predictions: Path, labels: Path) -> tuple[list[_Pair], list[str]]:
     check_folders(predictions, labels)
     true, found = label_maps_in(labels), _predictions_in(predictions)
-    found = {_known(name, true): path for name, path in found.items()}
+    found, notes = _named_alike(found, true)
     shared = sorted(true.keys() & found.keys())
     if not shared:
         msg = (
@@ -126,7 +126,7 @@ def _pairs(predictions: Path, labels: Path) -> tuple[list[_Pair], list[str]]:
             f"({named(sorted(true)) or 'which holds none'}); give both of a case the same name."
         )
         raise InputError(msg)
-    notes = [
+    notes += [
         f"{len(lonely)} {kind} left out: {named(lonely)}."
         for kind, lonely in (
             ("label map(s) without a prediction were", sorted(true.keys() - found.keys())),
@@ -146,10 +146,18 @@ def _predictions_in(folder: Path) -> dict[str, Path]:
     return {path.parent.name: path for path in files if (made := own_file(path)) is not None and made.kind == SEGMENTATION}
 
 
-def _known(name: str, true: Mapping[str, Path]) -> str:
-    """The case that belongs to the name of a prediction, to which `segment` adds a suffix."""
-    without = name[: -len(OWN_SUFFIX)] if name.endswith(OWN_SUFFIX) else name
-    return name if name in true else without
+def _named_alike(found: dict[str, Path], true: Mapping[str, Path]) -> tuple[dict[str, Path], list[str]]:
+    """The predictions by the names of their cases: if none has the name of a case, without what the program added to every name, and a note of that.
+
+    `segment` adds `_segmentation`, other programs `_seg`, or they keep the `_0000` of a channel.
+    """
+    if found.keys() & true.keys():
+        return found, []
+    added = {name[len(case) :] for name in found for case in true if name.startswith(case) and not name[len(case)].isalnum()}
+    if len(added) != 1:
+        return found, []
+    (suffix,) = added
+    return {name.removesuffix(suffix): path for name, path in found.items()}, [f"The predictions were paired without the '{suffix}' of their names."]
 
 
 def _read(pair: _Pair, reading: LabelReading) -> tuple[Image, Image, list[Note]]:
@@ -162,42 +170,46 @@ def _read(pair: _Pair, reading: LabelReading) -> tuple[Image, Image, list[Note]]
     return predicted, true, list(dict.fromkeys([*notes, *more, *beside]))
 
 
-def _check(
-    pairs: Sequence[_Pair], names: Mapping[int, str], reading: LabelReading, progress: EvaluationProgress
-) -> tuple[dict[int, str], dict[str, list[Note]]]:
-    """The names of all labels by value, and notes about what was accepted in each case."""
+def _check(pairs: Sequence[_Pair], names: Mapping[int, str], reading: LabelReading, progress: EvaluationProgress) -> tuple[dict[int, str], list[str]]:
+    """The names of all labels by value, and sentences about what was accepted."""
     problems: list[str] = []
     accepted: dict[str, list[Note]] = {}
-    values: set[float] = set()
+    # By whether they are predicted or true.
+    values: tuple[set[int], set[int]] = (set(), set())
     for pair in pairs:
         progress.next_check()
         try:
             predicted, true, accepted[pair.id] = _read(pair, reading)
-            for one in (predicted, true):
-                values.update(_values(one, names))
+            for known_values, one in zip(values, (predicted, true)):
+                known_values.update(_values(one, names))
         except InputError as error:
             problems.append(str(error))
-    if not problems and not values and not names:
+    both = sorted(set.union(*values))
+    if not problems and not both and not names:
         problems = ["there is no label in any of the label maps; check the folders."]
     if problems:
         raise InputError(one_sentence(problems, "The predictions cannot be measured"))
-    known = dict(names) or {int(value): f"Label {int(value)}" for value in sorted(values)}
+    known = dict(names) or {value: f"Label {value}" for value in both}
     if MEAN in known.values():
         msg = f"A label is called '{MEAN}', which stands for the mean of the labels here; give it another name (--label-names)."
         raise InputError(msg)
-    return known, accepted
+    notes = note_sentences(accepted, len(pairs))
+    only_predicted, only_true = ([str(value) for value in both if value not in other] for other in values[::-1])
+    if (only_predicted or only_true) and not names:
+        sides = ((only_predicted, "in no label map"), (only_true, "in no prediction"))
+        where = ", and ".join(f"{named(which)} {place}" for which, place in sides if which)
+        notes.append(f"Values that are on one side only: {where}; say which label they are (--label-map) or that they are ignored (--ignored-label).")
+    return known, notes
 
 
-def _values(labels: Image, names: Mapping[int, str]) -> list[float]:
+def _values(labels: Image, names: Mapping[int, str]) -> list[int]:
     """The label values in a map. InputError for values that are not labels."""
     values = [value for value in np.unique(labels.voxels).tolist() if value != 0]
-    wrong = [f"{value:g}" for value in values if (value not in names if names else not (value > 0 and value == int(value)))]
+    wrong = [value for value in values if (value not in names if names else value < 0)]
     if wrong:
         known = ", ".join(f"{value} {name}" for value, name in names.items()) or "whole numbers from 1"
-        msg = (
-            f"{labels.name} holds {named(wrong)}, which is none of the labels (0 background, {known}); read it as a label "
-            f"(--label-map {wrong[0]}=1), or ignore it (--ignored-label {wrong[0]})."
-        )
+        what = named(list(map(str, wrong)))
+        msg = f"{labels.name} holds {what}, which is none of the labels (0 background, {known}); {read_otherwise(wrong[0])}."
         raise InputError(msg)
     return values
 

@@ -89,7 +89,8 @@ def _nibabel(path: Path) -> ModuleType:
 @contextmanager
 def _reading(path: Path, nibabel: ModuleType) -> Iterator[None]:
     """Turn the errors of damaged files into InputError."""
-    damage = (OSError, EOFError, zlib.error, KeyError, ValueError, nibabel.spatialimages.HeaderDataError, nibabel.freesurfer.mghformat.MGHError)
+    headers = (nibabel.spatialimages.HeaderDataError, nibabel.wrapstruct.WrapStructError, nibabel.freesurfer.mghformat.MGHError)
+    damage = (OSError, EOFError, zlib.error, KeyError, ValueError, *headers)
     try:
         yield
     except InputError:

@@ -15,6 +15,7 @@ from AttentionSegLib.evaluation.predictions import evaluate_predictions
 from AttentionSegLib.files import write_map, write_segmentation
 from AttentionSegLib.image import Image
 from labelled_scans import AFFINE, everything_in, segmented, truth, write_cases
+from segmentation_files import write_segments
 from tiny_models import intensity_model, make_card
 
 
@@ -57,6 +58,26 @@ class TestPredictions:
         done = evaluate_predictions(*folders, tmp_path / "out")
         assert done.scores.cases == ("a", "b")
         assert (done.scores.labels, [note.rpartition(": ")[2] for note in done.notes]) == (("Label 1", "Label 2"), ["c.", "z."])
+
+    @pytest.mark.parametrize("suffix", ["_0000", "_seg", "_segmentation", "-label"])
+    def test_with_what_a_program_adds_to_every_name(self, folders, tmp_path, suffix):
+        for path in list(folders[0].iterdir()):
+            path.rename(path.with_name(path.name.replace(".nii", f"{suffix}.nii")))
+        done = evaluate_predictions(*folders, tmp_path / "out")
+        assert (done.scores.cases, done.notes) == (("a", "b", "c"), (f"The predictions were paired without the '{suffix}' of their names.",))
+
+    def test_values_that_no_label_map_has_are_told(self, folders, tmp_path):
+        for case in "abc":
+            write_map(Image(255 * (segmented(case)[None] > 0).astype(np.uint8), AFFINE), folders[0] / f"{case}.nii.gz")
+        done = evaluate_predictions(*folders, tmp_path / "out")
+        assert "255 in no label map, and 1, 2 in no prediction" in done.notes[0]
+
+    def test_segments_of_other_names_are_told_from_those_of_the_label_map(self, tmp_path):
+        for kind, names in (("labels", ("Front", "Back")), ("predictions", ("Segment_1", "Segment_2"))):
+            (tmp_path / kind).mkdir()
+            write_segments(tmp_path / kind / "a.seg.nrrd", truth("a")[None], AFFINE, [(name, value, 0) for value, name in enumerate(names, 1)])
+        with pytest.raises(InputError, match=r"predictions.a.seg.nrrd has .*'Segment_1', 'Segment_2', and .*labels.a.seg.nrrd has 'Front', 'Back'"):
+            evaluate_predictions(tmp_path / "predictions", tmp_path / "labels", tmp_path / "out")
 
     def test_of_a_batch_by_the_names_of_their_segments(self, folders, tmp_path):
         for case in "abc":

@@ -75,7 +75,7 @@ def test_a_label_map_of_one_side_among_those_of_both_is_taken_by_its_values(meas
 
 
 def test_values_that_neither_has_are_refused(measure, labels):
-    with pytest.raises(InputError, match=r"does not know \(5\); read them as 0 background, 1 Hippocampus anterior, right, .* left \(such as"):
+    with pytest.raises(InputError, match=r"does not know \(5\), only 0 background, 1 Hippocampus anterior, right, .* left; read"):
         measure(a=np.where(labels == 4, 5, labels))
 
 

@@ -107,11 +107,13 @@ class TestDefault:
 
 
 class TestPlan:
-    def test_a_plan_can_be_made_changed_and_followed(self, folder):
+    def test_a_plan_can_be_made_changed_and_followed(self, folder, capsys):
         assert attentionseg([*planned(folder), "--only-plan"]) == 0
+        told = capsys.readouterr().out.splitlines()
         assert not (folder / "boxes").exists()
         path = folder / "boxes-training" / "plan.json"
         plan = json.loads(path.read_text())
+        assert told == [*(f"Note: {note}" for note in plan["notes"]), str(path)]
         plan["training"]["epochs"] = 1
         plan["card"]["title"] = "My boxes"
         edited = folder / "edited.json"
