@@ -6,9 +6,8 @@ import numpy as np
 from scipy import ndimage
 
 from ..boxes import label_boxes
+from ..components import keep_largest
 from ..models import Card
-
-_FULL_CONNECTIVITY = np.ones((3, 3, 3), bool)
 
 
 def postprocess(labels: np.ndarray, card: Card) -> None:
@@ -24,15 +23,7 @@ def postprocess(labels: np.ndarray, card: Card) -> None:
     # Bounding boxes before post-processing stay valid: neither rule extends a label beyond its box.
     windows = label_boxes(labels)
     for value in sorted(windows.keys() & card.largest_component):
-        _keep_largest(labels[windows[value]], value)
+        keep_largest(labels[windows[value]], value)
     for value in sorted(windows.keys() & card.fill_holes):
         part = labels[windows[value]]
         part[ndimage.binary_fill_holes(part == value) & (part == 0)] = value
-
-
-def _keep_largest(part: np.ndarray, value: int) -> None:
-    components, count = ndimage.label(part == value, _FULL_CONNECTIVITY)
-    if count > 1:
-        sizes = np.bincount(components.ravel())
-        sizes[0] = 0
-        part[(components > 0) & (components != sizes.argmax())] = 0

@@ -16,7 +16,10 @@ from .parts import affine_from, bounds, held, slabs
 from .progress import Progress
 from .resampling import sample, voxel_map
 
-SLAB_BYTES = 64 * 1024**2
+# A few rows of a large scan, so that what is computed from them stays in the cache of the processor.
+SLAB_BYTES = 16 * 1024**2
+# Rows that are brought into the layout of the result at a time: with fewer, each line of the cache is written several times.
+ROWS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +47,30 @@ def restore(
         progress: called for each slab.
     """
     classes = logits.shape[0]
-    labels = np.zeros(image.shape, np.uint8 if classes <= 256 else np.uint16)
-    uncertainty = np.zeros(image.shape, np.float32)
+    # In the memory layout of files and Slicer, so that neither has to transpose.
+    labels = np.zeros(image.shape, np.uint8 if classes <= 256 else np.uint16, order="F")
+    uncertainty = np.zeros(image.shape, np.float32, order="F")
     kept = None
     if probabilities:
         kept = np.zeros((classes, *image.shape), np.float16)
         kept[0] = 1
     low, high = bounds(image, region)
-    for first, last in slabs(low, high, SLAB_BYTES // (4 * 3 * classes)):
-        progress.step((first[0] - low[0]) / (high[0] - low[0]))
+    rows = int(np.prod((high - low)[1:]))
+    for first, last in slabs(low, high, ROWS * rows):
         window = tuple(slice(a, b) for a, b in zip(first, last))
-        matrix = voxel_map(affine_from(image.affine, first), affine)
-        values = sample(logits, matrix, last - first)
-        labels[window] = most_likely(values).cpu().numpy()
-        doubt = _entropy(values) if own_uncertainty is None else sample(own_uncertainty, matrix, last - first)[0]
-        uncertainty[window] = doubt.clamp(0, 1).cpu().numpy()
-        if kept is not None:
-            kept[(slice(None), *window)] = torch.softmax(values, 0).cpu().numpy()
+        kept_part = None if kept is None else kept[(slice(None), *window)]
+        found, doubt = np.empty(last - first, labels.dtype), np.empty(last - first, np.float32)
+        for start, stop in slabs(first, last, SLAB_BYTES // (4 * 3 * classes)):
+            progress.step((start[0] - low[0]) / (high[0] - low[0]))
+            part = slice(start[0] - first[0], stop[0] - first[0])
+            matrix = voxel_map(affine_from(image.affine, start), affine)
+            values = sample(logits, matrix, stop - start)
+            found[part] = most_likely(values).cpu().numpy()
+            if kept_part is not None:
+                kept_part[:, part] = torch.softmax(values, 0).cpu().numpy()
+            unsure = _entropy(values) if own_uncertainty is None else sample(own_uncertainty, matrix, stop - start)[0]
+            doubt[part] = unsure.clamp(0, 1).cpu().numpy()
+        labels[window], uncertainty[window] = found, doubt
         if region is not None:
             outside = ~held(image.affine, first, last, region)
             labels[window][outside] = 0
@@ -71,23 +81,28 @@ def restore(
 
 
 def most_likely(logits: Tensor) -> Tensor:
-    """The class with the largest of the logits [classes, ...], int64 [...]."""
-    # `argmax` along the first axis takes seven times as long on the CPU.
-    return logits.max(0).indices
+    """The class with the largest of the logits [classes, ...], the first of equal ones: [...] uint8, or int32 for more than 256 classes."""
+    # `argmax` and `max` along the first axis take three to seven times as long on the CPU.
+    peak = logits[0].clone()
+    labels = torch.zeros(peak.shape, dtype=torch.uint8 if len(logits) <= 256 else torch.int32, device=logits.device)
+    for value in range(1, len(logits)):
+        # Of all classes above those before them the last is the largest, and has the largest number.
+        labels = torch.maximum(labels, (logits[value] > peak).to(labels.dtype).mul_(value))
+        torch.maximum(peak, logits[value], out=peak)
+    return labels
 
 
 def _entropy(values: Tensor) -> Tensor:
-    """Entropy of the probabilities of logits [classes, ...] over its largest possible value, 0..1.
+    """Entropy of the probabilities of logits [classes, ...], which are overwritten, over its largest possible value, 0..1.
 
     With d_c = logit_c - max and Z = sum_c exp(d_c), it is log(Z) - sum_c exp(d_c) d_c / Z: one pass, without an array of all probabilities.
     """
-    peak = values.amax(0)
-    mass, weighted = torch.zeros_like(peak), torch.zeros_like(peak)
-    for logits in values:
-        below = logits - peak
-        share = below.exp()
+    values -= values.amax(0)
+    mass, weighted, share = torch.zeros_like(values[0]), torch.zeros_like(values[0]), torch.empty_like(values[0])
+    for below in values:
+        torch.exp(below, out=share)
         mass += share
-        weighted += share.mul_(below)
+        weighted.addcmul_(share, below)
     weighted /= mass
     return mass.log_().sub_(weighted).div_(float(np.log(len(values))))
 

@@ -11,6 +11,7 @@ from typing import Optional, Union
 
 import numpy as np
 
+from ..components import count_components
 from ..image import Image
 
 Number = Optional[Union[int, float]]
@@ -35,9 +36,9 @@ class LabelVoxels:
     uncertainty: float
 
     @property
-    def mask(self) -> np.ndarray:
-        """The label in its box, bool [i, j, k], with the spacing of `labels`."""
-        return self.labels.voxels[0][self.box] == self.value
+    def part(self) -> np.ndarray:
+        """All labels in the box, [i, j, k], with the spacing of `labels`."""
+        return self.labels.voxels[0][self.box]
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,6 @@ class Statistic:
         return "" if number is None else format(number, self.form)
 
 
-def count_components(found: LabelVoxels) -> int:
-    """The number of connected components; voxels that touch at a corner are connected."""
-    # Imported here because it is slow.
-    from scipy import ndimage
-
-    return int(ndimage.label(found.mask, np.ones((3, 3, 3), bool))[1])
-
-
 STATISTICS = (
     Statistic(
         "milliliters",
@@ -118,7 +111,9 @@ STATISTICS = (
         ".3f",
         lambda found: found.uncertainty / found.voxels,
     ),
-    Statistic("components", "Components", "Parts", "Number of parts that do not touch.", "d", count_components, 0),
+    Statistic(
+        "components", "Components", "Parts", "Number of parts that do not touch.", "d", lambda found: count_components(found.part, found.value), 0
+    ),
 )
 # Measures of the size of a label with their units; the first available one is used.
 SIZES = (("milliliters", "mL"), ("square_millimeters", "mm²"), ("voxels", "pixels"))

@@ -1,0 +1,88 @@
+"""Connected components of a label: their number, and the removal of all but the largest. Voxels that touch at a corner are connected.
+
+Components are found among the runs of a label along the lines of the array, so time and memory depend on the surface of the label, and not on the
+size of the scan around it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+PIECE = 1 << 22
+
+
+class _Runs(NamedTuple):
+    """Runs of a label along the axis whose voxels are next to each other in memory.
+
+    Positions count the voxels of an array that has an empty voxel at the end of each line, and an empty line at the end of each plane, so that what
+    is next to each other by position is so in space.
+
+    Attributes:
+        first, last: position of the first voxel and of the one after the last, ascending.
+        lines, planes: positions from one line, or plane, to the next.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    lines: int
+    planes: int
+
+
+def count_components(labels: np.ndarray, value: int) -> int:
+    """The number of components of a label in labels [I, J, K]."""
+    return _components(_runs(_in_memory_order(labels), value))[0]
+
+
+def keep_largest(labels: np.ndarray, value: int) -> None:
+    """Replace a label by 0 in labels [I, J, K], except for its largest component; of equal ones the first in memory stays."""
+    labels = _in_memory_order(labels)
+    runs = _runs(labels, value)
+    count, component = _components(runs)
+    if count < 2:
+        return
+    lost = component != np.bincount(component, runs.last - runs.first).argmax()
+    place = _ranges(runs.first[lost], runs.last[lost])[1]
+    labels[place // runs.planes, place % runs.planes // runs.lines, place % runs.lines] = 0
+
+
+def _in_memory_order(labels: np.ndarray) -> np.ndarray:
+    return labels.transpose(np.argsort(labels.strides)[::-1])
+
+
+def _runs(labels: np.ndarray, value: int) -> _Runs:
+    lines = labels.shape[2] + 1
+    planes = lines * (labels.shape[1] + 1)
+    ends = [np.empty(0, np.int64)]
+    step = max(1, PIECE // planes)
+    for start in range(0, len(labels), step):
+        part = labels[start : start + step]
+        # With a voxel before the first.
+        padded = np.zeros(len(part) * planes + 1, bool)
+        np.equal(part, value, out=padded[1:].reshape(len(part), -1, lines)[:, :-1, :-1])
+        ends.append(np.flatnonzero(padded[1:] != padded[:-1]) + start * planes)
+    found = np.concatenate(ends)
+    return _Runs(found[::2], found[1::2], lines, planes)
+
+
+def _components(runs: _Runs) -> tuple[int, np.ndarray]:
+    """The number of components, and the component of each run."""
+    # Imported here because they are slow.
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    size = len(runs.first)
+    pairs = []
+    for step in (runs.lines, runs.planes - runs.lines, runs.planes, runs.planes + runs.lines):
+        touched = np.searchsorted(runs.last, runs.first + step), np.searchsorted(runs.first, runs.last + step, "right")
+        pairs.append(_ranges(*touched))
+    links = [np.concatenate(ends) for ends in zip(*pairs)]
+    return connected_components(coo_matrix((np.ones(len(links[0]), bool), links), shape=(size, size)), directed=False)
+
+
+def _ranges(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers from `first` to before `last` of all pairs in a row, and before them the number of the pair of each."""
+    counts = last - first
+    pair = np.repeat(np.arange(len(counts)), counts)
+    return pair, np.arange(len(pair)) + (first - np.cumsum(counts) + counts)[pair]
