@@ -16,7 +16,7 @@ def leave_pictures_blank(patch: pytest.MonkeyPatch) -> None:
     content = io.BytesIO()
     Image.new("RGB", (8, 8)).save(content, "png")
     patch.setattr("AttentionSegLib.reporting.overview_page.draw_overview", lambda *_what: Sheet(WIDTH, 20))
-    for name in ("evaluation.pictures.draw_case", "reporting.silhouette.draw_silhouette"):
+    for name in ("evaluation.pictures.draw_case", "evaluation.map_pictures.draw_map", "reporting.silhouette.draw_silhouette"):
         patch.setattr(f"AttentionSegLib.{name}", lambda *_what: content.getvalue())
 
 

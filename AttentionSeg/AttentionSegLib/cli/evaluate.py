@@ -13,12 +13,17 @@ from ..evaluation.definitions import MEAN
 from ..evaluation.map_measures import MAP_MEASURES
 from ..files.formats import described
 from ..terminal import ProgressDisplay
-from .options import add_label_options, add_run_options, label_reading, run_options
+from .options import add_label_options, add_run_options, command_of, label_reading, run_options
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
     from ..evaluation.map_worth import MapScores
     from ..evaluation.predictions import EvaluatedPredictions
+
+OF_MODEL = ("split", "role", "compare", "regions", "maps", "update_card")
+# Options for the card: those whose values are paths, and those that do not change its figures.
+PATHS = ("model", "images", "labels", "split", "regions")
+LEFT_OUT = ("output", "compare", "device", "update_card", "run")
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -44,6 +49,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument(
         "--maps", action="store_true", help="measure the attention maps too: localization, effect on the segmentation, comparison with random weights"
     )
+    evaluate.add_argument(
+        "--update-card",
+        metavar="DATA",
+        help="write Dice and, with --maps, the figures of the maps into the card of the model, as measured on data of this name",
+    )
     add_run_options(evaluate, ("device", "mirroring", "overlap", "explain_layer", "rescale"))
     add_label_options(evaluate)
     evaluate.set_defaults(run=run)
@@ -61,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
     from ..evaluation import evaluate
 
     folders = (options.images, options.labels, options.output)
-    asked = {name: getattr(options, name) for name in ("split", "role", "compare", "regions", "maps")}
+    asked = {name: getattr(options, name) for name in OF_MODEL}
+    asked["command"] = command_of("evaluate", options, PATHS, LEFT_OUT)
     with ProgressDisplay(sys.stderr) as show:
         done = evaluate(options.model, *folders, **asked, reading=label_reading(options), options=run_options(options), on_progress=show)
     _print_scores(done, f"{done.scores.card.title} {done.scores.card.version}", done.maps)
@@ -69,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_predictions(options: argparse.Namespace) -> int:
-    unused = [f"--{name}" for name in ("model", "images", "split", "role", "compare", "regions", "maps") if getattr(options, name)]
+    unused = [f"--{name.replace('_', '-')}" for name in ("model", "images", *OF_MODEL) if getattr(options, name)]
     if unused:
         msg = f"Predictions are measured as they are; leave out {', '.join(unused)}."
         raise InputError(msg)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import shlex
+from collections.abc import Container, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..options import FORMATS, RunOptions
@@ -69,3 +71,20 @@ def label_reading(options: argparse.Namespace) -> LabelReading:
 
     label_map = {} if options.label_map is None else parse_label_map(options.label_map)
     return LabelReading(label_map, options.resample_labels, options.ignored_label)
+
+
+def command_of(command: str, options: argparse.Namespace, paths: Container[str], left_out: Container[str]) -> str:
+    """The command that gives the same figures, for a model card.
+
+    Args:
+        command: name of the command.
+        options: its arguments.
+        paths: options of files and folders, whose names replace their paths, which may be private.
+        left_out: options that do not change the figures.
+    """
+    words = ["attentionseg", command]
+    for name, value in sorted(vars(options).items()):
+        if name not in left_out and value is not None and value is not False:
+            flag = ARGUMENTS[name][0] if name in ARGUMENTS else f"--{name.replace('_', '-')}"
+            words += [flag, *([] if value is True else [Path(value).name if name in paths else str(value)])]
+    return shlex.join(words)

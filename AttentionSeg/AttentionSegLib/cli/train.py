@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from ..errors import Cancelled, InputError
 from ..files.formats import described
 from ..network_names import NETWORKS
 from ..terminal import ProgressDisplay
-from .options import add_label_options, add_run_options, label_reading
+from .options import add_label_options, add_run_options, command_of, label_reading
 
 if TYPE_CHECKING:
     from ..datasets import CaseSet
@@ -107,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
                 return _only_plan(cases, options, settings, show)
             places = {"work": options.work, "plan": options.plan, "pretrained": options.pretrained, "restart": options.restart}
             with _termination() as cancel:
-                settings["command"] = command_of(options)
+                settings["command"] = command_of("train", options, PATHS, PLACES)
                 done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show, cancel=cancel)
     except (KeyboardInterrupt, Cancelled):
         print("attentionseg: interrupted; run the same command again to resume.", file=sys.stderr)
@@ -125,17 +124,6 @@ def _termination() -> Iterator[Cancel]:
         yield lambda: bool(asked)
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def command_of(options: argparse.Namespace) -> str:
-    """The command that makes the same model, with the names of files and folders in place of their paths, which may be private."""
-    words = ["attentionseg", "train"]
-    for name, value in sorted(vars(options).items()):
-        if name in PLACES or value is None or value is False:
-            continue
-        is_path = name in PATHS
-        words += [f"--{name.replace('_', '-')}", *([] if value is True else [Path(value).name if is_path else str(value)])]
-    return shlex.join(words)
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
     from ..models import Model
     from ..options import RunOptions
+    from .map_pictures import MapPictures
     from .progress import EvaluationProgress
 
 TRAINED, RANDOM = "trained", "random"
@@ -94,6 +95,7 @@ class MapWorth:
         predictor: of the model, on torch.
         cases: ids, in the order in which they are measured.
         ignored: the ignore label; its voxels are left out.
+        thorough: whether to measure also explanations, changed gates and deleted positions, which takes most of the runs.
 
     Attributes:
         explain: the labels whose explanations are measured as maps too, each on its own label; empty if the network has no layer for it.
@@ -102,11 +104,11 @@ class MapWorth:
         InputError: if the network has no maps.
     """
 
-    def __init__(self, predictor: Predictor, cases: Sequence[str], ignored: int | None = None) -> None:
-        self._predictor, self._ignored = predictor, ignored
+    def __init__(self, predictor: Predictor, cases: Sequence[str], ignored: int | None = None, thorough: bool = True) -> None:
+        self._predictor, self._ignored, self._thorough = predictor, ignored, thorough
         network, card = predictor.model.network, predictor.model.card
         self._labels = tuple(label.name for label in card.labels)
-        self.explain = self._labels if network.explained_layers else ()
+        self.explain = self._labels if thorough and network.explained_layers else ()
         self._names = [*predictor.attention_names, *([WHY] if self.explain else [])]
         if not predictor.attention_names:
             msg = f"The model {card.id} has no attention maps that could be measured; leave --maps out."
@@ -119,7 +121,7 @@ class MapWorth:
     @property
     def runs(self) -> int:
         """The number of runs per case, besides the one that segments it."""
-        return len(WEIGHTS) * len(GATE) * len(self._predictor.model.network.gates) + 1
+        return 1 + self._thorough * len(WEIGHTS) * len(GATE) * len(self._predictor.model.network.gates)
 
     @property
     def scores(self) -> MapScores:
@@ -147,6 +149,14 @@ class MapWorth:
         random = self._other(with_random_weights(self._predictor.model, number))
         self._measure(self._values[1, number], random, image, self._run(random, image), reference)
 
+    def pictures(self, number: int, image: Image, reference: Image) -> MapPictures:
+        """Pictures of the maps of a measured case; arguments as of `measure`. The network runs once more, to keep no case in memory."""
+        from .map_pictures import draw_maps, largest_label
+
+        reference = replace(reference, voxels=np.where(reference.voxels == self._ignored, 0, reference.voxels))
+        explain = self.explain and (self.explain[largest_label(reference, self._numbers)],)
+        return draw_maps(self.scores, number, image, self._predictor.run(image, explain=explain, cancel=self._progress.cancel), reference)
+
     def _measure(self, values: np.ndarray, predictor: Predictor, image: Image, prediction: Prediction, reference: Image) -> None:
         labels = None
         for name, attention in prediction.attention.items():
@@ -158,6 +168,8 @@ class MapWorth:
                 values[row, self._column(WHY), : len(LOCALIZATION)] = found[row]
             else:
                 values[:, self._column(name), : len(LOCALIZATION)] = found
+        if not self._thorough:
+            return
         first = len(LOCALIZATION)
         values[:, :, first : first + len(GATE)] = self._dice_lost(predictor, image, prediction, reference)
         values[:, :, first + len(GATE) :] = self._probability_lost(predictor, image, prediction)[..., None]
@@ -203,7 +215,8 @@ class MapWorth:
     def _other(self, model: Model) -> Predictor:
         from ..inference import Predictor
 
-        return Predictor(model, options=self._predictor.options)
+        # OpenVINO would convert each network for seconds.
+        return Predictor(model, options=replace(self._predictor.options, backend="torch"))
 
     def _run(self, predictor: Predictor, image: Image, attention: bool = True) -> Prediction:
         self._progress.next_prediction()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -13,8 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from ..map_kinds import map_kind
 from ..reporting.pages import render
 from ..reporting.spread import Spread, across, spread
-from .definitions import EMPTY_RULE, METRICS, Metric
+from .definitions import EMPTY_RULE, MEAN, METRICS, Metric
 from .map_measures import MAP_MEASURES, SANITY_RULE, TITLES
+from .map_pictures import MapPictures
 from .map_worth import MapScores
 from .statistics import RESAMPLES, Scores
 
@@ -58,14 +59,28 @@ class Plot(NamedTuple):
     spreads: list[Spread]
 
 
-def page(scores: Scores, compared: Scores | None, data: Data, pictures: Sequence[Picture], maps: MapScores | None = None) -> str:
+def page(
+    scores: Scores,
+    compared: Scores | None,
+    data: Data,
+    pictures: Sequence[Picture],
+    maps: MapScores | None = None,
+    map_pictures: MapPictures | None = None,
+) -> str:
     """The page as HTML: models and data, means, differences, distribution of the cases, evaluation of the maps, and pictures of the worst cases."""
     plots = [_plot(scores, metric, scores.values[:, :, column]) for column, metric in enumerate(METRICS)]
-    values = {"scores": scores, "compared": compared, "data": data, "plots": plots, "pictures": pictures, "maps": maps, "monai": version("monai")}
-    if maps is not None:
-        titles = {name: TITLES.get(name) or map_kind(name, maps.maps).title for name in maps.maps}
-        values.update(worth=maps.summary(), map_titles=titles, map_measures=MAP_MEASURES, sanity_rule=SANITY_RULE)
-    return render("evaluation.html", **MEANS, **values)
+    values = {"scores": scores, "compared": compared, "data": data, "plots": plots, "pictures": pictures, "monai": version("monai")}
+    return render("evaluation.html", **MEANS, **maps_section(maps, map_pictures), **values)
+
+
+def maps_section(maps: MapScores | None, pictures: MapPictures | None = None) -> dict[str, Any]:
+    """The values of a page for its section on the maps, with the measures that were taken."""
+    if maps is None:
+        return {"maps": None}
+    summary = maps.summary()
+    measures = tuple(measure for measure in MAP_MEASURES if any(measure.key in found for found in summary[MEAN].values()))
+    titles = {name: TITLES.get(name) or map_kind(name, maps.maps).title for name in maps.maps}
+    return {"maps": maps, "worth": summary, "map_titles": titles, "map_measures": measures, "sanity_rule": SANITY_RULE, "map_pictures": pictures}
 
 
 def _plot(scores: Scores, metric: Metric, values: np.ndarray) -> Plot:

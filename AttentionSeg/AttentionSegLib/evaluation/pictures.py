@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,10 +48,7 @@ def draw_case(image: Image, prediction: Prediction, reference: Image) -> bytes:
             sheet.lines(x, TITLE, [dash for line in outlines(share) for dash in dashes(line)], WHITE, width=1.6)
         sheet.letters(x, TITLE, plane, size=12)
         sheet.scale_bar(x, TITLE, plane, size=10)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "case.png"
-        sheet.save(path)
-        return path.read_bytes()
+    return sheet.png()
 
 
 def with_case(worst: list[Picture], case: str, dice: np.ndarray, image: Image, prediction: Prediction, reference: Image) -> list[Picture]:

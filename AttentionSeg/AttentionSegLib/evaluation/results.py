@@ -18,6 +18,7 @@ from .definitions import METRICS
 from .statistics import Scores
 
 if TYPE_CHECKING:
+    from .map_pictures import MapPictures
     from .map_worth import MapScores
     from .page import Data, Picture
 
@@ -42,29 +43,29 @@ def write_results(
     data: Data,
     pictures: Sequence[Picture],
     maps: MapScores | None = None,
+    map_pictures: MapPictures | None = None,
 ) -> tuple[Path, ...]:
     """Write the results into a folder, and return their paths, the page first."""
     from .page import page
 
     texts = {
-        "report.html": page(scores, compared, data, pictures, maps),
-        **tables(scores),
+        "report.html": page(scores, compared, data, pictures, maps, map_pictures),
+        **tables(scores, maps),
     }
     if compared is not None:
         models = {name: _identity(card) for name, card in (("model", scores.card), ("minus", compared.card))}
         texts["comparison.json"] = _json({**models, "differences": scores.minus(compared)})
         texts.update({f"compared_{name}": text for name, text in tables(compared).items()})
-    if maps is not None:
-        texts.update({"maps.csv": maps.table(), "maps.json": _json(maps.summary())})
     with all_or_none(folder) as stage:
         for name, text in texts.items():
             write_text(stage / name, text)
     return tuple(folder / name for name in texts)
 
 
-def tables(scores: Scores) -> dict[str, str]:
-    """The contents of the files of numbers: `metrics.csv` (case,label,metric,value) and `summary.json` ({label: {metric: {mean, low, high, n}}})."""
-    return {"metrics.csv": _csv(scores), "summary.json": _json(scores.summary())}
+def tables(scores: Scores, maps: MapScores | None = None) -> dict[str, str]:
+    """The contents of the files of numbers: `metrics.csv`, `summary.json` and, of maps, `maps.csv` and `maps.json`; see `evaluate`."""
+    of_maps = {} if maps is None else {"maps.csv": maps.table(), "maps.json": _json(maps.summary())}
+    return {"metrics.csv": _csv(scores), "summary.json": _json(scores.summary()), **of_maps}
 
 
 def _csv(scores: Scores) -> str:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..datasets.cases import MOST_NAMED, Case, note_sentences, one_sentence, read_labelled
-from ..datasets.label_reading import AS_STORED, LabelReading
 from ..errors import InputError
 from ..files.names import without_parents
 from ..inference.checks import is_searched
 from ..inference.fit import image_fit, rescaled
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
+from ..models.own_card import check_own, update_card
 from ..options import RunOptions
 from ..region import Region
 from ..reporting import check_drawing
+from .card_entries import accuracy_entries, map_entries
 from .cases import check_labelled, check_whole, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
 from .definitions import MEAN, METRICS
 from .map_worth import MapWorth, on_torch
+from .options import OPTIONS, EvaluationOptions
 from .progress import EvaluationProgress
 from .regions import read_regions
 from .results import results_folder, write_results
@@ -59,31 +61,6 @@ class Evaluation:
     maps: MapScores | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class EvaluationOptions:
-    """Optional settings of an evaluation.
-
-    Attributes:
-        split, role: CSV file with the columns `id` and `role`, and the role of the cases to take; all scans of the folder when left out.
-        compare: another model with the same labels.
-        regions: CSV file with the columns `id` and `region` (R,A,S,W,H,D in mm): the box of each case that is segmented, instead of the regions that
-            the model finds.
-        reading: how the label maps are read: values to read as others, the ignore label, whether to resample.
-        maps: whether to measure the attention maps of the model as well (see MAP_MEASURES), on scans that are segmented as a whole. Everything then
-            runs on torch.
-    """
-
-    split: str | os.PathLike | None = None
-    role: str | None = None
-    compare: Model | str | os.PathLike | None = None
-    regions: str | os.PathLike | None = None
-    reading: LabelReading = AS_STORED
-    maps: bool = False
-
-
-OPTIONS = {field.name for field in fields(EvaluationOptions)}
-
-
 def evaluate(
     model: Model | str | os.PathLike,
     images: str | os.PathLike,
@@ -117,15 +94,19 @@ def evaluate(
         options: those of `EvaluationOptions`, and `options` or single ones of `RunOptions`, for both models.
 
     Raises:
-        InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used.
-        OutputError: if a file cannot be written. Then, and after cancellation, files and folders are as before.
+        InputError: before any work, if a model, a scan, a label map, the split, the device or the folder cannot be used, or the card not be updated.
+        OutputError: if a file cannot be written. Then, and after cancellation, files and folders are as before; the results stay if only the card
+            cannot be written.
     """
     asked = EvaluationOptions(**{name: options.pop(name) for name in OPTIONS & options.keys()})
     given = [model] if asked.compare is None else [model, asked.compare]
     run = replace(options.pop("options", None) or RunOptions(), **options)
     run = on_torch(run) if asked.maps else run
-    cards = [Card.load(find_model(one) / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one in given]
+    folders = [find_model(one) if isinstance(one, (str, os.PathLike)) else one.folder for one in given]
+    cards = [Card.load(folder / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one, folder in zip(given, folders)]
     _check_cards(cards)
+    if asked.update_card is not None:
+        check_own(folders[0])
     if asked.maps and asked.regions is not None:
         msg = "Attention maps are measured on scans that are segmented as a whole; leave out the regions, or the maps."
         raise InputError(msg)
@@ -136,6 +117,7 @@ def evaluate(
         check_drawing("The report of an evaluation")
         # Imported after all checks that do not need torch, which takes seconds to import.
         from ..inference import Predictor
+        from .map_pictures import typical_case
         from .page import Data
 
         predictors = [Predictor(one, options=run) for one in given]
@@ -148,8 +130,16 @@ def evaluate(
         data = Data(
             without_parents(images), without_parents(labels), None if asked.split is None else without_parents(asked.split), asked.role, tuple(notes)
         )
-        maps = worth.scores if worth else None
-        files = write_results(folder, scores[0], compared, data, pictures, maps)
+        maps, map_pictures = None, None
+        if worth is not None:
+            maps = worth.scores
+            number = typical_case(maps)
+            image, reference, _ = read_labelled(cases[number])
+            map_pictures = worth.pictures(number, rescaled(image, cards[0]) if run.rescale else image, reference)
+        files = write_results(folder, scores[0], compared, data, pictures, maps, map_pictures)
+    if asked.update_card is not None:
+        named = asked.update_card, asked.command
+        update_card(folders[0], cards[0].weights_sha256, accuracy_entries(scores[0], *named), map_entries(maps, *named) if maps else ())
     progress.finish()
     return Evaluation(scores[0], compared, files, tuple(notes), maps)
 

@@ -33,10 +33,13 @@ def user_folder() -> Path:
 def model_folders() -> list[Path]:
     """Folders that contain model folders, in search order: the variable ATTENTIONSEG_MODELS, the user's, the shipped ones."""
     extra = [Path(part) for part in os.environ.get(EXTRA_FOLDERS, "").split(os.pathsep) if part]
-    in_wheel = PACKAGE / "shipped"
-    in_extension = PACKAGE.parent / "Resources" / "Models"
     in_clone = PACKAGE.parents[1] / "Resources" / "Models"
-    return [*extra, user_folder(), in_wheel, in_extension, in_clone]
+    return [*extra, user_folder(), *shipped_folders(), in_clone]
+
+
+def shipped_folders() -> list[Path]:
+    """Where model folders are in a wheel and in an installed extension (they need not exist)."""
+    return [PACKAGE / "shipped", PACKAGE.parent / "Resources" / "Models"]
 
 
 def list_models() -> list[ListedModel]:

@@ -5,6 +5,7 @@ Drawn by matplotlib's objects on an Agg canvas: no window, no global state, any 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,11 +51,17 @@ class Sheet:
 
     def save(self, path: Path | str) -> None:
         """Write the sheet as PNG. Raises OutputError if writing fails; no partial file is left."""
-        self._figure.draw(self._canvas.get_renderer())
-        metadata = PngInfo()
-        metadata.add_text(SOFTWARE, DESCRIPTION)
+        content = self.png()
         with atomic_path(Path(path)) as temporary:
-            Image.fromarray(self._pixels[..., :3]).save(temporary, "png", compress_level=1, pnginfo=metadata)
+            temporary.write_bytes(content)
+
+    def png(self) -> bytes:
+        """The sheet as PNG."""
+        self._figure.draw(self._canvas.get_renderer())
+        metadata, content = PngInfo(), io.BytesIO()
+        metadata.add_text(SOFTWARE, DESCRIPTION)
+        Image.fromarray(self._pixels[..., :3]).save(content, "png", compress_level=1, pnginfo=metadata)
+        return content.getvalue()
 
     def text(self, x: float, y: float, text: str, size: float, align: str = "left", bold: bool = False, ink: str = "plain") -> None:
         """Write one line of text whose top is at y, in an ink of INKS; `$` and `\\` are plain characters."""

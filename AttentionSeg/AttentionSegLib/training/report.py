@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ..evaluation.page import MEANS
+from ..evaluation.page import MEANS, maps_section
 from ..files import write_text
 from ..reporting.pages import render
 
 if TYPE_CHECKING:
     from ..evaluation import Scores
+    from ..evaluation.map_worth import MapScores
     from ..evaluation.page import Picture
     from ..models import Card
     from .trainer import Trained
@@ -28,7 +29,9 @@ MOST_LETTERS = 34
 DARK, FAINT = "#1d2430", "#9aa4b2"
 
 
-def write_training_report(path: Path, work: Path, trained: Trained, scores: Scores, pictures: Sequence[Picture], notes: Sequence[str]) -> None:
+def write_training_report(
+    path: Path, work: Path, trained: Trained, scores: Scores, pictures: Sequence[Picture], notes: Sequence[str], maps: MapScores | None = None
+) -> None:
     """Write the page, completely or not at all.
 
     Args:
@@ -38,9 +41,10 @@ def write_training_report(path: Path, work: Path, trained: Trained, scores: Scor
         scores: of the model on the validation cases.
         pictures: of the worst cases.
         notes: sentences of the plan.
+        maps: scores of the attention maps on the validation cases.
     """
     curves = learning_curves(read_log(work), scores.card, trained.epoch)
-    values = {"scores": scores, "trained": trained, "curves": curves, "pictures": pictures, "notes": [*notes, *trained.notes]}
+    values = {"scores": scores, "trained": trained, "curves": curves, "pictures": pictures, "notes": [*notes, *trained.notes], **maps_section(maps)}
     write_text(path, render("training.html", **MEANS, **values))
 
 

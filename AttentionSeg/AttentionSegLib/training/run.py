@@ -13,6 +13,8 @@ from ..datasets import CaseSet
 from ..datasets.case_set import rescaled_cases
 from ..datasets.label_maps import with_scans
 from ..errors import InputError
+from ..evaluation.card_entries import accuracy_entries, map_entries
+from ..evaluation.map_worth import MapWorth
 from ..evaluation.progress import EvaluationProgress
 from ..evaluation.results import tables
 from ..evaluation.run import measure_cases
@@ -21,7 +23,7 @@ from ..inference import Predictor
 from ..models import find_model, load_model, save_model
 from ..models.found_by import FindingModel
 from ..progress import check_cancel
-from .finished import accuracy_entries, draw_thumbnail
+from .finished import draw_thumbnail
 from .found_regions import regions_of
 from .initial_weights import InitialWeights
 from .options import TrainingOptions
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 SURVEYED, TRAINED = 0.02, 0.95
 # Files of a training in its work folder, except plan and survey, that a restart removes. Prepared cases and regions are kept:
 # they are reused if nothing changed.
-LEFT_BEHIND = ("last.ckpt", "best.ckpt", "report.html", "metrics.csv", "summary.json", "log", "tensorboard", "drawn")
+LEFT_BEHIND = ("last.ckpt", "best.ckpt", "report.html", "metrics.csv", "summary.json", "maps.csv", "maps.json", "log", "tensorboard", "drawn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,8 @@ class TrainedModel:
 
     Attributes:
         folder: of the model.
-        report: page with learning curves, accuracy and the worst cases; beside it are `metrics.csv` and `summary.json`, as in an evaluation.
+        report: page with learning curves, accuracy, localization of the maps and the worst cases; beside it are `metrics.csv`, `summary.json`,
+            `maps.csv` and `maps.json`, as in an evaluation.
         scores: on the validation cases.
         epoch: whose weights became the model, counted from 1.
         notes: sentences for the user: anomalies in the data, the plan, and the initial weights.
@@ -128,17 +131,26 @@ def train_model(
         stored = Path(scratch) / "model"
         save_model(stored, document, trained.network)
         model = load_model(stored)
-    progress = EvaluationProgress(len(cases.roles["val"]), 1, part_of(report_progress, TRAINED, 1, "measuring "), cancel)
-    predictor = Predictor(model, asked.main_device)
-    (scores,), pictures = measure_cases([predictor], cases.roles["val"], progress, recipe.ignored_label)
+    predictor, measured = Predictor(model, asked.main_device), cases.roles["val"]
+    worth = None
+    # Maps are measured on scans that are segmented as a whole.
+    if predictor.attention_names and card.found_by is None:
+        worth = MapWorth(predictor, [case.id for case in measured], recipe.ignored_label, thorough=False)
+    progress = EvaluationProgress(len(measured), 1 + (worth.runs if worth else 0), part_of(report_progress, TRAINED, 1, "measuring "), cancel)
+    (scores,), pictures = measure_cases([predictor], measured, progress, recipe.ignored_label, worth=worth)
+    maps = worth.scores if worth else None
     check_cancel(cancel, "measuring")
     report_progress(1.0, "writing model and report", None)
     report = folder / "report.html"
-    write_training_report(report, folder, trained, scores, pictures, recipe.notes)
-    for name, text in tables(scores).items():
+    write_training_report(report, folder, trained, scores, pictures, recipe.notes, maps)
+    for name, text in tables(scores, maps).items():
         write_text(folder / name, text)
-    thumbnail = draw_thumbnail(predictor, cases.roles["val"], scores, cancel)
-    save_model(output, {**document, "accuracy": accuracy_entries(scores, document, asked.command)}, trained.network, thumbnail)
+    thumbnail = draw_thumbnail(predictor, measured, scores, cancel)
+    named = f"{document['training_data'][0]['name']}, validation cases", asked.command
+    document["accuracy"] = accuracy_entries(scores, *named)
+    if maps is not None:
+        document["maps"] = map_entries(maps, *named)
+    save_model(output, document, trained.network, thumbnail)
     report_progress(1.0, "done", 0.0)
     return TrainedModel(output, report, scores, trained.epoch, (*recipe.notes, *trained.notes))
 

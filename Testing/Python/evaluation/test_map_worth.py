@@ -14,7 +14,7 @@ from AttentionSegLib.datasets import LabelReading
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.evaluation import Evaluation, evaluate
 from AttentionSegLib.evaluation.map_worth import MapScores
-from AttentionSegLib.models import Model
+from AttentionSegLib.models import Model, catalogue, load_model
 from AttentionSegLib.network_names import NETWORKS
 from heads import entries
 from labelled_scans import write_cases
@@ -114,12 +114,48 @@ class TestRefused:
         assert "larger than a region" in self.refused(model, tmp_path)
 
 
+class TestCard:
+    def evaluated(self, folder: Path, model: Path) -> Evaluation:
+        return evaluate(model, *write_cases(folder / "scans", "b"), folder / "results", device="cpu", maps=True, update_card="Our scans")
+
+    def test_of_ones_own_model_gets_the_figures_in_place_of_earlier_ones(self, tmp_path):
+        figures = {"data": "Our scans", "command": "attentionseg evaluate"}
+        maps = [{"map": name, "roc_auc": 0.5, "cases": 9, **figures} for name in ("gate_2", "gate_9")]
+        accuracy = [{"metric": "Dice", "value": 0.5, **figures}, {"metric": "Dice", "value": 0.7, **figures, "data": "Other scans"}]
+        model = save_unet(tmp_path / "model", maps=maps, accuracy=accuracy)
+        done = self.evaluated(tmp_path, model)
+        card = load_model(model).card.raw
+        assert [(entry["data"], entry.get("label")) for entry in card["accuracy"]] == [
+            ("Other scans", None),
+            *(("Our scans", label) for label in (*done.scores.labels, "mean of the labels")),
+        ]
+        assert [entry["map"] for entry in card["maps"]] == ["gate_9", "gate_2", "gate_3", "why"]
+        found = done.maps.summary()["mean"]["gate_2"]
+        assert card["maps"][1] == {
+            "map": "gate_2",
+            "roc_auc": round(found["auc"]["trained"]["mean"], 3),
+            "roc_auc_random": round(found["auc"]["random"]["mean"], 3),
+            "dice_lost": round(found["dice_lost_mean"]["trained"]["mean"], 3),
+            "data": "Our scans",
+            "cases": 1,
+            "command": "AttentionSegLib.evaluation.evaluate",
+        }
+
+    def test_of_a_shipped_model_stays_as_it_is(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(catalogue, "PACKAGE", tmp_path)
+        with pytest.raises(InputError, match="ships with AttentionSeg"):
+            self.evaluated(tmp_path, save_unet(tmp_path / "shipped" / "model"))
+        assert not (tmp_path / "results").exists()
+
+
 def test_command(tmp_path, capsys):
     model, (images, labels) = save_unet(tmp_path / "model"), write_cases(tmp_path / "scans", "b")
     arguments = ["--model", model, "--images", images, "--labels", labels, "--output", tmp_path / "results", "--device", "cpu", "--maps"]
-    assert main(["evaluate", *map(str, arguments)]) == 0
+    assert main(["evaluate", *map(str, arguments), "--update-card", "Our scans"]) == 0
     out = capsys.readouterr().out
     assert "Dice lost, gate inverted" in out
     assert out.splitlines()[-2:] == [str(tmp_path / "results" / name) for name in ("maps.csv", "maps.json")]
     with (tmp_path / "results" / "maps.csv").open(newline="") as stream:
         assert {row["map"] for row in csv.DictReader(stream)} == {"gate_2", "gate_3", "why", "constant", "center"}
+    command = f"attentionseg evaluate --images {images.name} --labels {labels.name} --maps --model model"
+    assert {entry["command"] for entry in load_model(model).card.raw["maps"]} == {command}

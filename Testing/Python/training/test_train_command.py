@@ -87,13 +87,16 @@ class TestDefault:
         for part in ("Learning curves", "<svg", "data:image/png;base64,", "Bright", "case_3", "not a medical device", notes[-1].split("'")[0]):
             assert part in page
 
-    def test_the_measured_dice_is_that_of_the_command_evaluate(self, trained, tmp_path):
+    def test_the_measured_figures_are_those_of_the_command_evaluate(self, trained, tmp_path):
         folders = {name: str(trained / name) for name in ("images", "labels")}
         options = {"model": str(trained / "boxes"), **folders, "output": str(tmp_path / "out"), "split": str(trained / "split.csv"), "role": "val"}
-        assert attentionseg(["evaluate", *(part for name, value in options.items() for part in (f"--{name}", value))]) == 0
+        assert attentionseg(["evaluate", *(part for name, value in options.items() for part in (f"--{name}", value)), "--maps"]) == 0
         summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-        accuracy = load_model(trained / "boxes").card.raw["accuracy"]
-        assert [entry["value"] for entry in accuracy] == pytest.approx([by["dice"]["mean"] for by in summary.values()], abs=1e-3)
+        card = load_model(trained / "boxes").card.raw
+        assert [entry["value"] for entry in card["accuracy"]] == pytest.approx([by["dice"]["mean"] for by in summary.values()], abs=1e-3)
+        maps = json.loads((tmp_path / "out" / "maps.json").read_text())["mean"]
+        trained_auc = {name: by["auc"]["trained"]["mean"] for name, by in maps.items() if name.startswith("gate_")}
+        assert {entry["map"]: entry["roc_auc"] for entry in card["maps"]} == pytest.approx(trained_auc, abs=1e-3)
 
     def test_the_numbers_of_each_case_lie_beside_the_report(self, trained):
         work = trained / "boxes-training"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +41,7 @@ def write_examples(recipe: Recipe, cases: CaseSet, work: Path, path: Path) -> No
     sheet = Sheet(3 * (PIXELS + MARGIN) + MARGIN, COUNT * (PIXELS + MARGIN) + MARGIN)
     for number in range(COUNT):
         _draw(sheet, MARGIN + number * (PIXELS + MARGIN), patches[number], card)
-    with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / "examples.png"
-        sheet.save(picture)
-        page = render("examples.html", card=card, count=COUNT, picture=picture.read_bytes())
-    write_text(path, page)
+    write_text(path, render("examples.html", card=card, count=COUNT, picture=sheet.png()))
 
 
 def _draw(sheet: Sheet, y: int, patch: dict, card: Card) -> None:
