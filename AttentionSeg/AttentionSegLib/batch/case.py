@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, memory_for
 from ..files import DicomSeries, read_images, scan_stem, write_map, write_segmentation
-from ..files.names import as_text, without_parents
+from ..files.names import as_text, without_folders, without_parents
 from ..image import Image
 from ..inference.checks import check_input
 from ..inference.fit import rescaled
@@ -116,7 +116,8 @@ def write_files(
     If the options ask for it, a DICOM segmentation too, where the first scan is a `DicomSeries` and a label was found.
 
     Returns:
-        Their names, the segmentation first and the report last; and the prediction, with a note where no DICOM segmentation could be made.
+        Their names, the segmentation first and the report last; and the prediction, with a note where no DICOM segmentation could be made, and
+        with notes that name the scans without their folders.
     """
     segmentation_ending, map_ending = ENDINGS[prediction.options.file_format]
     first, report = f"{stem}_segmentation{segmentation_ending}", report_name(stem)
@@ -135,6 +136,8 @@ def write_files(
             )
         except InputError as error:
             prediction = replace(prediction, notes=(*prediction.notes, f"There is no DICOM segmentation: {error}"))
+    notes, misfits = (tuple(without_folders(note, inputs) for note in found) for found in (prediction.notes, prediction.misfits))
+    prediction = replace(prediction, notes=notes, misfits=misfits)
     names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
     document = run_report(prediction, [without_parents(path) for path in inputs], region, names)
     write_report({**document, CHECKSUM: scan_checksum(image)}, folder / report)

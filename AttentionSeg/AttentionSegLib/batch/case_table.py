@@ -50,4 +50,5 @@ def _case(folder: Path, line: int, row: dict[str, str], columns: list[str]) -> F
             region = Region.parse(region_text)
         except InputError as error:
             problem = str(error)
-    return Found(title, f"{' '.join(paths)} {region_text}", () if problem else tuple(folder / part for part in paths), region, problem)
+    key = f"{' '.join(paths)} {region_text}" if all(paths) else f"line {line}"
+    return Found(title, key, () if problem else tuple(folder / part for part in paths), region, problem)

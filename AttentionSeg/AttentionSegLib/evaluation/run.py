@@ -12,7 +12,7 @@ import numpy as np
 
 from ..datasets.cases import MOST_NAMED, Case, note_sentences, one_sentence, read_labelled
 from ..errors import InputError
-from ..files.names import without_parents
+from ..files.names import without_folders, without_parents
 from ..inference.checks import is_searched
 from ..inference.fit import image_fit, rescaled
 from ..models import Card, find_model
@@ -174,7 +174,7 @@ def _check_cases(
             problems.append(str(error))
             continue
         image = rescaled(image, cards[0]) if rescale else image
-        unfit += image_fit(cards[0], image)
+        unfit += [without_folders(sentence, case.images) for sentence in image_fit(cards[0], image)]
         searched.append(case.id not in regions and is_searched(image.spacing * image.shape, cards[0]))
         if has_sides(reference, cards[0], case.reading.ignored_label):
             sided.append(reference.name)

@@ -35,7 +35,7 @@ VECTORS = {
     **dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), lambda n: n * n),
 }
 SPACINGS = ("ElementSpacing", "ElementSize")
-LINE = re.compile(rb"\s*(\w+)\s*[=:][ \t]*([^\r\n]*?)[ \t]*\r?\n")
+LINE = re.compile(rb"\s*([^\s=:][^=:\r\n]*?)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*\r?\n")
 INTEGER = re.compile(r"[+-]?\d{1,18}")
 # ITK takes these for true, and anything else for false.
 TRUE, FALSE = "TtYy1", "FfNn0"

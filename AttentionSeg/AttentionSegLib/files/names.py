@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from .formats import ending_of
@@ -32,6 +33,14 @@ def without_parents(path: str | os.PathLike, root: str | os.PathLike | None = No
         return as_text(os.path.basename(own))
     beside = os.path.relpath(own, root)
     return as_text(os.path.basename(own) if beside == "." or beside.startswith("..") else beside.replace(os.sep, "/"))
+
+
+def without_folders(sentence: str, paths: Iterable[str | os.PathLike]) -> str:
+    """A sentence that names these files without the folders above them, which may identify the patient."""
+    for folder in {Path(path).parent for path in paths}:
+        if folder.name:
+            sentence = sentence.replace(f"{folder}{os.sep}", "")
+    return sentence
 
 
 def scan_stem(path: str | os.PathLike) -> str:

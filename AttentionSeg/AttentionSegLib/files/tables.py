@@ -14,7 +14,8 @@ ENDINGS = (".csv", ".tsv", ".txt")
 DELIMITERS = ",;\t"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # The line in which a spreadsheet names the delimiter.
-SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+SEP_LINE = re.compile(r'"?sep=(.)"?[,;\t]*\r?\n', re.IGNORECASE)
+QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ def read_table(path: Path, what: str) -> Table:
     except (OSError, ValueError, csv.Error) as error:
         msg = f"The table {path} cannot be read ({error}); give {what}."
         raise InputError(msg) from error
-    head = [name.casefold() for name in filled[0][1]] if filled else []
+    if not filled:
+        msg = f"The table {path} is empty; give {what}."
+        raise InputError(msg)
+    head = [name.casefold() for name in filled[0][1]]
     return Table(tuple(head), tuple((line, {**dict.fromkeys(head, ""), **dict(zip(head, cells))}) for line, cells in filled[1:]))
 
 
@@ -66,4 +70,4 @@ def _text(content: bytes) -> str:
 def _delimiter(text: str) -> str:
     """The most frequent delimiter in the first line that is not empty; a comma if there is none."""
     head = next(filter(str.strip, text.splitlines()), "")
-    return max(DELIMITERS, key=head.count)
+    return max(DELIMITERS, key=QUOTED.sub("", head).count)

@@ -6,8 +6,11 @@ import json
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from AttentionSegLib.cli import main
+from AttentionSegLib.files import write_map
+from AttentionSegLib.image import Image
 from batch_scans import write_scan
 from tiny_models import AS_IT_IS, save_unet
 
@@ -121,7 +124,11 @@ def test_resume_and_restart_exclude_each_other(tmp_path, model):
 def test_no_result_names_the_folders_above_what_the_user_gave(tmp_path, model):
     """Such a folder may be called after the patient."""
     scans = tmp_path / "Surname_Given_PID-77123"
-    write_scan(scans / "visit" / "a.nii.gz", 0)
+    # Notes of a voxel without a number and of so small a scan.
+    voxels = np.random.default_rng(0).uniform(0, 150, (1, 16, 14, 12))
+    voxels[0, 0, 0, 0] = np.nan
+    (scans / "visit").mkdir(parents=True)
+    write_map(Image(voxels, np.diag([0.2, 0.2, 0.2, 1])), scans / "visit" / "a.nii.gz")
     (scans / "visit" / "b.nii").touch()
     assert batch(scans, "--recursive", "--output", tmp_path / "out", "--model", model, "--attention", "none") == 3
     options = ("--output", str(tmp_path / "one"), "--model", str(model), "--attention", "none")
@@ -130,4 +137,5 @@ def test_no_result_names_the_folders_above_what_the_user_gave(tmp_path, model):
     texts = [path for path in written if path.suffix in (".json", ".jsonl", ".html", ".csv")]
     assert len(texts) >= 5
     assert [path for path in texts if "77123" in path.read_text(encoding="utf-8")] == []
+    assert "a.nii.gz is only" in (tmp_path / "out" / "measurements.csv").read_text()
     assert "visit/b.nii is an empty file" in (tmp_path / "out" / "manifest.jsonl").read_text()

@@ -157,10 +157,11 @@ class TestTable:
         assert (unnamed.name, unnamed.inputs) == ("a", (tmp_path / "a.nii", tmp_path / "b.nii"))
 
     def test_lines_that_cannot_be_used_are_cases_with_a_problem(self, tmp_path):
-        (tmp_path / "list.csv").write_text("image;region\n/data/a.nii;\n;0,0,0,9,9,9\nb.nii;1,2\n")
+        (tmp_path / "list.csv").write_text("image;region\n/data/a.nii;\n;0,0,0,9,9,9\nb.nii;1,2\n;0,0,0,9,9,9\n")
         found = {case.name: case.problem for case in find_cases(tmp_path / "list.csv", ONE).cases}
         assert found["a"] is None
         assert found["line_3"] == "Line 3 of the table has no path in the column 'image'; add it, or take the line out."
+        assert "line_5" in found
         assert found["b"].startswith("The region '1,2' is not six numbers")
 
     @pytest.mark.parametrize(
@@ -170,6 +171,8 @@ class TestTable:
             ("case\timage\r\nMüller\ta.nii\r\n", "utf-16"),
             ("case;image\r\nMüller;a.nii\r\n", "cp1252"),
             ("sep=;\r\ncase;image\r\n\r\nMüller;a.nii\r\n;\r\n\r\n", "utf-8-sig"),
+            ('"sep=;";\r\ncase;image\r\nMüller;a.nii\r\n', "cp1252"),
+            ('"a, b, c";image;case\n1;a.nii;"Müller"\n', "utf-8"),
             ("\n , \ncase, image\n,\nMüller, a.nii\n", "utf-8"),
         ],
     )

@@ -81,6 +81,9 @@ class TestNrrdAndMetaImage:
         image.SetSpacing([0.7, 1.3, 2.9])
         image.SetOrigin([10, 20, 30])
         image.SetDirection([0, 1, 0, 0, 0, -1, 1, 0, 0])
+        # As of an image that was read from NRRD, or from DICOM.
+        for key in ("NRRD_kinds[0]", "0008|0060"):
+            image.SetMetaData(key, "domain")
         SimpleITK.WriteImage(image, str(path), ending in ("nrrd", "mha"))
         read = read_image(path)
         assert read.voxels.dtype == np.dtype(kind)
