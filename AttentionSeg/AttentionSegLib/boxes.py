@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Box = tuple[slice, ...]
 
@@ -14,7 +15,7 @@ def bounding_box(mask: np.ndarray) -> Box | None:
     # Passes over contiguous voxels alone, which are many times as fast.
     across = int(np.argmax(mask.strides))
     slices = np.moveaxis(mask, across, 0)
-    plane = slices.any(axis=0)
+    plane = np.asarray(slices.any(axis=0))
     if not plane.any():
         return None
     box = [_ends(plane.any(axis=1)), _ends(plane.any(axis=0))]
@@ -40,7 +41,7 @@ def label_boxes(labels: np.ndarray) -> dict[int, Box]:
     return {value: _moved([box[axis] for axis in np.argsort(order)], around) for value, box in found if box is not None}
 
 
-def _ends(filled: np.ndarray) -> slice:
+def _ends(filled: ArrayLike) -> slice:
     places = np.flatnonzero(filled)
     return slice(int(places[0]), int(places[-1]) + 1)
 

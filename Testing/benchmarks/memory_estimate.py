@@ -64,7 +64,7 @@ def main() -> None:
         words = ["segment", str(scan), "--model", str(model), "--output", str(Path(name) / "out"), "--device", "cpu", "--backend", "torch"]
         run = subprocess.run([sys.executable, "-c", SEGMENT, *words], cwd=TESTING.parent / "AttentionSeg", check=True, capture_output=True, text=True)
 
-        from AttentionSegLib.inference.memory import GIGABYTE, estimated_bytes
+        from AttentionSegLib.inference.memory_estimate import GIGABYTE, estimated_bytes
         from AttentionSegLib.models import load_model
         from AttentionSegLib.options import RunOptions
 

@@ -11,6 +11,10 @@ from ..region import Region
 
 # A voxel center up to this far outside a face of the box, in mm, counts as on it.
 ON_THE_FACE = 1e-6
+# Of a copy of the scan that is resampled at a time.
+PIECE_BYTES = 128 * 1024**2
+# Of logits that are resampled at a time: a few rows of a large scan, so that what is computed from them stays in the cache of the processor.
+SLAB_BYTES = 16 * 1024**2
 
 
 def bounds(image: Image, region: Region | None) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,8 @@ from .checks import check_attention, check_input, region_note
 from .devices import choose_device
 from .explanation import Explanation, Wanted, check_explain, labels_of_result
 from .fit import image_fit, rescaled
-from .memory import check_limit, limited_memory
+from .memory import limited_memory
+from .memory_estimate import check_limit
 from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed

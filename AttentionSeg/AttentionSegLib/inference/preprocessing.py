@@ -13,15 +13,13 @@ from ..errors import InputError
 from ..image import Image
 from ..models import Card, Channel
 from ..region import Region
-from .parts import affine_from, held
+from .parts import PIECE_BYTES, affine_from, held
 from .resampling import inside, sample, voxel_map
 
 # Tolerance in working voxels for differences of edges that come from rounding alone.
 SAME = 1e-3
 # Largest share of `outside` voxels that a voxel of the grid may be interpolated from.
 MOST_OUTSIDE = 0.1
-# Float32 voxels of the image that are blurred and resampled at a time.
-PIECE_BYTES = 128 * 1024**2
 _DIRECTION = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 

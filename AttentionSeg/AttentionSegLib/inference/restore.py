@@ -12,12 +12,10 @@ from ..errors import is_out_of_memory
 from ..image import Image
 from ..region import Region
 from .devices import ran_out
-from .parts import affine_from, bounds, held, slabs
+from .parts import SLAB_BYTES, affine_from, bounds, held, slabs
 from .progress import Progress
 from .resampling import sample, voxel_map
 
-# A few rows of a large scan, so that what is computed from them stays in the cache of the processor.
-SLAB_BYTES = 16 * 1024**2
 # Rows that are brought into the layout of the result at a time: with fewer, each line of the cache is written several times.
 ROWS = 16
 

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..inference import checks
 from ..inference.checks import region_note
 from ..inference.fit import AIR_IN_HU, ScanFacts, can_rescale, fit_notes
+from ..inference.memory_estimate import estimated_bytes
 from .regions import region_from_roi
 from .transforms import local_affine
 from .volumes import dicom_modality
@@ -20,6 +21,7 @@ from .voxels import view_channels
 
 if TYPE_CHECKING:
     from ..models import Card
+    from ..options import RunOptions
 
 
 def fit_hints(
@@ -76,6 +78,15 @@ def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> boo
         return False
     spacing = np.linalg.norm(local_affine(volume_node)[:3, :3], axis=0)
     return checks.lacks_region(spacing * volume_node.GetImageData().GetDimensions(), card)
+
+
+def needed_bytes(
+    card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode, roi_node: slicer.vtkMRMLMarkupsROINode | None, options: RunOptions
+) -> float:
+    """Estimated main memory of a run on a volume with voxels (see `estimated_bytes`). Raises InputError for a region that cannot be used."""
+    image_data, region = volume_node.GetImageData(), region_from_roi(roi_node, volume_node) if roi_node is not None else None
+    spacing = np.linalg.norm(local_affine(volume_node)[:3, :3], axis=0).tolist()
+    return estimated_bytes(card, image_data.GetDimensions(), spacing, options, region, image_data.GetScalarSize())
 
 
 def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None, roi_node: slicer.vtkMRMLMarkupsROINode | None) -> str:

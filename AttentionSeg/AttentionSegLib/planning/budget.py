@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,11 +15,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..inference.devices import choose_device
+from ..inference.memory_estimate import main_memory
 from ..networks import Network, build_network
 
-# Used if the system does not report its memory.
-ASSUMED_MEMORY = 8 * 2**30
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # Size of the matrices that are multiplied to measure speed: large enough for the full speed of the device; on the CPU small enough that a product
 # finishes before other programs interrupt it.
 MATRIX = {"cpu": 384, "gpu": 4096}
@@ -62,7 +58,7 @@ class Budget:
     def measure(cls, device: str = "auto", hours: float = 3.0) -> Budget:
         """Measure a device of this computer (see `choose_device`); takes a third of a second. Raises InputError if it does not exist."""
         chosen = choose_device(device)
-        memory = torch.cuda.mem_get_info(chosen)[0] if chosen.type == "cuda" else _main_memory()
+        memory = torch.cuda.mem_get_info(chosen)[0] if chosen.type == "cuda" else main_memory()
         kind = "cpu" if chosen.type == "cpu" else "gpu"
         return cls(kind, memory, _matrix_rate(chosen, MATRIX[kind]), hours, chosen)
 
@@ -163,14 +159,6 @@ def _network_cost(spec: NetworkSpec, arguments: str) -> NetworkCost:
     # Attention between positions, and a little between channels.
     products = counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0)
     return NetworkCost((flops - products) / voxels, products / voxels**2, activations / voxels, parameters)
-
-
-def _main_memory() -> int:
-    if not hasattr(os, "sysconf"):
-        return ASSUMED_MEMORY
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else "max"
-    return min(memory, int(limit)) if limit.isdigit() else memory
 
 
 def _matrix_rate(device: torch.device, size: int) -> float:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..mrml.fit import fit_hints, is_stored_hu, lacks_region
+from ..errors import InputError
+from ..inference.memory_estimate import GIGABYTE, main_memory
+from ..mrml.fit import fit_hints, is_stored_hu, lacks_region, needed_bytes
 from ..mrml.scans import own_maps, shown_scan
 from ..mrml.sequences import frame_hint, shown_frame
 from .model_list import ModelChoice, by_fit, model_choices
@@ -35,6 +37,7 @@ class Shown:
         inputs: label and volume of each channel of the model.
         reason: why the button is disabled; empty while it is enabled.
         hints: differences between volumes or region and the model's training data; whether another frame is shown than that of the result.
+        memory: that a run will take, in one sentence.
         frames: number of frames of the sequence that the volume belongs to; 0 if there is none to segment as a whole.
         all_frames: whether to segment all of them.
         rescale: whether to subtract 1024; None if no volume looks like CT stored as HU + 1024.
@@ -55,6 +58,7 @@ class Shown:
     segmentation: slicer.vtkMRMLSegmentationNode | None
     reason: str
     hints: tuple[str, ...]
+    memory: str
     frames: int
     all_frames: bool
     rescale: bool | None
@@ -168,6 +172,23 @@ class Choices:
         other_frame = frame_hint(settings.result_volume, settings.result_segmentation)
         return tuple([*hints, other_frame] if other_frame else hints)
 
+    @property
+    def memory(self) -> str:
+        """The memory that a run will take, and how much there is if that is less; empty if no run can start."""
+        model, volume = self.model, self.settings.input(0)
+        if self.reason or model is None or model.card is None or volume is None:
+            return ""
+        try:
+            needed = needed_bytes(model.card, volume, self.settings.region, self.options.run) / GIGABYTE
+        except InputError:
+            # One of the hints is this error.
+            return ""
+        there = main_memory() / GIGABYTE
+        if needed < there:
+            return _("Takes about {needed:.1f} GB of memory.").format(needed=needed)
+        text = _("Takes about {needed:.0f} GB of memory, and this computer has {there:.0f}: place a region, or choose a scan with fewer voxels.")
+        return text.format(needed=needed, there=there)
+
     def shown(self, run: Run) -> Shown:
         """Everything to show, including the state of the run."""
         settings, model = self.settings, self.model
@@ -181,6 +202,7 @@ class Choices:
             segmentation=settings.segmentation,
             reason=self.reason,
             hints=self.hints,
+            memory=self.memory,
             frames=self.frames,
             all_frames=settings.all_frames,
             rescale=settings.rescale if model and model.card and is_stored_hu(model.card, self.volumes) else None,

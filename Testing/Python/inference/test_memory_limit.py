@@ -11,7 +11,8 @@ import torch
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor, predictor
-from AttentionSegLib.inference.memory import estimated_bytes, limited_memory
+from AttentionSegLib.inference.memory import limited_memory
+from AttentionSegLib.inference.memory_estimate import estimated_bytes
 from AttentionSegLib.inference.sliding_window import placements
 from AttentionSegLib.models import Model
 from AttentionSegLib.options import RunOptions

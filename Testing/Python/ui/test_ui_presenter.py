@@ -10,6 +10,7 @@ import pytest
 import slicer
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.mrml import segment as segment_module
+from AttentionSegLib.ui import choices
 from AttentionSegLib.ui import segmenter as segmenter_module
 from AttentionSegLib.ui.run import progress_text
 from doubles import Application, InstallationDouble, make_scan
@@ -32,6 +33,17 @@ class TestChoices:
     def test_a_volume_without_voxels_is_named(self, app, scene):
         app.choose(volume=scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty"))
         assert app.view.shown.reason == "Empty has no voxels; load its image."
+
+    def test_the_memory_that_a_run_takes_is_said_before_it(self, app, scene, monkeypatch):
+        assert app.view.shown.memory == ""
+        app.choose()
+        assert app.view.shown.memory == "Takes about 0.4 GB of memory."
+        app.choose(volume=make_volume(scene, np.eye(4), np.zeros((500, 500, 400), np.int16)))
+        # Most of it for the sums of the logits of three classes over the patches.
+        assert app.view.shown.memory == "Takes about 1.9 GB of memory."
+        monkeypatch.setattr(choices, "main_memory", lambda: 1.4e9)
+        app.presenter.refresh()
+        assert app.view.shown.memory.startswith("Takes about 2 GB of memory, and this computer has 1: place a region")
 
     def test_pressing_a_grey_button_does_nothing(self, app):
         app.presenter.press()
