@@ -170,24 +170,28 @@ class Choices:
         settings, model = self.settings, self.model
         hints = fit_hints(model.card, self.volumes, settings.region, settings.rescale) if model and model.card else []
         other_frame = frame_hint(settings.result_volume, settings.result_segmentation)
+        there = main_memory() / GIGABYTE
+        too_large = _("A run takes more memory than this computer has ({there:.0f} GB): place a region, or choose a scan with fewer voxels.")
+        if self._gigabytes > there:
+            hints = [*hints, too_large.format(there=there)]
         return tuple([*hints, other_frame] if other_frame else hints)
 
     @property
     def memory(self) -> str:
-        """The memory that a run will take, and how much there is if that is less; empty if no run can start."""
+        """The memory that a run will take; empty if no run can start."""
+        return _("Takes about {needed:.1f} GB of memory.").format(needed=self._gigabytes) if self._gigabytes else ""
+
+    @property
+    def _gigabytes(self) -> float:
+        """The memory that a run will take; 0 if no run can start."""
         model, volume = self.model, self.settings.input(0)
         if self.reason or model is None or model.card is None or volume is None:
-            return ""
+            return 0.0
         try:
-            needed = needed_bytes(model.card, volume, self.settings.region, self.options.run) / GIGABYTE
+            return needed_bytes(model.card, volume, self.settings.region, self.options.run) / GIGABYTE
         except InputError:
             # One of the hints is this error.
-            return ""
-        there = main_memory() / GIGABYTE
-        if needed < there:
-            return _("Takes about {needed:.1f} GB of memory.").format(needed=needed)
-        text = _("Takes about {needed:.0f} GB of memory, and this computer has {there:.0f}: place a region, or choose a scan with fewer voxels.")
-        return text.format(needed=needed, there=there)
+            return 0.0
 
     def shown(self, run: Run) -> Shown:
         """Everything to show, including the state of the run."""

@@ -124,7 +124,7 @@ class Panel:
         ui.segmentButton.setText(_("Cancel") if running else _("Segment"))
         ui.segmentButton.setEnabled(running or not shown.reason)
         set_note(ui.reasonLabel, "" if running else shown.reason)
-        set_note(ui.memoryLabel, "" if running else shown.memory)
+        ui.researchLabel.setText(" ".join([_("For research only; not a medical device."), shown.memory]))
         ui.progressBar.setVisible(running)
         if not running:
             set_note(ui.messageLabel, shown.message)

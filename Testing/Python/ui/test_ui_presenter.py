@@ -41,9 +41,11 @@ class TestChoices:
         app.choose(volume=make_volume(scene, np.eye(4), np.zeros((500, 500, 400), np.int16)))
         # Most of it for the sums of the logits of three classes over the patches.
         assert app.view.shown.memory == "Takes about 1.9 GB of memory."
+        hints = app.view.shown.hints
         monkeypatch.setattr(choices, "main_memory", lambda: 1.4e9)
         app.presenter.refresh()
-        assert app.view.shown.memory.startswith("Takes about 2 GB of memory, and this computer has 1: place a region")
+        assert app.view.shown.hints[:-1] == hints
+        assert app.view.shown.hints[-1].startswith("A run takes more memory than this computer has (1 GB): place a region")
 
     def test_pressing_a_grey_button_does_nothing(self, app):
         app.presenter.press()
