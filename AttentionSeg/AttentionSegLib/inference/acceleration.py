@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..networks import Network
+from .small_convolutions import halve_convolutions
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _TRANSPOSED = (nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -18,7 +19,8 @@ _BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 def accelerated(network: Network) -> Network:
     """Return a copy for inference that gives the same numbers except for rounding.
 
-    Batch norm is folded into the convolution before it, PReLU of one slope becomes leaky ReLU in place, and weights are stored channels last.
+    Batch norm is folded into the convolution before it, PReLU of one slope becomes leaky ReLU in place, weights are stored channels last, and 3D
+    convolutions of a single small volume are computed in halves.
 
     Args:
         network: stays as it is.
@@ -30,6 +32,7 @@ def accelerated(network: Network) -> Network:
         if isinstance(module, _CONVOLUTIONS):
             weight = module.weight
             weight.data = weight.data.contiguous(memory_format=torch.channels_last if weight.ndim == 4 else torch.channels_last_3d)
+    halve_convolutions(result)
     return result
 
 

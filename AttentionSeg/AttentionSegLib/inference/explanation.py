@@ -26,6 +26,7 @@ from .progress import Progress
 from .restore import most_likely
 from .slices import SliceNetwork, with_neighbors, with_slices
 from .sliding_window import Placement, windows_over
+from .small_convolutions import halve_convolutions
 
 
 class Wanted(NamedTuple):
@@ -114,6 +115,7 @@ class Explanation:
     def _maps(self, volume: Tensor, labels: Tensor, device: torch.device, progress: Progress) -> tuple[dict[str, Tensor], tuple[int, ...]]:
         axis = self.model.card.slice_axis
         network = copy.deepcopy(self.model.network).requires_grad_(False).eval().to(device)
+        halve_convolutions(network)
         layers = network.explained_layers
         module, stride = layers[self.layer or next(iter(layers))]
         stride = with_slices(stride, axis)
