@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..files import read_images
 from ..files.formats import DICOM_ENDINGS, ENDINGS, ending_of
 from ..files.names import as_text
-from ..files.tables import read_table
+from ..files.tables import decoded, read_table
 from ..image import Image, Note
 from ..inference.fit import in_hu
 from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
@@ -199,11 +199,11 @@ def named(things: Sequence[str]) -> str:
 
 
 def _read_split(split: Path) -> list[tuple[str, str]]:
-    is_json = Path(split).suffix == ".json"
+    is_json = Path(split).suffix.lower() == ".json"
     rows = () if is_json else read_table(Path(split), "a CSV file with the columns id and role").rows
     try:
         if is_json:
-            fold = json.loads(Path(split).read_text(encoding="utf-8-sig"))[0]
+            fold = json.loads(decoded(Path(split).read_bytes()))[0]
             return [(case_id, role) for role in ROLES for case_id in fold[role]]
         return [(row["id"], row.get("role") or row["dev_role"]) for _, row in rows]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:

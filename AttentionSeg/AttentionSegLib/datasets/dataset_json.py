@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import scan_stem
 from ..files.formats import ENDINGS, ending_of
+from ..files.tables import decoded
 from .case_set import CaseSet, drawn_set, split_set
 from .cases import Case, check_channels, numbered, pair_scans, scans_in
 from .label_names import same_name
@@ -43,10 +44,10 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading:
     """
     file = Path(path) / NAME if Path(path).is_dir() else Path(path)
     try:
-        document = json.loads(file.read_text(encoding="utf-8-sig"))
-        channels = _channels(document)
+        document = json.loads(decoded(file.read_bytes()))
+        channels = _channels(document, file)
         cases = _listed(document, channels, file) if "training" in document else _nnunet(document, file)
-        names, ignored = _labels(dict(document["labels"]), file)
+        names, ignored = _labels(_pairs(document, "labels", file), file)
         about = _about(document)
     except InputError:
         raise
@@ -54,7 +55,8 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading:
         msg = f"The description {file} has no entry {error}; add it, as in nnU-Net and the Medical Segmentation Decathlon."
         raise InputError(msg) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        msg = f"The description {file} cannot be used ({error!r}); it must be that of nnU-Net or the Medical Segmentation Decathlon."
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"The description {file} cannot be used ({reason}); it must be that of nnU-Net or the Medical Segmentation Decathlon."
         raise InputError(msg) from error
     twice = next((case_id for case_id, count in Counter(case.id for case in cases).items() if count > 1), None)
     if twice or not cases:
@@ -70,10 +72,21 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading:
     return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), **known)
 
 
-def _channels(document: dict[str, Any]) -> tuple[str, ...]:
+def _channels(document: dict[str, Any], file: Path) -> tuple[str, ...]:
     """Names by number; the key in nnU-Net 2 differs from that in nnU-Net 1 and the Decathlon."""
-    named_by = document["channel_names" if "channel_names" in document else "modality"]
+    key = "modality" if "modality" in document or "training" in document else "channel_names"
+    named_by = _pairs(document, "channel_names" if "channel_names" in document else key, file)
     return tuple(str(name) for _, name in sorted(named_by.items(), key=lambda item: int(item[0])))
+
+
+def _pairs(document: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
+    if not isinstance(document[key], dict):
+        msg = (
+            f"The entry '{key}' of {file} has no pairs of a name and a number; write it as nnU-Net does, such as "
+            '{"channel_names": {"0": "T1"}, "labels": {"background": 0, "tumor": 1}}.'
+        )
+        raise InputError(msg)
+    return document[key]
 
 
 def _nnunet(document: dict[str, Any], file: Path) -> list[Case]:
@@ -83,23 +96,24 @@ def _nnunet(document: dict[str, Any], file: Path) -> list[Case]:
         raise InputError(msg)
     if "dataset" not in document:
         return pair_scans(file.parent / "imagesTr", file.parent / "labelsTr")
+    place = _Places(file.parent)
     return [
-        Case(case_id, tuple(file.parent / image for image in entry["images"]), file.parent / entry["label"])
+        Case(case_id, tuple(place(image) for image in entry["images"]), place(entry["label"]))
         for case_id, entry in sorted(document["dataset"].items())
     ]
 
 
 def _listed(document: dict[str, Any], channels: Sequence[str], file: Path) -> list[Case]:
     """The cases listed by their scans: file names in the Decathlon, names without channel number in nnU-Net 1."""
-    scans = {folder: scans_in(folder) for folder in {(file.parent / entry["image"]).parent for entry in document["training"]} if folder.is_dir()}
-    cases = []
+    place, cases = _Places(file.parent), []
     for entry in document["training"]:
-        path = file.parent / entry["image"]
-        # The case name as in the file names, which `scan_stem` could change.
-        name = path.name[: len(path.name) - len(ending_of(path.name))]
-        beside = scans.get(path.parent, {})
+        if not isinstance(entry, dict):
+            msg = f'{file} lists {entry} among its cases; write each as {{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}}.'
+            raise InputError(msg)
+        path = place(entry["image"])
+        beside, name = place.beside(path)
         images = (path,) if name in beside else tuple(numbered(beside, name)) or (path,)
-        cases.append(Case(scan_stem(entry["image"]), images, file.parent / entry["label"]))
+        cases.append(Case(scan_stem(path), images, place(entry["label"])))
     if len(channels) > 1 and any(len(case.images) == 1 for case in cases):
         msg = (
             f"{file} describes 4D images with the channels {', '.join(channels)}, which cannot be read; save each channel as a file of its own, "
@@ -107,6 +121,25 @@ def _listed(document: dict[str, Any], channels: Sequence[str], file: Path) -> li
         )
         raise InputError(msg)
     return sorted(cases, key=lambda case: case.id)
+
+
+class _Places:
+    """The files of a folder by the paths in its description, which may differ from theirs in the ending, and have the separators of Windows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._scans: dict[Path, dict[str, Path]] = {}
+
+    def __call__(self, written: str) -> Path:
+        path = self._folder / written.replace("\\", "/")
+        scans, name = self.beside(path)
+        return path if path.is_file() else scans.get(name, path)
+
+    def beside(self, path: Path) -> tuple[dict[str, Path], str]:
+        """The scans by name in the folder of a path, and the name of the path among them."""
+        if path.parent not in self._scans:
+            self._scans[path.parent] = scans_in(path.parent) if path.parent.is_dir() else {}
+        return self._scans[path.parent], path.name[: len(path.name) - len(ending_of(path.name))]
 
 
 def _labels(labels: dict[str, Any], file: Path) -> tuple[dict[int, str], int | None]:
@@ -123,12 +156,14 @@ def _labels(labels: dict[str, Any], file: Path) -> tuple[dict[int, str], int | N
     if not same_name(names.pop(0, BACKGROUND), BACKGROUND):
         msg = f"{file} gives a label the value 0, which is background; give every label a value from 1, in the label maps too, and 0 to 'background'."
         raise InputError(msg)
-    ignored = next((value for value, name in names.items() if name == IGNORE), None)
+    ignored = next((value for value, name in names.items() if same_name(name, IGNORE)), None)
     return {value: name for value, name in sorted(names.items()) if value != ignored}, ignored
 
 
 def _value(given: object, name: str, file: Path) -> int:
     """A label value given as a number, as text, or as a list of one."""
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
     if isinstance(given, (list, tuple)):
         if len(given) != 1:
             msg = f"{file} makes the label '{name}' of several values, which is not supported; give every label a value of its own."

@@ -16,7 +16,7 @@ from ..image import Image, Note, check_affine
 from .compression import opened, read_voxels
 from .nifti import read_nifti
 from .nifti_header import HEADER, PAIR_MAGIC
-from .requirements import check_real, check_scalar, check_size
+from .requirements import check_numbers, check_real, check_scalar, check_size
 
 MGH_START = 284
 NO_MGH_ORIENTATION = Note("The header has no orientation, so the axes are taken to point to the left, inferior and anterior, as FreeSurfer does")
@@ -57,7 +57,11 @@ def read_pair(path: Path, labels: bool = False) -> Image:
     nibabel = _nibabel(path)
     with _reading(path, nibabel):
         with open(path, "rb") as file:
-            header = nibabel.spm99analyze.Spm99AnalyzeHeader.from_fileobj(file)
+            header = nibabel.spm99analyze.Spm99AnalyzeHeader.from_fileobj(file, check=False)
+        check_numbers(path, "voxel spacing", [f"{abs(size):g}" for size in header["pixdim"][1:4]], 3, positive=True)
+        # What nibabel corrects, it logs.
+        with nibabel.imageglobals.LoggingOutputSuppressor():
+            header.check_fix()
         shape, kind = header.get_data_shape(), header.get_data_dtype()
         check_scalar(path, len(kind.names or "1"))
         check_real(path, kind.kind == "c")

@@ -42,7 +42,7 @@ def read_table(path: Path, what: str) -> Table:
         InputError: if it cannot be read.
     """
     try:
-        text = _text(path.read_bytes())
+        text = decoded(path.read_bytes())
         sep_line = SEP_LINE.match(text)
         delimiter = sep_line[1] if sep_line else _delimiter(text)
         lines = csv.reader(io.StringIO(text[sep_line.end() if sep_line else 0 :], newline=""), delimiter=delimiter)
@@ -58,7 +58,8 @@ def read_table(path: Path, what: str) -> Table:
     return Table(tuple(head), tuple((line, {**dict.fromkeys(head, ""), **dict(zip(head, cells))}) for line, cells in filled[1:]))
 
 
-def _text(content: bytes) -> str:
+def decoded(content: bytes) -> str:
+    """Text in UTF-8, UTF-16 or Windows-1252. Raises ValueError for any other."""
     if content.startswith(UTF_16):
         return content.decode("utf-16")
     try:

@@ -281,7 +281,7 @@ class TestNnunet:
         [
             ({"file_ending": ".npy"}, "files end in '.npy'; convert them"),
             ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "makes the label 'whole' of several values"),
-            ({"labels": None}, "cannot be used (TypeError"),
+            ({"labels": ["background", "edema"]}, "The entry 'labels' of "),
             ({"channel_names": {"0": "T1"}}, "There are 1 names of channels (T1), but 2 file(s) per case"),
             ({"dataset": {}}, "names no labeled scan"),
         ],
@@ -296,7 +296,7 @@ class TestNnunet:
         assert "dataset.json cannot be used (" in refused(dataset_cases, tmp_path)
 
     def test_no_file(self, tmp_path):
-        assert "dataset.json cannot be used (FileNotFoundError" in refused(dataset_cases, tmp_path)
+        assert "dataset.json cannot be used (No such file or directory)" in refused(dataset_cases, tmp_path)
 
 
 class TestDecathlon:
@@ -331,6 +331,21 @@ class TestEveryDescription:
         assert sorted(path.name for path in found.roles["val"][0].images) == [f"{ids(found, 'val')[0]}_000{n}.nii.gz" for n in (0, 1)]
         assert (found.channel_names, found.label_names) == (("T1", "T2"), {1: "Anterior", 2: "Posterior"})
 
+    def test_cases_without_label_maps(self, tmp_path):
+        text = refused(dataset_cases, write_dataset(tmp_path, {**NNUNET_1, "training": ["./imagesTr/a.nii.gz"]}))
+        assert "lists ./imagesTr/a.nii.gz among its cases" in text
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+    def test_paths_and_text_of_windows_and_other_endings(self, tmp_path, encoding):
+        training = [{key: path.replace("/", "\\") for key, path in entry.items()} for entry in NNUNET_1["training"]]
+        folder = write_dataset(tmp_path, {**NNUNET_1, "training": training})
+        (folder / "dataset.json").write_text(json.dumps({**NNUNET_1, "name": "Müller", "training": training}, ensure_ascii=False), encoding=encoding)
+        for path in list((folder / "labelsTr").iterdir()):
+            path.rename(path.with_name(f"{path.name[0]}.NII.GZ"))
+        found = dataset_cases(folder)
+        assert found.about["name"] == "Müller"
+        assert all(path.is_file() for of in found.roles.values() for case in of for path in (*case.images, case.label))
+
     @pytest.mark.parametrize(
         "labels",
         [
@@ -338,8 +353,9 @@ class TestEveryDescription:
             {"background": 0, "edema": [1], "core": ["2"]},
             {"0": "Background ", "1": "edema", "2": "core"},
             {"edema": 1, "core": 2},
+            {"background": 0.0, "edema": 1.0, "core": 2.0, "Ignore": 3.0},
         ],
-        ids=["text", "lists", "turned-round", "no-background"],
+        ids=["text", "lists", "turned-round", "no-background", "numbers-with-a-point"],
     )
     def test_values_in_every_form(self, tmp_path, labels):
         assert dataset_cases(write_dataset(tmp_path, {**NNUNET, "labels": labels})).label_names == {1: "edema", 2: "core"}

@@ -83,6 +83,15 @@ class TestPair:
         assert farthest(image.affine, nibabel.load(tmp_path / "a.img").affine, SHAPE) < 1e-4
         assert "has no orientation" in image.notes[0].what
 
+    def test_analyze_without_a_voxel_size(self, tmp_path, voxels, capfd):
+        nibabel.save(nibabel.AnalyzeImage(voxels, np.diag([-2.0, 2.0, 3.0, 1.0])), tmp_path / "a.img")
+        header = bytearray((tmp_path / "a.hdr").read_bytes())
+        header[80:84] = bytes(4)
+        (tmp_path / "a.hdr").write_bytes(header)
+        with pytest.raises(InputError, match="its voxel spacing is 0 2 3"):
+            read_image(tmp_path / "a.hdr")
+        assert capfd.readouterr().err == ""
+
     @pytest.mark.parametrize("lost", [".hdr", ".img"])
     def test_half_of_it(self, tmp_path, path, lost):
         for one in tmp_path.iterdir():
@@ -95,7 +104,7 @@ class TestPair:
     def test_that_is_no_image(self, tmp_path, text):
         (tmp_path / "a.hdr").write_text(text)
         (tmp_path / "a.img").write_bytes(bytes(1000))
-        with pytest.raises(InputError, match="is damaged"):
+        with pytest.raises(InputError, match="damaged"):
             read_image(tmp_path / "a.hdr")
 
 
