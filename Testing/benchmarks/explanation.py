@@ -18,8 +18,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "AttentionSeg"))
 
-from AttentionSegLib.inference import Predictor, small_convolutions
+from AttentionSegLib.inference import Predictor
 from AttentionSegLib.inference.result_explanation import explain_result
+from AttentionSegLib.networks import small_convolutions
 from benchmarks.maps import MODELS, scan
 from benchmarks.timing import Run, medians
 

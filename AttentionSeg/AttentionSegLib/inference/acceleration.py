@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..networks import Network
-from .small_convolutions import halve_convolutions
+from ..networks.small_convolutions import halve_convolutions
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _TRANSPOSED = (nn.ConvTranspose2d, nn.ConvTranspose3d)

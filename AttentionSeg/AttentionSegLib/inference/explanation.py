@@ -15,6 +15,7 @@ from ..errors import InputError, is_out_of_memory
 from ..image import Image
 from ..map_kinds import WHY
 from ..models import Card, Label, Model, card_of_sides
+from ..networks.small_convolutions import halve_convolutions
 from ..options import RunOptions
 from ..region import Region
 from .attention_maps import attention_image
@@ -26,7 +27,6 @@ from .progress import Progress
 from .restore import most_likely
 from .slices import SliceNetwork, with_neighbors, with_slices
 from .sliding_window import Placement, windows_over
-from .small_convolutions import halve_convolutions
 
 
 class Wanted(NamedTuple):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import memory_for
 from ..networks import Network
+from ..networks.small_convolutions import halve_convolutions
 from ..networks.supervision import added
 from ..progress import Cancel, check_cancel
 from .budget import NetworkSpec
@@ -39,6 +40,7 @@ def measured_step(
     """
     with memory_for(f"a training step on {device} of the network that was planned", "close other programs that use it, and start again"):
         network = spec.build(arguments).to(device).train()
+        halve_convolutions(network)
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
         image = torch.randn(batch, spec.in_channels, *patch, device=device)
         check_cancel(cancel, "planning")

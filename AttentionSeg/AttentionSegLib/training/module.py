@@ -21,6 +21,7 @@ from ..inference.slices import SliceNetwork, with_neighbors
 from ..inference.sliding_window import placements, run_with_fallback
 from ..models import Card
 from ..networks import Network
+from ..networks.small_convolutions import halve_convolutions
 from ..progress import Cancel
 from .losses import NetworkLoss
 from .preparation import IGNORED, PreparedCase
@@ -61,6 +62,7 @@ class SegmentationModule(lightning.LightningModule):
         cancel: Cancel | None = None,
     ) -> None:
         super().__init__()
+        halve_convolutions(network)
         self.network = network if card.slice_axis is None else SliceNetwork(network, card.slice_axis)
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)
         self.averaged.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Faster 3D convolutions of a single small volume on the CPU."""
+"""Faster 3D convolutions of a single volume on the CPU."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from torch.nn import functional as F
 
 # Up to this product of channels, I and J, PyTorch multiplies matrices for a batch of one instead of calling oneDNN, which takes 2 to 5 times as long.
 LARGEST_SMALL = 20_480
-# Below this I the halves overlap too much.
+# With gradients, volumes of any size take less time in halves. Below this I the halves overlap too much.
 SHORTEST = 8
 
 
 class HalvedConv3d(nn.Conv3d):
-    """A convolution that splits a single small volume in two along I, and computes the halves as a batch; the same numbers except for rounding."""
+    """A convolution that splits a single volume in two along I where that is faster, and computes the halves as a batch, equal but for rounding."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, I, J, K] -> [B, C', I', J', K']."""
         if not self._is_split(x):
             return super().forward(x)
-        length, reach = x.shape[2], self.padding[0]
+        reach, *others = (size // 2 for size in self.kernel_size)
+        length = x.shape[2]
         half = -(-length // 2)
         padded = F.pad(x, (0, 0, 0, 0, reach, reach + length % 2))
         halves = torch.cat([padded[:, :, : half + 2 * reach], padded[:, :, half:]])
-        first, second = F.conv3d(halves, self.weight, self.bias, padding=(0, *self.padding[1:])).split(1)
+        first, second = F.conv3d(halves, self.weight, self.bias, padding=(0, *others)).split(1)
         return torch.cat([first, second[:, :, : length - half]], 2)
 
     def _is_split(self, x: Tensor) -> bool:
-        small = x.ndim == 5 and len(x) == 1 and x.shape[2] >= SHORTEST and prod(x.shape[1:4]) <= LARGEST_SMALL
-        return small and x.device.type == "cpu" and x.dtype == torch.float32
+        single = x.ndim == 5 and len(x) == 1 and x.shape[2] >= SHORTEST and x.device.type == "cpu" and x.dtype == torch.float32
+        return single and (torch.is_grad_enabled() or prod(x.shape[1:4]) <= LARGEST_SMALL)
 
 
 def halve_convolutions(network: nn.Module) -> None:

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from AttentionSegLib.inference.small_convolutions import LARGEST_SMALL, HalvedConv3d, halve_convolutions
+from AttentionSegLib.networks.small_convolutions import LARGEST_SMALL, HalvedConv3d, halve_convolutions
 from torch import Tensor, nn
 from torch.testing import assert_close
 
