@@ -178,12 +178,11 @@ def _pieces(image: Image, grid: WorkingGrid) -> Iterator[WorkingGrid]:
 def _sampled(image: Image, grid: WorkingGrid) -> Tensor:
     """The intensities [C, *grid.shape] at the voxels of a grid, blurred where it is coarser than the image."""
     voxels, affine = _crop(image.voxels, image.affine, grid)
-    voxels = _smooth_for(voxels, affine, grid)
-    return sample(torch.from_numpy(voxels), voxel_map(grid.affine, affine), grid.shape)
+    return sample(torch.from_numpy(voxels), voxel_map(grid.affine, affine), grid.shape, _blur(affine, grid))
 
 
 def _crop(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
-    """The part of voxels [C, I, J, K] that the grid covers, as float32, with its affine, and a margin wider than the blur of `_smooth_for`."""
+    """The part of voxels [C, I, J, K] that the grid covers, as float32, with its affine, and a margin wider than `_blur`."""
     matrix = voxel_map(grid.affine, affine)
     ends = np.array([(i, j, k) for i in (0, grid.shape[0]) for j in (0, grid.shape[1]) for k in (0, grid.shape[2])])
     seen = ends @ matrix[:3, :3].T + matrix[:3, 3]
@@ -191,17 +190,11 @@ def _crop(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> tuple[np
     low = np.clip(np.floor(seen.min(0) - margin), 0, np.array(voxels.shape[1:]) - 1).astype(int)
     high = np.clip(np.ceil(seen.max(0) + margin) + 1, low + 1, voxels.shape[1:]).astype(int)
     part = voxels[(slice(None), *(slice(a, b) for a, b in zip(low, high)))]
-    return np.array(part, dtype=np.float32, order="C"), affine_from(affine, low)
+    return part.astype(np.float32), affine_from(affine, low)
 
 
-def _smooth_for(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> np.ndarray:
-    """Blur along the axes on which the grid is coarser than the image, to prevent aliasing."""
+def _blur(affine: np.ndarray, grid: WorkingGrid) -> list[float]:
+    """The blur along each axis, to prevent aliasing where the grid is coarser than the image; see `sample`."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     steps = np.linalg.norm(grid.affine[:3, :3].T @ (affine[:3, :3] / spacing), axis=0)
-    for axis, factor in enumerate(steps / spacing):
-        if factor > 1.01:
-            # Imported here because it takes a while.
-            from scipy.ndimage import gaussian_filter1d
-
-            voxels = gaussian_filter1d(voxels, (factor - 1) / 2, axis=axis + 1, mode="nearest", truncate=3)
-    return voxels
+    return [(factor - 1) / 2 if factor > 1.01 else 0.0 for factor in (steps / spacing).tolist()]
