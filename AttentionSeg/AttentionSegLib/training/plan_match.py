@@ -86,12 +86,13 @@ def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any]) -> CaseS
         there = planned.get(name, stored.get(name))
         unknown = MADE_FOR not in document and name not in planned and name not in UNRECORDED
         if value not in (stored.get(name), there) and not unknown:
-            differing.append(f"{OPTIONS[name]} {_shown(value)} (there: {_shown(there) if name in stored or name not in UNRECORDED else 'unknown'})")
+            shown = _shown(there) if name in stored or name not in UNRECORDED else "unknown"
+            differing.append(f"{_given(name, value)} (there: {shown})")
     differing += _other_cases(now["cases"], then["cases"], cases.validation_seed is not None)
     if differing:
         msg = (
-            f"The plan {path} was made for something else than {'; '.join(differing)}: leave these out to resume with that plan, or start again in "
-            "another work folder (--work) or in this one (--restart)."
+            f"The plan {path} was made for something else than {'; '.join(differing)}: give what it was made for to resume with it, or start again "
+            "in another work folder (--work) or in this one (--restart)."
         )
         raise InputError(msg)
     if cases.validation_seed is not None and then["cases"] and now["cases"] != then["cases"]:
@@ -148,6 +149,13 @@ def _other_cases(now: Mapping[str, list[str]], then: Mapping[str, list[str]], dr
     added = [("new", where, sorted(is_now - was)) for where, is_now, was in sides]
     gone = [("missing", where, sorted(was - is_now)) for where, is_now, was in sides]
     return [f"{which} cases{where}({named(ids)})" for which, where, ids in added + gone if ids]
+
+
+def _given(name: str, value: Any) -> str:
+    """An option as on the command line."""
+    if name == "learned_as" and not value:
+        return "--synthesize"
+    return OPTIONS[name] if value is True else f"{OPTIONS[name]} {_shown(value)}"
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from AttentionSegLib.datasets import LabelReading, folder_cases
 from AttentionSegLib.errors import InputError
+from AttentionSegLib.training import Synthesis
 from AttentionSegLib.training.plan_match import made_for, planned_cases
 from tiny_training import make_document
 
@@ -71,6 +72,8 @@ def test_what_the_plan_has_chosen_may_be_asked_for(folder):
         ({"seed": 7}, "--seed 7 (there: 3)"),
         ({"region": True}, "--field-of-view region (there: whole)"),
         ({"start_from": "other"}, "--start-from other (there: none)"),
+        ({"rescale": True}, "--rescale (there: none)"),
+        ({"synthesis": Synthesis()}, "--synthesize (there: none)"),
     ],
 )
 def test_other_options_are_named(folder, asked, said):
