@@ -18,6 +18,8 @@ COMPARED_AT_A_TIME = 2**22
 # Number of rows from which the information of a map is estimated.
 COMPARED_ROWS = 256
 QUERY_SHARE = 8
+# Each part of the queries has its own copy of keys and values.
+MOST_PARTS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +124,24 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """softmax(q k^T) v, streamed. queries, keys [B, N, D], values [B, N, C] with D <= C -> [B, N, C]"""
     if not _has_kernel(values):
         return streamed_attention(queries, keys, values)
+    if values.device.type == "cpu" and torch.is_grad_enabled():
+        parts = _parts_to_differentiate(*queries.shape[:2])
+        keys, values_of_parts = (t.repeat_interleave(parts, 0) for t in (keys, values))
+        return _by_kernel(queries.reshape(len(keys), -1, queries.shape[-1]), keys, values_of_parts).reshape(values.shape)
+    return _by_kernel(queries, keys, values)
+
+
+def _by_kernel(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     # The kernels that store no matrix need the same width, a multiple of 8, for queries, keys and values, and contiguous features.
     width = -(-values.shape[-1] // 8) * 8
     queries, keys, padded = (F.pad(t, (0, width - t.shape[-1])).contiguous().unsqueeze(1) for t in (queries, keys, values))
     return F.scaled_dot_product_attention(queries, keys, padded, scale=1.0)[:, 0, :, : values.shape[-1]]
+
+
+def _parts_to_differentiate(batch: int, positions: int) -> int:
+    """In how many parts of equal size the CPU's kernel gets the queries: its backward pass uses one thread for each item of a batch."""
+    most = max(1, min(torch.get_num_threads() // batch, MOST_PARTS))
+    return next(parts for parts in range(most, 0, -1) if positions % parts == 0)
 
 
 def _bits(shares: Tensor) -> Tensor:

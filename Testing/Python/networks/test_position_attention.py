@@ -23,13 +23,19 @@ ANISOTROPIC = (2, 3, 4)
 PRECISIONS = {"float64": (torch.float64, 1e-9), "float32": (torch.float32, 1e-5)}
 # Two units in the last place of the largest value.
 HALF_PRECISIONS = {"bfloat16": (torch.bfloat16, 2 * 2**-8), "float16": (torch.float16, 2 * 2**-11)}
-# How to attend, and how many entries of the matrix may exist at a time: 200 are a few rows.
-PATHS = {"kernel": (attend, None), "streamed": (streamed_attention, None), "streamed in parts": (streamed_attention, 200)}
+# How to attend, how many entries of the matrix may exist at a time (200 are a few rows), and on how many threads.
+PATHS = {
+    "kernel": (attend, None, 1),
+    "kernel on threads": (attend, None, 8),
+    "streamed": (streamed_attention, None, 1),
+    "streamed in parts": (streamed_attention, 200, 1),
+}
 
 
 @pytest.fixture(params=PATHS.values(), ids=PATHS)
 def path(request, monkeypatch):
-    function, entries = request.param
+    function, entries, threads = request.param
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(position_attention, "attend", function)
     if entries is not None:
         monkeypatch.setattr(streaming, "ENTRIES", entries)
