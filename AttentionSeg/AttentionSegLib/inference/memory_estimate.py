@@ -40,41 +40,52 @@ def main_memory() -> int:
 
 
 def estimated_bytes(
-    card: Card, shape: Sequence[int], spacing: Sequence[float], options: RunOptions, region: Region | None = None, bytes_per_voxel: int = 2
+    card: Card,
+    shape: Sequence[int],
+    spacing: Sequence[float],
+    options: RunOptions,
+    region: Region | None = None,
+    bytes_per_voxel: int = 2,
+    maps: Sequence[Sequence[int]] = (),
 ) -> float:
     """Estimated peak of the main memory of a process that segments a scan on the CPU and writes the results; nothing is loaded.
 
     The largest of the steps counts: resampling of the scan, the network with the sums over all patches, labels and uncertainty of the scan.
-    Of a model that finds its regions one region counts.
+    The results of all regions that a model finds exist beside those of the scan; the network sees one at a time.
 
     Args:
         card: of the model.
         shape, spacing: of the scan, in voxels and mm.
-        options: `probabilities` counts.
+        options: `probabilities` and `attention_grid` count.
         region: that is segmented; None for the whole scan, or the regions that the model finds.
         bytes_per_voxel: of the scan in memory and channel; 2 for the integers of most scans, 4 or 8 for floats.
+        maps: strides of the attention maps that are asked for.
     """
     voxels, channels, classes = prod(shape), len(card.scans), len(card.labels) + 1
-    extent = np.sort(np.multiply(shape, spacing))
+    extent, regions = np.sort(np.multiply(shape, spacing)), 0
     if region is not None:
-        extent = np.sort(region.size)
-    elif is_searched(extent, card):
-        extent = np.sort(card.region_edges)
+        extent, regions = np.sort(region.size), 1
+    elif card.found_by is not None and is_searched(extent, card):
+        extent, regions = np.sort(card.region_edges), len(card.found_by.regions)
     seen = np.maximum(np.ceil(extent / np.sort(card.spacing)), np.sort(card.patch_size))
     working, patch = float(np.prod(seen)), float(np.prod(card.patch_size))
     scan, sums, volume = bytes_per_voxel * channels * voxels, FLOAT * (classes + 1) * working, FLOAT * card.in_channels * working
     pieces = COPIES * min(PIECE_BYTES, FLOAT * channels * voxels)
     network = FLOAT * patch * (COPIES * classes + FEATURES)
     slab = min(SLAB_BYTES, FLOAT * COPIES * classes * voxels)
-    result = (1 + FLOAT + (2 * classes if options.probabilities else 0)) * voxels
-    return PROCESS_BYTES + scan + max(2 * volume + pieces, volume + sums + network, volume + sums + slab + result, result + FLOAT * voxels)
+    attention = FLOAT * working * sum(1 / prod(stride) for stride in maps)
+    per_voxel = 1 + FLOAT + (2 * classes if options.probabilities else 0)
+    parts = max(1, regions) * attention + regions * per_voxel * min(voxels, float(np.prod(extent)) / prod(spacing))
+    result = per_voxel * voxels + parts + (FLOAT * len(maps) * voxels if options.attention_grid == "input" else 0)
+    steps = 2 * volume + pieces, volume + sums + attention + network, volume + sums + slab + result, result + voxels
+    return PROCESS_BYTES + scan + max(steps)
 
 
-def check_limit(image: Image, region: Region | None, card: Card, options: RunOptions) -> None:
+def check_limit(image: Image, region: Region | None, card: Card, options: RunOptions, maps: Sequence[Sequence[int]]) -> None:
     """Raise InputError, with the estimate, if a run on the CPU would take more than `memory_limit_gb` (see `estimated_bytes`)."""
     if options.memory_limit_gb is None:
         return
-    needed = estimated_bytes(card, image.shape, image.spacing.tolist(), options, region, image.voxels.dtype.itemsize) / GIGABYTE
+    needed = estimated_bytes(card, image.shape, image.spacing.tolist(), options, region, image.voxels.dtype.itemsize, maps) / GIGABYTE
     if needed > options.memory_limit_gb:
         msg = (
             f"Segmenting {image.name} by the model {card.id} takes about {needed:.2g} GB on the CPU, and the limit is "

@@ -142,10 +142,10 @@ class Predictor:
         """Segment an image that `check_input` has accepted; see `__call__`."""
         options = self.options.for_image(changes)
         with memory_for(image.name):
-            if self.device.type == "cpu":
-                check_limit(image, region, self.model.card, options)
-            image = rescaled(image, self.model.card) if options.rescale else image
             names = check_attention(options.attention, self.attention_names, self.model.card)
+            if self.device.type == "cpu":
+                check_limit(image, region, self.model.card, options, [self.model.network.attention_strides[name] for name in names])
+            image = rescaled(image, self.model.card) if options.rescale else image
             check_explain(options, labels_of_result(image, region, self.model.card), self.model)
             progress = Progress(on_progress, cancel)
             found = self._search(image, progress) if region is None else None

@@ -130,6 +130,22 @@ class TestEstimate:
         with_them, without = (estimated_bytes(card, shape, spacing, RunOptions(probabilities=given)) for given in (True, False))
         assert with_them - without == pytest.approx(2 * 3 * 512 * 512 * 400, rel=0.1)
 
+    def test_maps_on_the_grid_of_the_scan_take_four_bytes_per_voxel(self):
+        card, shape, spacing = make_card(spacing_mm=[8.0, 8.0, 8.0]), (512, 512, 400), (1.0, 1.0, 1.0)
+        on_scan, own, none = (
+            estimated_bytes(card, shape, spacing, RunOptions(attention_grid=grid), maps=maps)
+            for grid, maps in (("input", [(2, 2, 2)] * 3), ("network", [(2, 2, 2)] * 3), ("network", []))
+        )
+        assert on_scan - own == pytest.approx(3 * 4 * 512 * 512 * 400, rel=0.01)
+        assert own - none == pytest.approx(3 * 4 * 64 * 64 * 50 / 8, rel=0.01)
+
+    def test_a_pair_of_regions_takes_more_than_one(self):
+        found_by = {"kind": "model", "model": "coarse", "labels": {"right": "Right", "left": "Left"}}
+        card = make_card(field_of_view={"kind": "region", "size_mm": [80.0, 80.0, 80.0]}, found_by=found_by)
+        shape, spacing = (512, 512, 400), (0.8, 0.8, 1.0)
+        one, pair = (estimated_bytes(card, shape, spacing, RunOptions(), region) for region in (Region((0, 0, 0), (80, 80, 80)), None))
+        assert pair - one == pytest.approx(5 * 100 * 100 * 80, rel=0.01)
+
 
 class TestLimit:
     def test_more_than_there_is_is_all_there_is(self, gpu):
