@@ -78,6 +78,14 @@ def stored_in_meta_image(path: Path) -> StoredVoxels:
     return StoredVoxels(data, max(start, 0), ZLIB, prod(size) * components, kind, stored or None)
 
 
+def read_fields(path: Path) -> dict[str, str]:
+    """The fields of a header; empty for a file that has none or cannot be read."""
+    try:
+        return _fields(path)[0]
+    except (OSError, InputError):
+        return {}
+
+
 def tells_directions(path: Path) -> bool:
     """Whether a header has the directions of the axes."""
     return bool(_fields(path)[0].keys() & {"TransformMatrix", "Rotation", "Orientation"})

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .compression import GZIP_MAGIC
+from .meta_image import read_fields
 from .names import extension
 from .nifti_header import DESCRIPTION, HEADER
 from .nrrd import read_keys
@@ -18,6 +19,7 @@ from .nrrd import read_keys
 MAP_KEY = "AttentionSeg_Map"
 MODEL_KEY = "AttentionSeg_Model"
 SEGMENTATION, PICTURE = "segmentation", "picture"
+META_IMAGE = (".mha", ".mhd")
 # Key of the program in a PNG.
 SOFTWARE = "Software"
 
@@ -45,7 +47,8 @@ def own_file(path: Path | str) -> OwnFile | None:
         return OwnFile(description[len(DESCRIPTION) :].strip()) if description.startswith(f"{DESCRIPTION} ") else None
     if extension(path) == ".png":
         return OwnFile(PICTURE) if _software(Path(path)) == DESCRIPTION else None
-    keys = read_keys(path)
+    # Programs that convert a file keep what they do not know.
+    keys = read_fields(Path(path)) if extension(path) in META_IMAGE else read_keys(path)
     if MAP_KEY not in keys and MODEL_KEY not in keys:
         return None
     return OwnFile(keys.get(MAP_KEY, SEGMENTATION), keys.get(MODEL_KEY, ""))

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import SimpleITK
 from AttentionSegLib.batch.cohort import find_cases
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, write_map, write_segmentation
@@ -76,6 +77,13 @@ class TestFolder:
         cohort = find_cases(tmp_path, ONE)
         assert names(cohort) == ["scan_map"]
         assert sorted(one.reason for one in cohort.skipped) == ["a segmentation by AttentionSeg", "the map gate_2 of AttentionSeg"]
+
+    def test_own_results_that_were_converted_are_known(self, tmp_path):
+        write_map(Image(np.random.default_rng(0).random((1, 4, 4, 4)), np.eye(4)), tmp_path / "map.nrrd", "gate_2", ONE)
+        SimpleITK.WriteImage(SimpleITK.ReadImage(str(tmp_path / "map.nrrd")), str(tmp_path / "a.mha"))
+        (tmp_path / "map.nrrd").unlink()
+        touch(tmp_path, "b.mha")
+        assert names(find_cases(tmp_path, ONE)) == ["b"]
 
     def test_pictures_for_a_model_of_volumes_are_listed(self, tmp_path):
         Sheet(20, 20).save(tmp_path / "own.png")
