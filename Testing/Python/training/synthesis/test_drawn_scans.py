@@ -55,6 +55,6 @@ def test_a_scan_that_there_is_is_read(tmp_path):
 
 
 def test_a_scan_in_place_of_a_label_map_is_named(tmp_path):
-    noise = written_case(tmp_path, np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32), np.ones((9, 9, 9), np.uint8))
+    noise = written_case(tmp_path, np.random.default_rng(0).integers(0, 1000, (9, 9, 9)).astype(np.int16), np.ones((9, 9, 9), np.uint8))
     with pytest.raises(InputError, match="too many for a label map"):
         read_or_draw(Case("scan", (), noise.images[0]), make_synthesis(), 0)
