@@ -14,7 +14,8 @@ from ..map_kinds import map_kind
 from ..reporting.field_of_view import field_of_view
 from ..reporting.intensities import gray_ends, heat_ends, scaled
 from ..reporting.measurements import measure
-from ..reporting.planes import Plane, sample, sample_labels
+from ..reporting.overview_page import Cut
+from ..reporting.planes import sample, sample_labels
 from ..reporting.sheet import Sheet, outlines
 from .map_measures import LOCALIZATION, REFERENCES, WHY
 from .statistics import mean_of_labels
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ..inference import Prediction
     from .map_worth import MapScores
 
-PIXELS, BAR, NUMBERS, EDGE = 260, 12, 46, 8
+PIXELS, BAR, NUMBERS, EDGE = 260, 12, 52, 8
 WHITE = (1.0, 1.0, 1.0)
 AUC = [measure.key for measure in LOCALIZATION].index("auc")
 
@@ -61,7 +62,7 @@ def largest_label(reference: Image, values: Sequence[int]) -> int:
 def draw_maps(maps: MapScores, number: int, image: Image, prediction: Prediction, reference: Image) -> MapPictures:
     """Draw the maps of a case over the scan, in the plane through the middle of the reference labels, with their outlines and a color bar.
 
-    The plane is axial, or that of the slices of a 2D network. The explanation of a label has the outline of that label alone.
+    The plane is axial, or that of the slices of a 2D network. The explanation of a label is in the plane through that label alone, with its outline.
 
     Args:
         maps: scores of all cases.
@@ -70,26 +71,30 @@ def draw_maps(maps: MapScores, number: int, image: Image, prediction: Prediction
         prediction: with the maps, and the explanation of one label at most.
         reference: label values on the grid of the scan.
     """
-    card = prediction.card
-    of_reference = replace(prediction, labels=replace(reference, voxels=reference.voxels.astype(prediction.labels.voxels.dtype)))
-    view = field_of_view(image, of_reference, measure(of_reference))
-    plane = view.plane(card.slices or "axial", PIXELS)
-    picture = sample(image, plane)
-    gray = scaled(picture, gray_ends(picture, card.inputs[0].modality))
-    lines = {value: outlines(share) for value, share in sample_labels(reference, plane).items()}
-    values = {label.name: label.value for label in card.labels}
+    whole = _cut(image, prediction, reference)
+    values = {label.name: label.value for label in prediction.card.labels}
     auc = dict(zip(maps.maps, _auc(maps)[number].tolist()))
-    pictures = [MapPicture("Scan", None, draw_map(plane, gray, [*lines.values()]))]
+    pictures = [MapPicture("Scan", None, draw_map(whole))]
     for name, heat in prediction.attention.items():
         if name.startswith(WHY_PREFIX):
             label = name[len(WHY_PREFIX) :]
-            around = [lines.get(values[label], [])]
+            cut = _cut(image, prediction, replace(reference, voxels=np.where(reference.voxels == values[label], reference.voxels, 0)))
             of_map = maps.values[0, number, maps.labels.index(label), maps.maps.index(WHY), AUC]
         else:
-            around, of_map = [*lines.values()], auc[name]
-        drawn = draw_map(plane, gray, around, sample(heat, plane))
-        pictures.append(MapPicture(map_kind(name, maps.maps).title, float(of_map) if np.isfinite(of_map) else None, drawn))
-    return MapPictures(maps.cases[number], plane.title, tuple(pictures))
+            cut, of_map = whole, auc[name]
+        title = map_kind(name, maps.maps).title
+        pictures.append(MapPicture(title, float(of_map) if np.isfinite(of_map) else None, draw_map(cut, sample(heat, cut.plane))))
+    return MapPictures(maps.cases[number], whole.plane.title, tuple(pictures))
+
+
+def _cut(image: Image, prediction: Prediction, labels: Image) -> Cut:
+    """The plane through the middle of labels, with their outlines."""
+    card = prediction.card
+    of_labels = replace(prediction, labels=replace(labels, voxels=labels.voxels.astype(prediction.labels.voxels.dtype)))
+    plane = field_of_view(image, of_labels, measure(of_labels)).plane(card.slices or "axial", PIXELS)
+    picture = sample(image, plane)
+    lines = {value: outlines(share) for value, share in sample_labels(labels, plane).items()}
+    return Cut(plane, scaled(picture, gray_ends(picture, card.inputs[0].modality)), lines)
 
 
 def _auc(maps: MapScores) -> np.ndarray:
@@ -97,16 +102,15 @@ def _auc(maps: MapScores) -> np.ndarray:
     return mean_of_labels(maps.values[0][:, :, : len(maps.maps) - len(REFERENCES), AUC])
 
 
-def draw_map(plane: Plane, gray: np.ndarray, lines: Sequence[Sequence[np.ndarray]], heat: np.ndarray | None = None) -> bytes:
-    """A PNG of a plane of the scan, gray 0..1, with outlines, and with the values of a map and their color bar if they are given."""
+def draw_map(cut: Cut, heat: np.ndarray | None = None) -> bytes:
+    """A PNG of a plane of the scan with outlines, and with the values of a map [rows, columns] and their color bar if they are given."""
     sheet = Sheet(PIXELS + (0 if heat is None else EDGE + BAR + NUMBERS), PIXELS)
     ends = None if heat is None else heat_ends(heat)
-    sheet.picture(0, 0, gray, None if heat is None else scaled(heat, ends))
-    for outline in lines:
+    sheet.picture(0, 0, cut.gray, None if heat is None else scaled(heat, ends))
+    for outline in cut.outlines.values():
         sheet.lines(0, 0, outline, WHITE, width=0.9)
-    sheet.letters(0, 0, plane, size=9)
-    if heat is None:
-        sheet.scale_bar(0, 0, plane, size=8)
-    else:
+    sheet.letters(0, 0, cut.plane, size=9)
+    sheet.scale_bar(0, 0, cut.plane, size=8)
+    if heat is not None:
         sheet.color_bar(PIXELS + EDGE, EDGE, BAR, PIXELS - 2 * EDGE, ends, text_size=8)
     return sheet.png()
