@@ -119,6 +119,9 @@ def write_files(
         Their names, the segmentation first and the report last; and the prediction, with a note where no DICOM segmentation could be made, and
         with notes that name the scans without their folders.
     """
+    # Before the picture: a prediction is measured once for it and the report.
+    notes, misfits = (tuple(without_folders(note, inputs) for note in found) for found in (prediction.notes, prediction.misfits))
+    prediction = replace(prediction, notes=notes, misfits=misfits)
     segmentation_ending, map_ending = ENDINGS[prediction.options.file_format]
     first, report = f"{stem}_segmentation{segmentation_ending}", report_name(stem)
     write_segmentation(prediction.labels, prediction.card, folder / first)
@@ -135,9 +138,8 @@ def write_files(
                 prediction.labels, prediction.card, inputs[0].files, folder / f"{stem}_segmentation.dcm", prediction.options.anonymize
             )
         except InputError as error:
-            prediction = replace(prediction, notes=(*prediction.notes, f"There is no DICOM segmentation: {error}"))
-    notes, misfits = (tuple(without_folders(note, inputs) for note in found) for found in (prediction.notes, prediction.misfits))
-    prediction = replace(prediction, notes=notes, misfits=misfits)
+            note = without_folders(f"There is no DICOM segmentation: {error}", inputs)
+            prediction = replace(prediction, notes=(*prediction.notes, note))
     names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
     document = run_report(prediction, [without_parents(path) for path in inputs], region, names)
     write_report({**document, CHECKSUM: scan_checksum(image)}, folder / report)
