@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-PIECE = 1 << 22
+# Voxels, and runs, that are looked at at a time.
+PIECE, RUNS = 1 << 22, 1 << 20
 
 
 class _Runs(NamedTuple):
@@ -63,7 +64,7 @@ def _runs(labels: np.ndarray, value: int) -> _Runs:
         np.equal(part, value, out=padded[1:].reshape(len(part), -1, lines)[:, :-1, :-1])
         ends.append(np.flatnonzero(padded[1:] != padded[:-1]) + start * planes)
     found = np.concatenate(ends)
-    return _Runs(found[::2], found[1::2], lines, planes)
+    return _Runs(found[::2].copy(), found[1::2].copy(), lines, planes)
 
 
 def _components(runs: _Runs) -> tuple[int, np.ndarray]:
@@ -72,13 +73,17 @@ def _components(runs: _Runs) -> tuple[int, np.ndarray]:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    size = len(runs.first)
-    pairs = []
+    count = len(runs.first)
+    component = np.arange(count, dtype=np.int32)
     for step in (runs.lines, runs.planes - runs.lines, runs.planes, runs.planes + runs.lines):
-        touched = np.searchsorted(runs.last, runs.first + step), np.searchsorted(runs.first, runs.last + step, "right")
-        pairs.append(_ranges(*touched))
-    links = [np.concatenate(ends) for ends in zip(*pairs)]
-    return connected_components(coo_matrix((np.ones(len(links[0]), bool), links), shape=(size, size)), directed=False)
+        for start in range(0, len(component), RUNS):
+            first, last = (ends[start : start + RUNS] + step for ends in (runs.first, runs.last))
+            run, touched = _ranges(np.searchsorted(runs.last, first), np.searchsorted(runs.first, last, "right"))
+            links = component[start + run], component[touched]
+            graph = coo_matrix((np.ones(len(run), bool), links), shape=(count, count))
+            count, merged = connected_components(graph, directed=False)
+            component = merged[component]
+    return count, component
 
 
 def _ranges(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

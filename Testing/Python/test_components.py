@@ -9,11 +9,12 @@ from AttentionSegLib.components import count_components, keep_largest
 from scipy import ndimage
 
 
-@pytest.mark.parametrize("piece", [1, 1000])
+@pytest.mark.parametrize("piece", [50, 1000])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("share", [0.02, 0.08, 0.3])
 def test_are_those_of_the_whole(monkeypatch, share, order, piece):
     monkeypatch.setattr(components, "PIECE", piece)
+    monkeypatch.setattr(components, "RUNS", piece)
     labels = np.array(np.random.default_rng(3).random((23, 11, 9)) < share, np.uint8, order=order) * 7
     labels[::4, 2, 3] = 2
     # The first of equal ones in memory stays.
