@@ -179,7 +179,7 @@ class Choices:
     @property
     def memory(self) -> str:
         """The memory that a run will take; empty if no run can start."""
-        return _("Takes about {needed:.1f} GB of memory.").format(needed=self._gigabytes) if self._gigabytes else ""
+        return _("Needs about {needed:.1f} GB.").format(needed=self._gigabytes) if self._gigabytes else ""
 
     @property
     def _gigabytes(self) -> float:

@@ -37,10 +37,10 @@ class TestChoices:
     def test_the_memory_that_a_run_takes_is_said_before_it(self, app, scene, monkeypatch):
         assert app.view.shown.memory == ""
         app.choose()
-        assert app.view.shown.memory == "Takes about 0.4 GB of memory."
+        assert app.view.shown.memory == "Needs about 0.4 GB."
         app.choose(volume=make_volume(scene, np.eye(4), np.zeros((500, 500, 400), np.int16)))
         # Most of it for the sums of the logits of three classes over the patches.
-        assert app.view.shown.memory == "Takes about 1.9 GB of memory."
+        assert app.view.shown.memory == "Needs about 1.9 GB."
         hints = app.view.shown.hints
         monkeypatch.setattr(choices, "main_memory", lambda: 1.4e9)
         app.presenter.refresh()
