@@ -74,16 +74,25 @@ def _components(runs: _Runs) -> tuple[int, np.ndarray]:
     from scipy.sparse.csgraph import connected_components
 
     count = len(runs.first)
-    component = np.arange(count, dtype=np.int32)
-    for step in (runs.lines, runs.planes - runs.lines, runs.planes, runs.planes + runs.lines):
-        for start in range(0, len(component), RUNS):
-            first, last = (ends[start : start + RUNS] + step for ends in (runs.first, runs.last))
-            run, touched = _ranges(np.searchsorted(runs.last, first), np.searchsorted(runs.first, last, "right"))
-            links = component[start + run], component[touched]
-            graph = coo_matrix((np.ones(len(run), bool), links), shape=(count, count))
+    component, links, waiting = np.arange(count, dtype=np.int32), [], 0
+    pieces = [(step, start) for step in _steps(runs) for start in range(0, count, RUNS)]
+    for number, (step, start) in enumerate(pieces, start=1):
+        first, last = (ends[start : start + RUNS] + step for ends in (runs.first, runs.last))
+        run, touched = _ranges(np.searchsorted(runs.last, first), np.searchsorted(runs.first, last, "right"))
+        links.append((component[start + run], component[touched]))
+        waiting += len(run)
+        # Few links are merged together, because each time takes a millisecond.
+        if waiting > RUNS or number == len(pieces):
+            one, other = map(np.concatenate, zip(*links))
+            graph = coo_matrix((np.ones(waiting, bool), (one, other)), shape=(count, count))
             count, merged = connected_components(graph, directed=False)
-            component = merged[component]
+            component, links, waiting = merged[component], [], 0
     return count, component
+
+
+def _steps(runs: _Runs) -> tuple[int, int, int, int]:
+    """From a line to the four of its eight neighbors that come after it."""
+    return runs.lines, runs.planes - runs.lines, runs.planes, runs.planes + runs.lines
 
 
 def _ranges(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

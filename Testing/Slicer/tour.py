@@ -66,7 +66,9 @@ class Tour:
         """What a user does first: press the button."""
         require(self.ui.segmentButton.isEnabled(), f"Segment can be pressed: {self.ui.reasonLabel.text}")
         # Meanwhile the module prepares what a run will need.
-        idle(LOOK_AROUND)
+        with heartbeat() as gaps:
+            idle(LOOK_AROUND)
+        say(f"preparing: largest gap of the event loop {max(gaps):.2f} s")
         say(f"model chosen: {self.ui.modelSelector.currentText}; volume chosen: {self.ui.inputSelector1.currentNode().GetName()}")
         self.run(f"first run, {LOOK_AROUND} s after the module was opened")
         self.look_at_result()

@@ -50,6 +50,7 @@ def publish(
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
     region: Region | None = None,
+    voxels: dict[str, vtk.vtkImageData] | None = None,
 ) -> PublishedNodes:
     """Add segmentation, attention maps, uncertainty and kept probabilities to the scene of the input, in one folder beside it. Main thread only.
 
@@ -62,6 +63,7 @@ def publish(
         volume_node: the input (its first channel).
         segmentation_node: node to add the segments to, which later runs do not replace; a new node when left out.
         region: the segmented region; the whole volume when left out.
+        voxels: of `voxels_of_maps`, if they were copied before.
 
     Raises:
         InputError: if a node was removed from the scene meanwhile; see also `publish_segmentation`.
@@ -75,8 +77,8 @@ def publish(
     with _all_or_nothing(scene) as hierarchy:
         earlier = earlier_result(volume_node, key)
         folder = _folder_of(hierarchy, earlier) or _new_folder(hierarchy, volume_node)
-        images = {**prediction.attention, "uncertainty": prediction.uncertainty, **_probability_images(prediction)}
-        voxels = {name: map_voxels(image) for name, image in images.items()}
+        images = _map_images(prediction)
+        voxels = voxels_of_maps(prediction) if voxels is None else voxels
         # The segmentation has no map attribute: its key is None.
         reused = {node.GetAttribute(MAP_ATTRIBUTE): node for node in earlier}
         moves = segmentation_node is None or segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
@@ -100,6 +102,11 @@ def publish(
                 remove_node(node)
     probabilities = {} if prediction.probabilities is None else {label.name: maps[_probability(label)] for label in card.labels}
     return PublishedNodes(segmentation, {name: maps[name] for name in prediction.attention}, maps["uncertainty"], probabilities, folder)
+
+
+def voxels_of_maps(prediction: Prediction) -> dict[str, vtk.vtkImageData]:
+    """The values of all maps of a prediction by the map's name, in VTK's form: a copy that takes long and may be made in any thread."""
+    return {name: map_voxels(image) for name, image in _map_images(prediction).items()}
 
 
 def publish_beside(
@@ -134,6 +141,10 @@ def publish_beside(
             node.SetName(free_name(scene, f"{volume_node.GetName()} {name}", [node]))
         mark([node], volume_node, nodes.uncertainty.GetAttribute(RUN_ATTRIBUTE))
     return node
+
+
+def _map_images(prediction: Prediction) -> dict[str, Image]:
+    return {**prediction.attention, "uncertainty": prediction.uncertainty, **_probability_images(prediction)}
 
 
 def _probability_images(prediction: Prediction) -> dict[str, Image]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import slicer
+import vtk
 
 from ..image import Image
 from ..reporting import Measurement, measure
-from .publish import PublishedNodes, publish
+from .publish import PublishedNodes, publish, voxels_of_maps
 from .regions import check_region, region_from_roi
 from .sequences import FRAME_ATTRIBUTE, ShownFrame, shown_frame
 from .volumes import image_from_volumes, volume_state
-from .voxels import in_vtk_order
 
 if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
@@ -102,15 +102,24 @@ def predict(
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
     **changes: Any,
-) -> tuple[Prediction, tuple[Measurement, ...]]:
-    """Segment a scan and measure the result. Touches no node; any thread. Arguments and exceptions are those of `Predictor`."""
+) -> tuple[Prediction, tuple[Measurement, ...], dict[str, vtk.vtkImageData]]:
+    """Segment a scan, measure the result, and copy its maps for the scene: all that `publish_scan` needs and that would block the application.
+
+    Touches no node; any thread. Arguments and exceptions are those of `Predictor`.
+    """
     prediction = predictor(scan.image, scan.region, on_progress=on_progress, cancel=cancel, **changes)
-    return _in_vtk_order(prediction), tuple(measure(prediction))
+    return prediction, tuple(measure(prediction)), voxels_of_maps(prediction)
 
 
-def publish_scan(scan: Scan, predictor: Predictor, prediction: Prediction, statistics: tuple[Measurement, ...]) -> SegmentedVolume:
+def publish_scan(
+    scan: Scan,
+    predictor: Predictor,
+    prediction: Prediction,
+    statistics: tuple[Measurement, ...],
+    voxels: dict[str, vtk.vtkImageData] | None = None,
+) -> SegmentedVolume:
     """Add a prediction for a scan of `read_scan` to the scene. Main thread only; errors are those of `publish`, and leave the scene unchanged."""
-    nodes = publish(prediction, scan.volume, scan.segmentation, scan.region)
+    nodes = publish(prediction, scan.volume, scan.segmentation, scan.region, voxels)
     nodes.segmentation.SetAttribute(FRAME_ATTRIBUTE, None if scan.frame is None else scan.frame.value)
     return SegmentedVolume(prediction, statistics, scan.volume, nodes, scan.source, predictor)
 
@@ -140,18 +149,3 @@ def segment_volume(
     """
     scan = read_scan(volume_nodes, roi_node, segmentation_node)
     return publish_scan(scan, predictor, *predict(predictor, scan, on_progress, cancel, **changes))
-
-
-def _in_vtk_order(prediction: Prediction) -> Prediction:
-    """The same with arrays in VTK's memory order. Done in the thread, because `publish` would block the application for it."""
-
-    def ordered(image: Image) -> Image:
-        return replace(image, voxels=in_vtk_order(image.voxels))
-
-    return replace(
-        prediction,
-        labels=ordered(prediction.labels),
-        uncertainty=ordered(prediction.uncertainty),
-        attention={name: ordered(image) for name, image in prediction.attention.items()},
-        probabilities=None if prediction.probabilities is None else ordered(prediction.probabilities),
-    )

@@ -19,15 +19,6 @@ def view_channels(image_data: vtk.vtkImageData) -> np.ndarray:
     return scalars.reshape(-1, image_data.GetNumberOfScalarComponents()).T.reshape(-1, *image_data.GetDimensions(), order="F")
 
 
-def in_vtk_order(voxels: np.ndarray) -> np.ndarray:
-    """The same voxels [C, I, J, K], each channel stored with I fastest, which makes `fill_voxels` several times as fast."""
-    if all(channel.flags.f_contiguous for channel in voxels):
-        return voxels
-    ordered = np.empty((len(voxels), *voxels.shape[:0:-1]), voxels.dtype).transpose(0, 3, 2, 1)
-    ordered[...] = voxels
-    return ordered
-
-
 def fill_voxels(image_data: vtk.vtkImageData, voxels: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> None:
     """Copy voxels [I, J, K] into a VTK image, the first of them at index `start`."""
     extent = [end for first, count in zip(start, voxels.shape) for end in (int(first), int(first) + count - 1)]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import InputError
 from ..mrml.regions import region_from_roi
-from ..mrml.segment import Scan, predict
 from ..mrml.sequences import FrameSegmentations, frame_image, shown_frame
 from ..progress import Reporter
+from ..reporting import measure
+from .drawing import drawn_once
 from .task import State, Task
 from .translation import tr as _
 
@@ -99,7 +100,8 @@ class SequenceTask(Generic[Result]):
         elif self.cancelling:
             self._become(State.CANCELLED)
         else:
-            self._go_on()
+            with drawn_once():
+                self._go_on()
         return self.state.running
 
     def _go_on(self) -> None:
@@ -157,10 +159,12 @@ def start_sequence(
     found, done = FrameSegmentations(shown.sequence), []
 
     def start(number: int, on_frame: Callable[[Task], None]) -> Task:
-        scan = Scan(frame_image(shown.sequence, number), roi, volume, None)
+        image = frame_image(shown.sequence, number)
 
         def work(on_progress: OnProgress, cancel: Cancel) -> tuple[Prediction, tuple[Measurement, ...]]:
-            return predict(segmenter.predictor(options, cancel), scan, on_progress, cancel, attention=False, rescale=options.run.rescale)
+            predictor = segmenter.predictor(options, cancel)
+            prediction = predictor(image, roi, on_progress=on_progress, cancel=cancel, attention=False, rescale=options.run.rescale)
+            return prediction, tuple(measure(prediction))
 
         def add(frame: tuple[Prediction, tuple[Measurement, ...]]) -> None:
             prediction, statistics = frame

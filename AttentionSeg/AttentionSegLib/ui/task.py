@@ -11,7 +11,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import Cancelled, InputError
-from ..progress import Cancel, OnProgress
+from ..progress import Cancel, OnProgress, check_cancel
+from .drawing import drawn_once
 from .translation import tr as _
 
 if TYPE_CHECKING:
@@ -97,14 +98,9 @@ class Task(Generic[Result]):
         self._look_for_nodes()
         if self.state is State.READING:
             self._take_step()
-        elif self.state is State.PUBLISHING:
-            # In a poll of its own after `finish`, so that the application draws in between.
-            if any(node.GetScene() is None for node in self._nodes):
-                self._stop()
-            else:
-                self._become(State.DONE)
         elif self._future.done():
-            self._end()
+            with drawn_once():
+                self._end()
         elif self.cancelling and self.progress[1] == self._first_stage:
             # An import cannot be interrupted; the thread ends after it, and the user need not wait.
             self._stop()
@@ -144,9 +140,7 @@ class Task(Generic[Result]):
     def _end(self) -> None:
         try:
             found = self._future.result()
-            if self.cancelling:
-                self._stop()
-                return
+            check_cancel(lambda: self.cancelling, self.progress[1])
             self._become(State.PUBLISHING)
             self.result = self._finish(found)
         except Cancelled:
@@ -155,6 +149,8 @@ class Task(Generic[Result]):
         except Exception as error:  # noqa: BLE001
             self.error = error
             self._become(State.FAILED)
+        else:
+            self._become(State.DONE)
 
     def _stop(self) -> None:
         self._become(State.CANCELLED if self.error is None else State.FAILED)

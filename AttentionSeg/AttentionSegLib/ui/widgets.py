@@ -42,9 +42,12 @@ def open_page(path: str) -> None:
 
 def show_progress(bar: Any, fraction: float | None) -> None:
     """Show a fraction 0..1 in a progress bar, or a busy bar for None."""
+    # A progress bar draws itself at once, and the whole window with it, unless updates are disabled.
+    bar.setUpdatesEnabled(False)
     bar.setRange(0, 100 if fraction is not None else 0)
     if fraction is not None:
         bar.setValue(int(100 * fraction))
+    bar.setUpdatesEnabled(True)
 
 
 def line_height(widget: Any) -> int:

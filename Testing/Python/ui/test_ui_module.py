@@ -34,7 +34,8 @@ MODULE = Path(__file__).resolve().parents[3] / "AttentionSeg" / "AttentionSeg.py
 def module(scene, monkeypatch):
     """The module's file, loaded as the application loads it."""
     stand_ins.install_module_bases()
-    monkeypatch.setattr(slicer, "app", SimpleNamespace(majorVersion=5, minorVersion=12, connect=lambda *_: None), raising=False)
+    does_nothing = dict.fromkeys(("connect", "pauseRender", "resumeRender"), lambda *_: None)
+    monkeypatch.setattr(slicer, "app", SimpleNamespace(majorVersion=5, minorVersion=12, **does_nothing), raising=False)
     monkeypatch.setattr(slicer.util, "loadUI", lambda path: stand_ins.load_ui(Path(path)), raising=False)
     monkeypatch.setattr(slicer.util, "childWidgetVariables", stand_ins.child_widgets, raising=False)
     scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")

@@ -8,8 +8,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import slicer
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.ui import task as task_module
 from AttentionSegLib.ui.task import State, Task, stop_all
@@ -35,6 +37,33 @@ def wait(task):
     while task.poll():
         time.sleep(0.005)
     return task
+
+
+class TestDrawing:
+    """Slicer draws all views in the middle of a change, unless drawing is paused."""
+
+    @pytest.fixture
+    def heard(self, monkeypatch):
+        """What is done, in order; after it `later`: what the event loop does next."""
+        heard, later = [], []
+        pausing = {"pauseRender": lambda: heard.append("pause"), "resumeRender": lambda: heard.append("resume")}
+        monkeypatch.setattr(slicer, "app", SimpleNamespace(**pausing), raising=False)
+        timer = SimpleNamespace(singleShot=lambda _milliseconds, function: later.append(function))
+        monkeypatch.setitem(sys.modules, "qt", SimpleNamespace(QTimer=timer))
+        return heard, later
+
+    def test_a_result_is_drawn_once_after_it_is_complete(self, heard):
+        heard, later = heard
+        wait(Task(lambda *_: 1, lambda _found: heard.append("publish"), lambda task: heard.append(task.state)))
+        assert heard == ["pause", State.PUBLISHING, "publish", State.DONE]
+        later[0]()
+        assert heard[4:] == ["resume"]
+
+    def test_drawing_goes_on_after_a_failure(self, heard):
+        heard, later = heard
+        task = wait(Task(lambda *_: 1, lambda _found: 1 / 0))
+        later[0]()
+        assert (task.state, heard) == (State.FAILED, ["pause", "resume"])
 
 
 class TestCancel:
