@@ -104,6 +104,7 @@ def inside(name: str, folder: Path) -> None:
     }[work]
     _require(button.isEnabled(), "the button can be pressed")
     button.click()
+    _require(button.text == "Cancel", "the press starts it: all its Python packages are installed in this Slicer")
     when = INSTANTS[work][int(instant)]
     _idle(lambda: button.text != "Cancel" or (bar.value >= when if isinstance(when, int) else label.text.startswith(when)))
     running = button.text == "Cancel"

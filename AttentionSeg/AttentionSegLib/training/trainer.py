@@ -18,6 +18,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -129,7 +130,8 @@ def train(
             num_sanity_val_steps=0,
             gradient_clip_val=recipe.gradient_clip,
             callbacks=callbacks,
-            plugins=[AtomicCheckpoints()],
+            # On one device Lightning needs no cluster, and looking for one loads MPI, which stops Slicer for half a second.
+            plugins=[AtomicCheckpoints(), *([LightningEnvironment()] if len(devices) == 1 else [])],
             logger=_loggers(work),
             log_every_n_steps=1,
             enable_checkpointing=False,
