@@ -14,7 +14,7 @@ import SimpleITK
 from ..errors import InputError, memory_for
 from ..image import LPS_TO_RAS, NO_ORIENTATION, Image, check_affine
 from .meta_image import tells_directions
-from .nrrd import has_directions, read_mm_per_unit
+from .nrrd import has_directions, read_mm_per_unit, read_placement
 from .requirements import check_real, check_scalar, check_size
 from .stored_voxels import StoredVoxels, damaged
 
@@ -63,7 +63,8 @@ def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: boo
             shape = check_size(path, reader.GetSize(), 1 if labels else 2)
             affine = _affine(reader)
             if image_io == NRRD:
-                affine = np.diag([*[read_mm_per_unit(path)] * 3, 1.0]) @ affine
+                placement = read_placement(path)
+                affine = np.diag([*[read_mm_per_unit(path)] * 3, 1.0]) @ (affine if placement is None else placement)
             check_affine(affine, str(path))
             if stored is not None and stored.count != prod(reader.GetSize()) * reader.GetNumberOfComponents():
                 raise damaged(path, "its header contradicts itself")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -35,6 +35,12 @@ TYPE_NAMES = {
 }
 TYPE_CODES = {name: code for code, names in TYPE_NAMES.items() for name in names}
 FIELDS = {"datafile": "data file", "byteskip": "byte skip", "lineskip": "line skip"}
+# Factors from each anatomical space to RAS.
+SPACES = {
+    **dict.fromkeys(("right-anterior-superior", "ras"), (1, 1, 1)),
+    **dict.fromkeys(("left-anterior-superior", "las"), (-1, 1, 1)),
+    **dict.fromkeys(("left-posterior-superior", "lps"), (-1, -1, 1)),
+}
 ENCODINGS = {"raw": RAW, "gzip": GZIP, "gz": GZIP}
 TYPES = {"uint8": "unsigned char", "uint16": "unsigned short", "float32": "float"}
 
@@ -78,8 +84,7 @@ def stored_in_nrrd(path: Path) -> StoredVoxels | None:
     lines = _header_lines(path)
     if not lines:
         raise damaged(path, "it does not begin like a NRRD file")
-    pairs = (line.partition(": ") for line in lines[1:] if not line.startswith("#") and ":=" not in line)
-    fields = {FIELDS.get(name.lower(), name.lower()): value.strip() for name, found, value in pairs if found}
+    fields = _fields(lines)
     sizes = fields.get("sizes", "").split()
     dimension, kind = fields.get("dimension", ""), TYPE_CODES.get(fields.get("type", "").lower())
     if kind is None or not all(re.fullmatch(r"[1-9]\d{0,8}", number) for number in (dimension, *sizes)) or int(dimension) != len(sizes):
@@ -129,10 +134,31 @@ def read_mm_per_unit(path: Path) -> float:
     return MM_PER_UNIT[named.pop()]
 
 
+def read_placement(path: Path) -> np.ndarray | None:
+    """The affine from voxel indices to RAS, in units of the space; None if a header does not have three directions in RAS, LAS or LPS.
+
+    Older versions of ITK, 5.4.0 for example, take LAS for RPS.
+    """
+    fields = _fields(_header_lines(path))
+    signs = SPACES.get(fields.get("space", "").lower())
+    columns = [vector.split(",") for vector in re.findall(r"\(([^)]*)\)", f"{fields.get('space directions', '')} {fields.get('space origin', '')}")]
+    if signs is None or [len(column) for column in columns] != [3] * 4:
+        return None
+    affine = np.eye(4)
+    affine[:3] = np.diag(signs) @ np.array(columns, np.float64).T
+    return affine
+
+
 def has_directions(path: Path) -> bool:
     """Whether a header has the directions of the axes."""
     names = {line.partition(":")[0].lower() for line in _header_lines(path)}
     return "space directions" in names and bool(names & {"space", "space dimension"})
+
+
+def _fields(lines: Sequence[str]) -> dict[str, str]:
+    """The fields in the lines of a header, by their names in lower case."""
+    pairs = (line.partition(": ") for line in lines[1:] if not line.startswith("#") and ":=" not in line)
+    return {FIELDS.get(name.lower(), name.lower()): value.strip() for name, found, value in pairs if found}
 
 
 def _header_lines(path: str | os.PathLike) -> list[str]:

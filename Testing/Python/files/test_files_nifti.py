@@ -46,7 +46,6 @@ class TestGeometry:
             scan.set_qform(affine, 1 if form == "qform" else 0)
             nibabel.save(scan, path)
             image = read_image(path)
-            assert farthest(image.affine, nibabel.load(path).affine, SHAPE) < 1e-5
             assert farthest(image.affine, affine, SHAPE) < 1e-4
             np.testing.assert_array_equal(image.voxels[0], voxels)
 
@@ -86,9 +85,9 @@ class TestGeometry:
         quaternion = {"quatern_b": 0, "quatern_c": 0, "quatern_d": 0, "qoffset_x": 1, "qoffset_y": 2, "qoffset_z": 3}
         path = save(tmp_path / "scan.nii", voxels, xyzt_units=unit, **forms, **quaternion)
         image = read_image(path)
-        shown = SimpleITK.ReadImage(str(path))
+        origin = {"sform_code": HERE[:3, 3], "qform_code": np.array([1, 2, 3])}[form]
         np.testing.assert_allclose(image.spacing, np.array([0.7, 1.3, 2.9]) * scale, rtol=1e-6)
-        np.testing.assert_allclose(image.affine[:3, 3], np.array(shown.GetOrigin()) * (-1, -1, 1), rtol=1e-6)
+        np.testing.assert_allclose(image.affine[:3, 3], origin * scale, rtol=1e-6)
 
     @pytest.mark.parametrize("shear", [2e-3, 0.05, 0.5])
     def test_sheared(self, tmp_path, voxels, shear):

@@ -94,7 +94,7 @@ class TestNrrdAndMetaImage:
         ("fields", "sentence"),
         [
             ({"space directions": "(2,0,0) (1,3,0) (0,0,4)"}, "sheared"),
-            ({"space directions": "(2,0,0) (0,0,0) (0,0,4)"}, "affine with NaN or infinite numbers"),
+            ({"space directions": "(2,0,0) (0,0,0) (0,0,4)"}, "voxel spacing of 2 x 0 x 4"),
             ({"space directions": "(2,0,0) (0,nan,0) (0,0,4)"}, "space directions is 0 nan 0"),
             ({"space origin": "(0,inf,0)"}, "space origin is 0 inf 0"),
             ({"sizes": "6 5 400"}, "too short"),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from AttentionSegLib.networks.channel_attention import ChannelAttention
+from half_precision import BFLOAT16_TOLERANCE, HALF_PRECISIONS
 from torch import Tensor
 from torch.testing import assert_close
 
 GRIDS = {"2d": (3, 5), "3d": (2, 3, 4)}
 PRECISIONS = {"float64": (torch.float64, 1e-9), "float32": (torch.float32, 1e-5)}
-# Two units in the last place of the largest value.
-HALF_PRECISIONS = {"bfloat16": (torch.bfloat16, 2 * 2**-8), "float16": (torch.float16, 2 * 2**-11)}
 CHANNELS = 6
 
 
@@ -96,7 +95,7 @@ def test_a_channel_takes_up_the_one_that_differs_most():
 
 @pytest.mark.parametrize("make", [opposed, alike])
 class TestEnergiesBeyondHalfPrecision:
-    @pytest.mark.parametrize(("kind", "tolerance"), HALF_PRECISIONS.values(), ids=HALF_PRECISIONS)
+    @pytest.mark.parametrize(("kind", "tolerance"), HALF_PRECISIONS)
     def test_half_precision(self, make, kind, tolerance):
         attention = make_attention().to(kind)
         x = make().to(kind).requires_grad_()
@@ -115,6 +114,6 @@ class TestEnergiesBeyondHalfPrecision:
         expected = attention(x)
         with torch.autocast("cpu", torch.bfloat16):
             output = attention(x)
-        assert_near(output, expected.double(), HALF_PRECISIONS["bfloat16"][1])
+        assert_near(output, expected.double(), BFLOAT16_TOLERANCE)
         (computed,), (values,) = (torch.autograd.grad(y.square().sum(), x) for y in (output, expected))
-        assert_near(computed, values.double(), 2 * HALF_PRECISIONS["bfloat16"][1])
+        assert_near(computed, values.double(), 2 * BFLOAT16_TOLERANCE)

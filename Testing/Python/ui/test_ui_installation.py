@@ -88,7 +88,7 @@ class TestWithPackaging:
         without("monai")
         lines, error = install(Installation(REQUIREMENTS[0]))
         assert error is None
-        assert packaging.requirements == ["monai>=1.3"]
+        assert packaging.requirements == ["monai>=1.3.1"]
         assert lines[-1] == "line 19"
         assert any(line.startswith("numpy==") for line in packaging.constraints)
 
