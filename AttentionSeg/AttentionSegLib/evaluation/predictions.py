@@ -164,7 +164,7 @@ def _read(pair: _Pair, reading: LabelReading) -> tuple[Image, Image, list[Note]]
     """Read prediction and reference on the grid of the reference, without its ignored voxels, and notes about what was accepted."""
     true, notes = read_labels(pair.true.label, pair.true.reading)
     predicted, more = read_labels(pair.predicted.label, pair.predicted.reading)
-    predicted, beside = labels_on_scan(predicted, true, reading.resample)
+    predicted, beside = labels_on_scan(predicted, true, reading.resample, ("prediction", "reference"))
     counted = true.voxels != reading.ignored_label
     predicted, true = (replace(one, voxels=np.where(counted, one.voxels, 0)) for one in (predicted, true))
     return predicted, true, list(dict.fromkeys([*notes, *more, *beside]))

@@ -15,7 +15,7 @@ from ..image import NO_SPACING, Image, Note, check_affine
 from .dicom_header import cut_off, read_frames, read_header, same_pixels, slices_of
 from .dicom_pictures import is_colored, read_colors
 from .dicom_search import choose_series, series_of
-from .itk import array, quiet, reason
+from .itk import array, decoding
 from .regular_grid import resample_slices
 from .requirements import check_size
 from .slices import Slice, stack
@@ -136,12 +136,8 @@ def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
     if len(storages) > 1 or any(number != int(number) for number in ordered[0].storage):
         # ITK would convert all slices to the data type of the first, in which the values of others can overflow.
         reader.SetOutputPixelType(SimpleITK.sitkFloat32)
-    try:
-        with quiet(), memory_for(name):
-            voxels = array(reader.Execute())
-    except RuntimeError as error:
-        msg = f"The pixels of {name} cannot be decoded ({reason(error)}); export the scan again as uncompressed DICOM or as NIfTI."
-        raise InputError(msg) from error
+    with decoding(name):
+        voxels = array(reader.Execute())
     shape = (*ordered[0].size, len(ordered))
     if voxels.shape != shape:
         msg = f"{name} was decoded to {voxels.shape} voxels where its headers say {shape}; export it again."

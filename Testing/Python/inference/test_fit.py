@@ -70,6 +70,7 @@ def test_a_model_of_ct(voxels, said):
 
 def test_a_model_of_mr():
     assert notes_of(card_of("MR"), ct()) == ["scan looks like CT; the model was trained on MR."]
+    assert notes_of(card_of("MR"), ct() + 1024) == ["scan looks like CT stored as HU + 1024; the model was trained on MR."]
     for voxels in (mr(), mr(1500), mr() / 1400, mr(100)):
         assert notes_of(card_of("MR"), voxels) == []
 
