@@ -96,7 +96,8 @@ def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
         msg = f"{path} has {layers.channels} values per voxel, and no names of segments; give a label map with one value per voxel."
         raise InputError(msg)
     voxels, notes = _whole(layers)
-    return dataclasses.replace(layers, voxels=_mapped(voxels, reading.label_map)), [*layers.notes, *notes]
+    voxels, used = _mapped(voxels, reading.label_map)
+    return dataclasses.replace(layers, voxels=voxels), [*layers.notes, *notes, *_unused(reading, used)]
 
 
 def labels_on_scan(label: Image, scan: Image, resample: bool, words: tuple[str, str] = ("label map", "scan")) -> tuple[Image, list[Note]]:
@@ -180,8 +181,10 @@ def _segment_values(layers: Image, segments: Sequence[Segment], reading: LabelRe
         numbers = range(1, len(segments) + 1) if layers.channels > 1 else [segment.value for segment in segments]
         return [reading.label_map.get(number, number) if value is None else value for value, number in zip(given, numbers)], []
     found, taken = match_names(open_names, reading.names, layers.name)
+    used = [key for key in reading.label_map if isinstance(key, str) and any(same_name(key, segment.name) for segment in segments)]
     pairs = sorted(f"{quoted([name], [label])} for {quoted([label], [name])}" for name, label in taken)
     notes = [Note("Segments were taken for the labels that share their words", ", ".join(pairs))] if pairs else []
+    notes += _unused(reading, used)
     return [found[segment.name] if value is None else value for segment, value in zip(segments, given)], notes
 
 
@@ -206,14 +209,17 @@ def _whole(label: Image) -> tuple[np.ndarray, list[Note]]:
     return whole.astype(np.int32), notes
 
 
-def _mapped(voxels: np.ndarray, label_map: Mapping[int | str, int]) -> np.ndarray:
-    values = {key: value for key, value in label_map.items() if not isinstance(key, str)}
-    if not values:
-        return voxels
-    result = voxels.astype(np.result_type(voxels.dtype, np.int32))
-    for key, value in values.items():
-        result[voxels == key] = value
-    return result
+def _mapped(voxels: np.ndarray, label_map: Mapping[int | str, int]) -> tuple[np.ndarray, list[int]]:
+    """The values as they are read, and the keys that occur."""
+    found = {key: mask for key in label_map if not isinstance(key, str) and (mask := voxels == key).any()}
+    result = voxels.astype(np.result_type(voxels.dtype, np.int32)) if found else voxels
+    for key, mask in found.items():
+        result[mask] = label_map[key]
+    return result, list(found)
+
+
+def _unused(reading: LabelReading, used: Sequence[int | str]) -> list[Note]:
+    return [Note(f"The label map has no '{key}', which --label-map names,", of_all=True) for key in reading.label_map if key not in used]
 
 
 def _nearest(label: Image, scan: Image) -> np.ndarray:

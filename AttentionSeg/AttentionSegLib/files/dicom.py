@@ -20,6 +20,9 @@ from .regular_grid import resample_slices
 from .requirements import check_size
 from .slices import Slice, stack
 
+INVERTED = "MONOCHROME1"
+LOW_IS_BRIGHT = Note(f"The image has low values for bright ({INVERTED}), as some radiographs have; they stay as they are")
+
 
 def read_dicom_folder(folder: Path, regularize: bool = False) -> Image:
     """Read the one scan in a folder, [1, I, J, K] = columns, rows, slices along the slice normal, rescaled to the unit of the scan.
@@ -98,7 +101,9 @@ def _read(headers: dict[Path, Dataset], name: str, regularize: bool) -> Image:
     known = all(one.spacing_known for one in ordered)
     modality = next(iter(headers.values())).get("Modality")
     said = (str(modality),) * len(voxels) if modality else ()
-    return Image(voxels, affine, name, (*notes, *found.notes, *(() if known else (NO_SPACING,))), known, outside, said)
+    inverted = any(header.get("PhotometricInterpretation") == INVERTED for header in headers.values())
+    notes = (*notes, *found.notes, *(() if known else (NO_SPACING,)), *((LOW_IS_BRIGHT,) if inverted else ()))
+    return Image(voxels, affine, name, notes, known, outside, said)
 
 
 def _slices(headers: dict[Path, Dataset]) -> tuple[list[Slice], tuple[Note, ...]]:

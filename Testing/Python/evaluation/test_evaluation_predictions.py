@@ -104,6 +104,10 @@ class TestPredictions:
         done = evaluate_predictions(*folders, tmp_path / "out", reading=LabelReading(resample=True))
         assert "The prediction was resampled by nearest neighbor to the grid of its reference in 1 of 3 cases" in done.notes[0]
 
+    def test_a_folder_is_not_measured_on_itself(self, folders, tmp_path):
+        with pytest.raises(InputError, match="are both"):
+            evaluate_predictions(folders[0], folders[0], tmp_path / "out")
+
     def test_every_bad_case_is_named_and_nothing_is_written(self, folders, tmp_path):
         for case in "ab":
             (folders[0] / f"{case}.nii.gz").write_text("no image at all " * 30)

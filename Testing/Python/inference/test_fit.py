@@ -75,6 +75,12 @@ def test_a_model_of_mr():
         assert notes_of(card_of("MR"), voxels) == []
 
 
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_a_label_map(modality):
+    (note,) = notes_of(card_of(modality), np.digitize(mr(), (100, 400, 800)).astype(np.uint8))
+    assert "only a few different values, as a label map has" in note
+
+
 def test_what_dicom_says_counts():
     scan = ScanFacts.of("scan", mr(), np.eye(4), "MR")
     assert fit_notes(card_of("CT"), [scan]) == ["scan looks like MR; the model was trained on CT."]
@@ -91,6 +97,7 @@ def test_a_scan_in_another_unit():
     (note,) = notes_of(card, mr(), (0.1, 0.1, 0.1))
     assert notes_of(card_of("MR"), mr(), (0.1, 0.1, 0.1)) == ["scan is only 2 x 2.2 x 2.4 mm large; check the unit of its voxel size."]
     assert note == "scan covers 2 x 2.2 x 2.4 mm; the model was trained on about 20 x 22 x 24 mm. Check the unit of its voxel size."
+    assert any("x 1e+04 mm large; check the unit" in said for said in notes_of(card, mr(), (417.0, 417.0, 417.0)))
 
 
 def test_what_dicom_says_of_an_image_counts():
