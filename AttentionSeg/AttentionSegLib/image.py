@@ -22,10 +22,11 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class Note(NamedTuple):
-    """A tolerated deviation of a file: its kind, worded the same for every file, and its size in this file."""
+    """A tolerated deviation of a file: its kind, worded the same for every file, its size in this file, whether it is told of all files or none."""
 
     what: str
     detail: str = ""
+    of_all: bool = False
 
 
 NO_SPACING = Note("The size of the pixels is not known and was assumed to be 1 mm")
@@ -100,7 +101,7 @@ class Image:
     @property
     def remarks(self) -> list[str]:
         """The notes as sentences."""
-        return [f"{self.name}: {what}{f' ({detail})' if detail else ''}." for what, detail in self.notes]
+        return [f"{self.name}: {note.what}{f' ({note.detail})' if note.detail else ''}." for note in self.notes]
 
     @property
     def pixel_area(self) -> float:

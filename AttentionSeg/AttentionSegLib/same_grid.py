@@ -65,6 +65,12 @@ class Placement:
         return result
 
 
+def is_same_grid(image: Image, shape: tuple[int, ...], affine: np.ndarray) -> bool:
+    """Whether the voxels of an image are those of the grid of a shape and an affine, in the same order."""
+    placement = place_on(image, Image(np.broadcast_to(np.uint8(0), (1, *shape)), affine))
+    return image.shape == tuple(shape) and placement is not None and placement.is_exact and np.array_equal(placement.matrix, np.eye(4))
+
+
 def place_on(image: Image, grid: Image) -> Placement | None:
     """The placement of an image on the grid of another; None if spacing or directions differ so much that voxels cannot coincide."""
     to_grid = np.linalg.inv(grid.affine) @ image.affine

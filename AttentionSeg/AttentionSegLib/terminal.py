@@ -50,6 +50,13 @@ class ProgressDisplay:
             self._last = (stage, tenth)
             print(f"{stage}: {fraction:.0%}{left}", file=self._stream, flush=True)
 
+    def print(self, text: str) -> None:
+        """Print a line on standard output, above the progress bar."""
+        if self._bar is not None:
+            self._bar.write(text)
+        else:
+            print(text, flush=True)
+
 
 def _duration(seconds: float) -> str:
     if seconds < LONG:

@@ -138,8 +138,7 @@ def write_files(
                 prediction.labels, prediction.card, inputs[0].files, folder / f"{stem}_segmentation.dcm", prediction.options.anonymize
             )
         except InputError as error:
-            note = without_folders(f"There is no DICOM segmentation: {error}", inputs)
-            prediction = replace(prediction, notes=(*prediction.notes, note))
+            prediction = replace(prediction, notes=(*prediction.notes, without_folders(str(error), inputs)))
     names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
     document = run_report(prediction, [without_parents(path) for path in inputs], region, names)
     write_report({**document, CHECKSUM: scan_checksum(image)}, folder / report)

@@ -41,7 +41,7 @@ def _columns(path: Path, there: Sequence[str], card: Card) -> list[str]:
 def _case(folder: Path, line: int, row: dict[str, str], columns: list[str]) -> Found:
     paths = [row[column] for column in columns]
     region_text = row.get("region", "")
-    title = row.get("case", "") or (without_extension(Path(paths[0]).name) if paths[0] else f"line {line}")
+    title = row.get("case", "") or (without_extension(_place(folder, paths[0]).name) if paths[0] else f"line {line}")
     region, problem = None, None
     if not all(paths):
         problem = f"Line {line} of the table has no path in the column '{columns[paths.index('')]}'; add it, or take the line out."
@@ -51,4 +51,10 @@ def _case(folder: Path, line: int, row: dict[str, str], columns: list[str]) -> F
         except InputError as error:
             problem = str(error)
     key = f"{' '.join(paths)} {region_text}" if all(paths) else f"line {line}"
-    return Found(title, key, () if problem else tuple(folder / part for part in paths), region, problem)
+    return Found(title, key, () if problem else tuple(_place(folder, part) for part in paths), region, problem)
+
+
+def _place(folder: Path, written: str) -> Path:
+    """The path in a table, which may have the separators of Windows."""
+    path = folder / written
+    return path if path.exists() else folder / written.replace("\\", "/")

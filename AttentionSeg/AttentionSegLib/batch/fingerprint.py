@@ -51,11 +51,9 @@ def _files(inputs: Sequence[os.PathLike]) -> Iterator[Path]:
 
 def _detached(header: Path) -> Iterator[Path]:
     if header.suffix.lower() in (".hdr", PAIRED):
-        from ..files.brain_formats import partner_of
+        from ..files.brain_formats import beside, partner_of
 
-        partner = partner_of(header)
-        if partner is not None:
-            yield partner
+        yield from filter(None, (partner_of(header), beside(header, ".mat")))
         return
     expression = DATA_FILE.get(extension(header))
     if expression is None:

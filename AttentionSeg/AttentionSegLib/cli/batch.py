@@ -67,5 +67,8 @@ def _print_result(result: BatchResult) -> None:
         print(f"failed: {name}: {reason}")
     before = len(result.entries) - result.segmented
     print(f"{len(result.done)} of {len(result.entries)} cases done ({before} before this run), {len(result.failed)} failed. {RESEARCH_ONLY}")
+    notes = [note for name in result.done for note in result.entries[name].notes]
+    if notes:
+        print(f"Note: {len(notes)} note(s) on the cases are in the manifest, such as: {notes[0]}")
     for path in result.files:
         print(path)

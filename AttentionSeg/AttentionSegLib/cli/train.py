@@ -107,7 +107,10 @@ def run(options: argparse.Namespace) -> int:
             places = {"work": options.work, "plan": options.plan, "pretrained": options.pretrained, "restart": options.restart}
             with _termination() as cancel:
                 settings["command"] = command_of("train", options, PATHS, PLACES)
-                done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show, cancel=cancel)
+                told: list[str] = []
+                tell = {"on_progress": show, "on_notes": lambda notes: told.extend(_print_notes(show, notes)), "cancel": cancel}
+                done = train_model(cases, options.network, options.output, **places, **settings, **tell)
+                _print_notes(show, done.notes[len(told) :])
     except (KeyboardInterrupt, Cancelled):
         print("attentionseg: interrupted; run the same command again to resume.", file=sys.stderr)
         return Cancelled.exit_code
@@ -211,18 +214,19 @@ def _only_plan(cases: CaseSet, options: argparse.Namespace, settings: dict[str, 
 
     folder = Path(options.work or f"{options.output}-training")
     path = plan_training(cases, options.network, options.output, folder, **settings, on_progress=show)
-    _print_notes(Recipe.load(path).notes)
+    _print_notes(show, Recipe.load(path).notes)
     print(path)
     return 0
 
 
-def _print_notes(notes: Sequence[str]) -> None:
+def _print_notes(show: ProgressDisplay, notes: Sequence[str]) -> Sequence[str]:
+    """Print notes above the progress, and return them."""
     for note in notes:
-        print(f"Note: {note}")
+        show.print(f"Note: {note}")
+    return notes
 
 
 def _print_trained(done: TrainedModel) -> None:
-    _print_notes(done.notes)
     for label, by_metric in done.scores.summary().items():
         numbers = by_metric["dice"]
         shown = "undefined" if numbers["mean"] is None else f"{numbers['mean']:.3f}"

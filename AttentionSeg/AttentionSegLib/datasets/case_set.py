@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import InputError
-from .cases import Case, assign, find_cases, pair_scans
+from .cases import Case, assign, find_cases, label_maps_in, named, pair_scans
+from .label_names import folded, quoted
 from .label_reading import AS_STORED, LabelReading
 from .label_tables import gaps_filled, read_alike
 from .validation_split import draw_validation
@@ -40,6 +42,11 @@ class CaseSet:
         if values != list(range(1, len(values) + 1)):
             msg = f"The labels have the values {', '.join(map(str, values))}, which must be 1, 2, ... without gaps; {gaps_filled(values)}."
             raise InputError(msg)
+        counts = Counter(map(folded, self.label_names.values()))
+        twice = [name for name in self.label_names.values() if counts[folded(name)] > 1]
+        if twice:
+            msg = f"Labels have the same name apart from case and outer blanks ({quoted(twice)}); give every label a name of its own."
+            raise InputError(msg)
         channels = len(self.roles["train"][0].images)
         if self.channel_names and len(self.channel_names) != channels:
             names = ", ".join(self.channel_names)
@@ -68,13 +75,15 @@ def folder_cases(
     Raises:
         InputError: if there are fewer than two cases (see `find_cases`, `pair_scans`), or names of labels or channels are missing.
     """
+    unused: Collection[str] = ()
     if split is None:
         cases = pair_scans(Path(images), Path(labels))
     else:
         cases = [case for of_role in find_cases(images, labels, split).values() for case in of_role]
+        unused = label_maps_in(Path(labels)).keys() - {case.id for case in cases}
     cases, names = read_alike(cases, reading, label_names or {})
     known = {"channel_names": tuple(channel_names), "label_names": names, "ignored_label": reading.ignored_label}
-    return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), **known)
+    return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), unused, **known)
 
 
 def drawn_set(cases: Sequence[Case], seed: int, **known: object) -> CaseSet:
@@ -114,8 +123,8 @@ def _roles(cases: Sequence[Case], drawn: Collection[str]) -> dict[str, list[Case
     return {"train": [case for case in cases if case.id not in drawn], "val": [case for case in cases if case.id in drawn]}
 
 
-def split_set(cases: Sequence[Case], split: Path, **known: object) -> CaseSet:
-    """The set of the cases that a split names. Raises InputError if it names others (see `find_cases`)."""
+def split_set(cases: Sequence[Case], split: Path, unused: Collection[str] = (), **known: object) -> CaseSet:
+    """The set of the cases that a split names, with a note of the others and of the `unused`. Raises InputError if it names more."""
     by_id = {case.id: case for case in cases}
 
     def find(case_id: str) -> Case:
@@ -124,7 +133,10 @@ def split_set(cases: Sequence[Case], split: Path, **known: object) -> CaseSet:
             raise InputError(msg)
         return by_id[case_id]
 
-    return CaseSet(assign(split, find), **known, notes=(split_note(split),))
+    roles = assign(split, find)
+    unused = sorted({*by_id, *unused} - {case.id for of in roles.values() for case in of})
+    notes = [split_note(split), *([f"{len(unused)} case(s) are not in the split, and not used: {named(unused)}."] if unused else [])]
+    return CaseSet(roles, **known, notes=tuple(notes))
 
 
 def split_note(split: Path) -> str:

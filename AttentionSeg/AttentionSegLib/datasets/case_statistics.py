@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..boxes import bounding_box, label_boxes
 from ..image import Image
+from ..inference.fit import look_of
 
 POSITIVE, NEGATIVE = "RAS", "LPI"
 # Number of voxels of a channel, evenly spread, that percentiles are computed from.
@@ -23,7 +24,10 @@ FULL_CONNECTIVITY = np.ones((3, 3, 3), bool)
 
 @dataclass(frozen=True)
 class IntensityStatistics:
-    """Statistics of one channel, in the unit of the scan; `share_at_minimum` is the fraction of voxels with exactly the lowest intensity."""
+    """Statistics of one channel, in the unit of the scan.
+
+    `share_at_minimum` is the fraction of voxels with exactly the lowest intensity; `look` the estimated unit or range (see `inference.fit`).
+    """
 
     minimum: float
     percentile_0_5: float
@@ -31,6 +35,7 @@ class IntensityStatistics:
     percentile_99_5: float
     maximum: float
     share_at_minimum: float
+    look: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,8 @@ def _intensities(voxels: np.ndarray) -> IntensityStatistics:
     sample = voxels.ravel(order="K")[:: max(1, voxels.size // SAMPLED)]
     low, middle, high = np.percentile(sample, (0.5, 50, 99.5)).tolist()
     minimum = voxels.min()
-    return IntensityStatistics(float(minimum), low, middle, high, float(voxels.max()), float((voxels == minimum).mean()))
+    at_minimum = float((voxels == minimum).mean())
+    return IntensityStatistics(float(minimum), low, middle, high, float(voxels.max()), at_minimum, look_of(voxels))
 
 
 def _label(image: Image, labels: np.ndarray, value: int, window: tuple[slice, ...], order: Sequence[int]) -> LabelStatistics:

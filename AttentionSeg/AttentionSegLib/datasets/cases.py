@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..files import read_images
 from ..files.formats import DICOM_ENDINGS, ENDINGS, ending_of
-from ..files.names import as_text
+from ..files.names import composed
 from ..files.tables import decoded, read_table
 from ..image import Image, Note
 from ..inference.fit import in_hu
@@ -83,7 +83,8 @@ def assign(split: Path, find: Callable[[str], Case]) -> dict[str, list[Case]]:
         cases.setdefault(role, []).append(find(case_id))
     for role in ROLES:
         if role not in cases:
-            msg = f"The split {split} has no case of the role '{role}'; give every case one of the roles {' and '.join(ROLES)}."
+            there = named(sorted(cases)) or "none"
+            msg = f"The split {split} has no case of the role '{role}', but of {there}; give every case one of the roles {' and '.join(ROLES)}."
             raise InputError(msg)
     check_channels([case for found in cases.values() for case in found])
     return cases
@@ -129,7 +130,7 @@ def scans_in(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
         stem = _stem(path, endings)
         if stem is None or path.name.startswith("."):
             continue
-        name = as_text(stem)
+        name = composed(stem)
         if name in found:
             msg = f"{folder} has both {found[name].name} and {path.name}, which are one case by their names; keep one of them."
             raise InputError(msg)
@@ -161,6 +162,8 @@ def note_sentences(notes: Mapping[str, Sequence[Note]], count: int) -> list[str]
     kinds: dict[str, dict[str, list[str]]] = {}
     for case_id, found in notes.items():
         for note in found:
+            if note.of_all and any(note not in of for of in notes.values()):
+                continue
             kinds.setdefault(note.what, {}).setdefault(note.detail, []).append(case_id)
     return [
         f"{what} in {sum(map(len, by_detail.values()))} of {count} cases: "
@@ -204,8 +207,8 @@ def _read_split(split: Path) -> list[tuple[str, str]]:
     try:
         if is_json:
             fold = json.loads(decoded(Path(split).read_bytes()))[0]
-            return [(case_id, role) for role in ROLES for case_id in fold[role]]
-        return [(row["id"], row.get("role") or row["dev_role"]) for _, row in rows]
+            return [(composed(case_id), role) for role in ROLES for case_id in fold[role]]
+        return [(composed(row["id"]), (row.get("role") or row["dev_role"]).casefold()) for _, row in rows]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         msg = f"The split {split} cannot be read ({error!r}); give a CSV file with the columns id and role."
         raise InputError(msg) from error

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import scan_stem
 from ..files.formats import ENDINGS, ending_of
+from ..files.names import composed
 from ..files.tables import decoded
 from .case_set import CaseSet, drawn_set, split_set
 from .cases import Case, check_channels, numbered, pair_scans, scans_in
@@ -98,7 +99,7 @@ def _nnunet(document: dict[str, Any], file: Path) -> list[Case]:
         return pair_scans(file.parent / "imagesTr", file.parent / "labelsTr")
     place = _Places(file.parent)
     return [
-        Case(case_id, tuple(place(image) for image in entry["images"]), place(entry["label"]))
+        Case(composed(case_id), tuple(place(image) for image in entry["images"]), place(entry["label"]))
         for case_id, entry in sorted(document["dataset"].items())
     ]
 
@@ -139,7 +140,7 @@ class _Places:
         """The scans by name in the folder of a path, and the name of the path among them."""
         if path.parent not in self._scans:
             self._scans[path.parent] = scans_in(path.parent) if path.parent.is_dir() else {}
-        return self._scans[path.parent], path.name[: len(path.name) - len(ending_of(path.name))]
+        return self._scans[path.parent], composed(path.name[: len(path.name) - len(ending_of(path.name))])
 
 
 def _labels(labels: dict[str, Any], file: Path) -> tuple[dict[int, str], int | None]:

@@ -96,10 +96,11 @@ def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
         msg = f"{path} has {layers.channels} values per voxel, and no names of segments; give a label map with one value per voxel."
         raise InputError(msg)
     voxels, notes = _whole(layers)
-    return dataclasses.replace(layers, voxels=_mapped(voxels, reading.label_map)), [*layers.notes, *notes]
+    voxels, used = _mapped(voxels, reading.label_map)
+    return dataclasses.replace(layers, voxels=voxels), [*layers.notes, *notes, *_unused(reading, used)]
 
 
-def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, list[Note]]:
+def labels_on_scan(label: Image, scan: Image, resample: bool, words: tuple[str, str] = ("label map", "scan")) -> tuple[Image, list[Note]]:
     """A label map [1, I, J, K] on the grid of its scan.
 
     Voxels at the same positions are reordered, without loss. Positions up to a tenth of a voxel apart count as the same.
@@ -108,42 +109,44 @@ def labels_on_scan(label: Image, scan: Image, resample: bool) -> tuple[Image, li
         label: values; 0 is background.
         scan: with the target grid.
         resample: whether to resample by nearest neighbor if the grids differ more than that, and to drop labels outside of the scan.
+        words: for both in messages.
 
     Raises:
         InputError: if all labels are outside of the scan; without `resample` also if the grids differ or some labels are outside.
     """
+    what, grid = words
     labeled = int(np.count_nonzero(label.voxels))
     placement = place_on(label, scan)
     if placement is not None and placement.is_near:
         voxels = placement.rearrange(label.voxels, scan.shape)
-        beside = Note("The label map lies less than a tenth of a voxel beside its scan", f"{placement.apart_mm:.2g} mm")
+        beside = Note(f"The {what} lies less than a tenth of a voxel beside its {grid}", f"{placement.apart_mm:.2g} mm")
         notes = [] if placement.is_exact else [beside]
         start = placement.start(label.shape)
         if start.any() and sorted(label.shape) == sorted(scan.shape):
             # A crop rarely has the size of its scan, so the header may be wrong.
-            notes.append(Note("The label map is as large as its scan, but lies beside it", f"by {' x '.join(map(str, start))} voxels"))
+            notes.append(Note(f"The {what} is as large as its {grid}, but lies beside it", f"by {' x '.join(map(str, start))} voxels"))
     elif resample:
         voxels = _nearest(label, scan)
-        notes = [Note("The label map was resampled by nearest neighbor to the grid of its scan", _difference(label, scan))]
+        notes = [Note(f"The {what} was resampled by nearest neighbor to the grid of its {grid}", _difference(label, scan))]
     else:
         msg = (
-            f"{_difference(label, scan)}: {scan.name} and its label map {label.name}; resample the label map to the grid of the scan, or have it "
+            f"{_difference(label, scan)}: {scan.name} and its {what} {label.name}; resample the {what} to the grid of the {grid}, or have it "
             "done by nearest neighbor (--resample-labels)."
         )
         raise InputError(msg)
     # Counted only without resampling, which changes the number of labeled voxels.
     lost = labeled - int(np.count_nonzero(voxels)) if placement is not None and placement.is_near else 0
     if labeled and not voxels.any():
-        msg = f"All labels of {label.name} lie outside of {scan.name}; give the label map that was drawn on this scan."
+        msg = f"All labels of {label.name} lie outside of {scan.name}; give the {what} of this {grid}."
         raise InputError(msg)
     if lost and not resample:
         msg = (
-            f"{lost} of {labeled} labeled voxels of {label.name} lie outside of {scan.name}; give the label map that was drawn on this scan, or "
+            f"{lost} of {labeled} labeled voxels of {label.name} lie outside of {scan.name}; give the {what} of this {grid}, or "
             "have them left out (--resample-labels)."
         )
         raise InputError(msg)
     if lost:
-        notes.append(Note("Labels outside of the scan were left out", f"{lost} of {labeled} voxels"))
+        notes.append(Note(f"Labels outside of the {grid} were left out", f"{lost} of {labeled} voxels"))
     return Image(voxels, scan.affine, label.name), notes
 
 
@@ -178,8 +181,10 @@ def _segment_values(layers: Image, segments: Sequence[Segment], reading: LabelRe
         numbers = range(1, len(segments) + 1) if layers.channels > 1 else [segment.value for segment in segments]
         return [reading.label_map.get(number, number) if value is None else value for value, number in zip(given, numbers)], []
     found, taken = match_names(open_names, reading.names, layers.name)
+    used = [key for key in reading.label_map if isinstance(key, str) and any(same_name(key, segment.name) for segment in segments)]
     pairs = sorted(f"{quoted([name], [label])} for {quoted([label], [name])}" for name, label in taken)
     notes = [Note("Segments were taken for the labels that share their words", ", ".join(pairs))] if pairs else []
+    notes += _unused(reading, used)
     return [found[segment.name] if value is None else value for segment, value in zip(segments, given)], notes
 
 
@@ -204,14 +209,17 @@ def _whole(label: Image) -> tuple[np.ndarray, list[Note]]:
     return whole.astype(np.int32), notes
 
 
-def _mapped(voxels: np.ndarray, label_map: Mapping[int | str, int]) -> np.ndarray:
-    values = {key: value for key, value in label_map.items() if not isinstance(key, str)}
-    if not values:
-        return voxels
-    result = voxels.astype(np.result_type(voxels.dtype, np.int32))
-    for key, value in values.items():
-        result[voxels == key] = value
-    return result
+def _mapped(voxels: np.ndarray, label_map: Mapping[int | str, int]) -> tuple[np.ndarray, list[int]]:
+    """The values as they are read, and the keys that occur."""
+    found = {key: mask for key in label_map if not isinstance(key, str) and (mask := voxels == key).any()}
+    result = voxels.astype(np.result_type(voxels.dtype, np.int32)) if found else voxels
+    for key, mask in found.items():
+        result[mask] = label_map[key]
+    return result, list(found)
+
+
+def _unused(reading: LabelReading, used: Sequence[int | str]) -> list[Note]:
+    return [Note(f"The label map has no '{key}', which --label-map names,", of_all=True) for key in reading.label_map if key not in used]
 
 
 def _nearest(label: Image, scan: Image) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ..inference.fit import FEW_VALUES
 from .case_statistics import CaseStatistics
 from .cases import named
 from .sides import left_right_pairs
@@ -63,6 +64,9 @@ def _intensities(cases: Sequence[CaseStatistics]) -> Iterator[str]:
                 f"{_count(masked, cases)} one lowest intensity (mostly {lowest:g}) in more than {100 * MASKED_SHARE:.0f} % of the voxels{where}: the "
                 "background was masked or cut off; scans where it was not may be segmented worse."
             )
+        few = [case_id for case_id, values in of.items() if values.look == FEW_VALUES]
+        if few:
+            yield f"{_count(few, cases)} only a few different intensities{where}, as label maps have: {named(few)}."
         bright = np.array([values.percentile_99_5 for values in of.values()])
         if bright.min() > 0 and bright.max() / bright.min() > INTENSITY_FACTOR:
             between = f"between {bright.min():g} and {bright.max():g}"

@@ -34,6 +34,7 @@ def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | N
     check_folders(images, labels)
     if split is not None and role is not None:
         roles = find_cases(images, labels, split)
+        role = role.casefold()
         if role not in roles:
             msg = f"The split {split} has no case of the role '{role}'; choose one of {', '.join(roles)}."
             raise InputError(msg)

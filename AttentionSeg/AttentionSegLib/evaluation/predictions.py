@@ -117,6 +117,9 @@ def evaluate_predictions(
 
 def _pairs(predictions: Path, labels: Path) -> tuple[list[_Pair], list[str]]:
     check_folders(predictions, labels)
+    if predictions.samefile(labels):
+        msg = f"The predictions and the label maps are both {predictions}; give the folder of each."
+        raise InputError(msg)
     true, found = label_maps_in(labels), _predictions_in(predictions)
     found, notes = _named_alike(found, true)
     shared = sorted(true.keys() & found.keys())
@@ -164,10 +167,11 @@ def _read(pair: _Pair, reading: LabelReading) -> tuple[Image, Image, list[Note]]
     """Read prediction and reference on the grid of the reference, without its ignored voxels, and notes about what was accepted."""
     true, notes = read_labels(pair.true.label, pair.true.reading)
     predicted, more = read_labels(pair.predicted.label, pair.predicted.reading)
-    predicted, beside = labels_on_scan(predicted, true, reading.resample)
+    predicted, beside = labels_on_scan(predicted, true, reading.resample, ("prediction", "reference"))
     counted = true.voxels != reading.ignored_label
     predicted, true = (replace(one, voxels=np.where(counted, one.voxels, 0)) for one in (predicted, true))
-    return predicted, true, list(dict.fromkeys([*notes, *more, *beside]))
+    notes = [note for note in dict.fromkeys([*notes, *more, *beside]) if not note.of_all or (note in notes and note in more)]
+    return predicted, true, notes
 
 
 def _check(pairs: Sequence[_Pair], names: Mapping[int, str], reading: LabelReading, progress: EvaluationProgress) -> tuple[dict[int, str], list[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..datasets.cases import Case, named, one_sentence
 from ..errors import InputError
+from ..files.names import composed
 from ..files.tables import read_table
 from ..region import Region
 
@@ -21,7 +22,7 @@ def read_regions(path: Path, cases: Sequence[Case]) -> dict[str, Region]:
     if not {"id", "region"} <= set(table.columns):
         msg = f"The table {path} has no column 'id' or no column 'region', only {', '.join(table.columns)}; add it."
         raise InputError(msg)
-    written = {row["id"]: row["region"] for _, row in table.rows}
+    written = {composed(row["id"]): row["region"] for _, row in table.rows}
     missing = [case.id for case in cases if not written.get(case.id)]
     if missing:
         msg = f"The table {path} has no region for {named(missing)}; add a line with the columns id and region for each case."

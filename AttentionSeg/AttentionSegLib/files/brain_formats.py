@@ -21,6 +21,7 @@ from .requirements import check_numbers, check_real, check_scalar, check_size
 MGH_START = 284
 NO_MGH_ORIENTATION = Note("The header has no orientation, so the axes are taken to point to the left, inferior and anterior, as FreeSurfer does")
 NO_ANALYZE_ORIENTATION = Note("The format Analyze has no orientation, so the axes are taken as nibabel takes them")
+SPM_ORIENTATION = Note("The orientation is that of the .mat beside the file, which SPM wrote")
 
 
 def read_mgh(path: Path, labels: bool = False) -> Image:
@@ -66,19 +67,40 @@ def read_pair(path: Path, labels: bool = False) -> Image:
         check_scalar(path, len(kind.names or "1"))
         check_real(path, kind.kind == "c")
         shape, (slope, intercept) = check_size(path, shape, 1 if labels else 2), header.get_slope_inter()
-        affine = header.get_best_affine()
+        matrix = beside(path, ".mat")
+        affine = header.get_best_affine() if matrix is None else _spm_affine(matrix, header.default_x_flip)
         check_affine(affine, str(path))
         with opened(data) as stream:
             voxels = read_voxels(stream, int(header.get_data_offset()), prod(shape), kind, data)
     if slope not in (None, 1) or intercept not in (None, 0):
         voxels = voxels.astype(np.float32) * np.float32(slope or 1) + np.float32(intercept or 0)
-    return Image(voxels.reshape(shape, order="F")[None], affine, str(path), (NO_ANALYZE_ORIENTATION,))
+    return Image(voxels.reshape(shape, order="F")[None], affine, str(path), (NO_ANALYZE_ORIENTATION if matrix is None else SPM_ORIENTATION,))
 
 
 def partner_of(header: Path) -> Path | None:
-    """The .img beside a .hdr, or the .hdr beside an .img, in upper or lower case; None if it is missing."""
-    other = {".hdr": ".img", ".img": ".hdr"}[header.suffix.lower()]
-    return next((path for path in (header.with_suffix(ending) for ending in (other, other.upper())) if path.is_file()), None)
+    """The .img beside a .hdr, or the .hdr beside an .img; None if it is missing."""
+    return beside(header, {".hdr": ".img", ".img": ".hdr"}[header.suffix.lower()])
+
+
+def beside(path: Path, ending: str) -> Path | None:
+    """The file of the same name with another ending, in upper or lower case; None if it is missing."""
+    return next((other for other in (path.with_suffix(one) for one in (ending, ending.upper())) if other.is_file()), None)
+
+
+def _spm_affine(path: Path, flips: bool) -> np.ndarray:
+    """The affine in SPM's .mat: from `mat`, or from `M`, to which the flip of Analyze is added. MATLAB counts voxels from 1."""
+    from scipy.io import loadmat
+
+    try:
+        stored = loadmat(path, variable_names=["mat", "M"])
+        affine = stored["mat"] if "mat" in stored else np.diag([-1 if flips else 1, 1, 1, 1]) @ stored["M"]
+        shift = np.eye(4)
+        shift[:3, 3] = 1
+        return np.asarray(affine, float).reshape(4, 4, -1)[..., 0] @ shift
+    # scipy raises almost anything for files that are not MATLAB's.
+    except Exception as error:
+        msg = f"{path} is not the orientation that SPM writes beside an Analyze file ({error}); remove or rename it, or save the scan as .nii."
+        raise InputError(msg) from error
 
 
 def _nibabel(path: Path) -> ModuleType:

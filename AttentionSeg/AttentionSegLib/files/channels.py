@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..image import Image, Note
 from ..same_grid import place_on
+from .own_files import PICTURE, own_file
 from .scan import read_image
 from .segments import read_segments
 
@@ -36,8 +37,8 @@ def read_images(paths: Sequence[str | os.PathLike], regularize: bool = False) ->
         Voxels [C, I, J, K] in the common data type, with the affine and the name of the first scan.
 
     Raises:
-        InputError: if there is no path, a scan cannot be read (see read_image) or is a segmentation of 3D Slicer, or one covers less than 90 % of
-            the first one's voxels.
+        InputError: if there is no path, a scan cannot be read (see read_image) or is a segmentation of 3D Slicer or a result of AttentionSeg, or one
+            covers less than 90 % of the first one's voxels.
     """
     if not paths:
         msg = "No scan was given; give one path per input channel of the model."
@@ -63,6 +64,10 @@ def _read_scan(path: str | os.PathLike, regularize: bool) -> Image:
     if segments:
         names = ", ".join(segment.name for segment in segments)
         msg = f"{path} is a segmentation ({names}) and no scan; give the scan that it was drawn on."
+        raise InputError(msg)
+    made = own_file(path)
+    if made is not None and made.kind != PICTURE:
+        msg = f"{path} is {made.title} and no scan; give the scan that it was made from."
         raise InputError(msg)
     return read_image(path, regularize)
 

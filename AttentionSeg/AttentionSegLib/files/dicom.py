@@ -15,10 +15,13 @@ from ..image import NO_SPACING, Image, Note, check_affine
 from .dicom_header import cut_off, read_frames, read_header, same_pixels, slices_of
 from .dicom_pictures import is_colored, read_colors
 from .dicom_search import choose_series, series_of
-from .itk import array, quiet, reason
+from .itk import array, decoding
 from .regular_grid import resample_slices
 from .requirements import check_size
 from .slices import Slice, stack
+
+INVERTED = "MONOCHROME1"
+LOW_IS_BRIGHT = Note(f"The image has low values for bright ({INVERTED}), as some radiographs have; they stay as they are")
 
 
 def read_dicom_folder(folder: Path, regularize: bool = False) -> Image:
@@ -98,7 +101,9 @@ def _read(headers: dict[Path, Dataset], name: str, regularize: bool) -> Image:
     known = all(one.spacing_known for one in ordered)
     modality = next(iter(headers.values())).get("Modality")
     said = (str(modality),) * len(voxels) if modality else ()
-    return Image(voxels, affine, name, (*notes, *found.notes, *(() if known else (NO_SPACING,))), known, outside, said)
+    inverted = any(header.get("PhotometricInterpretation") == INVERTED for header in headers.values())
+    notes = (*notes, *found.notes, *(() if known else (NO_SPACING,)), *((LOW_IS_BRIGHT,) if inverted else ()))
+    return Image(voxels, affine, name, notes, known, outside, said)
 
 
 def _slices(headers: dict[Path, Dataset]) -> tuple[list[Slice], tuple[Note, ...]]:
@@ -136,12 +141,8 @@ def _read_voxels(ordered: list[Slice], name: str) -> np.ndarray:
     if len(storages) > 1 or any(number != int(number) for number in ordered[0].storage):
         # ITK would convert all slices to the data type of the first, in which the values of others can overflow.
         reader.SetOutputPixelType(SimpleITK.sitkFloat32)
-    try:
-        with quiet(), memory_for(name):
-            voxels = array(reader.Execute())
-    except RuntimeError as error:
-        msg = f"The pixels of {name} cannot be decoded ({reason(error)}); export the scan again as uncompressed DICOM or as NIfTI."
-        raise InputError(msg) from error
+    with decoding(name):
+        voxels = array(reader.Execute())
     shape = (*ordered[0].size, len(ordered))
     if voxels.shape != shape:
         msg = f"{name} was decoded to {voxels.shape} voxels where its headers say {shape}; export it again."

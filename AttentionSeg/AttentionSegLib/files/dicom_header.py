@@ -95,9 +95,15 @@ def is_dicom(path: Path) -> bool:
 
 
 def same_pixels(path: Path, other: Path) -> bool:
-    """Whether two files have the same stored pixels."""
+    """Whether two files have the same stored pixels, compressed or not."""
     first, second = (_with_pixels(one, ["PixelData"]) for one in (path, other))
-    return first.PixelData == second.PixelData
+    if first.PixelData == second.PixelData:
+        return True
+    syntaxes = {one.file_meta.get("TransferSyntaxUID") for one in (first, second)}
+    # Imported here because SimpleITK is slow to import.
+    from .itk import decoded
+
+    return len(syntaxes) > 1 and np.array_equal(decoded(path), decoded(other))
 
 
 def read_frames(path: Path) -> np.ndarray:

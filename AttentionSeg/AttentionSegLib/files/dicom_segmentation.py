@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,11 +73,11 @@ def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], 
 
     ordered = [one.path for one in series_slices(slices, labels.name)]
     if len(set(ordered)) < len(ordered):
-        msg = f"{ordered[0]} is a multi-frame file, of which no DICOM segmentation can be made here; write .seg.nrrd instead."
+        msg = f"{ordered[0]} is a multi-frame file, of which no DICOM segmentation can be made here; use .seg.nrrd instead."
         raise InputError(msg)
     present = [label for label in card.labels if (labels.voxels == label.value).any()]
     if not present:
-        msg = f"No label was found in {labels.name}, and a DICOM segmentation without segments is not valid; write .seg.nrrd instead."
+        msg = f"No label was found in {labels.name}, and a DICOM segmentation without segments is not valid; use .seg.nrrd instead."
         raise InputError(msg)
     # highdicom expects [slices, rows, columns, segments]; the image has columns, rows, slices.
     masks = np.stack([(labels.voxels[0] == label.value).transpose(2, 1, 0) for label in present], axis=-1).astype(np.uint8)
@@ -97,7 +98,8 @@ def write_dicom_segmentation(labels: Image, card: Card, slices: Sequence[Path], 
             series_description=f"{card.title} (research only)"[:64],
         )
     except (AttributeError, ValueError, TypeError, KeyError) as error:
-        msg = f"No DICOM segmentation of {ordered[0].parent} can be made ({error}); write .seg.nrrd instead."
+        why = re.sub(r"'\w+' object has no attribute '(\w+)'", r"its files have no \1", str(error))
+        msg = f"No DICOM segmentation of {ordered[0].parent} can be made ({why}); use .seg.nrrd instead."
         raise InputError(msg) from error
     if anonymize:
         _anonymize(segmentation)

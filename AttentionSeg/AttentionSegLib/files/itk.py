@@ -78,6 +78,23 @@ def read_itk(path: Path, image_io: str, stored: StoredVoxels | None, labels: boo
     return Image(voxels.reshape((-1, *shape), order="F"), affine, str(path), () if oriented else (NO_ORIENTATION,))
 
 
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Turn ITK's errors about the pixels of DICOM files into InputError."""
+    try:
+        with quiet(), memory_for(name):
+            yield
+    except RuntimeError as error:
+        msg = f"The pixels of {name} cannot be decoded ({reason(error)}); export the scan again as uncompressed DICOM or as NIfTI."
+        raise InputError(msg) from error
+
+
+def decoded(path: Path) -> np.ndarray:
+    """The rescaled pixels of a DICOM file, its first axis first. Raises InputError if they cannot be decoded."""
+    with decoding(str(path)):
+        return array(SimpleITK.ReadImage(str(path), imageIO="GDCMImageIO"))
+
+
 def array(image: SimpleITK.Image) -> np.ndarray:
     """The voxels of a scalar image with its first axis first."""
     return SimpleITK.GetArrayFromImage(image).T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,11 @@ def extension(path: Path | str) -> str:
 def as_text(path: str | os.PathLike) -> str:
     """A path as valid text for a report; a file name may contain bytes that are not."""
     return os.fsencode(path).decode("utf-8", "replace")
+
+
+def composed(name: str | os.PathLike) -> str:
+    """A name for comparison: macOS stores letters with accents as two characters, other systems and tables as one."""
+    return unicodedata.normalize("NFC", as_text(name))
 
 
 def without_parents(path: str | os.PathLike, root: str | os.PathLike | None = None) -> str:

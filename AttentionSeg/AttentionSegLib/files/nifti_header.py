@@ -44,6 +44,8 @@ HEADER = np.dtype(
     ]
 )
 DESCRIPTION = "AttentionSeg"
+# Bytes of the header of NIfTI-2.
+SECOND_VERSION = 540
 MAGIC, PAIR_MAGIC = b"n+1", b"ni1"
 MILLIMETERS = 2
 MM_PER_UNIT = {1: 1000.0, MILLIMETERS: 1.0, 3: 0.001}
@@ -62,7 +64,9 @@ def parse_header(data: bytes, path: Path, magic: bytes = MAGIC) -> np.void:
         sound = 1 <= header["dim"][0] <= 7 and np.isfinite(header["vox_offset"])
         if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] == magic and sound:
             return header
-    msg = f"{path} is not a NIfTI-1 file, or its header is damaged; export it again as .nii or .nii.gz (NIfTI-1), or as .nrrd."
+    second = any(header["sizeof_hdr"] == SECOND_VERSION for header in candidates)
+    wrong = "is NIfTI-2, which is not read" if second else "is not a NIfTI-1 file, or its header is damaged"
+    msg = f"{path} {wrong}; export it again as .nii or .nii.gz (NIfTI-1), or as .nrrd."
     raise InputError(msg)
 
 

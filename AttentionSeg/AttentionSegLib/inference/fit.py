@@ -15,14 +15,16 @@ THICK = 2.5
 SMALLER_THAN_REGION = 0.7
 # Share of the size of the training data; less suggests that the voxel size is in another unit.
 FAR_TOO_SMALL = 0.2
-# A scan of a patient has an edge longer than this.
-SMALLEST_MM = 5.0
+# The longest edge of a scan of a patient.
+SMALLEST_MM, LARGEST_MM = 5.0, 3000.0
 AIR_IN_HU = -500.0
-# The offset that scanners and converters add to HU to store unsigned numbers, and the range of soft tissue around it.
-STORED_OFFSET, SOFT_TISSUE = 1024.0, 200.0
+# The offset that scanners and converters add to HU to store unsigned numbers, the range of soft tissue around it, and the highest value of air.
+STORED_OFFSET, SOFT_TISSUE, STORED_AIR = 1024.0, 150.0, 200.0
 STORED_HU = f"HU + {STORED_OFFSET:g}"
-# The smallest share of voxels in that range for a scan stored so, and their smallest ratio to the voxels between air and that range.
-SOFT_SHARE, SOFT_TO_REST = 0.05, 3.0
+# The smallest share of soft tissue in a scan stored so: of all voxels, and of those above air. MR has no such peak.
+SOFT_SHARE, SOFT_OF_BODY = 0.05, 0.6
+# The look of a scan with at most this many different values, and the modality of inputs that need not be a scan.
+FEW_VALUES, MOST_FEW, ANY_KIND = "few values", 32, "OT"
 # Number of evenly spaced voxels from which the unit of the intensities is estimated.
 SAMPLED = 20_000
 
@@ -35,7 +37,7 @@ class ScanFacts:
         name: its name in messages.
         spacing: of the voxels in mm.
         extent: edges in mm, the shortest first.
-        intensities: their estimated unit or range: `HU`, `HU + 1024`, `0..1`, `0..255`, or empty if none is recognized.
+        intensities: their estimated unit or range: `HU`, `HU + 1024`, `0..1`, `0..255`, `few values`, or empty if none is recognized.
         modality: from DICOM; None if unknown.
     """
 
@@ -53,8 +55,8 @@ class ScanFacts:
 
     @property
     def looks_like(self) -> str | None:
-        """The modality: from DICOM, else CT if there is air in Hounsfield units; None if unknown."""
-        return self.modality or ("CT" if self.intensities == "HU" else None)
+        """The modality: from DICOM, else CT if the intensities are Hounsfield units, with or without an offset; None if unknown."""
+        return self.modality or ("CT" if self.intensities in ("HU", STORED_HU) else None)
 
 
 def look_of(voxels: np.ndarray) -> str:
@@ -63,6 +65,8 @@ def look_of(voxels: np.ndarray) -> str:
     sample = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
     if not sample.size:
         return ""
+    if 1 < len(np.unique(sample)) <= MOST_FEW:
+        return FEW_VALUES
     low, high = float(sample.min()), float(sample.max())
     if low < AIR_IN_HU:
         return "HU"
@@ -73,8 +77,7 @@ def look_of(voxels: np.ndarray) -> str:
     if high <= 255:
         return "0..255"
     soft = (np.abs(sample - STORED_OFFSET) <= SOFT_TISSUE).mean()
-    below = ((sample >= SOFT_TISSUE) & (sample < STORED_OFFSET - SOFT_TISSUE)).mean()
-    return STORED_HU if soft >= SOFT_SHARE and soft >= SOFT_TO_REST * below else ""
+    return STORED_HU if soft >= SOFT_SHARE and soft >= SOFT_OF_BODY * (sample >= STORED_AIR).mean() else ""
 
 
 def fit_notes(card: Card, scans: Sequence[ScanFacts | None]) -> list[str]:
@@ -122,7 +125,10 @@ def can_rescale(modality: str, look: str) -> bool:
 def _modality(scan: ScanFacts, wanted: str, card: Card) -> str:
     found, look = scan.looks_like, scan.intensities
     if found is not None and found != wanted and "CT" in (found, wanted):
-        return f"{scan.name} looks like {found}; the model was trained on {wanted}."
+        stored = f" stored as {look}" if found == "CT" and look == STORED_HU else ""
+        return f"{scan.name} looks like {found}{stored}; the model was trained on {wanted}."
+    if look == FEW_VALUES and wanted != ANY_KIND:
+        return f"{scan.name} has only a few different values, as a label map has; give the scan that it was drawn on."
     if wanted != "CT" or look == "HU":
         return ""
     if can_rescale(wanted, look):
@@ -143,6 +149,8 @@ def _thickness(scan: ScanFacts, card: Card) -> str:
 
 def _size(scan: ScanFacts, card: Card) -> str:
     size = " x ".join(f"{length:.3g}" for length in scan.extent)
+    if max(scan.extent) > LARGEST_MM:
+        return f"{scan.name} is {size} mm large; check the unit of its voxel size."
     if card.region_size is None:
         return f"{scan.name} is only {size} mm large; check the unit of its voxel size." if max(scan.extent) < SMALLEST_MM else ""
     known = np.sort(card.region_size)

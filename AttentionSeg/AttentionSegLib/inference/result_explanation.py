@@ -15,6 +15,7 @@ from ..map_kinds import WHY
 from ..models import Card
 from ..progress import Cancel, OnProgress
 from ..region import Region
+from ..same_grid import is_same_grid
 from .attention_maps import shares_of_largest
 from .explanation import Explanation, check_explain
 from .fit import rescaled
@@ -68,7 +69,7 @@ def explain_result(
     """
     model, options = predictor.model, replace(prediction.options, explain=(label,))
     check_explain(options, prediction.card.labels, model)
-    if image.shape != prediction.labels.shape or not np.allclose(image.affine, prediction.labels.affine):
+    if not is_same_grid(image, prediction.labels.shape, prediction.labels.affine):
         msg = f"{image.name} has another grid than the result; segment it again."
         raise InputError(msg)
     with memory_for(image.name):

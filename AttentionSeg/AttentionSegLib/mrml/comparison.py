@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
+from ..datasets.label_names import folded
 from ..errors import InputError
 from ..image import box_corners
 from .segment_voxels import SegmentVoxels, image_affine, in_space_of, moved, segment_voxels, shift
@@ -125,7 +126,7 @@ def _by_key(node: slicer.vtkMRMLSegmentationNode) -> dict[str, list[slicer.vtkSe
     inner, found = node.GetSegmentation(), {}
     for index in range(inner.GetNumberOfSegments()):
         segment = inner.GetNthSegment(index)
-        found.setdefault(segment.GetName().strip().casefold(), []).append(segment)
+        found.setdefault(folded(segment.GetName()), []).append(segment)
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import slicer
 import vtk
 
+from ..datasets.label_names import folded
 from ..errors import InputError
 from ..files import write_map
 from ..files.nrrd import write_nrrd
@@ -77,7 +78,7 @@ def scene_pairs(scene: slicer.vtkMRMLScene, results: bool = False) -> list[Pair]
 
 def segment_names(segmentation: Labels) -> list[str]:
     """The names of the segments or labels, in the order of the label values that they get."""
-    return sorted(_by_name(segmentation))
+    return sorted(segment.GetName().strip() for segment in _by_name(segmentation).values())
 
 
 def read_pairs(pairs: Sequence[Pair]) -> TrainingPairs:
@@ -102,7 +103,7 @@ def reading_pairs(pairs: Sequence[Pair]) -> Generator[None, None, TrainingPairs]
     """
     names = [_names(*pair) for pair in pairs]
     for pair, own in zip(pairs, names):
-        if own != names[0]:
+        if set(map(folded, own)) != set(map(folded, names[0])):
             msg = (
                 f"{_named(*pair)} has the segments {', '.join(own)}, and {_named(*pairs[0])} has {', '.join(names[0])}; "
                 "give both the same names, or take one of them out."
@@ -115,7 +116,7 @@ def reading_pairs(pairs: Sequence[Pair]) -> Generator[None, None, TrainingPairs]
         scans[case_id] = (image, Image(_labels(image, volume, segmentation, names[0])[np.newaxis], image.affine, segmentation.GetName()))
         yield
     segments = _by_name(pairs[0][1])
-    return TrainingPairs(scans, [_entry(value, segments[name]) for value, name in enumerate(names[0], start=1)])
+    return TrainingPairs(scans, [_entry(value, segments[folded(name)]) for value, name in enumerate(names[0], start=1)])
 
 
 def write_pairs(pairs: TrainingPairs, folder: Path) -> tuple[Path, Path]:
@@ -180,19 +181,19 @@ def _segment_of_value(value: int, layer: slicer.vtkOrientedImageData, colors: sl
 def _by_name(labels: Labels) -> dict[str, slicer.vtkSegment]:
     inner = _segmentation_of(labels)
     segments = [inner.GetNthSegment(index) for index in range(inner.GetNumberOfSegments())]
-    return {segment.GetName(): segment for segment in segments}
+    return {folded(segment.GetName()): segment for segment in segments}
 
 
 def _names(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: Labels) -> list[str]:
     """The names of the segments in alphabetical order."""
     inner = _segmentation_of(segmentation)
-    counts = Counter(inner.GetNthSegment(index).GetName() for index in range(inner.GetNumberOfSegments()))
+    counts = Counter(folded(inner.GetNthSegment(index).GetName()) for index in range(inner.GetNumberOfSegments()))
     twice = [name for name, count in counts.items() if count > 1]
     wrong = None
     if not counts:
         wrong = "has no segments; draw some, or take it out"
     elif twice:
-        wrong = f"has two segments of the name '{twice[0]}'; rename one of them"
+        wrong = f"has two segments of the name '{_by_name(segmentation)[twice[0]].GetName()}'; rename one of them"
     elif len(counts) > MOST_LABELS:
         wrong = f"has {len(counts)} segments, and a network can learn {MOST_LABELS}; remove some"
     elif not inner.ContainsRepresentation(BINARY_LABELMAP):
@@ -200,7 +201,7 @@ def _names(volume: slicer.vtkMRMLScalarVolumeNode, segmentation: Labels) -> list
     if wrong:
         msg = f"{_named(volume, segmentation)} {wrong}."
         raise InputError(msg)
-    return sorted(counts)
+    return segment_names(segmentation)
 
 
 def _labels(image: Image, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: Labels, names: Sequence[str]) -> np.ndarray:
@@ -208,14 +209,14 @@ def _labels(image: Image, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: 
     segments, labels = _by_name(segmentation), np.zeros(image.shape, np.uint8)
     layers: dict[slicer.vtkOrientedImageData, list[int]] = {}
     for value, name in enumerate(names, start=1):
-        layers.setdefault(segments[name].GetRepresentation(BINARY_LABELMAP), []).append(value)
+        layers.setdefault(segments[folded(name)].GetRepresentation(BINARY_LABELMAP), []).append(value)
     for labelmap, values in layers.items():
         if labelmap.GetNumberOfPoints() == 0:
             continue
         layer = sample_labelmap(image, volume, segmentation, labelmap)
         for value in values:
             name = names[value - 1]
-            mask = layer == segments[name].GetLabelValue()
+            mask = layer == segments[folded(name)].GetLabelValue()
             other = labels[mask].max(initial=0)
             if other:
                 msg = (
@@ -229,7 +230,7 @@ def _labels(image: Image, volume: slicer.vtkMRMLScalarVolumeNode, segmentation: 
 
 def _entry(value: int, segment: slicer.vtkSegment) -> dict[str, Any]:
     color = [round(255 * part) for part in segment.GetColor()]
-    return {"value": value, "name": segment.GetName(), "color": color, "terminology": _terminology(segment)}
+    return {"value": value, "name": segment.GetName().strip(), "color": color, "terminology": _terminology(segment)}
 
 
 def _terminology(segment: slicer.vtkSegment) -> dict[str, dict[str, str]]:

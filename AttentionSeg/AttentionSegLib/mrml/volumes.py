@@ -12,12 +12,10 @@ from ..errors import InputError
 from ..files.formats import PICTURES, ending_of
 from ..image import Image, affine_fault, without_nan
 from ..models.channels import COLORS
-from ..same_grid import place_on
+from ..same_grid import is_same_grid, place_on
 from .resampling import resample_onto
 from .transforms import linear_between, local_affine
 from .voxels import view_channels
-
-GEOMETRY_TOLERANCE = 1e-4
 
 
 def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -> Image:
@@ -70,8 +68,7 @@ def volume_state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple:
 
 def check_unchanged(image: Image, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Raise InputError unless a result still has the grid of its input volume."""
-    affine = local_affine(volume_node)
-    if image.shape != volume_node.GetImageData().GetDimensions() or not np.allclose(image.affine, affine, rtol=0, atol=GEOMETRY_TOLERANCE):
+    if not is_same_grid(image, volume_node.GetImageData().GetDimensions(), local_affine(volume_node)):
         msg = f"The geometry of {volume_node.GetName()} changed after it was segmented; segment it again."
         raise InputError(msg)
 

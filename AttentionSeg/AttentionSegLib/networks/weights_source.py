@@ -53,24 +53,24 @@ def local_weights(
         OutputError: if the download cannot be stored.
         Cancelled: if `cancel` returned True.
     """
-    is_url = str(source).lower().startswith(("http://", "https://"))
+    downloaded = is_url(source)
     # Only the last part, on every system: the file must not be outside of the folder.
-    name = PureWindowsPath(re.split("[?#]", str(source))[0]).name if is_url else Path(source).name
+    name = PureWindowsPath(re.split("[?#]", str(source))[0]).name if downloaded else Path(source).name
     if not name.lower().endswith(ENDINGS):
         msg = f"The weights {source} are of no known kind; give a file with a name that ends in {', '.join(ENDINGS)}."
         raise InputError(msg)
-    if is_url and sha256 is None:
+    if downloaded and sha256 is None:
         in_name = re.search(r"-([0-9a-f]{8,64})\.\w+$", name)
         sha256 = in_name[1] if in_name else ""
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
         msg = f"The weights {source} need their SHA-256, not '{sha256}'; give its 64 hexadecimal digits, or at least the first 8."
         raise InputError(msg)
 
-    path = Path(folder or cache_folder() / "pretrained") / f"{(sha256 or '')[:8].lower()}-{name}" if is_url else Path(source).expanduser()
+    path = Path(folder or cache_folder() / "pretrained") / f"{(sha256 or '')[:8].lower()}-{name}" if downloaded else Path(source).expanduser()
     exists = path.is_file()
     if exists and (sha256 is None or _has_hash(path, sha256)):
         return path
-    if not is_url:
+    if not downloaded:
         wrong = f"have a SHA-256 that does not begin with {sha256}" if exists else "are not there"
         msg = f"The weights {path} {wrong}; give the path of the right file, or train from scratch."
         raise InputError(msg)
@@ -102,7 +102,13 @@ def read_weights(path: Path) -> Mapping[str, object]:
     return content
 
 
-def _has_hash(path: Path, sha256: str) -> bool:
+def is_url(source: str | os.PathLike) -> bool:
+    """Whether weights are downloaded."""
+    return str(source).lower().startswith(("http://", "https://"))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits. Raises InputError if it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as stream:
@@ -111,7 +117,11 @@ def _has_hash(path: Path, sha256: str) -> bool:
     except OSError as error:
         msg = f"The weights {path} cannot be read ({error.strerror}); check the disk and the permissions."
         raise InputError(msg) from error
-    return digest.hexdigest().startswith(sha256.lower())
+    return digest.hexdigest()
+
+
+def _has_hash(path: Path, sha256: str) -> bool:
+    return sha256_of(path).startswith(sha256.lower())
 
 
 def _download(url: str, path: Path, sha256: str, on_progress: OnBytes | None, cancel: Cancel | None, timeout: float) -> None:

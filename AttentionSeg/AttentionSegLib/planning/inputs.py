@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..datasets.case_statistics import IntensityStatistics
 from ..datasets.cases import named
 from ..datasets.survey import Survey
 from ..errors import InputError
+from ..inference.fit import STORED_HU
 from ..models.channels import COLORS
 
 # Percentiles beyond which intensities are cut off (Isensee et al. 2021).
@@ -30,8 +30,6 @@ IN_COLORS = "Inputs: the three colors of an image, each cut off at its percentil
 CT_SHARE = 0.9
 # If at least this fraction of the cases is CT in HU, the others count as errors, and not as evidence of another modality.
 MIXED_SHARE = 0.5
-# Added to HU by scanners and converters to store unsigned numbers.
-STORED_OFFSET = 1024.0
 
 
 def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, Any]], list[str]]:
@@ -68,6 +66,9 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
         notes.append(f"Input {name}: {kind}, {why}; {how}.")
         if kind == "CT" and odd:
             notes.append(f"{len(odd)} of {len(survey.cases)} cases do not have the intensities of CT in HU: {_ranges(odd)}; look at their units.")
+        like_ct = {case.id: case.intensities[channel] for case in survey.cases if case.intensities[channel].look in ("HU", STORED_HU)}
+        if kind not in ("CT", OTHER) and like_ct:
+            notes.append(f"{len(like_ct)} of {len(survey.cases)} cases look like CT: {_ranges(like_ct)}; if they are, say so (--modality CT).")
     return inputs, notes
 
 
@@ -98,7 +99,6 @@ def _ranges(odd: Mapping[str, IntensityStatistics]) -> str:
     """Cases with the range of their intensities, and a hint if they may be HU with an offset."""
     ranges = []
     for case_id, of in odd.items():
-        shifted = replace(of, minimum=of.minimum - STORED_OFFSET, percentile_99_5=of.percentile_99_5 - STORED_OFFSET)
-        guess = f", perhaps HU + {STORED_OFFSET:g}, see --rescale" if of.minimum >= 0 and _is_ct(shifted) else ""
+        guess = f", perhaps {STORED_HU}, see --rescale" if of.look == STORED_HU else ""
         ranges.append(f"{case_id} ({of.minimum:g} to {of.percentile_99_5:g}{guess})")
     return named(ranges)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
 from ..errors import InputError
 from ..models import Card, load_model
+from ..models.card import CARD_NAME
 from ..networks.pretrained import load_pretrained
+from ..networks.weights_source import is_url, local_weights, sha256_of
 
 # Least fraction of the weights that must fit for another model to be a start.
 LEAST_SHARE = 0.5
@@ -27,6 +30,17 @@ class InitialWeights:
 
     start_from: str | os.PathLike | None = None
     pretrained: str | None = None
+
+    @property
+    def lasting(self) -> dict[str, str]:
+        """What tells them from other initial weights: the SHA-256 of files, the address of a download; empty for random weights."""
+        if self.start_from is not None:
+            source = Card.load(Path(self.start_from) / CARD_NAME).weights_sha256
+        elif self.pretrained is not None:
+            source = self.pretrained if is_url(self.pretrained) else sha256_of(local_weights(self.pretrained))
+        else:
+            return {}
+        return {"source of its initial weights (--start-from, --pretrained)": source}
 
 
 RANDOM = InitialWeights()

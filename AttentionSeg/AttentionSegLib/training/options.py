@@ -73,12 +73,13 @@ class TrainingOptions:
         """The options for the plan that were given."""
         return {name: getattr(self, name) for name in OF_PLAN if getattr(self, name) is not None}
 
-    def asked(self, network: str | None) -> dict[str, Any]:
-        """The options that a plan is compared with (see `plan_match`), with the id of a model instead of its path."""
+    def asked(self, network: str | None, output: str | None) -> dict[str, Any]:
+        """The options that a plan is compared with (see `plan_match`), with ids of models instead of their paths; `output` is that of the new one."""
         start_from = None if self.start_from is None else Path(self.start_from).name
         return {
             **self.of_plan,
             "network": network,
+            "output": output,
             "hours": self.hours,
             "start_from": start_from,
             "synthesis": self.synthesis,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..datasets import CaseSet
 from ..datasets.case_set import with_validation
-from ..datasets.cases import ROLES, named
+from ..datasets.cases import ROLES, Case, named
 from ..errors import InputError
 
 MADE_FOR = "made_for"
 # By option of a plan, the name on the command line.
 OPTIONS = {
+    "output": "--output",
     "network": "--network",
     "hours": "--hours",
     "seed": "--seed",
@@ -36,9 +38,16 @@ OPTIONS = {
     "rescale": "--rescale",
 }
 # Options that are recorded as they are given.
-RECORDED = ("network", "hours", "seed", "title", "license", "modality", "start_from", "slices", "context", "backbone", "found_by", "rescale")
+RECORDED = (
+    *("output", "network", "hours", "seed", "title", "license", "modality"),
+    *("start_from", "slices", "context", "backbone", "found_by", "rescale"),
+)
 # Options that plans of earlier versions do not record, though they depend on them.
 UNRECORDED = ("hours",)
+# Options that a plan cannot replace when they are left out: they are applied when cases and initial weights are read.
+APPLIED = ("label_map", "resample_labels", "start_from")
+# Bytes of a file at its middle and its end by which other scans of the same names are noticed; compressed files end in their checksum.
+MARKED = 4096
 
 
 def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,10 +70,12 @@ def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
         "learned_as": None if synthesis is None else {str(value): label for value, label in synthesis.learned_as.items()},
     }
     given = {name: value for name, value in options.items() if value is not None}
-    return json.loads(json.dumps({"cases": {role: [case.id for case in cases.roles[role]] for role in ROLES}, "options": given}))
+    ids = {role: [case.id for case in cases.roles[role]] for role in ROLES}
+    scans = {case.id: _mark(case) for role in ROLES for case in cases.roles[role]}
+    return json.loads(json.dumps({"cases": ids, "options": given, "scans": scans}))
 
 
-def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any]) -> CaseSet:
+def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any], is_given: bool = False) -> CaseSet:
     """The cases, with the validation cases of the plan if they are drawn at random.
 
     Plans of earlier versions that do not record cases and options are compared by their card and training settings, and by the survey beside them.
@@ -73,9 +84,10 @@ def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any]) -> CaseS
         path: of the plan.
         cases: of the new call.
         asked: options of `train_model`; None for those left out, which match any plan.
+        is_given: whether the plan was given (`--plan`), so that it may have been made for other cases.
 
     Raises:
-        InputError: naming the options that differ from the plan, or the cases that were added or removed.
+        InputError: naming the options that differ from the plan, or the cases that were added, removed or, most of them, replaced.
     """
     document = _read(path)
     now, then = made_for(cases, asked), document.get(MADE_FOR) or {"cases": _surveyed(path), "options": {}}
@@ -88,14 +100,16 @@ def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any]) -> CaseS
         if value not in (stored.get(name), there) and not unknown:
             shown = _shown(there) if name in stored or name not in UNRECORDED else "unknown"
             differing.append(f"{_given(name, value)} (there: {shown})")
-    differing += _other_cases(now["cases"], then["cases"], cases.validation_seed is not None)
+    differing += [f"no {_given(name, stored[name])}" for name in APPLIED if name in stored and name not in now["options"]]
+    same = _all_ids(now["cases"]) == _all_ids(then["cases"])
+    if not is_given:
+        differing += _other_cases(now["cases"], then["cases"], cases.validation_seed is not None) + _other_scans(now, then)
     if differing:
-        msg = (
-            f"The plan {path} was made for something else than {'; '.join(differing)}: give what it was made for to resume with it, or start again "
-            "in another work folder (--work) or in this one (--restart)."
-        )
+        anew = "give what it was made for to resume with it, or start again in another work folder (--work) or in this one (--restart)"
+        ways = "give what it was made for, or change the plan" if is_given else anew
+        msg = f"The plan {path} was made for something else than {'; '.join(differing)}: {ways}."
         raise InputError(msg)
-    if cases.validation_seed is not None and then["cases"] and now["cases"] != then["cases"]:
+    if cases.validation_seed is not None and same and now["cases"] != then["cases"]:
         return with_validation(cases, then["cases"]["val"], f"The plan says which {len(then['cases']['val'])} cases to validate on.")
     return cases
 
@@ -113,6 +127,7 @@ def _planned(document: Mapping[str, Any]) -> dict[str, Any]:
     """The options that can be read from the card and settings of a plan."""
     card, training = document.get("card", {}), document.get("training", {})
     found: dict[str, Any] = {
+        "output": card.get("id"),
         "network": card.get("network", {}).get("name"),
         "seed": training.get("seed"),
         "title": card.get("title"),
@@ -143,12 +158,34 @@ def _other_cases(now: Mapping[str, list[str]], then: Mapping[str, list[str]], dr
     if not then:
         return []
     # Roles are compared only if a split gives them; cases drawn at random get the roles of the plan.
-    sides = [(" ", {case for of in now.values() for case in of}, {case for of in then.values() for case in of})]
+    sides = [(" ", _all_ids(now), _all_ids(then))]
     if not drawn:
         sides = [(f" of the role '{role}' ", set(now[role]), set(then[role])) for role in ROLES]
     added = [("new", where, sorted(is_now - was)) for where, is_now, was in sides]
     gone = [("missing", where, sorted(was - is_now)) for where, is_now, was in sides]
     return [f"{which} cases{where}({named(ids)})" for which, where, ids in added + gone if ids]
+
+
+def _all_ids(cases: Mapping[str, list[str]]) -> set[str]:
+    return {case for of in cases.values() for case in of}
+
+
+def _other_scans(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
+    """The cases with other scans, if they are the most: single ones may have been corrected."""
+    before = then.get("scans", {})
+    other = [case for case, mark in now["scans"].items() if before.get(case, mark) != mark]
+    return [f"other scans of the same names ({named(other)})"] if 2 * len(other) > len(now["scans"]) else []
+
+
+def _mark(case: Case) -> list[int]:
+    """A checksum of each file of a scan."""
+    marks = []
+    for path in case.images:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            parts = [file.read(MARKED) for start in (size // 2, size - MARKED) if file.seek(max(0, start)) >= 0]
+        marks.append(zlib.crc32(b"".join(parts), size))
+    return marks
 
 
 def _given(name: str, value: Any) -> str:

@@ -49,7 +49,7 @@ def plan_training(
     """
     asked = TrainingOptions(**options)
     start = None if asked.start_from is None else Card.load(find_model(asked.start_from) / CARD_NAME)
-    model_id, synthesis, finding = _model_id(Path(output)), asked.synthesis, asked.finding
+    model_id, synthesis, finding = new_id(Path(output)), asked.synthesis, asked.finding
     cases = rescaled_cases(cases) if asked.rescale else cases
     given, region, modality = cases, None, asked.modality
     if finding is not None:
@@ -78,7 +78,7 @@ def plan_training(
     roles = {role: [case.id for case in survey.cases if case.role == role] for role in ROLES}
     if region is not None:
         roles = {role: [case.id for case in given.roles[role]] for role in ROLES}
-    plan[MADE_FOR] = {**made_for(given, asked.asked(network)), "cases": roles}
+    plan[MADE_FOR] = {**made_for(given, asked.asked(network, model_id)), "cases": roles}
     folder.mkdir(parents=True, exist_ok=True)
     write_survey(survey, folder / "survey.json")
     write_plan(plan, folder / PLAN_NAME)
@@ -101,7 +101,8 @@ def check_plan(card: Card, path: Path, cases: CaseSet, recipe: Recipe) -> None:
         raise InputError(msg)
 
 
-def _model_id(output: Path) -> str:
+def new_id(output: Path) -> str:
+    """The id of the model that is written to a folder. Raises InputError if its name gives none."""
     name = id_of(output.name)
     if not name:
         msg = f"The name of the model folder {output} has no letter or digit for the id of the model; choose another name."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from .initial_weights import InitialWeights
 from .options import TrainingOptions
 from .parts import import_parts, part_of
 from .plan_match import planned_cases
-from .planned import PLAN_NAME, check_plan, plan_training
+from .planned import PLAN_NAME, check_plan, new_id, plan_training
 from .recipe import Recipe
 from .synthesis.scans import write_drawn
 
@@ -70,6 +71,7 @@ def train_model(
     output: str | os.PathLike,
     *,
     on_progress: OnProgress | None = None,
+    on_notes: Callable[[Sequence[str]], None] | None = None,
     cancel: Cancel | None = None,
     **options: Any,
 ) -> TrainedModel:
@@ -85,6 +87,7 @@ def train_model(
         network: a key of `NETWORKS`, such as `attention-unet`; None with a plan.
         output: model folder to write, which must not exist; its name becomes the id of the model.
         on_progress: called with (fraction 0..1, stage, seconds left or None).
+        on_notes: called before the training begins with those of the notes that are known by then.
         cancel: called between steps; when it returns True the training ends, and can be resumed later.
         options: see `TrainingOptions`.
 
@@ -106,13 +109,14 @@ def train_model(
     path = folder / PLAN_NAME if asked.plan is None else Path(asked.plan)
     if asked.plan is None and (asked.restart or not path.exists()):
         plan_training(cases, network, output, folder, on_progress=part_of(report_progress, 0, SURVEYED), cancel=cancel, **options)
-    if asked.plan is None:
-        cases = planned_cases(path, cases, asked.asked(network))
+    recipe, is_given = Recipe.load(path), asked.plan is not None
+    cases = planned_cases(path, cases, asked.asked(network, None if is_given else new_id(output)), is_given)
     if asked.restart:
         _remove_training(folder)
-    recipe = Recipe.load(path)
     card = recipe.draft_card()
     check_plan(card, path, cases, recipe)
+    if on_notes is not None:
+        on_notes(recipe.notes)
     cases = rescaled_cases(cases) if recipe.rescale else cases
     if recipe.synthesis is not None:
         cases = with_scans(cases, write_drawn(cases.roles["val"], recipe.synthesis, recipe.seed, folder / "drawn"))

@@ -79,7 +79,7 @@ def train(
         cases: `train` to train on, `val` to choose the epoch by.
         work: folder for this training only.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`. With CUDA, it computes in mixed precision.
-        initial: weights to start from; ignored when a training is resumed.
+        initial: weights to start from; a training is resumed with the same ones or none.
         on_progress: called with (fraction 0..1, stage, seconds left or None) before each case that is prepared and after each step.
         cancel: called before each case and each step; when it returns True the training ends, and can be resumed later.
 
@@ -96,7 +96,7 @@ def train(
     torch.manual_seed(recipe.seed)
     check_cancel(cancel, "building the network")
     network = build_network(card.network, card.in_channels, len(card.labels) + 1, card.network_arguments)
-    settings = lasting_settings(recipe, card, cases)
+    settings = {**lasting_settings(recipe, card, cases), **initial.lasting}
     last = work / "last.ckpt"
     resumed = last.is_file()
     if resumed:

@@ -32,7 +32,7 @@ def test_a_segmentation_that_cannot_be_dicom_stays_as_it_is(tmp_path, model):
     assert (tmp_path / "out" / "cases" / "in" / "in_segmentation.seg.nrrd").is_file()
     report = json.loads((tmp_path / "out" / "cases" / "in" / "in_report.json").read_text(encoding="utf-8"))
     for notes in (result.entries["in"].notes, report["notes"]):
-        assert any("no DICOM segmentation" in note for note in notes)
+        assert any("No DICOM segmentation of in can be made (its files have no " in note for note in notes)
 
 
 @pytest.mark.parametrize("derived", [{"Modality": "SEG"}, {"Modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}])

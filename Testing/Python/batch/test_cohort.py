@@ -189,6 +189,11 @@ class TestTable:
         cases = find_cases(tmp_path / "list.csv", ONE).cases
         assert [(case.name, case.inputs) for case in cases] == [("Müller", (tmp_path / "a.nii",))]
 
+    def test_paths_with_the_separators_of_windows(self, tmp_path):
+        touch(tmp_path, "sub/a.nii")
+        (tmp_path / "list.csv").write_text("case,image\n,sub\\a.nii\n")
+        assert inputs(find_cases(tmp_path / "list.csv", ONE), tmp_path) == {"a": ["sub/a.nii"]}
+
     def test_a_case_that_stands_in_it_twice_is_run_once(self, tmp_path):
         (tmp_path / "list.csv").write_text("case,image\na,x.nii\na,x.nii\na,y.nii\n")
         cohort = find_cases(tmp_path / "list.csv", ONE)

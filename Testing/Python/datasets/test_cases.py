@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from pathlib import Path
 
@@ -101,6 +102,14 @@ class TestSplit:
             for role, name in (("train", "a"), ("val", "c"), ("test", "d"))
         }
 
+    def test_capitals_and_accents_of_macos(self, tmp_path):
+        folders(tmp_path, "", "")
+        for kind, form in (("images", "NFD"), ("labels", "NFC")):
+            touch(tmp_path / kind, *(unicodedata.normalize(form, f"Müller{n}.nii.gz") for n in (1, 2)))
+        assert [case.id for case in pair_scans(tmp_path / "images", tmp_path / "labels")] == ["Müller1", "Müller2"]
+        split = write_split(tmp_path, unicodedata.normalize("NFD", "ID,Role\nMüller1,Train\nMüller2,VAL\n"))
+        assert {role: len(cases) for role, cases in find_cases(tmp_path / "images", tmp_path / "labels", split).items()} == {"train": 1, "val": 1}
+
     def test_channels(self, tmp_path):
         images, labels = folders(tmp_path, "a_0000 a_0001 b_0000 b_0001", "a b")
         cases = find_cases(images, labels, write_split(tmp_path, "id,role\na,train\nb,val\n"))
@@ -115,7 +124,7 @@ class TestSplit:
     @pytest.mark.parametrize(
         ("text", "sentence"),
         [
-            ("id,role\na,train\n", "has no case of the role 'val'"),
+            ("id,role\na,train\n", "has no case of the role 'val', but of train"),
             ("id,role\na,val\n", "has no case of the role 'train'"),
             ("id,role\na,train\nb,val\na,val\n", "names case a more than once"),
             ("id,role\na,train\nz,val\n", "There is no scan of case z in "),
@@ -216,12 +225,21 @@ class TestCaseSet:
         found = folder_cases(*folders(tmp_path, "a b c", "a b c"), write_split(tmp_path, "id,role\na,val\nc,train\n"))
         assert (ids(found, "train"), ids(found, "val"), found.validation_seed) == (["c"], ["a"], None)
 
+    def test_cases_that_are_not_in_the_split_are_told(self, tmp_path):
+        split = write_split(tmp_path, "id,role\na,train\nb,val\nc,test\n")
+        found = folder_cases(*folders(tmp_path, "a b c d", "a b c d"), split)
+        assert found.notes[1:] == ("1 case(s) are not in the split, and not used: d.",)
+
     def test_a_single_case(self, tmp_path):
         assert refused(folder_cases, *folders(tmp_path, "a", "a")).startswith("There is a single case, a;")
 
     def test_label_values_with_a_gap(self, tmp_path):
         text = refused(folder_cases, *folders(tmp_path, "a b", "a b"), label_names={1: "Liver", 3: "Spleen"})
         assert text.startswith("The labels have the values 1, 3, ")
+
+    def test_two_labels_of_one_name(self, tmp_path):
+        text = refused(folder_cases, *folders(tmp_path, "a b", "a b"), label_names={1: "Liver", 2: " liver"})
+        assert "('Liver', ' liver')" in text
 
     def test_names_of_channels_that_are_not_there(self, tmp_path):
         text = refused(folder_cases, *folders(tmp_path, "a b", "a b"), channel_names=["T1", "T2"])

@@ -266,3 +266,20 @@ class TestNamesOfAllCases:
     def test_names_given_rule(self, tmp_path):
         found = self.cases(tmp_path, [("Right", 1, 0), ("Left", 2, 0)], None, names={1: "Left", 2: "Right"})
         np.testing.assert_array_equal(self.voxels(found, "a"), np.choose(labels_of(), (0, 2, 1)))
+
+
+class TestEntriesOfTheLabelMapThatFitNothing:
+    def notes(self, folder: Path, reading: LabelReading) -> list[str]:
+        for case, value in (("a", 4), ("b", 5)):
+            write_nifti(folder / f"{case}.nii.gz", np.where(labels_of() == 2, value, labels_of()), AFFINE)
+        return note_sentences({case: read(folder, folder / f"{case}.nii.gz", reading).notes for case in "ab"}, 2)
+
+    def test_are_told_if_they_fit_no_case(self, tmp_path):
+        assert self.notes(tmp_path, LabelReading({4: 2, 5: 2})) == []
+        found = self.notes(tmp_path, LabelReading({4: 2, 5: 2, 7: 1, "Cyst": 0}))
+        assert found == [f"The label map has no '{key}', which --label-map names, in 2 of 2 cases: a, b." for key in ("7", "Cyst")]
+
+    def test_segments(self, tmp_path):
+        write_segments(tmp_path / "a.seg.nrrd", labels_of()[None], AFFINE, [("Kidney, left", 1, 0), ("Cyst", 2, 0)])
+        notes = read(tmp_path, tmp_path / "a.seg.nrrd", LabelReading({"cyst": 0, "Cist": 0}, names=[NAMES])).notes
+        assert [note.what for note in notes] == ["The label map has no 'Cist', which --label-map names,"]

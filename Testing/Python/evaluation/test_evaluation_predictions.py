@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from AttentionSegLib.cli import main
+from AttentionSegLib.datasets import LabelReading
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.evaluation import evaluate
 from AttentionSegLib.evaluation.predictions import evaluate_predictions
@@ -94,6 +95,18 @@ class TestPredictions:
         write_map(Image(segmented("a")[None, ::-1], turned), folders[0] / "a.nii.gz")
         evaluate_predictions(*folders, tmp_path / "out")
         assert measured(tmp_path / "out")["a", "Label 1"] == pytest.approx(dice("a", 1))
+
+    def test_on_another_grid_than_their_reference(self, folders, tmp_path):
+        write_map(Image(segmented("a")[None], AFFINE @ np.diag([2.0, 1, 1, 1])), folders[0] / "a.nii.gz")
+        with pytest.raises(InputError, match=r"its prediction .* to the grid of the reference") as raised:
+            evaluate_predictions(*folders, tmp_path / "out")
+        assert "scan" not in str(raised.value)
+        done = evaluate_predictions(*folders, tmp_path / "out", reading=LabelReading(resample=True))
+        assert "The prediction was resampled by nearest neighbor to the grid of its reference in 1 of 3 cases" in done.notes[0]
+
+    def test_a_folder_is_not_measured_on_itself(self, folders, tmp_path):
+        with pytest.raises(InputError, match="are both"):
+            evaluate_predictions(folders[0], folders[0], tmp_path / "out")
 
     def test_every_bad_case_is_named_and_nothing_is_written(self, folders, tmp_path):
         for case in "ab":

@@ -12,6 +12,7 @@ from AttentionSegLib.datasets.cases import pair_scans, read_labelled
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, scan_stem
 from geometries import ROTATIONS, affine_of, axes_of, farthest
+from scipy.io import loadmat, savemat
 
 SHAPE = (6, 5, 4)
 AFFINES = [affine_of(ROTATIONS[name] @ axes_of(letters)) for name, letters in (("straight", "LIA"), ("oblique", "RAS"))]
@@ -82,6 +83,19 @@ class TestPair:
         np.testing.assert_array_equal(image.voxels[0], voxels)
         assert farthest(image.affine, nibabel.load(tmp_path / "a.img").affine, SHAPE) < 1e-4
         assert "has no orientation" in image.notes[0].what
+
+    @pytest.mark.parametrize("name", ["mat", "M"])
+    def test_the_orientation_that_spm_stores_beside_it(self, tmp_path, voxels, name):
+        nibabel.save(nibabel.Spm99AnalyzeImage(voxels, AFFINES[1]), tmp_path / "a.img")
+        savemat(tmp_path / "a.mat", {name: loadmat(tmp_path / "a.mat")[name]}, format="4")
+        image = read_image(tmp_path / "a.hdr")
+        assert farthest(image.affine, AFFINES[1], SHAPE) < 1e-4
+        assert "SPM" in image.notes[0].what
+        before = content_hash([tmp_path / "a.hdr"])
+        (tmp_path / "a.mat").write_text("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
+        assert content_hash([tmp_path / "a.hdr"]) != before
+        with pytest.raises(InputError, match=r"a\.mat is not the orientation that SPM writes"):
+            read_image(tmp_path / "a.hdr")
 
     def test_analyze_without_a_voxel_size(self, tmp_path, voxels, capfd):
         nibabel.save(nibabel.AnalyzeImage(voxels, np.diag([-2.0, 2.0, 3.0, 1.0])), tmp_path / "a.img")

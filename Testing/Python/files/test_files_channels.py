@@ -10,6 +10,7 @@ from AttentionSegLib.files import read_image, read_images, write_map
 from AttentionSegLib.image import Image
 from geometries import ROTATIONS, affine_of, axes_of
 from segmentation_files import write_segments
+from tiny_models import make_card
 
 SHAPE = (20, 16, 12)
 GRID = affine_of(ROTATIONS["oblique"] @ axes_of("LIP"))
@@ -104,6 +105,13 @@ def test_a_segmentation_is_no_scan(tmp_path):
     path = write_segments(tmp_path / "a.seg.nrrd", np.ones((1, 4, 5, 6)), GRID, [("Liver", 1, 0)])
     with pytest.raises(InputError, match=r"a.seg.nrrd is a segmentation \(Liver\) and no scan"):
         read_images([path])
+
+
+@pytest.mark.parametrize("name", ["map.nrrd", "map.nii.gz"])
+def test_a_map_is_no_scan(tmp_path, name):
+    write_map(Image(np.random.default_rng(0).random((1, *SHAPE)), GRID), tmp_path / name, "gate_2", make_card())
+    with pytest.raises(InputError, match=r"is the map gate_2 of AttentionSeg and no scan"):
+        read_images([tmp_path / name])
 
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0)])

@@ -6,12 +6,13 @@ import shutil
 from itertools import product
 
 import numpy as np
+import pydicom
 import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image
 from AttentionSegLib.files.dicom_search import series_in
 from dicom_series import SPACING, affine_of, directions_of, positions_of, write_series
-from pydicom.uid import generate_uid
+from pydicom.uid import RLELossless, generate_uid
 
 SHAPE = (9, 8, 6)
 GRADIENT = np.array([7.0, -5.0, 11.0])
@@ -96,6 +97,28 @@ class TestDuplicates:
         image = read_image(tmp_path)
         np.testing.assert_array_equal(image.voxels[0], voxels)
         assert image.notes[0].detail == f"1 of {SHAPE[2] + 1} files"
+
+    @pytest.mark.parametrize("changed", [0, 1])
+    def test_the_second_one_is_compressed(self, tmp_path, directions, changed):
+        positions = positions_of(SHAPE[2], directions)
+        voxels = ramp(positions, directions)
+        paths = write_series(tmp_path, voxels, positions, directions)
+        dataset = pydicom.dcmread(paths[2])
+        dataset.PixelData = (dataset.pixel_array + changed).tobytes()
+        dataset.compress(RLELossless)
+        dataset.save_as(tmp_path / "compressed")
+        if changed:
+            with pytest.raises(InputError, match="several slices at the same position"):
+                read_image(tmp_path)
+        else:
+            np.testing.assert_array_equal(read_image(tmp_path).voxels[0], voxels)
+
+
+def test_low_values_for_bright_are_told(tmp_path, voxels, directions):
+    write_series(tmp_path, voxels, positions_of(SHAPE[2], directions), directions, PhotometricInterpretation="MONOCHROME1")
+    image = read_image(tmp_path)
+    np.testing.assert_array_equal(image.voxels[0], voxels)
+    assert "MONOCHROME1" in image.notes[0].what
 
 
 class TestWithoutPreamble:

@@ -226,6 +226,7 @@ class TestDamage:
         [
             ({"magic": b"abc"}, "not a NIfTI-1 file"),
             ({"sizeof_hdr": 0}, "not a NIfTI-1 file"),
+            ({"sizeof_hdr": 540}, "is NIfTI-2, which is not read"),
             ({"vox_offset": np.nan}, "not a NIfTI-1 file"),
             ({"datatype": 1536}, "data type 1536"),
             ({"dim": [3, 32000, 32000, 32000, 1, 1, 1, 1]}, "header promises 65536000000352 bytes"),

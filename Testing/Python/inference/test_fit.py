@@ -70,8 +70,15 @@ def test_a_model_of_ct(voxels, said):
 
 def test_a_model_of_mr():
     assert notes_of(card_of("MR"), ct()) == ["scan looks like CT; the model was trained on MR."]
+    assert notes_of(card_of("MR"), ct() + 1024) == ["scan looks like CT stored as HU + 1024; the model was trained on MR."]
     for voxels in (mr(), mr(1500), mr() / 1400, mr(100)):
         assert notes_of(card_of("MR"), voxels) == []
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_a_label_map(modality):
+    (note,) = notes_of(card_of(modality), np.digitize(mr(), (100, 400, 800)).astype(np.uint8))
+    assert "only a few different values, as a label map has" in note
 
 
 def test_what_dicom_says_counts():
@@ -90,6 +97,7 @@ def test_a_scan_in_another_unit():
     (note,) = notes_of(card, mr(), (0.1, 0.1, 0.1))
     assert notes_of(card_of("MR"), mr(), (0.1, 0.1, 0.1)) == ["scan is only 2 x 2.2 x 2.4 mm large; check the unit of its voxel size."]
     assert note == "scan covers 2 x 2.2 x 2.4 mm; the model was trained on about 20 x 22 x 24 mm. Check the unit of its voxel size."
+    assert any("x 1e+04 mm large; check the unit" in said for said in notes_of(card, mr(), (417.0, 417.0, 417.0)))
 
 
 def test_what_dicom_says_of_an_image_counts():

@@ -184,6 +184,14 @@ class TestRefused:
         with pytest.raises(InputError, match="b segmentation of b has the segments Hippocampus anterior, Kidney, and a segmentation of a has"):
             read_pairs([first, second])
 
+    def test_names_that_differ_in_case_and_outer_blanks_only(self, scene):
+        first, second = make_pair(scene, "a"), make_pair(scene, "b")
+        segment(second[1], NAMES[1]).SetName(f" {NAMES[1].upper()} ")
+        found = read_pairs([first, second])
+        assert [entry["name"] for entry in found.labels] == sorted(NAMES[:2])
+        one, other = (label.voxels for _image, label in found.scans.values())
+        np.testing.assert_array_equal(one, other)
+
     def test_a_name_that_two_segments_have(self, scene):
         volume, segmentation = make_pair(scene)
         segment(segmentation, NAMES[1]).SetName(NAMES[0])

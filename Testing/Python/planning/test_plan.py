@@ -15,6 +15,7 @@ from AttentionSegLib.datasets.case_statistics import CaseStatistics, IntensitySt
 from AttentionSegLib.datasets.sides import left_right_pairs, side_of
 from AttentionSegLib.datasets.survey import Foreground, Survey
 from AttentionSegLib.errors import Cancelled, InputError, OutOfMemory
+from AttentionSegLib.inference.fit import STORED_HU
 from AttentionSegLib.inference.progress import Cancel
 from AttentionSegLib.models import Card
 from AttentionSegLib.models.card import with_weights
@@ -184,7 +185,7 @@ class TestInputs:
     def mixed(self, ct: int, of: int = 10) -> Survey:
         """Scans in HU, and others that were stored with an offset."""
         survey = make_survey(intensities=CT, cases=of - 1, validated=1)
-        stored = IntensityStatistics(0, 24, 224, 1624, 3024, 0.4)
+        stored = IntensityStatistics(0, 24, 224, 1624, 3024, 0.4, STORED_HU)
         return replace(survey, cases=tuple(replace(case, intensities=(CT if n < ct else stored,)) for n, case in enumerate(survey.cases)))
 
     def test_a_few_scans_that_are_not_in_hu_are_named(self):
@@ -196,7 +197,9 @@ class TestInputs:
         text = refused(self.mixed(8))
         assert "case_8 (0 to 1624, perhaps HU + 1024, see --rescale), case_9 (0 to 1624, perhaps HU + 1024, see --rescale)" in text
         assert plan_inputs(self.mixed(8), "CT")[0][0]["modality"] == "CT"
-        assert plan_inputs(self.mixed(0), None)[0][0]["modality"] == "MR"
+        inputs, notes = plan_inputs(self.mixed(0), None)
+        assert inputs[0]["modality"] == "MR"
+        assert "10 of 10 cases look like CT: case_0 (0 to 1624, perhaps HU + 1024, see --rescale)" in notes[-1]
 
     def test_two_channels(self):
         one = make_survey(channel_names=("T1", "T2"))

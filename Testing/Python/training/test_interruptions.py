@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import signal
@@ -14,6 +15,8 @@ import pytest
 import torch
 from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.errors import Cancelled, InputError, OutOfMemory, OutputError
+from AttentionSegLib.models import save_model
+from AttentionSegLib.training.initial_weights import InitialWeights
 from AttentionSegLib.training.recipe import Recipe
 from tiny_training import make_document, write_case, write_cases, write_recipe
 
@@ -46,6 +49,16 @@ class Folder:
 
     def last(self, work: str = "work") -> dict:
         return torch.load(self.path / work / "last.ckpt", weights_only=True)
+
+
+def model_of(unbroken: tuple[Folder, Trained], folder: Path, scale: float = 1.0) -> Path:
+    """A model folder with the trained network, its weights multiplied by a factor."""
+    network = copy.deepcopy(unbroken[1].network)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight *= scale
+    save_model(folder, make_document({"network": NETWORK})["card"], network)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +165,16 @@ class TestCheckpoint:
         (tmp_path / "work" / "last.ckpt").write_bytes((unbroken[0].path / "work" / "last.ckpt").read_bytes())
         with pytest.raises(InputError, match=rf"^The work folder [^\n]+ holds a training with another {name}; [^\n]+\.$"):
             folder.train()
+
+    def test_a_training_is_resumed_with_its_initial_weights_or_none(self, unbroken, tmp_path):
+        start = model_of(unbroken, tmp_path / "start")
+        other = model_of(unbroken, tmp_path / "other", scale=2.0)
+        folder = Folder(tmp_path, epochs=1)
+        folder.train(initial=InitialWeights(start))
+        folder.train(initial=InitialWeights(start))
+        folder.train()
+        with pytest.raises(InputError, match=r"another source of its initial weights \(--start-from, --pretrained\); start again"):
+            folder.train(initial=InitialWeights(other))
 
 
 class TestWishToStop:

@@ -36,8 +36,8 @@ class Folder:
     def write_plan(self, **asked) -> None:
         self.plan.write_text(json.dumps({**make_document(), "made_for": made_for(self.cases(), {**ASKED, **asked})}))
 
-    def check(self, cases=None, **asked):
-        return planned_cases(self.plan, cases or self.cases(), {**ASKED, **asked})
+    def check(self, cases=None, is_given=False, **asked):
+        return planned_cases(self.plan, cases or self.cases(), {**ASKED, **asked}, is_given)
 
     def refused(self, *args, **asked) -> str:
         with pytest.raises(InputError) as raised:
@@ -72,6 +72,7 @@ def test_what_the_plan_has_chosen_may_be_asked_for(folder):
         ({"seed": 7}, "--seed 7 (there: 3)"),
         ({"region": True}, "--field-of-view region (there: whole)"),
         ({"start_from": "other"}, "--start-from other (there: none)"),
+        ({"output": "other"}, "--output other (there: boxes)"),
         ({"rescale": True}, "--rescale (there: none)"),
         ({"synthesis": Synthesis()}, "--synthesize (there: none)"),
     ],
@@ -89,6 +90,49 @@ def test_everything_at_once(folder):
 def test_labels_read_otherwise(folder):
     assert "--label-map 4=2 (there: none)" in folder.refused(folder.cases(reading=LabelReading({4: 2})))
     assert "--ignored-label 9 (there: none)" in folder.refused(folder.cases(reading=LabelReading(ignored_label=9)))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"start_from": "first"}, "no --start-from first"),
+        ({"cases": {"reading": LabelReading({1: 2, 2: 1}, resample=True)}}, "no --label-map 1=2,2=1; no --resample-labels"),
+    ],
+)
+def test_what_was_applied_to_cases_or_weights_cannot_be_left_out(folder, options, said):
+    cases = folder.cases(**options.pop("cases", {}))
+    folder.plan.write_text(json.dumps({**make_document(), "made_for": made_for(cases, {**ASKED, **options})}))
+    folder.check(cases, **options)
+    assert said in folder.refused()
+
+
+def test_other_scans_of_the_same_names(folder):
+    folder.write_plan()
+    for case in "ab":
+        (folder.path / "images" / f"{case}.nii.gz").write_bytes(b"corrected")
+    folder.check()
+    (folder.path / "images" / "c.nii.gz").write_bytes(b"of another contrast")
+    assert "other scans of the same names (a, b, c)" in folder.refused()
+    folder.check(is_given=True)
+
+
+class TestGivenPlan:
+    """That is followed, whatever cases it was made for."""
+
+    def test_it_suits_other_cases(self, folder):
+        folder.add("f")
+        assert folder.check(is_given=True) == folder.cases()
+
+    def test_its_drawn_cases_count_for_the_same_cases(self, folder):
+        document = json.loads(folder.plan.read_text())
+        for val in "abcde":
+            document["made_for"]["cases"] = {"train": sorted(set("abcde") - {val}), "val": [val]}
+            folder.plan.write_text(json.dumps(document))
+            assert [case.id for case in folder.check(is_given=True).roles["val"]] == [val]
+
+    def test_it_has_its_own_seed_and_labels(self, folder):
+        with pytest.raises(InputError, match=r"--seed 7 \(there: 3\); --label-names Dark,Bright \(there: .* change the plan"):
+            folder.check(folder.cases(label_names={1: "Dark", 2: "Bright"}), is_given=True, seed=7)
 
 
 def test_cases_that_have_come_and_gone(folder):

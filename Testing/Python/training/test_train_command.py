@@ -57,8 +57,18 @@ class TestDefault:
     def trained(self, tmp_path_factory) -> Path:
         folder = tmp_path_factory.mktemp("default")
         write_cases(folder)
-        assert attentionseg(planned(folder)) == 0
+        with pytest.MonkeyPatch.context() as patch, open(folder / "told.txt", "w", encoding="utf-8") as told:
+            patch.setattr("sys.stdout", told)
+            patch.setattr("sys.stderr", told)
+            assert attentionseg(planned(folder)) == 0
         return folder
+
+    def test_notes_on_data_and_plan_are_told_once_and_before_the_first_step(self, trained):
+        told = (trained / "told.txt").read_text(encoding="utf-8").splitlines()
+        notes = [f"Note: {note}" for note in json.loads((trained / "boxes-training" / "plan.json").read_text())["notes"]]
+        begun = next(number for number, line in enumerate(told) if line.startswith("preparing case"))
+        assert [line for line in told[:begun] if line.startswith("Note: ")] == notes
+        assert [line[: len("Note: The prepared cases")] for line in told[begun:] if line.startswith("Note: ")] == ["Note: The prepared cases"]
 
     def test_the_card_says_what_was_measured_and_how_it_was_made(self, trained):
         card = load_model(trained / "boxes").card
