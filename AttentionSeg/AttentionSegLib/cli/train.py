@@ -108,8 +108,11 @@ def run(options: argparse.Namespace) -> int:
             with _termination() as cancel:
                 settings["command"] = command_of("train", options, PATHS, PLACES)
                 told: list[str] = []
-                tell = {"on_progress": show, "on_notes": lambda notes: told.extend(_print_notes(show, notes)), "cancel": cancel}
-                done = train_model(cases, options.network, options.output, **places, **settings, **tell)
+
+                def tell(notes: Sequence[str]) -> None:
+                    told.extend(_print_notes(show, notes))
+
+                done = train_model(cases, options.network, options.output, **places, **settings, on_progress=show, on_notes=tell, cancel=cancel)
                 _print_notes(show, done.notes[len(told) :])
     except (KeyboardInterrupt, Cancelled):
         print("attentionseg: interrupted; run the same command again to resume.", file=sys.stderr)

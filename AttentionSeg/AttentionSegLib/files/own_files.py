@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +41,7 @@ class OwnFile(NamedTuple):
         return self.kind not in (SEGMENTATION, PICTURE)
 
 
-def own_file(path: Path | str) -> OwnFile | None:
+def own_file(path: str | os.PathLike) -> OwnFile | None:
     """The kind and the model that AttentionSeg stored in the header of a file; None for any other file, and for one that cannot be read."""
     if extension(path) in (".nii", ".nii.gz"):
         description = _description(Path(path))
