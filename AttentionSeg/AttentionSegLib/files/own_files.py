@@ -43,13 +43,15 @@ class OwnFile(NamedTuple):
 
 def own_file(path: str | os.PathLike) -> OwnFile | None:
     """The kind and the model that AttentionSeg stored in the header of a file; None for any other file, and for one that cannot be read."""
-    if extension(path) in (".nii", ".nii.gz"):
-        description = _description(Path(path))
+    path = Path(path)
+    ending = extension(path)
+    if ending in (".nii", ".nii.gz"):
+        description = _description(path)
         return OwnFile(description[len(DESCRIPTION) :].strip()) if description.startswith(f"{DESCRIPTION} ") else None
-    if extension(path) == ".png":
-        return OwnFile(PICTURE) if _software(Path(path)) == DESCRIPTION else None
+    if ending == ".png":
+        return OwnFile(PICTURE) if _software(path) == DESCRIPTION else None
     # Programs that convert a file keep what they do not know.
-    keys = read_fields(Path(path)) if extension(path) in META_IMAGE else read_keys(path)
+    keys = read_fields(path) if ending in META_IMAGE else read_keys(path)
     if MAP_KEY not in keys and MODEL_KEY not in keys:
         return None
     return OwnFile(keys.get(MAP_KEY, SEGMENTATION), keys.get(MODEL_KEY, ""))
