@@ -27,7 +27,7 @@ MODULE = Path(__file__).resolve().parents[2] / "AttentionSeg"
 EVENTS = ("quit", "close", "volume", "region", "output")
 # When, by what the panel says then: a beginning of the message, or a share of the progress bar; the first is the press itself.
 INSTANTS: dict[str, tuple[Any, ...]] = {
-    "run": ("", "Loading", "Network", 50, 80),
+    "run": ("", "Loading", "Running", 50, 80),
     "batch": ("", "Loading", "Case 1", "Case 3", "Case 5"),
     "training": ("", "Loading", "Planning", "Epoch 1 ", "Epoch 3 "),
 }
