@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -161,13 +162,29 @@ def _network_cost(spec: NetworkSpec, arguments: str) -> NetworkCost:
     return NetworkCost((flops - products) / voxels, products / voxels**2, activations / voxels, parameters)
 
 
+@contextmanager
+def one_thread() -> Iterator[int]:
+    """Compute with one thread in this block; yields how many there are outside of it.
+
+    Threads wait for the slowest of them, and where other programs hold that up, two can be twenty times as slow as one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _matrix_rate(device: torch.device, size: int) -> float:
-    """Operations per second of the fastest of many products, so that a plan does not depend on what else the computer is doing."""
+    """Operations per second, on a CPU of one thread times their number: the fastest of many products, so that a plan does not depend on what else the
+    computer is doing."""
     matrix = torch.randn(size, size, device=device)
     best, start = 0.0, time.monotonic()
-    while time.monotonic() - start < MEASURED_SECONDS or not best:
-        before = time.monotonic()
-        # Reading a number waits for the device.
-        (matrix @ matrix)[0, 0].item()
-        best = max(best, 2 * size**3 / (time.monotonic() - before))
-    return best
+    with one_thread() as threads:
+        while time.monotonic() - start < MEASURED_SECONDS or not best:
+            before = time.monotonic()
+            # Reading a number waits for the device.
+            (matrix @ matrix)[0, 0].item()
+            best = max(best, 2 * size**3 / (time.monotonic() - before))
+    return best * (threads if device.type == "cpu" else 1)

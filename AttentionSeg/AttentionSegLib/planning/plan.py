@@ -158,8 +158,9 @@ def _choose(survey: Survey, network: str, budget: Budget, options: PlanOptions, 
         found, spacing = network_of(start, spec, budget, notes)
     if budget.device is not None:
         batch = batch_size(survey.train, spec.dimensions)
-        seconds = measured_step(spec, found.arguments, spec.seen(found.patch), batch, budget.device, cancel)
-        found = replace(found, step_seconds=seconds)
+        step = measured_step(spec, found.arguments, spec.seen(found.patch), batch, budget.device, cancel)
+        found = replace(found, step_seconds=step.seconds)
+        notes += [step.note] if step.note else []
     return _Choices(survey, options, labels, inputs, size, slices, spec, found, spacing), notes
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,18 +15,27 @@ from ..networks import Network
 from ..networks.small_convolutions import halve_convolutions
 from ..networks.supervision import added
 from ..progress import Cancel, check_cancel
-from .budget import NetworkSpec
+from .budget import NetworkSpec, one_thread
 
 # Steps that are timed, after a first one that allocates memory.
 STEPS = 2
 # Factor on the time of a step for making patches, logging and averaging weights.
 OVERHEAD = 1.25
+# Part of the processors that the threads of a step use.
+PARALLEL = 0.7
+
+
+class StepTime(NamedTuple):
+    """Seconds of a training step; and a note if other programs kept the processors busy, which the seconds do not include."""
+
+    seconds: float
+    note: str = ""
 
 
 def measured_step(
     spec: NetworkSpec, arguments: dict[str, Any], patch: Sequence[int], batch: int, device: torch.device, cancel: Cancel | None = None
-) -> float:
-    """Seconds of a training step, measured on noise.
+) -> StepTime:
+    """The time of a training step, measured on noise.
 
     Args:
         spec, arguments: of the network.
@@ -43,13 +53,41 @@ def measured_step(
         halve_convolutions(network)
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
         image = torch.randn(batch, spec.in_channels, *patch, device=device)
-        check_cancel(cancel, "planning")
-        _step(network, optimizer, image)
-        start = time.monotonic()
-        for _ in range(STEPS):
+
+        def step() -> None:
             check_cancel(cancel, "planning")
             _step(network, optimizer, image)
-    return OVERHEAD * (time.monotonic() - start) / STEPS
+
+        step()
+        seconds = OVERHEAD * _mean(step, time.monotonic)
+        load = _load_of_others() if device.type == "cpu" else 0.0
+        processors = _processors()
+        if load + torch.get_num_threads() <= processors + 0.5:
+            return StepTime(seconds)
+        with one_thread() as threads:
+            # Backward passes on the CPU run in the thread that asks for them.
+            alone = min(seconds, OVERHEAD * _mean(step, time.thread_time) / max(1.0, PARALLEL * threads))
+    return StepTime(
+        alone,
+        f"Other programs keep this computer busy (load {load:.1f} on {processors} processors): a step takes {seconds:.2g} s now, and the plan counts "
+        f"on {alone:.2g} s without them.",
+    )
+
+
+def _mean(step: Callable[[], None], clock: Callable[[], float]) -> float:
+    start = clock()
+    for _ in range(STEPS):
+        step()
+    return (clock() - start) / STEPS
+
+
+def _load_of_others() -> float:
+    """How many processors other programs have used or waited for in the last minute; 0 on Windows, which does not say."""
+    return max(0.0, os.getloadavg()[0] - 1) if hasattr(os, "getloadavg") else 0.0
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _AnyRegion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -28,7 +29,7 @@ from AttentionSegLib.planning.grid import coarser_spacing, median_spacing, regio
 from AttentionSegLib.planning.inputs import plan_inputs
 from AttentionSegLib.planning.labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
 from AttentionSegLib.planning.plan import PlanOptions, make_plan, write_plan
-from AttentionSegLib.planning.timing import measured_step
+from AttentionSegLib.planning.timing import OVERHEAD, PARALLEL, StepTime, measured_step
 from AttentionSegLib.training.recipe import Recipe
 from builders import make_card_document
 from tiny_models import guided
@@ -365,6 +366,16 @@ class TestNetwork:
         assert 2**28 < budget.memory_bytes < 2**50
         assert 1e8 < budget.flops_per_second < 1e15
 
+    def test_the_speed_of_a_cpu_is_that_of_one_thread_times_their_number(self, monkeypatch):
+        """Several threads wait for each other, on a busy computer twenty times as long as they compute."""
+        threads = []
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+        monkeypatch.setattr(torch, "set_num_threads", threads.append)
+        alone = Budget.measure("cpu").flops_per_second
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+        assert alone == pytest.approx(4 * Budget.measure("cpu").flops_per_second, rel=0.7)
+        assert threads[:2] == [1, 4]
+
 
 class TestTriedOut:
     """With a device to try a step on, its seconds say how many steps there is time for."""
@@ -372,13 +383,13 @@ class TestTriedOut:
     BUDGET = replace(CPU, hours=1, device=torch.device("cpu"))
 
     def test_the_steps_fill_the_time(self, monkeypatch):
-        monkeypatch.setattr(planned, "measured_step", lambda *_: 0.5)
+        monkeypatch.setattr(planned, "measured_step", lambda *_: StepTime(0.5))
         document = plan(crops(), budget=self.BUDGET)
         assert 80 * document["training"]["epochs"] == pytest.approx(self.BUDGET.training_seconds / 0.5, abs=80)
         assert "at 0.5 s a step, as measured" in note(document, str(document["training"]["epochs"]))
 
     def test_hours_that_are_too_few_for_any_training_are_refused(self, monkeypatch):
-        monkeypatch.setattr(planned, "measured_step", lambda *_: 30)
+        monkeypatch.setattr(planned, "measured_step", lambda *_: StepTime(30))
         survey = crops()
         with pytest.raises(InputError, match=r"A training takes at least [0-9.]+ hours here .* and 0\.1 were given; give more hours") as refused:
             plan(survey, budget=replace(self.BUDGET, hours=0.1))
@@ -388,7 +399,7 @@ class TestTriedOut:
 
     def test_the_step_is_that_of_the_plan(self, monkeypatch):
         asked = []
-        monkeypatch.setattr(planned, "measured_step", lambda *step: asked.append(step) or 1)
+        monkeypatch.setattr(planned, "measured_step", lambda *step: asked.append(step) or StepTime(1))
         document = plan(crops(), budget=self.BUDGET)
         network, patch = document["card"]["network"], tuple(document["training"]["patch_size"])
         assert asked == [(NetworkSpec(network["name"], 1, 2), network["arguments"], patch, 2, self.BUDGET.device, None)]
@@ -396,7 +407,23 @@ class TestTriedOut:
     @pytest.mark.parametrize("name", ["attention-unet", "guided-attention"])
     def test_a_step_of_a_network(self, name):
         arguments = {"attention-unet": {"channels": [4, 8], "deep_supervision": True}, "guided-attention": guided()["arguments"]}[name]
-        assert measured_step(NetworkSpec(name, 1, 2), {"spatial_dims": 3, "norm": "instance", **arguments}, (16, 16, 16), 2, torch.device("cpu")) > 0
+        assert self.of_a_step(name, arguments).seconds > 0
+
+    @pytest.mark.parametrize(("load", "seconds", "said"), [(0.9, 8.0, ""), (5.0, 3 / (2 * PARALLEL), "load 4.0 on 2 processors")])
+    def test_what_others_take_of_the_processors_is_left_out_and_told(self, monkeypatch, load, seconds, said):
+        """8 s a step by the clock, in which a thread works for 3 s."""
+        monkeypatch.setattr(timing, "_mean", lambda _step, clock: {time.monotonic: 8.0, time.thread_time: 3.0}[clock])
+        monkeypatch.setattr(timing.os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+        monkeypatch.setattr(timing, "_processors", lambda: 2)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+        found = self.of_a_step("attention-unet", {"channels": [4, 8]})
+        assert found.seconds == pytest.approx(OVERHEAD * seconds)
+        assert said in found.note
+        assert bool(said) == bool(found.note)
+
+    def of_a_step(self, name, arguments):
+        arguments = {"spatial_dims": 3, "norm": "instance", **arguments}
+        return measured_step(NetworkSpec(name, 1, 2), arguments, (16, 16, 16), 2, torch.device("cpu"))
 
     def test_a_planning_is_cancelled_between_two_steps(self, monkeypatch):
         steps = []
