@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from .finding import FoundRegions, find_regions
 from .prediction import Prediction
-from .torch_libraries import preload_torch
 
 if TYPE_CHECKING:
     from .devices import available_devices
@@ -16,12 +15,10 @@ __all__ = ["FoundRegions", "Prediction", "Predictor", "available_devices", "find
 def __getattr__(name: str) -> object:
     # torch and monai take seconds to import; code that only handles predictions does not need them.
     if name == "Predictor":
-        preload_torch()
         from .predictor import Predictor
 
         return Predictor
     if name == "available_devices":
-        preload_torch()
         from .devices import available_devices
 
         return available_devices
