@@ -93,7 +93,8 @@ def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any], is_given
     document = _read(path)
     now, then = made_for(cases, asked), document.get(MADE_FOR) or {"cases": _surveyed(path), "options": {}}
     stored, planned = then["options"], _planned(document)
-    differing, free = [], _free(cases, planned) if is_given else ()
+    differing: list[str] = []
+    free = _free(cases, planned) if is_given else ()
     for name, value in now["options"].items():
         if name in free:
             continue
