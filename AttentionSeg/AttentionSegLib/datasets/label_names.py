@@ -49,12 +49,12 @@ def match_names(names: Sequence[str], tables: Sequence[Mapping[int, str]], file:
         msg = f"{file} has two segments of the name {quoted(twice[:1])}; rename one of them."
         raise InputError(msg)
     for table in tables:
-        found = {name: _label_of(name, table) for name in names}
+        found = {name: label_of(name, table) for name in names}
         values = list(found.values())
         if None not in values and len(set(values)) == len(values):
             return found, [(name, table[value]) for name, value in found.items() if not same_name(name, table[value])]
     known = tuple(dict.fromkeys(label for table in tables for label in table.values()))
-    unknown = [name for name in names if _label_of(name, tables[0]) is None] or list(names)
+    unknown = [name for name in names if label_of(name, tables[0]) is None] or list(names)
     msg = (
         f"{file} has the segment(s) {quoted(unknown, known)}, and the labels are {quoted(known, unknown)}; give the segments these names, or say "
         f"which label each is (--label-map '{unknown[0].strip()}=1')."
@@ -84,7 +84,8 @@ def common_names(files: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(name.strip() for name in files[largest])
 
 
-def _label_of(name: str, table: Mapping[int, str]) -> int | None:
+def label_of(name: str, table: Mapping[int, str]) -> int | None:
+    """The value of the label of the same name, else of the only one that contains all its words; None if there is none or several."""
     same = [value for value, label in table.items() if same_name(name, label)]
     words = _words(name)
     found = same or [value for value, label in table.items() if words and words <= _words(label)]

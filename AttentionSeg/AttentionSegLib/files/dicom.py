@@ -21,7 +21,8 @@ from .requirements import check_size
 from .slices import Slice, stack
 
 INVERTED = "MONOCHROME1"
-LOW_IS_BRIGHT = Note(f"The image has low values for bright ({INVERTED}), as some radiographs have; they stay as they are")
+# By GDCM, whatever the modality.
+LOW_IS_BRIGHT = Note(f"The values were inverted, as the image has low ones for bright ({INVERTED})")
 
 
 def read_dicom_folder(folder: Path, regularize: bool = False) -> Image:

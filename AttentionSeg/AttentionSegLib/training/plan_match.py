@@ -11,6 +11,7 @@ from typing import Any
 from ..datasets import CaseSet
 from ..datasets.case_set import with_validation
 from ..datasets.cases import ROLES, Case, named
+from ..datasets.label_names import label_of
 from ..errors import InputError
 
 MADE_FOR = "made_for"
@@ -92,8 +93,11 @@ def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any], is_given
     document = _read(path)
     now, then = made_for(cases, asked), document.get(MADE_FOR) or {"cases": _surveyed(path), "options": {}}
     stored, planned = then["options"], _planned(document)
-    differing = []
+    differing: list[str] = []
+    free = _free(cases, planned) if is_given else ()
     for name, value in now["options"].items():
+        if name in free:
+            continue
         # A plan may have been edited since: both its original and its edited value match.
         there = planned.get(name, stored.get(name))
         unknown = MADE_FOR not in document and name not in planned and name not in UNRECORDED
@@ -112,6 +116,13 @@ def planned_cases(path: Path, cases: CaseSet, asked: Mapping[str, Any], is_given
     if cases.validation_seed is not None and same and now["cases"] != then["cases"]:
         return with_validation(cases, then["cases"]["val"], f"The plan says which {len(then['cases']['val'])} cases to validate on.")
     return cases
+
+
+def _free(cases: CaseSet, planned: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options that a given plan replaces, with the names of labels unless one of them is that of another label in the plan."""
+    labels = dict(enumerate(planned["label_names"], start=1))
+    exchanged = any(label_of(name, labels) not in (None, value) for value, name in cases.label_names.items())
+    return ("channel_names", "learned_as", *(() if exchanged else ("label_names",)))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -179,13 +190,18 @@ def _other_scans(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
 
 def _mark(case: Case) -> list[int]:
     """A checksum of each file of a scan."""
-    marks = []
-    for path in case.images:
-        with open(path, "rb") as file:
-            size = file.seek(0, 2)
-            parts = [file.read(MARKED) for start in (size // 2, size - MARKED) if file.seek(max(0, start)) >= 0]
-        marks.append(zlib.crc32(b"".join(parts), size))
-    return marks
+    try:
+        return [_checksum(path) for path in case.images]
+    except OSError as error:
+        msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
+        raise InputError(msg) from error
+
+
+def _checksum(path: Path) -> int:
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        parts = [file.read(MARKED) for start in (size // 2, size - MARKED) if file.seek(max(0, start)) >= 0]
+    return zlib.crc32(b"".join(parts), size)
 
 
 def _given(name: str, value: Any) -> str:

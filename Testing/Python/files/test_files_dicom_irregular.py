@@ -114,10 +114,10 @@ class TestDuplicates:
             np.testing.assert_array_equal(read_image(tmp_path).voxels[0], voxels)
 
 
-def test_low_values_for_bright_are_told(tmp_path, voxels, directions):
+def test_low_values_for_bright_are_inverted_and_told(tmp_path, voxels, directions):
     write_series(tmp_path, voxels, positions_of(SHAPE[2], directions), directions, PhotometricInterpretation="MONOCHROME1")
     image = read_image(tmp_path)
-    np.testing.assert_array_equal(image.voxels[0], voxels)
+    np.testing.assert_array_equal(image.voxels[0], -1 - voxels)
     assert "MONOCHROME1" in image.notes[0].what
 
 

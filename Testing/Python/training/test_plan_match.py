@@ -130,9 +130,13 @@ class TestGivenPlan:
             folder.plan.write_text(json.dumps(document))
             assert [case.id for case in folder.check(is_given=True).roles["val"]] == [val]
 
+    def test_its_labels_and_channels_may_be_worded_differently(self, folder):
+        cases = folder.cases(label_names={1: "Anterior", 2: "Anything"}, channel_names=["T1w"])
+        assert folder.check(cases, is_given=True, synthesis=Synthesis()) == cases
+
     def test_it_has_its_own_seed_and_labels(self, folder):
-        with pytest.raises(InputError, match=r"--seed 7 \(there: 3\); --label-names Dark,Bright \(there: .* change the plan"):
-            folder.check(folder.cases(label_names={1: "Dark", 2: "Bright"}), is_given=True, seed=7)
+        with pytest.raises(InputError, match=r"--seed 7 \(there: 3\); --label-names Posterior,Anterior \(there: .* change the plan"):
+            folder.check(folder.cases(label_names={1: "Posterior", 2: "Anterior"}), is_given=True, seed=7)
 
 
 def test_cases_that_have_come_and_gone(folder):
