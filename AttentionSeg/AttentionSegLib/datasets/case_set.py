@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import InputError
+from ..written_names import folded
 from .cases import Case, assign, find_cases, label_maps_in, named, pair_scans
-from .label_names import folded, quoted
+from .label_names import quoted
 from .label_reading import AS_STORED, LabelReading
 from .label_tables import gaps_filled, read_alike
 from .validation_split import draw_validation

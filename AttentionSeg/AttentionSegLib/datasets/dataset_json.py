@@ -14,9 +14,9 @@ from ..files import scan_stem
 from ..files.formats import ENDINGS, ending_of
 from ..files.names import composed
 from ..files.tables import decoded
+from ..written_names import same_name
 from .case_set import CaseSet, drawn_set, split_set
 from .cases import Case, check_channels, numbered, pair_scans, scans_in
-from .label_names import same_name
 from .label_reading import AS_STORED, LabelReading
 from .label_tables import read_alike
 

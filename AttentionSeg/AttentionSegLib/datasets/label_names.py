@@ -7,17 +7,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import InputError
+from ..written_names import folded, same_name
 
 WORD = re.compile(r"[^\W_]+")
-
-
-def folded(name: str) -> str:
-    """A name for comparison: without outer blanks, in lower case."""
-    return unicodedata.normalize("NFC", name).strip().casefold()
-
-
-def same_name(one: str, other: str) -> bool:
-    return folded(one) == folded(other)
 
 
 def quoted(names: Iterable[str], beside: Iterable[str] = ()) -> str:

@@ -16,7 +16,8 @@ from ..files import read_label_layers
 from ..files.segments import Segment, read_segments
 from ..image import Image, Note
 from ..same_grid import place_on
-from .label_names import match_names, quoted, same_name
+from ..written_names import same_name
+from .label_names import match_names, quoted
 
 # Largest deviation of a value from a whole number; that of header slopes and conversions to float is smaller.
 ROUNDING = 0.01

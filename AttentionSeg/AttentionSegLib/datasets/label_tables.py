@@ -8,8 +8,9 @@ from itertools import count
 
 from ..errors import InputError
 from ..files.segments import Segment, read_segments
+from ..written_names import folded, same_name
 from .cases import Case
-from .label_names import common_names, folded, same_name
+from .label_names import common_names
 from .label_reading import LabelReading
 
 

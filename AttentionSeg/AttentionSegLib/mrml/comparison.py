@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from ..datasets.label_names import folded
 from ..errors import InputError
 from ..image import box_corners
+from ..written_names import folded
 from .segment_voxels import SegmentVoxels, image_affine, in_space_of, moved, segment_voxels, shift
 from .segmentations import BINARY_LABELMAP, REFERENCE_GEOMETRY
 from .transforms import local_affine, transform_between

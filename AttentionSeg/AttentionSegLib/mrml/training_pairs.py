@@ -13,7 +13,6 @@ import numpy as np
 import slicer
 import vtk
 
-from ..datasets.label_names import folded
 from ..errors import InputError
 from ..files import write_map
 from ..files.nrrd import write_nrrd
@@ -21,6 +20,7 @@ from ..files.requirements import MOST_LABELS
 from ..image import Image
 from ..same_grid import place_on
 from ..writing import atomic_path
+from ..written_names import folded
 from .attention_volumes import is_own_map
 from .provenance import is_result
 from .resampling import sample_labelmap
