@@ -63,7 +63,7 @@ def test_all(python: str, measured: bool) -> int:
 
 def test_lowest(arguments: list[str]) -> int:
     """The tests with the lowest versions that `pyproject.toml` promises, in an environment of their own that uv makes."""
-    wanted = ("--resolution", "lowest-direct", "--with-editable", f"{REPOSITORY}[training]", "--with-requirements", str(LOWEST))
+    wanted = ("--resolution", "lowest-direct", "--with-editable", f"{REPOSITORY}[training,cpu,cluster,dicom]", "--with-requirements", str(LOWEST))
     return run("uv", "run", "--no-project", "--python", OLDEST, *wanted, "python", "-m", "pytest", "-q", *arguments)
 
 

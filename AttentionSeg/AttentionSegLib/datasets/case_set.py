@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from ..errors import InputError
@@ -83,17 +84,33 @@ def folder_cases(
         cases = [case for of_role in find_cases(images, labels, split).values() for case in of_role]
         unused = label_maps_in(Path(labels)).keys() - {case.id for case in cases}
     cases, names = read_alike(cases, reading, label_names or {})
-    known = {"channel_names": tuple(channel_names), "label_names": names, "ignored_label": reading.ignored_label}
-    return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), unused, **known)
+    make = partial(CaseSet, channel_names=tuple(channel_names), label_names=names, ignored_label=reading.ignored_label)
+    return divided(cases, split, seed, make, unused)
 
 
-def drawn_set(cases: Sequence[Case], seed: int, **known: object) -> CaseSet:
-    """A set of cases with randomly drawn validation cases. Raises InputError if there is a single case."""
+def divided(cases: Sequence[Case], split: Path | None, seed: int, make: Callable[..., CaseSet], unused: Collection[str] = ()) -> CaseSet:
+    """A set of cases with the roles of a split (see `find_cases`), or with randomly drawn validation cases.
+
+    Args:
+        cases: those that a split may name, or all to draw from.
+        split: names the cases to use; None to draw.
+        seed: of the random choice.
+        make: makes the set from roles, notes and the seed of a choice.
+        unused: ids of further cases, which the split does not name.
+
+    Raises:
+        InputError: if the split names others, or there is a single case to draw from.
+    """
+    if split is not None:
+        roles = _of_split(cases, Path(split))
+        left = sorted({case.id for case in cases}.union(unused) - {case.id for of_role in roles.values() for case in of_role})
+        sentences = [f"{len(left)} case(s) are not in the split, and not used: {named(left)}."] if left else []
+        return make(roles, notes=(split_note(split), *sentences))
     if len(cases) < 2:
         msg = f"There is a single case, {cases[0].id}; give at least two, one to train on and one to validate on."
         raise InputError(msg)
     drawn, sentence = draw_validation([case.id for case in cases], seed)
-    return CaseSet(_roles(cases, drawn), **known, validation_seed=seed, notes=(sentence,))
+    return make(_roles(cases, drawn), validation_seed=seed, notes=(sentence,))
 
 
 def redrawn(case_set: CaseSet, labels: Mapping[str, Collection[int]]) -> CaseSet:
@@ -124,8 +141,7 @@ def _roles(cases: Sequence[Case], drawn: Collection[str]) -> dict[str, list[Case
     return {"train": [case for case in cases if case.id not in drawn], "val": [case for case in cases if case.id in drawn]}
 
 
-def split_set(cases: Sequence[Case], split: Path, unused: Collection[str] = (), **known: object) -> CaseSet:
-    """The set of the cases that a split names, with a note of the others and of the `unused`. Raises InputError if it names more."""
+def _of_split(cases: Sequence[Case], split: Path) -> dict[str, list[Case]]:
     by_id = {case.id: case for case in cases}
 
     def find(case_id: str) -> Case:
@@ -134,10 +150,7 @@ def split_set(cases: Sequence[Case], split: Path, unused: Collection[str] = (), 
             raise InputError(msg)
         return by_id[case_id]
 
-    roles = assign(split, find)
-    unused = sorted({*by_id, *unused} - {case.id for of in roles.values() for case in of})
-    notes = [split_note(split), *([f"{len(unused)} case(s) are not in the split, and not used: {named(unused)}."] if unused else [])]
-    return CaseSet(roles, **known, notes=tuple(notes))
+    return assign(split, find)
 
 
 def split_note(split: Path) -> str:

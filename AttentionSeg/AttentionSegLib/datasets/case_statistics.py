@@ -90,7 +90,8 @@ class CaseStatistics:
 
     @property
     def extent_mm(self) -> tuple[float, float, float]:
-        return tuple(n * s for n, s in zip(self.shape, self.spacing_mm))
+        right, anterior, superior = (n * s for n, s in zip(self.shape, self.spacing_mm))
+        return right, anterior, superior
 
 
 def measure_case(case_id: str, role: str, image: Image, labels: np.ndarray) -> CaseStatistics:
@@ -103,17 +104,18 @@ def measure_case(case_id: str, role: str, image: Image, labels: np.ndarray) -> C
     """
     order, orientation, oblique = _orientation(image)
     everything = bounding_box(labels)
+    right, anterior, superior = (image.shape[axis] for axis in order)
     return CaseStatistics(
         case_id,
         role,
-        tuple(image.shape[axis] for axis in order),
+        (right, anterior, superior),
         _rounded(image.spacing[order]),
         orientation,
         oblique,
         tuple(_intensities(voxels) for voxels in image.voxels),
         {value: _label(image, labels, value, window, order) for value, window in label_boxes(labels).items()},
         None if everything is None else _box(everything, image, order),
-        hashlib.sha256(np.ascontiguousarray(image.voxels)).hexdigest(),
+        hashlib.sha256(np.ascontiguousarray(image.voxels).data).hexdigest(),
         image.spacing_known,
     )
 
@@ -146,7 +148,7 @@ def _intensities(voxels: np.ndarray) -> IntensityStatistics:
 def _label(image: Image, labels: np.ndarray, value: int, window: tuple[slice, ...], order: Sequence[int]) -> LabelStatistics:
     part = labels[window]
     mask = part == value
-    center = image.to_ras([side.start + c for side, c in zip(window, ndimage.center_of_mass(mask))])
+    center = image.to_ras(np.array([side.start for side in window]) + ndimage.center_of_mass(mask))
     middle = image.to_ras((np.array(image.shape) - 1) / 2)
     # 6-connected background with a margin, as in the filling of holes: the component of the margin is outside the label, the others are holes.
     beside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
@@ -166,6 +168,7 @@ def _box(window: tuple[slice, ...], image: Image, order: Sequence[int]) -> tuple
     return _rounded(size[order])
 
 
-def _rounded(numbers: np.ndarray) -> tuple[float, ...]:
-    """Rounded to 1e-4 mm, because headers store float32."""
-    return tuple(round(float(number), 4) for number in numbers)
+def _rounded(numbers: np.ndarray) -> tuple[float, float, float]:
+    """Three numbers rounded to 1e-4 mm, because headers store float32."""
+    right, anterior, superior = (round(float(number), 4) for number in numbers)
+    return right, anterior, superior

@@ -218,9 +218,8 @@ def _by_case(scans: dict[str, Path], maps: dict[str, Path]) -> dict[str, tuple[P
     """The channels of each case: a scan `<id>_0000` belongs to case `<id>` if a label map has that name. Raises InputError if one is missing."""
     cases: dict[str, dict[int, Path]] = {}
     for name, path in scans.items():
-        channel = CHANNEL.fullmatch(name)
-        is_channel = channel is not None and name not in maps and channel["case"] in maps
-        case_id, number = (channel["case"], int(channel["number"])) if is_channel else (name, 0)
+        channel = None if name in maps else CHANNEL.fullmatch(name)
+        case_id, number = (channel["case"], int(channel["number"])) if channel and channel["case"] in maps else (name, 0)
         if number in cases.setdefault(case_id, {}):
             msg = f"Both {cases[case_id][number].name} and {path.name} are channel 0 of case {case_id}; keep one of them."
             raise InputError(msg)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..files.formats import ENDINGS, ending_of
 from ..files.names import composed
 from ..files.tables import decoded
 from ..written_names import same_name
-from .case_set import CaseSet, drawn_set, split_set
+from .case_set import CaseSet, divided
 from .cases import Case, check_channels, numbered, pair_scans, scans_in
 from .label_reading import AS_STORED, LabelReading
 from .label_tables import read_alike
@@ -69,8 +70,8 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading:
         split = file.parent / NNUNET_SPLIT
     reading = _with_ignored(reading, ignored, file)
     cases, names = read_alike(cases, reading, _mapped(names, reading.label_map))
-    known = {"channel_names": channels, "label_names": names, "ignored_label": reading.ignored_label, "about": about}
-    return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), **known)
+    make = partial(CaseSet, channel_names=channels, label_names=names, ignored_label=reading.ignored_label, about=about)
+    return divided(cases, split, seed, make)
 
 
 def _channels(document: dict[str, Any], file: Path) -> tuple[str, ...]:

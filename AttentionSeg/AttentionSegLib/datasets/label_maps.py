@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from ..errors import InputError
 from ..files.formats import ENDINGS
-from .case_set import CaseSet, drawn_set, split_set
+from .case_set import CaseSet, divided
 from .case_statistics import CaseStatistics
 from .cases import Case, label_maps_in, named, pair_scans
 from .label_reading import AS_STORED, LabelReading
@@ -54,9 +55,9 @@ def label_cases(
     real = [] if validation is None else pair_scans(*map(Path, validation))
     read, names = read_alike([*cases, *real], reading, label_names or {})
     cases, real = read[: len(cases)], read[len(cases) :]
-    known = {"label_names": names, "ignored_label": reading.ignored_label}
+    make = partial(CaseSet, label_names=names, ignored_label=reading.ignored_label)
     if validation is None:
-        return drawn_set(cases, seed, **known) if split is None else split_set(cases, Path(split), **known)
+        return divided(cases, split, seed, make)
     if split is not None:
         msg = "Both a split of the label maps and scans to validate on were given; give one of the two."
         raise InputError(msg)
@@ -67,7 +68,7 @@ def label_cases(
     if len(real[0].images) != 1:
         msg = f"Case {real[0].id} has {len(real[0].images)} scans; synthesis is for models with one input, leave out the other scans."
         raise InputError(msg)
-    return CaseSet({"train": cases, "val": real}, **known, notes=(f"{len(real)} scans were given to validate on.",))
+    return make({"train": cases, "val": real}, notes=(f"{len(real)} scans were given to validate on.",))
 
 
 def check_pairs(cases: Sequence[CaseStatistics], names: Mapping[int, str]) -> None:

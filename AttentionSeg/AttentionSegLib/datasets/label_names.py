@@ -41,9 +41,8 @@ def match_names(names: Sequence[str], tables: Sequence[Mapping[int, str]], file:
         msg = f"{file} has two segments of the name {quoted(twice[:1])}; rename one of them."
         raise InputError(msg)
     for table in tables:
-        found = {name: label_of(name, table) for name in names}
-        values = list(found.values())
-        if None not in values and len(set(values)) == len(values):
+        found = {name: value for name in names if (value := label_of(name, table)) is not None}
+        if len(names) == len(found) == len(set(found.values())):
             return found, [(name, table[value]) for name, value in found.items() if not same_name(name, table[value])]
     known = tuple(dict.fromkeys(label for table in tables for label in table.values()))
     unknown = [name for name in names if label_of(name, tables[0]) is None] or list(names)

@@ -36,7 +36,7 @@ def draw_validation(case_ids: Sequence[str], seed: int, labels: Mapping[str, Col
     Returns:
         The validation cases, and a sentence that says how they were drawn.
     """
-    subjects = defaultdict(list)
+    subjects: dict[str, list[str]] = defaultdict(list)
     for case_id in case_ids:
         subjects[subject_of(case_id)].append(case_id)
     one_subject = len(subjects) == 1
@@ -62,7 +62,8 @@ def _draw(groups: Sequence[Sequence[str]], labels: Mapping[str, Collection[int]]
         if len(drawn) + len(group) <= wanted and _may_be_drawn(group, drawn, labels):
             drawn.update(group)
     possible = [group for group in groups if _may_be_drawn(group, drawn, labels)] or groups
-    return drawn or set(min(possible, key=len))
+    smallest = min(possible, key=len)
+    return drawn or set(smallest)
 
 
 def _may_be_drawn(group: Sequence[str], drawn: Collection[str], labels: Mapping[str, Collection[int]] | None) -> bool:
