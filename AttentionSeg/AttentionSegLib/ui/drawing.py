@@ -10,7 +10,7 @@ import slicer
 
 @contextmanager
 def drawn_once() -> Iterator[None]:
-    """Draw what changes in this block once, when the event loop has been reached again.
+    """Draw what changes in this block once, after the events that wait meanwhile, such as clicks, have been handled.
 
     Slicer would otherwise draw all views in the middle of the changes, which blocks it for a tenth of a second each time.
     """
@@ -25,4 +25,5 @@ def drawn_once() -> Iterator[None]:
     try:
         yield
     finally:
-        qt.QTimer.singleShot(0, application.resumeRender)
+        # A timer of 0 ms would come before the waiting events.
+        qt.QTimer.singleShot(1, application.resumeRender)
