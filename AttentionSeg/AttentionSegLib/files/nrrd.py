@@ -135,13 +135,15 @@ def read_mm_per_unit(path: Path) -> float:
 
 
 def read_placement(path: Path) -> np.ndarray | None:
-    """The affine from voxel indices to RAS, in units of the space; None if a header does not have three directions in RAS, LAS or LPS.
+    """The affine from voxel indices to RAS, in units of the space; None if a header does not have three directions in RAS, LAS or LPS. The origin is
+    0 if it is missing.
 
     Older versions of ITK, 5.4.0 for example, take LAS for RPS.
     """
     fields = _fields(_header_lines(path))
     signs = SPACES.get(fields.get("space", "").lower())
-    columns = [vector.split(",") for vector in re.findall(r"\(([^)]*)\)", f"{fields.get('space directions', '')} {fields.get('space origin', '')}")]
+    placed = f"{fields.get('space directions', '')} {fields.get('space origin', '(0,0,0)')}"
+    columns = [vector.split(",") for vector in re.findall(r"\(([^)]*)\)", placed)]
     if signs is None or [len(column) for column in columns] != [3] * 4:
         return None
     affine = np.eye(4)

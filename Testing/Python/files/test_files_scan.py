@@ -60,6 +60,15 @@ class TestNrrdAndMetaImage:
         image = read_image(write_nrrd(tmp_path / "scan.nrrd", nrrd_fields(affine, space), voxels))
         assert farthest(image.affine, np.diag([*signs, 1]) @ affine, SHAPE) < 1e-9
 
+    def test_nrrd_without_an_origin_begins_at_0(self, tmp_path, voxels):
+        affine = all_affines()[-1]
+        fields = nrrd_fields(affine, "left-anterior-superior")
+        del fields["space origin"]
+        image = read_image(write_nrrd(tmp_path / "scan.nrrd", fields, voxels))
+        wanted = np.diag([-1, 1, 1, 1]) @ affine
+        wanted[:3, 3] = 0
+        assert farthest(image.affine, wanted, SHAPE) < 1e-9
+
     @pytest.mark.parametrize(("unit", "mm"), [("mm", 1), ("cm", 10), ("m", 1000), ("um", 0.001), ("", 1)])
     def test_units_of_nrrd(self, tmp_path, voxels, unit, mm):
         affine = all_affines()[-1]
