@@ -114,7 +114,7 @@ class Recipe:
                 settings["synthesis"] = Synthesis.from_document(settings["synthesis"])
             return cls(card=dict(document["card"]), **settings, notes=tuple(map(str, document.get("notes", ()))))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            ways = f"have a plan made anew (--restart), or start from one of those in {Path(__file__).parent / 'recipes'}"
+            ways = f"make a new plan (--restart), or start from one of those in {Path(__file__).parent / 'recipes'}"
             msg = f"The recipe {path} cannot be used ({error!r}); {ways}."
             raise InputError(msg) from error
 

@@ -8,8 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..inference.torch_libraries import preload_torch
-
 # Number of imported modules from which on freezing their objects pays off.
 MANY = 200
 
@@ -23,6 +21,9 @@ def gentle_imports() -> Iterator[None]:
     Torch, monai and Lightning create so many objects that each collection holds the interpreter lock for a second or more, and there are many
     collections: without them, an import takes half as long. Later collections skip the objects that were created here.
     """
+    # Imported here because the engine around it takes a while, and the panel opens without it.
+    from ..inference.torch_libraries import preload_torch
+
     with _lock:
         preload_torch()
         before, enabled = len(sys.modules), gc.isenabled()

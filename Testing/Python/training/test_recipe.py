@@ -125,7 +125,9 @@ class TestRecipe:
     @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"3"], ids=str)
     def test_a_file_that_is_no_recipe(self, tmp_path, content):
         (tmp_path / "recipe.json").write_bytes(content)
-        with pytest.raises(InputError, match=r"^The recipe [^\n]+recipe\.json cannot be used [^\n]+; start from one of those in [^\n]+\.$"):
+        with pytest.raises(
+            InputError, match=r"^The recipe [^\n]+recipe\.json cannot be used [^\n]+; make a new plan [^\n]+ start from one of those in [^\n]+\.$"
+        ):
             Recipe.load(tmp_path / "recipe.json")
 
     def test_a_missing_file(self, tmp_path):
