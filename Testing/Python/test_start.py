@@ -66,3 +66,20 @@ assert model_choices()
 print("AttentionSegLib", *(set(sys.modules) - before) & {"torch", "monai", "scipy", "matplotlib", "SimpleITK", "pydicom", "lightning", "openvino"})
 """
     assert printed(code) == {"AttentionSegLib"}
+
+
+@pytest.mark.parametrize(("chosen", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "from AttentionSegLib.cli import main; main(['models'])",
+        "from AttentionSegLib.inference.torch_libraries import preload_torch; preload_torch()",
+    ],
+    ids=["command line", "panel"],
+)
+def test_waiting_threads_sleep_unless_the_user_chose_otherwise(monkeypatch, way, chosen, policy):
+    """On a busy computer, threads that compute while they wait hold each other up: a pass of a network took twice as long."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    assert printed(f"import os; {way}; print(os.environ['OMP_WAIT_POLICY'])") == {policy}

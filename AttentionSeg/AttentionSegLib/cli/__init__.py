@@ -14,6 +14,7 @@ from types import FrameType
 from .. import RESEARCH_ONLY
 from ..errors import AttentionSegError, Cancelled, memory_for
 from ..revision import version_text
+from ..waiting_threads import let_waiting_threads_sleep
 from . import batch, evaluate, models, segment, train
 
 COMMANDS = (segment, batch, evaluate, train, models)
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code; see EXIT_CODES.
     """
     _print_any_text()
+    let_waiting_threads_sleep()
     options = _parser().parse_args(_joined_region(sys.argv[1:] if arguments is None else list(arguments)))
     try:
         with _interrupted_by_signals(), memory_for("this command"):

@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from ..waiting_threads import let_waiting_threads_sleep
+
 NAMES = {"linux": "libtorch.so", "darwin": "libtorch.dylib"}
 
 
@@ -21,6 +23,7 @@ def preload_torch() -> None:
     Does nothing if torch is loaded already, is not installed or has no such library, and on Windows, where torch itself loads them through ctypes.
     Libraries that cannot be loaded here are left to the import, which reports why.
     """
+    let_waiting_threads_sleep()
     if "torch" in sys.modules or sys.platform not in NAMES:
         return
     torch = importlib.util.find_spec("torch")
