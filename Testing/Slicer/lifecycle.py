@@ -183,7 +183,8 @@ def _prepare_training(ui: Any, folder: Path) -> dict[str, Any]:
     for row in range(PAIRS):
         ui.trainPairTable.item(row, 0).setCheckState(qt.Qt.Checked)
     ui.trainLicenseSelector.setCurrentIndex(1)
-    ui.trainHoursSpinBox.value = 2.0
+    # Few hours make short epochs.
+    ui.trainHoursSpinBox.value = 0.25
     return {"volume": volume, "output": segmentation}
 
 
