@@ -92,6 +92,7 @@ def _modality(odd: Mapping[str, IntensityStatistics], cases: int, name: str, giv
 
 
 def _is_ct(of: IntensityStatistics) -> bool:
+    """Whether intensities reach from air to bone in HU: more than for a look of `HU`, because the normalization of a model depends on it."""
     return of.minimum <= AIR_HU and BONE_HU[0] <= of.percentile_99_5 <= BONE_HU[1]
 
 
