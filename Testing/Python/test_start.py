@@ -78,7 +78,7 @@ print("AttentionSegLib", *(set(sys.modules) - before) & {"torch", "monai", "scip
     ids=["command line", "panel"],
 )
 def test_waiting_threads_sleep_unless_the_user_chose_otherwise(monkeypatch, way, chosen, policy):
-    """On a busy computer, threads that compute while they wait hold each other up: a pass of a network took twice as long."""
+    """On a busy computer, threads that compute while they wait hold each other up: a pass of a network took 1.7 times as long."""
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     if chosen is not None:
         monkeypatch.setenv("OMP_WAIT_POLICY", chosen)

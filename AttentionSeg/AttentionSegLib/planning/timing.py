@@ -61,15 +61,15 @@ def measured_step(
         step()
         seconds = OVERHEAD * _mean(step, time.monotonic)
         load = _load_of_others() if device.type == "cpu" else 0.0
-        processors = _processors()
-        if load + torch.get_num_threads() <= processors + 0.5:
+        count = processors()
+        if load + torch.get_num_threads() <= count + 0.5:
             return StepTime(seconds)
         with one_thread() as threads:
             # Backward passes on the CPU run in the thread that asks for them.
             alone = min(seconds, OVERHEAD * _mean(step, time.thread_time) / max(1.0, PARALLEL * threads))
     return StepTime(
         alone,
-        f"Other programs keep this computer busy (load {load:.1f} on {processors} processors): a step takes {seconds:.2g} s now, and the plan counts "
+        f"Other programs keep this computer busy (load {load:.1f} on {count} processors): a step takes {seconds:.2g} s now, and the plan counts "
         f"on {alone:.2g} s without them.",
     )
 
@@ -86,7 +86,8 @@ def _load_of_others() -> float:
     return max(0.0, os.getloadavg()[0] - 1) if hasattr(os, "getloadavg") else 0.0
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

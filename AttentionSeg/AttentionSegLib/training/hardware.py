@@ -11,6 +11,7 @@ import torch
 
 from ..errors import InputError
 from ..inference.devices import choose_device
+from ..planning.timing import processors
 
 WORKERS_VARIABLE = "ATTENTIONSEG_WORKERS"
 MOST_WORKERS = 4
@@ -43,6 +44,5 @@ def loader_arguments(device: torch.device) -> dict[str, Any]:
     if given is not None and not given.isdecimal():
         msg = f"{WORKERS_VARIABLE} is '{given}'; set it to a whole number of processes of at least 0."
         raise InputError(msg)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = int(given) if given is not None else 0 if "slicer" in sys.modules else min(MOST_WORKERS, max(0, cores - 2))
+    count = int(given) if given is not None else 0 if "slicer" in sys.modules else min(MOST_WORKERS, max(0, processors() - 2))
     return {"num_workers": count, "persistent_workers": count > 0, "pin_memory": device.type == "cuda"}

@@ -414,7 +414,7 @@ class TestTriedOut:
         """8 s a step by the clock, in which a thread works for 3 s."""
         monkeypatch.setattr(timing, "_mean", lambda _step, clock: {time.monotonic: 8.0, time.thread_time: 3.0}[clock])
         monkeypatch.setattr(timing.os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
-        monkeypatch.setattr(timing, "_processors", lambda: 2)
+        monkeypatch.setattr(timing, "processors", lambda: 2)
         monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
         found = self.of_a_step("attention-unet", {"channels": [4, 8]})
         assert found.seconds == pytest.approx(OVERHEAD * seconds)
