@@ -15,7 +15,7 @@ from ..models import Card
 from ..options import RunOptions
 from ..region import Region
 from .checks import is_searched
-from .parts import PIECE_BYTES, SLAB_BYTES
+from .parts import PIECE_BYTES
 
 GIGABYTE = 1e9
 # Of a process that segments a scan of 32 x 32 x 32 voxels from the command line, packages included.
@@ -72,12 +72,13 @@ def estimated_bytes(
     scan, sums, volume = bytes_per_voxel * channels * voxels, FLOAT * (classes + 1) * working, FLOAT * card.in_channels * working
     pieces = COPIES * min(PIECE_BYTES, FLOAT * channels * voxels)
     network = FLOAT * patch * (COPIES * classes + FEATURES)
-    slab = min(SLAB_BYTES, FLOAT * COPIES * classes * voxels)
+    # A slice of the scan, and the two of the working grid beside it.
+    slices = FLOAT * (COPIES + 2) * classes * prod(shape[:2])
     attention = FLOAT * working * sum(1 / prod(stride) for stride in maps)
     per_voxel = 1 + FLOAT + (2 * classes if options.probabilities else 0)
     parts = max(1, regions) * attention + regions * per_voxel * min(voxels, float(np.prod(extent)) / prod(spacing))
     result = per_voxel * voxels + parts + (FLOAT * len(maps) * voxels if options.attention_grid == "input" else 0)
-    steps = 2 * volume + pieces, volume + sums + attention + network, volume + sums + slab + result, result + voxels
+    steps = 2 * volume + pieces, volume + sums + attention + network, volume + sums + slices + result, result + voxels
     return PROCESS_BYTES + scan + max(steps)
 
 

@@ -13,8 +13,6 @@ from ..region import Region
 ON_THE_FACE = 1e-6
 # Of a copy of the scan that is resampled at a time.
 PIECE_BYTES = 128 * 1024**2
-# Of logits that are resampled at a time: a few rows of a large scan, so that what is computed from them stays in the cache of the processor.
-SLAB_BYTES = 16 * 1024**2
 
 
 def bounds(image: Image, region: Region | None) -> tuple[np.ndarray, np.ndarray]:
@@ -28,10 +26,10 @@ def bounds(image: Image, region: Region | None) -> tuple[np.ndarray, np.ndarray]
 
 
 def slabs(first: np.ndarray, last: np.ndarray, voxels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """A part cut along its first axis into slabs of at most `voxels` voxels, or of one row if that has more."""
-    rows = max(1, int(voxels // np.prod((last - first)[1:])))
-    for start in range(first[0], last[0], rows):
-        yield np.array([start, *first[1:]]), np.array([min(start + rows, last[0]), *last[1:]])
+    """A part cut along its last axis, as it lies in memory, into slabs of at most `voxels` voxels, or of one slice if that has more."""
+    slices = max(1, int(voxels // np.prod((last - first)[:2])))
+    for start in range(first[2], last[2], slices):
+        yield np.array([*first[:2], start]), np.array([*last[:2], min(start + slices, last[2])])
 
 
 def held(affine: np.ndarray, first: np.ndarray, last: np.ndarray, region: Region) -> np.ndarray:

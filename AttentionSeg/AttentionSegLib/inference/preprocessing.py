@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from ..errors import InputError
 from ..image import Image
 from ..models import Card, Channel
 from ..region import Region
-from .parts import PIECE_BYTES, affine_from, held
+from .parts import PIECE_BYTES, affine_from, held, slabs
 from .resampling import inside, sample, voxel_map
 
 # Tolerance in working voxels for differences of edges that come from rounding alone.
@@ -88,7 +89,7 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
     Raises:
         InputError: if the region holds a single intensity only, or too little of the image for a voxel of the grid.
     """
-    working = torch.cat([_sampled(image, piece) for piece in _pieces(image, grid)], 1)
+    working = torch.cat([_sampled(image, piece) for piece in _pieces(image, grid)], 3)
     valid = inside(voxel_map(grid.affine, image.affine), image.shape, grid.shape)
     if not valid.any():
         size = " x ".join(f"{s:g}" for s in card.spacing)
@@ -167,12 +168,11 @@ def _field_mask(grid: WorkingGrid, region: Region | None) -> np.ndarray:
 
 
 def _pieces(image: Image, grid: WorkingGrid) -> Iterator[WorkingGrid]:
-    """The grid cut along its first axis, so that a copy of the voxels of the image beneath each piece takes about `PIECE_BYTES`."""
+    """The grid cut along its last axis, so that a copy of the voxels of the image beneath each piece takes about `PIECE_BYTES`."""
     count = max(1, -(-4 * image.voxels.size // PIECE_BYTES))
-    rows = max(1, -(-grid.shape[0] // count))
-    for start in range(0, grid.shape[0], rows):
-        shape = (min(rows, grid.shape[0] - start), *grid.shape[1:])
-        yield replace(grid, affine=affine_from(grid.affine, np.array([start, 0, 0])), shape=shape)
+    for first, last in slabs(np.zeros(3, int), np.array(grid.shape), -(-prod(grid.shape) // count)):
+        i, j, k = (last - first).tolist()
+        yield replace(grid, affine=affine_from(grid.affine, first), shape=(i, j, k))
 
 
 def _sampled(image: Image, grid: WorkingGrid) -> Tensor:

@@ -1,8 +1,9 @@
-"""Resampling of logits from the working grid to labels on the grid of the input, slab by slab."""
+"""Resampling of logits from the working grid to labels on the grid of the input, slice by slice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -12,12 +13,9 @@ from ..errors import is_out_of_memory
 from ..image import Image
 from ..region import Region
 from .devices import ran_out
-from .parts import SLAB_BYTES, affine_from, bounds, held, slabs
+from .parts import affine_from, bounds, held
 from .progress import Progress
-from .resampling import sample, voxel_map
-
-# Rows that are brought into the layout of the result at a time: with fewer, each line of the cache is written several times.
-ROWS = 16
+from .resampling import sampled_slices, voxel_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,7 @@ class Restored:
 def restore(
     logits: Tensor, own_uncertainty: Tensor | None, affine: np.ndarray, image: Image, region: Region | None, probabilities: bool, progress: Progress
 ) -> Restored:
-    """Sample logits at the voxels of the input, and reduce them slab by slab to labels, uncertainty and, on request, probabilities.
+    """Sample logits at the voxels of the input, and reduce them slice by slice to labels, uncertainty and, on request, probabilities.
 
     Args:
         logits: [classes, *working grid], on any device.
@@ -42,7 +40,7 @@ def restore(
         image: the input.
         region: voxels whose center is not in it become background with uncertainty 0.
         probabilities: whether to return them.
-        progress: called for each slab.
+        progress: called for each slice.
     """
     classes = logits.shape[0]
     # In the memory layout of files and Slicer, so that neither has to transpose.
@@ -53,24 +51,17 @@ def restore(
         kept = np.zeros((classes, *image.shape), np.float16)
         kept[0] = 1
     low, high = bounds(image, region)
-    rows = int(np.prod((high - low)[1:]))
-    for first, last in slabs(low, high, ROWS * rows):
-        window = tuple(slice(a, b) for a, b in zip(first, last))
-        kept_part = None if kept is None else kept[(slice(None), *window)]
-        found, doubt = np.empty(last - first, labels.dtype), np.empty(last - first, np.float32)
-        for start, stop in slabs(first, last, SLAB_BYTES // (4 * 3 * classes)):
-            progress.step((start[0] - low[0]) / (high[0] - low[0]))
-            part = slice(start[0] - first[0], stop[0] - first[0])
-            matrix = voxel_map(affine_from(image.affine, start), affine)
-            values = sample(logits, matrix, stop - start)
-            found[part] = most_likely(values).cpu().numpy()
-            if kept_part is not None:
-                kept_part[:, part] = torch.softmax(values, 0).cpu().numpy()
-            unsure = _entropy(values) if own_uncertainty is None else sample(own_uncertainty, matrix, stop - start)[0]
-            doubt[part] = unsure.clamp(0, 1).cpu().numpy()
-        labels[window], uncertainty[window] = found, doubt
+    matrix = voxel_map(affine_from(image.affine, low), affine)
+    own = repeat(None) if own_uncertainty is None else sampled_slices(own_uncertainty, matrix, high - low)
+    for k, (values, unsure) in enumerate(zip(sampled_slices(logits, matrix, high - low), own), start=low[2]):
+        progress.step((k - low[2]) / (high[2] - low[2]))
+        window = slice(low[0], high[0]), slice(low[1], high[1]), k
+        labels[window] = most_likely(values).cpu().numpy()
+        if kept is not None:
+            kept[(slice(None), *window)] = torch.softmax(values, 0).cpu().numpy()
+        uncertainty[window] = (_entropy(values) if unsure is None else unsure[0]).clamp(0, 1).cpu().numpy()
         if region is not None:
-            outside = ~held(image.affine, first, last, region)
+            outside = ~held(image.affine, np.array([*low[:2], k]), np.array([*high[:2], k + 1]), region)[..., 0]
             labels[window][outside] = 0
             uncertainty[window][outside] = 0
             if kept is not None:
@@ -82,7 +73,7 @@ def most_likely(logits: Tensor) -> Tensor:
     """The class with the largest of the logits [classes, ...], the first of equal ones: [...] uint8, or int32 for more than 256 classes."""
     # `argmax` and `max` along the first axis take three to seven times as long on the CPU.
     peak = logits[0].clone()
-    labels = torch.zeros(peak.shape, dtype=torch.uint8 if len(logits) <= 256 else torch.int32, device=logits.device)
+    labels = torch.zeros_like(peak, dtype=torch.uint8 if len(logits) <= 256 else torch.int32)
     for value in range(1, len(logits)):
         # Of all classes above those before them the last is the largest, and has the largest number.
         labels = torch.maximum(labels, (logits[value] > peak).to(labels.dtype).mul_(value))
@@ -95,9 +86,12 @@ def _entropy(values: Tensor) -> Tensor:
 
     With d_c = logit_c - max and Z = sum_c exp(d_c), it is log(Z) - sum_c exp(d_c) d_c / Z: one pass, without an array of all probabilities.
     """
-    values -= values.amax(0)
-    mass, weighted, share = torch.zeros_like(values[0]), torch.zeros_like(values[0]), torch.empty_like(values[0])
-    for below in values:
+    peak = values[0].clone()
+    for logit in values[1:]:
+        torch.maximum(peak, logit, out=peak)
+    mass, weighted, share = torch.zeros_like(peak), torch.zeros_like(peak), torch.empty_like(peak)
+    for logit in values:
+        below = logit.sub_(peak)
         torch.exp(below, out=share)
         mass += share
         weighted.addcmul_(share, below)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from AttentionSegLib.image import Image
-from AttentionSegLib.inference import restore as module
 from AttentionSegLib.inference.progress import Progress
 from AttentionSegLib.inference.restore import Restored, restore
 from AttentionSegLib.region import Region
@@ -73,19 +72,18 @@ class TestRestore:
     def test_probabilities_only_on_request(self, logits):
         assert restored(logits, image_of(), probabilities=False).probabilities is None
 
-    @pytest.mark.parametrize("roi", [None, Region((11, -19, 31), (5, 6, 4), OBLIQUE)])
-    @pytest.mark.parametrize("size", [1, 4 * 3 * 4 * 13 * 11 * 3, 10_000])
-    def test_slabs_do_not_show(self, logits, monkeypatch, roi, size):
-        whole = restored(logits, image_of(), roi)
+    def test_progress_is_told_slice_by_slice(self, logits):
         told = []
         progress = Progress(lambda fraction, stage, left: told.append(fraction))
         progress.stage("restore")
-        monkeypatch.setattr(module, "SLAB_BYTES", size)
-        parts = restored(logits, image_of(), roi, progress=progress)
-        for name in ("labels", "uncertainty", "probabilities"):
-            np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-6)
-        assert len(told) > 4 or size > 1
+        restored(logits, image_of(), progress=progress)
+        assert len(told) > 4
         assert told == sorted(told)
+
+    def test_the_logits_stay_as_they_are(self, logits):
+        before = logits.clone()
+        restored(logits, Image(np.zeros((1, *WORKING)), WORKING_AFFINE))
+        assert torch.equal(logits, before)
 
     def test_more_than_255_labels_need_two_bytes(self):
         image = Image(np.zeros((1, 8, 8, 8)), np.eye(4))
@@ -104,10 +102,8 @@ class TestOwnUncertainty:
     def own(self) -> torch.Tensor:
         return torch.from_numpy(np.random.default_rng(5).uniform(size=(1, *WORKING)))
 
-    @pytest.mark.parametrize("size", [module.SLAB_BYTES, 1])
     @pytest.mark.parametrize("axes", AXES)
-    def test_is_interpolated_at_each_voxel(self, logits, own, monkeypatch, axes, size):
-        monkeypatch.setattr(module, "SLAB_BYTES", size)
+    def test_is_interpolated_at_each_voxel(self, logits, own, axes):
         image = image_of(axes=AXES[axes])
         found, plain = restored(logits, image, own_uncertainty=own), restored(logits, image)
         np.testing.assert_allclose(found.uncertainty, at_voxels(own, image)[0], atol=1e-6)
