@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,8 +128,13 @@ def write_files(
     write_segmentation(prediction.labels, prediction.card, folder / first)
     for name, attention in prediction.attention.items():
         write_map(attention, folder / f"{stem}_{_for_file(name)}{map_ending}", name, prediction.card)
-    write_map(prediction.uncertainty, folder / f"{stem}_uncertainty{map_ending}", "uncertainty", prediction.card)
-    write_overview(image, prediction, folder / f"{stem}_overview.png", title=stem)
+    # The picture is drawn by one processor, while the others compress.
+    with ThreadPoolExecutor(1) as beside:
+        uncertainty = folder / f"{stem}_uncertainty{map_ending}"
+        written = beside.submit(write_map, prediction.uncertainty, uncertainty, "uncertainty", prediction.card)
+        checksum = beside.submit(scan_checksum, image)
+        write_overview(image, prediction, folder / f"{stem}_overview.png", title=stem)
+        written.result()
     if prediction.options.dicom and isinstance(inputs[0], DicomSeries) and prediction.labels.voxels.any():
         # Imported here because it needs pydicom.
         from ..files.dicom_segmentation import write_dicom_segmentation
@@ -141,7 +147,7 @@ def write_files(
             prediction = replace(prediction, notes=(*prediction.notes, without_folders(str(error), inputs)))
     names = [first, *sorted(path.name for path in folder.iterdir() if path.name != first), report]
     document = run_report(prediction, [without_parents(path) for path in inputs], region, names)
-    write_report({**document, CHECKSUM: scan_checksum(image)}, folder / report)
+    write_report({**document, CHECKSUM: checksum.result()}, folder / report)
     return names, prediction
 
 

@@ -56,10 +56,11 @@ def restore(
     for k, (values, unsure) in enumerate(zip(sampled_slices(logits, matrix, high - low), own), start=low[2]):
         progress.step((k - low[2]) / (high[2] - low[2]))
         window = slice(low[0], high[0]), slice(low[1], high[1]), k
-        labels[window] = most_likely(values).cpu().numpy()
+        found, peak = _most_likely(values)
+        labels[window] = found.cpu().numpy()
         if kept is not None:
             kept[(slice(None), *window)] = torch.softmax(values, 0).cpu().numpy()
-        uncertainty[window] = (_entropy(values) if unsure is None else unsure[0]).clamp(0, 1).cpu().numpy()
+        uncertainty[window] = (_entropy(values, peak) if unsure is None else unsure[0]).clamp(0, 1).cpu().numpy()
         if region is not None:
             outside = ~held(image.affine, np.array([*low[:2], k]), np.array([*high[:2], k + 1]), region)[..., 0]
             labels[window][outside] = 0
@@ -71,6 +72,11 @@ def restore(
 
 def most_likely(logits: Tensor) -> Tensor:
     """The class with the largest of the logits [classes, ...], the first of equal ones: [...] uint8, or int32 for more than 256 classes."""
+    return _most_likely(logits)[0]
+
+
+def _most_likely(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The most likely class and its logit."""
     # `argmax` and `max` along the first axis take three to seven times as long on the CPU.
     peak = logits[0].clone()
     labels = torch.zeros_like(peak, dtype=torch.uint8 if len(logits) <= 256 else torch.int32)
@@ -78,25 +84,26 @@ def most_likely(logits: Tensor) -> Tensor:
         # Of all classes above those before them the last is the largest, and has the largest number.
         labels = torch.maximum(labels, (logits[value] > peak).to(labels.dtype).mul_(value))
         torch.maximum(peak, logits[value], out=peak)
-    return labels
+    return labels, peak
 
 
-def _entropy(values: Tensor) -> Tensor:
+def _entropy(logits: Tensor, peak: Tensor) -> Tensor:
     """Entropy of the probabilities of logits [classes, ...], which are overwritten, over its largest possible value, 0..1.
 
-    With d_c = logit_c - max and Z = sum_c exp(d_c), it is log(Z) - sum_c exp(d_c) d_c / Z: one pass, without an array of all probabilities.
+    With d_c = logit_c - peak and Z = sum_c exp(d_c), it is log(Z) - sum_c exp(d_c) d_c / Z: one pass, without an array of all probabilities.
+
+    Args:
+        logits: of all classes.
+        peak: the largest of them.
     """
-    peak = values[0].clone()
-    for logit in values[1:]:
-        torch.maximum(peak, logit, out=peak)
     mass, weighted, share = torch.zeros_like(peak), torch.zeros_like(peak), torch.empty_like(peak)
-    for logit in values:
+    for logit in logits:
         below = logit.sub_(peak)
         torch.exp(below, out=share)
         mass += share
         weighted.addcmul_(share, below)
     weighted /= mass
-    return mass.log_().sub_(weighted).div_(float(np.log(len(values))))
+    return mass.log_().sub_(weighted).div_(float(np.log(len(logits))))
 
 
 def restore_with_fallback(
