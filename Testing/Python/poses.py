@@ -15,6 +15,12 @@ PERMUTED = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 AXES = {"RAS": np.eye(3), "LPS": np.diag([-1.0, -1.0, 1.0]), "PSL": PERMUTED, "oblique": OBLIQUE, "oblique PSL": OBLIQUE @ PERMUTED}
 
 
+def axes_of(letters: str) -> np.ndarray:
+    """Directions of I, J and K that point as the letters say, such as LPS."""
+    sides = {letter: sign * np.eye(3)[axis] for axis, pair in enumerate(("RL", "AP", "SI")) for letter, sign in zip(pair, (1, -1))}
+    return np.stack([sides[letter] for letter in letters], axis=1)
+
+
 @dataclass(frozen=True)
 class Storage:
     """One of the 48 ways to keep a volume in memory: the order of its axes, and which of them run backward."""

@@ -38,8 +38,8 @@ OnCase = Optional[Callable[[int, int], None]]
 
 
 @dataclass(frozen=True)
-class PreparedCase:
-    """A case on its working grid, in memory-mapped files, whose cached pages all processes share.
+class PreparedFiles:
+    """Arrays of a case in memory-mapped files, whose cached pages all processes share.
 
     Attributes:
         id: of the case.
@@ -50,6 +50,19 @@ class PreparedCase:
     folder: Path
 
     @property
+    def label_voxels(self) -> np.ndarray:
+        """[N, 4] uint16: value of a trained label and voxel, up to `VOXELS_PER_LABEL` of each label."""
+        return np.load(self.folder / "label_voxels.npy")
+
+    @property
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+
+class PreparedCase(PreparedFiles):
+    """A case on its working grid."""
+
+    @property
     def image(self) -> np.ndarray:
         """Normalized intensities [C, I, J, K] float16."""
         return np.load(self.folder / "image.npy", mmap_mode="r")
@@ -58,15 +71,6 @@ class PreparedCase:
     def label(self) -> np.ndarray:
         """Label values [1, I, J, K] uint8, `IGNORED` for the ignore label."""
         return np.load(self.folder / "label.npy", mmap_mode="r")
-
-    @property
-    def label_voxels(self) -> np.ndarray:
-        """[N, 4] uint16: label value and voxel, up to `VOXELS_PER_LABEL` of each label."""
-        return np.load(self.folder / "label_voxels.npy")
-
-    @property
-    def bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.folder.iterdir())
 
 
 def prepare_cases(cases: Sequence[Case], card: Card, ignored_label: int | None, folder: Path, on_case: OnCase = None) -> list[PreparedCase]:

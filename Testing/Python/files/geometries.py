@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations, product
 
 import numpy as np
+from poses import axes_of
 from scipy.spatial.transform import Rotation
 
 SPACING = np.array([0.7, 1.3, 2.9])
@@ -17,12 +18,6 @@ def affine_of(directions: np.ndarray, spacing: np.ndarray = SPACING, origin: np.
     affine[:3, :3] = directions * spacing
     affine[:3, 3] = origin
     return affine
-
-
-def axes_of(letters: str) -> np.ndarray:
-    """Directions of I, J and K that point as the letters say, such as LPS."""
-    sides = {letter: sign * np.eye(3)[axis] for axis, pair in enumerate(("RL", "AP", "SI")) for letter, sign in zip(pair, (1, -1))}
-    return np.stack([sides[letter] for letter in letters], axis=1)
 
 
 def orders() -> list[str]:

@@ -11,7 +11,8 @@ from AttentionSegLib.batch.fingerprint import content_hash
 from AttentionSegLib.datasets.cases import pair_scans, read_labelled
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, scan_stem
-from geometries import ROTATIONS, affine_of, axes_of, farthest
+from geometries import ROTATIONS, affine_of, farthest
+from poses import axes_of
 from scipy.io import loadmat, savemat
 
 SHAPE = (6, 5, 4)

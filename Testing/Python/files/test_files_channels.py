@@ -8,7 +8,8 @@ import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, read_images, write_map
 from AttentionSegLib.image import Image
-from geometries import ROTATIONS, affine_of, axes_of
+from geometries import ROTATIONS, affine_of
+from poses import axes_of
 from segmentation_files import write_segments
 from tiny_models import make_card
 

@@ -10,7 +10,8 @@ import pytest
 import SimpleITK
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image
-from geometries import affine_of, all_affines, axes_of, farthest
+from geometries import affine_of, all_affines, farthest
+from poses import axes_of
 from scipy.spatial.transform import Rotation
 
 SHAPE = (6, 5, 4)

@@ -16,7 +16,8 @@ from AttentionSegLib.files import atomic_path, check_output_folder, read_image, 
 from AttentionSegLib.image import Image
 from AttentionSegLib.models import Card
 from builders import make_card_document
-from geometries import affine_of, all_affines, axes_of, farthest
+from geometries import affine_of, all_affines, farthest
+from poses import axes_of
 
 SHAPE = (7, 6, 5)
 LPS = np.diag([-1, -1, 1, 1])

@@ -12,7 +12,8 @@ import pytest
 import SimpleITK
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, scan_stem
-from geometries import affine_of, all_affines, axes_of, farthest
+from geometries import affine_of, all_affines, farthest
+from poses import axes_of
 
 SHAPE = (6, 5, 4)
 NRRD = "NRRD0005\ntype: short\nendian: little\nencoding: raw\n"

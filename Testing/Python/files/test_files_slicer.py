@@ -8,7 +8,8 @@ from AttentionSegLib.files import write_map, write_segmentation
 from AttentionSegLib.image import Image
 from AttentionSegLib.models import Card
 from builders import make_card_document
-from geometries import ROTATIONS, affine_of, axes_of, farthest
+from geometries import ROTATIONS, affine_of, farthest
+from poses import axes_of
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 vtk = pytest.importorskip("vtk", reason="vtk is not installed")

@@ -9,6 +9,7 @@ from AttentionSegLib.image import Image
 from AttentionSegLib.inference.prediction import Prediction
 from AttentionSegLib.models import Card
 from builders import make_card_document
+from poses import axes_of
 
 SHAPE = (11, 9, 7)
 SPACING = np.array([1.5, 0.75, 2.25])
@@ -31,17 +32,11 @@ def affine_of(directions: np.ndarray, spacing: np.ndarray = SPACING) -> np.ndarr
     return affine
 
 
-def along(letters: str) -> np.ndarray:
-    """Directions of the axes I, J, K that point as the letters say, such as LPS."""
-    directions = {letter: sign * np.eye(3)[axis] for axis, pair in enumerate(("RL", "AP", "SI")) for letter, sign in zip(pair, (1, -1))}
-    return np.stack([directions[letter] for letter in letters], axis=1)
-
-
 AFFINES = {
-    "RAS": affine_of(along("RAS")),
-    "LPS": affine_of(along("LPS")),
-    "PIR": affine_of(along("PIR")),
-    "SAL": affine_of(along("SAL")),
+    "RAS": affine_of(axes_of("RAS")),
+    "LPS": affine_of(axes_of("LPS")),
+    "PIR": affine_of(axes_of("PIR")),
+    "SAL": affine_of(axes_of("SAL")),
     "oblique": affine_of(rotation(23, -17, 41)),
     "anisotropic": affine_of(rotation(-8, 5, 3), np.array([0.4, 0.4, 6.0])),
     "left-handed": affine_of(rotation(12, 34, -20) @ np.diag([-1, 1, 1])),

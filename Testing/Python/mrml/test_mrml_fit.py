@@ -11,7 +11,8 @@ from AttentionSegLib.models import Card
 from AttentionSegLib.mrml.fit import fit_hints, lacks_region
 from AttentionSegLib.mrml.regions import region_from_roi
 from builders import make_card_document
-from scenes import affine_of, along, make_volume
+from poses import axes_of
+from scenes import affine_of, make_volume
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def card():
 
 def volume_of(scene, spacing=(1, 1, 1), low=0, shape=(6, 6, 6)):
     voxels = np.linspace(low, 900, int(np.prod(shape))).reshape(shape).astype(np.int16)
-    return make_volume(scene, affine_of(along("RAS"), np.array(spacing, float)), voxels)
+    return make_volume(scene, affine_of(axes_of("RAS"), np.array(spacing, float)), voxels)
 
 
 def test_a_scan_that_fits_gets_no_hint(scene, card):

@@ -10,11 +10,10 @@ import pytest
 import torch
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.networks import GuidedAttention, NetworkOutput, build_network, position_attention
+from largest_tensor import LargestTensor
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
 SMALL = {"width": 8, "backbone": 10, "backbone_width": 0.125}
 # Arguments and size of the image; the last two sizes are padded.
@@ -194,17 +193,6 @@ class TestMaps:
         assert list(output.attention) == ["position_scale2_step1"]
         sum(side.square().mean() for side in output.side_logits).backward()
         assert network.backbone.conv1.weight.grad.abs().max() > 0
-
-
-class LargestTensor(TorchDispatchMode):
-    """Sees every tensor that an operation gives."""
-
-    entries = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        output = func(*args, **(kwargs or {}))
-        self.entries = max([self.entries, *(leaf.numel() for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor))])
-        return output
 
 
 class TestProbe:

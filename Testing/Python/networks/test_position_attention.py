@@ -13,10 +13,9 @@ from AttentionSegLib.networks import streamed_attention as streaming
 from AttentionSegLib.networks.position_attention import PositionAttention, PositionFeatures, attend
 from AttentionSegLib.networks.streamed_attention import streamed_attention
 from half_precision import HALF_PRECISIONS, NEEDS_FLOAT16
+from largest_tensor import LargestTensor
 from torch import Tensor
 from torch.testing import assert_close
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
 # Channels in multiples of 8, which the kernel takes as they are, and others.
 GRIDS = {"2d": (16, (3, 5)), "3d": (12, (2, 3, 4)), "8 channels": (8, (4, 4))}
@@ -87,17 +86,6 @@ def assert_near(computed: Tensor, expected: Tensor, tolerance: float, of: Tensor
     """Equal up to a share of the largest expected value, or of the largest `of` others."""
     largest = (expected if of is None else of).abs().max().item()
     assert_close(computed.double(), expected, rtol=0, atol=tolerance * largest)
-
-
-class LargestTensor(TorchDispatchMode):
-    """Sees every tensor that an operation gives, in the forward and the backward pass."""
-
-    entries = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        output = func(*args, **(kwargs or {}))
-        self.entries = max([self.entries, *(leaf.numel() for leaf in tree_flatten(output)[0] if isinstance(leaf, Tensor))])
-        return output
 
 
 @pytest.mark.parametrize(("channels", "size"), GRIDS.values(), ids=GRIDS)

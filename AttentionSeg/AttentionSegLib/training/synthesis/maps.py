@@ -16,7 +16,7 @@ from ...errors import InputError
 from ...image import Image
 from ...inference.preprocessing import working_grid
 from ...models import Card
-from ..preparation import IGNORED, OnCase, label_voxels_of, on_grid, write_arrays
+from ..preparation import IGNORED, OnCase, PreparedFiles, label_voxels_of, on_grid, write_arrays
 from ..recipe import Recipe
 from .settings import Synthesis
 
@@ -24,31 +24,13 @@ from .settings import Synthesis
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class PreparedMap:
-    """A label map in files that all processes share.
-
-    Attributes:
-        id: of the case.
-        folder: where its files are.
-    """
-
-    id: str
-    folder: Path
+class PreparedMap(PreparedFiles):
+    """A label map on its working grid."""
 
     @property
     def values(self) -> np.ndarray:
         """Numbers of the values [I, J, K] uint8 (see `Numbering`), with a margin of one voxel of 0."""
         return np.load(self.folder / "values.npy", mmap_mode="r")
-
-    @property
-    def label_voxels(self) -> np.ndarray:
-        """[N, 4] uint16: learned label and voxel of `values`."""
-        return np.load(self.folder / "label_voxels.npy")
-
-    @property
-    def bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.folder.iterdir())
 
 
 @dataclass(frozen=True, eq=False)
