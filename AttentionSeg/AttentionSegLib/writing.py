@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -74,10 +74,14 @@ def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def all_or_none(folder: Path) -> Iterator[Path]:
+def all_or_none(folder: Path, check: Callable[[], object] | None = None) -> Iterator[Path]:
     """Yield a hidden folder to write files into, which are all moved to `folder` at the end.
 
-    Files of the same names are replaced. If the block or a move fails, `folder` is unchanged.
+    Files of the same names are replaced. If the block, the check or a move fails, `folder` is unchanged.
+
+    Args:
+        folder: for the files.
+        check: called before the move. Of several processes one at a time checks and moves (not on Windows, nor on disks without locks).
 
     Raises:
         InputError: if a folder has the name of a file.
@@ -85,7 +89,10 @@ def all_or_none(folder: Path) -> Iterator[Path]:
     """
     with _hidden_folder(folder, folder) as old, _hidden_folder(folder, folder) as new:
         yield new
-        _move_all(new, folder, old)
+        with _locked(folder, wait=True):
+            if check is not None:
+                check()
+            _move_all(new, folder, old)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -185,15 +192,15 @@ def _hidden_folder(parent: Path, path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(hidden: Path) -> Iterator[bool]:
-    """Lock a hidden folder until the end of the block or of the process; whether that was possible: another may hold it."""
+def _locked(folder: Path, wait: bool = False) -> Iterator[bool]:
+    """Lock a folder until the end of the block or of the process; whether that was possible: another may hold it."""
     if sys.platform == "win32":
         yield False
         return
-    handle = os.open(hidden, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             yield False
         else:

@@ -99,7 +99,8 @@ def write_case(
     """Segment a case that was read, and write its results (see `segment_case`)."""
     with memory_for(image.name), output_folder(output) as folder:
         prediction = predictor.run(image, region, on_progress=on_progress, cancel=cancel, **changes)
-        with all_or_none(folder) as stage:
+        # Once more, because another run may have written its result since.
+        with all_or_none(folder, lambda: check_earlier_result(folder, inputs, predictor.model.card, image)) as stage:
             names, prediction = write_files(prediction, image, inputs, stage, scan_stem(inputs[0]), region)
         return CaseResult(prediction, tuple(folder / name for name in names))
 

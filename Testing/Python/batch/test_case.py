@@ -14,6 +14,7 @@ import pytest
 import slicerio
 from AttentionSegLib.batch import CaseResult, read_case, segment_case, write_case
 from AttentionSegLib.batch import case as module
+from AttentionSegLib.batch.earlier_result import scan_checksum
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.files import all_or_none, read_image, write_map
 from AttentionSegLib.image import Image
@@ -102,6 +103,21 @@ class TestFiles:
         # The same scan may have moved.
         shutil.copy(scan, other)
         segment_case(predictor, [other], tmp_path, REGION)
+
+    def test_of_another_scan_that_ends_meanwhile_are_not_replaced(self, predictor, scan, tmp_path):
+        other, out = tmp_path / scan.name, tmp_path / "out"
+        voxels = nibabel.load(scan).get_fdata() + 1
+        nibabel.save(nibabel.Nifti1Image(voxels, nibabel.load(scan).affine), other)
+        found = []
+
+        def run_the_other(fraction: float, stage: str, left: float | None) -> None:
+            if not found:
+                found.append(segment_case(Predictor(predictor.model, "cpu"), [other], out, REGION))
+
+        with pytest.raises(InputError, match="already holds a result of that name"):
+            segment_case(predictor, [scan], out, REGION, on_progress=run_the_other)
+        assert sorted(everything_in(out)) == sorted(path.name for path in found[0].files)
+        assert json.loads(found[0].files[-1].read_text())["scan_checksum"] == scan_checksum(read_image(other))
 
     def test_of_another_model_are_not_replaced(self, predictor, scan, tmp_path):
         segment_case(predictor, [scan], tmp_path, REGION)
