@@ -54,7 +54,8 @@ def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
         replace: whether an existing folder may be replaced.
 
     Raises:
-        OutputError: see `atomic_path`; also if a folder exists and must not be replaced.
+        InputError: if a folder exists at the end and must not be replaced.
+        OutputError: see `atomic_path`.
     """
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,9 +68,12 @@ def atomic_folder(target: Path, replace: bool = False) -> Iterator[Path]:
                 os.rename(target, old)
         try:
             os.rename(new, target)
-        except BaseException:
+        except BaseException as error:
             with suppress(FileNotFoundError):
                 os.rename(old, target)
+            if not replace and isinstance(error, OSError) and target.exists():
+                msg = f"There is a folder at {target} already; move it, or choose another name."
+                raise InputError(msg) from error
             raise
 
 

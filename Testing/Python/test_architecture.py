@@ -18,7 +18,7 @@ LIBRARY_SOURCES = sorted(LIBRARY.rglob("*.py"))
 # From the ground up. A room imports its own files and lower floors; the package itself (its version) is open to all.
 FLOORS = [
     ["boxes", "components", "errors", "map_kinds", "revision", "user_folders", "waiting_threads", "written_names"],
-    ["options", "progress", "writing"],
+    ["lock", "options", "progress", "writing"],
     ["image", "network_names"],
     ["region", "same_grid", "networks"],
     ["models"],

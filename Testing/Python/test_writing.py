@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from AttentionSegLib import writing
-from AttentionSegLib.writing import atomic_path, csv_text, write_text
+from AttentionSegLib.errors import InputError
+from AttentionSegLib.writing import atomic_folder, atomic_path, csv_text, write_text
 
 LIBRARY = Path(writing.__file__).parents[1]
 WRITES_AND_DIES = """
@@ -43,6 +44,16 @@ def test_what_another_writes_at_the_same_time_stays(tmp_path, monkeypatch):
         temporary.write_text("a")
         write_text(tmp_path / "b.txt", "b")
     assert names_in(tmp_path) == ["a.txt", "b.txt"]
+
+
+def test_a_folder_that_is_there_by_the_end_stays(tmp_path):
+    target = tmp_path / "model"
+    with atomic_folder(target) as temporary:
+        (temporary / "first.txt").write_text("first")
+    with pytest.raises(InputError, match="There is a folder at"), atomic_folder(target) as temporary:
+        (temporary / "second.txt").write_text("second")
+    assert names_in(tmp_path) == ["model"]
+    assert names_in(target) == ["first.txt"]
 
 
 def test_a_table_holds_no_formulas():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, InputError, OutputError
 from ..inference.checks import check_attention
+from ..lock import locked
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..options import RETURNED, KeywordOnly, RunOptions
@@ -18,7 +19,6 @@ from ..reporting import check_drawing
 from ..writing import output_folder, sweep
 from .cohort import Cohort, Skipped, find_cases
 from .found import CASES
-from .lock import locked
 from .manifest import DONE, FAILED, MANIFEST, Entry, Manifest
 from .pool import LocalPool, Pool, run_all
 from .progress import BatchProgress

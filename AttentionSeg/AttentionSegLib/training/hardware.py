@@ -25,6 +25,13 @@ def chosen_devices(name: str) -> list[torch.device]:
     return [choose_device(f"{kind}:{index}") for index in indices.split(",")] if "," in indices else [choose_device(name)]
 
 
+def is_first_process() -> bool:
+    """Whether this is not one of the processes that Lightning starts for further devices."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return rank_zero_only.rank == 0
+
+
 def lightning_arguments(devices: Sequence[torch.device]) -> dict[str, Any]:
     """Arguments of a Lightning trainer for the devices and their precision."""
     kind, indices = devices[0].type, [device.index for device in devices]

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,13 @@ from ..evaluation.results import tables
 from ..evaluation.run import measure_cases
 from ..files import check_output_folder, write_text
 from ..inference import Predictor
+from ..lock import locked
 from ..models import find_model, load_model, save_model
 from ..models.found_by import FindingModel
 from ..progress import check_cancel
 from .finished import draw_thumbnail
 from .found_regions import regions_of
+from .hardware import is_first_process
 from .initial_weights import InitialWeights
 from .options import TrainingOptions
 from .parts import import_parts, part_of
@@ -92,7 +95,8 @@ def train_model(
         options: see `TrainingOptions`.
 
     Raises:
-        InputError: if data, options or folders cannot be used (before the first step), the loss becomes NaN, or memory or disk run out.
+        InputError: if data, options or folders cannot be used, or another run works in the same folder (before the first step), the loss becomes NaN,
+            or memory or disk run out.
         Cancelled: if `cancel` returned True.
         KeyboardInterrupt: if the user pressed Ctrl+C.
     """
@@ -106,57 +110,59 @@ def train_model(
     check_cancel(cancel, "loading packages")
     initial = InitialWeights(None if asked.start_from is None else find_model(asked.start_from), asked.pretrained)
     folder = check_output_folder(output.with_name(f"{output.name}-training") if asked.work is None else Path(asked.work))
-    path = folder / PLAN_NAME if asked.plan is None else Path(asked.plan)
-    if asked.plan is None and (asked.restart or not path.exists()):
-        plan_training(cases, network, output, folder, on_progress=part_of(report_progress, 0, SURVEYED), cancel=cancel, **options)
-    recipe, is_given = Recipe.load(path), asked.plan is not None
-    cases = planned_cases(path, cases, asked.asked(network, None if is_given else new_id(output)), is_given)
-    if asked.restart:
-        _remove_training(folder)
-    card = recipe.draft_card()
-    check_plan(card, path, cases, recipe)
-    if on_notes is not None:
-        on_notes(recipe.notes)
-    cases = rescaled_cases(cases) if recipe.rescale else cases
-    if recipe.synthesis is not None:
-        cases = with_scans(cases, write_drawn(cases.roles["val"], recipe.synthesis, recipe.seed, folder / "drawn"))
+    # The processes that Lightning starts for further devices work in the folder of the first.
+    with locked(folder) if is_first_process() else nullcontext():
+        path = folder / PLAN_NAME if asked.plan is None else Path(asked.plan)
+        if asked.plan is None and (asked.restart or not path.exists()):
+            plan_training(cases, network, output, folder, on_progress=part_of(report_progress, 0, SURVEYED), cancel=cancel, **options)
+        recipe, is_given = Recipe.load(path), asked.plan is not None
+        cases = planned_cases(path, cases, asked.asked(network, None if is_given else new_id(output)), is_given)
+        if asked.restart:
+            _remove_training(folder)
+        card = recipe.draft_card()
+        check_plan(card, path, cases, recipe)
+        if on_notes is not None:
+            on_notes(recipe.notes)
+        cases = rescaled_cases(cases) if recipe.rescale else cases
+        if recipe.synthesis is not None:
+            cases = with_scans(cases, write_drawn(cases.roles["val"], recipe.synthesis, recipe.seed, folder / "drawn"))
 
-    learned = cases
-    if isinstance(card.found_by, FindingModel):
-        finding = part_of(report_progress, 0, SURVEYED, "looking for ")
-        learned, cases = regions_of(cases, card, folder, asked.main_device, finding, cancel)
+        learned = cases
+        if isinstance(card.found_by, FindingModel):
+            finding = part_of(report_progress, 0, SURVEYED, "looking for ")
+            learned, cases = regions_of(cases, card, folder, asked.main_device, finding, cancel)
 
-    trained = train(recipe, learned.roles, folder, asked.device, initial, part_of(report_progress, SURVEYED, TRAINED), cancel)
+        trained = train(recipe, learned.roles, folder, asked.device, initial, part_of(report_progress, SURVEYED, TRAINED), cancel)
 
-    document = recipe.finished_card(cases.roles, asked.command)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        report_progress(TRAINED, "measuring", None)
-        # The stored model is measured, which has half precision.
-        stored = Path(scratch) / "model"
-        save_model(stored, document, trained.network)
-        model = load_model(stored)
-    predictor, measured = Predictor(model, asked.main_device), cases.roles["val"]
-    worth = None
-    # Maps are measured on scans that are segmented as a whole.
-    if predictor.attention_names and card.found_by is None:
-        worth = MapWorth(predictor, [case.id for case in measured], recipe.ignored_label, thorough=False)
-    progress = EvaluationProgress(len(measured), 1 + (worth.runs if worth else 0), part_of(report_progress, TRAINED, 1, "measuring "), cancel)
-    (scores,), pictures = measure_cases([predictor], measured, progress, recipe.ignored_label, worth=worth)
-    maps = worth.scores if worth else None
-    check_cancel(cancel, "measuring")
-    report_progress(1.0, "writing model and report", None)
-    report = folder / "report.html"
-    write_training_report(report, folder, trained, scores, pictures, recipe.notes, maps)
-    for name, text in tables(scores, maps).items():
-        write_text(folder / name, text)
-    thumbnail = draw_thumbnail(predictor, measured, scores, cancel)
-    named = f"{document['training_data'][0]['name']}, validation cases", asked.command
-    document["accuracy"] = accuracy_entries(scores, *named)
-    if maps is not None:
-        document["maps"] = map_entries(maps, *named)
-    save_model(output, document, trained.network, thumbnail)
-    report_progress(1.0, "done", 0.0)
-    return TrainedModel(output, report, scores, trained.epoch, (*recipe.notes, *trained.notes))
+        document = recipe.finished_card(cases.roles, asked.command)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            report_progress(TRAINED, "measuring", None)
+            # The stored model is measured, which has half precision.
+            stored = Path(scratch) / "model"
+            save_model(stored, document, trained.network)
+            model = load_model(stored)
+        predictor, measured = Predictor(model, asked.main_device), cases.roles["val"]
+        worth = None
+        # Maps are measured on scans that are segmented as a whole.
+        if predictor.attention_names and card.found_by is None:
+            worth = MapWorth(predictor, [case.id for case in measured], recipe.ignored_label, thorough=False)
+        progress = EvaluationProgress(len(measured), 1 + (worth.runs if worth else 0), part_of(report_progress, TRAINED, 1, "measuring "), cancel)
+        (scores,), pictures = measure_cases([predictor], measured, progress, recipe.ignored_label, worth=worth)
+        maps = worth.scores if worth else None
+        check_cancel(cancel, "measuring")
+        report_progress(1.0, "writing model and report", None)
+        report = folder / "report.html"
+        write_training_report(report, folder, trained, scores, pictures, recipe.notes, maps)
+        for name, text in tables(scores, maps).items():
+            write_text(folder / name, text)
+        thumbnail = draw_thumbnail(predictor, measured, scores, cancel)
+        named = f"{document['training_data'][0]['name']}, validation cases", asked.command
+        document["accuracy"] = accuracy_entries(scores, *named)
+        if maps is not None:
+            document["maps"] = map_entries(maps, *named)
+        save_model(output, document, trained.network, thumbnail)
+        report_progress(1.0, "done", 0.0)
+        return TrainedModel(output, report, scores, trained.epoch, (*recipe.notes, *trained.notes))
 
 
 def _remove_training(folder: Path) -> None:

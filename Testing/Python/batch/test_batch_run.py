@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from AttentionSegLib.batch import BatchResult, segment_folder
 from AttentionSegLib.batch.cohort import find_cases
-from AttentionSegLib.batch.lock import locked
 from AttentionSegLib.errors import Cancelled, InputError, OutputError
 from AttentionSegLib.files import read_image
 from AttentionSegLib.inference import Predictor
+from AttentionSegLib.lock import locked
 from batch_scans import write_dicom, write_scan
 from tiny_models import make_card, save_unet
 

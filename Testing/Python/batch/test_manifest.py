@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from AttentionSegLib.batch.fingerprint import content_hash, stamp
-from AttentionSegLib.batch.lock import locked
 from AttentionSegLib.batch.manifest import Entry, Manifest
 from AttentionSegLib.errors import InputError, OutputError
+from AttentionSegLib.lock import locked
 from AttentionSegLib.options import RunOptions
 from AttentionSegLib.writing import atomic_folder, sweep
 

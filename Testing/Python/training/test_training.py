@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from AttentionSegLib.cli import main as attentionseg
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
+from AttentionSegLib.lock import locked
 from AttentionSegLib.models import load_model
 from tiny_training import make_document, make_volumes, write_cases, write_recipe
 
@@ -109,6 +111,14 @@ class TestCommand:
         error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("attentionseg: ")]
         assert len(error) == 1
         assert said in error[0]
+        assert not (tmp_path / "output").exists()
+
+    def test_two_at_a_time_do_not_train_in_one_folder(self, tmp_path, capsys):
+        given = arguments(tmp_path, make_document())
+        (tmp_path / "work").mkdir()
+        with locked(tmp_path / "work"):
+            assert attentionseg(given) == 2
+        assert f"Another run (process {os.getpid()} on" in capsys.readouterr().err
         assert not (tmp_path / "output").exists()
 
     def test_without_lightning_it_says_how_to_get_it(self, tmp_path, monkeypatch, capsys):
