@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -30,6 +30,21 @@ def slabs(first: np.ndarray, last: np.ndarray, voxels: int) -> Iterator[tuple[np
     slices = max(1, int(voxels // np.prod((last - first)[:2])))
     for start in range(first[2], last[2], slices):
         yield np.array([*first[:2], start]), np.array([*last[:2], min(start + slices, last[2])])
+
+
+def beneath(matrix: np.ndarray, shape: Sequence[int], input_shape: Sequence[int], margin: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and one past the last voxel of an input grid, along each axis, that the voxels of another grid come from.
+
+    Args:
+        matrix: voxel map, output to input.
+        shape: of the output.
+        input_shape: of the input.
+        margin: further voxels of the input, for all axes or each.
+    """
+    ends = np.array([(i, j, k) for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])])
+    seen = ends @ matrix[:3, :3].T + matrix[:3, 3]
+    low = np.clip(np.floor(seen.min(0) - margin), 0, np.array(input_shape) - 1).astype(int)
+    return low, np.clip(np.ceil(seen.max(0) + margin) + 1, low + 1, input_shape).astype(int)
 
 
 def held(affine: np.ndarray, first: np.ndarray, last: np.ndarray, region: Region) -> np.ndarray:

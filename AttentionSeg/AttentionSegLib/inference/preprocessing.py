@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..image import Image
 from ..models import Card, Channel
 from ..region import Region
-from .parts import PIECE_BYTES, affine_from, held, slabs
+from .parts import PIECE_BYTES, affine_from, beneath, held, slabs
 from .resampling import inside, sample, voxel_map
 
 # Tolerance in working voxels for differences of edges that come from rounding alone.
@@ -184,11 +184,7 @@ def _sampled(image: Image, grid: WorkingGrid) -> Tensor:
 def _crop(voxels: np.ndarray, affine: np.ndarray, grid: WorkingGrid) -> tuple[np.ndarray, np.ndarray]:
     """The part of voxels [C, I, J, K] that the grid covers, as float32, with its affine, and a margin wider than `_blur`."""
     matrix = voxel_map(grid.affine, affine)
-    ends = np.array([(i, j, k) for i in (0, grid.shape[0]) for j in (0, grid.shape[1]) for k in (0, grid.shape[2])])
-    seen = ends @ matrix[:3, :3].T + matrix[:3, 3]
-    margin = 2 + 2 * np.abs(matrix[:3, :3]).sum(1)
-    low = np.clip(np.floor(seen.min(0) - margin), 0, np.array(voxels.shape[1:]) - 1).astype(int)
-    high = np.clip(np.ceil(seen.max(0) + margin) + 1, low + 1, voxels.shape[1:]).astype(int)
+    low, high = beneath(matrix, grid.shape, voxels.shape[1:], 2 + 2 * np.abs(matrix[:3, :3]).sum(1))
     part = voxels[(slice(None), *(slice(a, b) for a, b in zip(low, high)))]
     return part.astype(np.float32), affine_from(affine, low)
 

@@ -19,6 +19,8 @@ from .parts import affine_from
 ALIGNED = 1e-3
 EXACT = 1e-4
 POINTS_PER_SLAB = 4_000_000
+# Of a pass along the first, second and last axis in memory, for as many voxels.
+PASS_COSTS = (1.0, 1.5, 4.0)
 # Voxels from which a plane is added to a sum in place, without a copy of its own.
 LARGE_PLANE = 1 << 13
 # Standard deviations to either side at which the Gaussian of a blur is cut off.
@@ -97,9 +99,10 @@ def _sample_aligned(volume: Tensor, matrix: np.ndarray, shape: Sequence[int], or
     # What lies together in memory stays together.
     outer_first = sorted(range(3), key=lambda axis: -volume.stride(axis + 1))
     volume = volume.permute(0, *(axis + 1 for axis in outer_first))
-    # A pass along the axis with the largest distance in memory is the fastest: it comes first where it makes fewer voxels, last where it makes more.
-    grows = [shape[axis] > size for axis, size in zip(outer_first, volume.shape[1:])]
-    for dim in [dim for dim in range(3) if not grows[dim]] + [dim for dim in (2, 1, 0) if grows[dim]]:
+    # Fewer voxels first, more voxels last; of two alike, most of the work is left to the axis with the larger distance in memory.
+    ratios = [shape[axis] / size for axis, size in zip(outer_first, volume.shape[1:])]
+    costs = [ratio / cost if ratio > 1 else ratio * cost - 1e9 for ratio, cost in zip(ratios, PASS_COSTS)]
+    for dim in sorted(range(3), key=costs.__getitem__):
         axis = outer_first[dim]
         volume = _interpolate_axis(volume, dim + 1, _positions(matrix, order, axis, shape[axis]), blur[order[axis]])
     return volume.permute(0, *(outer_first.index(axis) + 1 for axis in range(3)))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+import torch
 
 from ..image import Image
+from ..inference.parts import affine_from, beneath
+from ..inference.resampling import inside, voxel_map
+from ..inference.resampling import sample as resampled
 
 AXIS_ENDS = (("R", "L"), ("A", "P"), ("S", "I"))
 # RAS axes across and up the picture, and the axis that the plane is perpendicular to.
@@ -49,51 +52,51 @@ class Plane:
         across, up, _ = VIEWS[self.view]
         return dict(zip(("left", "right", "top", "bottom"), AXIS_ENDS[across] + AXIS_ENDS[up]))
 
-    def points(self) -> np.ndarray:
-        """RAS mm of the pixel centers, [rows, columns, 3]."""
+    @property
+    def affine(self) -> np.ndarray:
+        """From rows and columns of the picture to RAS mm; the third axis is perpendicular to it. [4, 4]"""
         across, up, through = VIEWS[self.view]
-        offsets = self.side * (0.5 - (np.arange(self.pixels) + 0.5) / self.pixels)
-        points = np.empty((self.pixels, self.pixels, 3))
-        points[..., across] = self.center[across] + offsets[None, :]
-        points[..., up] = self.center[up] + offsets[:, None]
-        points[..., through] = self.position
-        return points
+        step, affine = self.side / self.pixels, np.zeros((4, 4))
+        affine[up, 0] = affine[across, 1] = -step
+        affine[through, 2] = affine[3, 3] = 1
+        affine[:3, 3] = self.center
+        affine[[up, across], 3] += (self.side - step) / 2
+        return affine
 
 
 def sample(image: Image, plane: Plane) -> np.ndarray:
     """Sample the first channel of an image along a plane, linearly: [rows, columns] float32, NaN outside of the image."""
-    indices = image.to_ijk(plane.points())
-    volume = image.voxels[0]
-    # scipy's interpolation supports neither half floats nor booleans.
-    volume = volume.astype(np.float32) if volume.dtype in (np.float16, np.bool_) else volume
-    picture = map_coordinates(volume, np.moveaxis(indices, -1, 0), output=np.float32, order=1, mode="nearest")
-    picture[~_inside(indices, image.shape)] = np.nan
+    part, matrix = _beneath(image, plane)
+    picture = _interpolated(part, matrix, plane)
+    picture[~_inside(image, plane)] = np.nan
     return picture
 
 
 def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
     """Sample a segmentation along a plane: by label value its fraction at each pixel, linear, [rows, columns] float32, 0..1.
 
-    The contour at one half is the label's outline. Labels that the plane misses are left out.
+    The contour at one half is the label's outline. Labels that the plane misses by a voxel or more are left out.
     """
-    indices = labels.to_ijk(plane.points())
-    inside = _inside(indices, labels.shape)
-    low = np.floor(indices).astype(np.int32)
-    beyond = np.moveaxis(np.float32(indices - low), -1, 0)
-    # The two neighboring voxels along each axis.
-    voxels = [np.moveaxis(np.clip(low + step, 0, np.int32(labels.shape) - 1), -1, 0) for step in (0, 1)]
-    weights = [1 - beyond, beyond]
-    shares: dict[int, np.ndarray] = {}
-    for corner in np.ndindex(2, 2, 2):
-        found = np.where(inside, labels.voxels[0][tuple(voxels[step][axis] for axis, step in enumerate(corner))], 0)
-        weight = np.prod([weights[step][axis] for axis, step in enumerate(corner)], axis=0)
-        for value in np.unique(found[found > 0]):
-            share = shares.setdefault(int(value), np.zeros(found.shape, np.float32))
-            share += weight * (found == value)
-    return shares
+    part, matrix = _beneath(labels, plane)
+    inside = _inside(labels, plane)
+    return {int(value): _interpolated(part == value, matrix, plane) * inside for value in np.unique(part) if value}
 
 
-def _inside(indices: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Whether voxel indices [..., 3] lie in the volume, up to the outer edges of its voxels."""
-    slack = 1e-6
-    return ((indices >= -0.5 - slack) & (indices <= np.array(shape) - 0.5 + slack)).all(axis=-1)
+def _beneath(image: Image, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
+    """The voxels [I, J, K] around a plane, and the map from its pixels to them."""
+    low, high = beneath(voxel_map(plane.affine, image.affine), _shape(plane), image.shape, 1)
+    part = image.voxels[0][tuple(slice(a, b) for a, b in zip(low, high))]
+    return part, voxel_map(plane.affine, affine_from(image.affine, low))
+
+
+def _interpolated(voxels: np.ndarray, matrix: np.ndarray, plane: Plane) -> np.ndarray:
+    return resampled(torch.from_numpy(voxels.astype(np.float32))[None], matrix, _shape(plane))[0, :, :, 0].numpy()
+
+
+def _inside(image: Image, plane: Plane) -> np.ndarray:
+    """Whether pixels [rows, columns] lie in the image, up to the outer edges of its voxels."""
+    return inside(voxel_map(plane.affine, image.affine), image.shape, _shape(plane))[:, :, 0]
+
+
+def _shape(plane: Plane) -> tuple[int, int, int]:
+    return plane.pixels, plane.pixels, 1
