@@ -15,6 +15,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from AttentionSegLib.ui.installation import TORCH_REQUIREMENT
+
 # matplotlib requires contourpy and Pillow, torch requires filelock, Jinja2 requires MarkupSafe.
 BROUGHT_ALONG = {"contourpy", "PIL", "filelock", "markupsafe"}
 
@@ -63,6 +65,13 @@ class TestPacking:
         roots = {found.module.split(".")[0] for path in LIBRARY_SOURCES if room_of(path) not in ("mrml", "ui") for found in imports_of(path)}
         third_party = {root.lower() for root in roots - sys.stdlib_module_names - {"AttentionSegLib"} - BROUGHT_ALONG}
         assert third_party <= wanted
+
+    def test_slicer_installs_at_least_the_promised_versions(self):
+        """What the panel installs and checks is what `Testing/run.py lowest` tests."""
+        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        promised = {*project["dependencies"], *(line for lines in project["optional-dependencies"].values() for line in lines)}
+        files = (MODULE / "Resources").glob("requirements*.txt")
+        assert {TORCH_REQUIREMENT, *(line for path in files for line in path.read_text(encoding="utf-8").split())} <= promised
 
 
 def other_files(folder: Path) -> list[Path]:

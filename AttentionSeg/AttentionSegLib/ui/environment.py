@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -18,6 +17,7 @@ from ..models.card import CARD_NAME
 from ..models.catalogue import user_folder
 from ..revision import version_text
 from .imports import gentle_imports
+from .installation import installed_version
 from .model_list import model_choices
 from .translation import tr as _
 
@@ -35,7 +35,7 @@ def environment_report(slicer_version: str) -> str:
     lines = [
         f"AttentionSeg {version_text()}, Slicer {slicer_version}, Python {platform.python_version()}",
         platform.platform(),
-        *(f"{name} {_version(name)}" for name in PACKAGES),
+        *(f"{name} {installed_version(name) or NOT_INSTALLED}" for name in PACKAGES),
         *_gpus(),
         *(_devices() if importlib.util.find_spec("torch") is not None else []),
         _memory(),
@@ -82,13 +82,6 @@ def delete_model(folder: Path) -> None:
 
 def _megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return NOT_INSTALLED
 
 
 def _gpus() -> list[str]:

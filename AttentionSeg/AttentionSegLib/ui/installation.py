@@ -1,24 +1,24 @@
-"""Installation of missing Python packages into Slicer."""
+"""Installation into Slicer of Python packages that are missing or too old."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
 import importlib.util
-import re
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from subprocess import CalledProcessError
 
 import slicer
+from packaging.requirements import Requirement
 
 from ..errors import InputError
 from .translation import tr as _
 
-TORCH_REQUIREMENT = ">=2.1"
+TORCH_REQUIREMENT = "torch>=2.1"
 SIZE = {"torch": "0.2 to 3 GB", "monai": "10 MB", "safetensors": "1 MB", "jsonschema": "1 MB", "matplotlib": "10 MB", "lightning": "10 MB"}
 LAST_LINES = 8
 
@@ -27,54 +27,71 @@ OnEnd = Callable[[Exception], None]
 
 
 class Installation:
-    """Installs missing packages without changing the installed ones.
+    """Installs packages that are missing or older than required, without changing any other.
 
     Args:
         requirements: files with one requirement per line, besides torch, which the extension PyTorch installs.
     """
 
     def __init__(self, *requirements: Path) -> None:
-        lines = (line for path in requirements for line in path.read_text(encoding="utf-8").split())
-        self._requirements = {re.split("[<>=!~]", line)[0]: line for line in lines}
+        lines = [TORCH_REQUIREMENT, *(line for path in requirements for line in path.read_text(encoding="utf-8").split())]
+        self._requirements = {requirement.name: requirement for requirement in map(Requirement, lines)}
 
     @property
     def packages(self) -> list[str]:
         """The required packages, by import name."""
-        return ["torch", *self._requirements]
+        return list(self._requirements)
 
     def missing(self) -> list[str]:
-        return [name for name in self.packages if importlib.util.find_spec(name) is None]
+        """The required packages that are not installed or too old, by import name."""
+        return [name for name in self.packages if importlib.util.find_spec(name) is None or self._too_old(name)]
+
+    def _too_old(self, name: str) -> str | None:
+        """The installed version if it is not one of those required."""
+        version = installed_version(name)
+        # Without `prereleases`, a development version that is newer than required would be refused.
+        good = version is None or self._requirements[name].specifier.contains(version, prereleases=True)
+        return None if good else version
 
     def question(self, missing: list[str]) -> str:
         """The question to the user: what will be installed, its size, and where."""
-        sizes = ", ".join(f"{name} ({SIZE[name]})" for name in missing)
+        old = {name: self._too_old(name) for name in missing}
+        sizes = ", ".join(
+            _("{name} ({size}, replaces {version})").format(name=name, size=SIZE[name], version=old[name]) if old[name] else f"{name} ({SIZE[name]})"
+            for name in missing
+        )
         return _(
-            "AttentionSeg needs Python packages that are not installed yet: {sizes}. They are downloaded into Slicer's own Python in {folder}; "
-            "packages that are installed there are not changed. Install them now?"
+            "AttentionSeg needs Python packages that are not installed yet or are too old: {sizes}. They are downloaded into Slicer's own Python in "
+            "{folder}; no other package that is installed there is changed. Install them now?"
         ).format(sizes=sizes, folder=sys.prefix)
 
     def install(self, on_line: OnLine, on_end: OnEnd) -> None:
         """Install the missing packages. Main thread only. `on_line` is called with each line of output, `on_end` with the error or None."""
+        missing = self.missing()
+        replaced = [name for name in missing if name in sys.modules and self._too_old(name)]
+
+        def end(error: Exception | None) -> None:
+            on_end(_restart(replaced) if error is None and replaced else error)
+
         try:
-            missing = self.missing()
             if "torch" in missing:
                 on_line(_("Installing torch; its output is in the Python console ..."))
                 _install_torch()
             rest = [name for name in missing if name != "torch"]
         except Exception as error:  # noqa: BLE001 (handed on, not swallowed)
-            on_end(error)
+            end(error)
             return
         if rest:
-            self._install_rest(rest, on_line, on_end)
+            self._install_rest(rest, on_line, end)
         else:
-            on_end(None)
+            end(None)
 
     def _install_rest(self, names: list[str], on_line: OnLine, on_end: OnEnd) -> None:
         lines: deque[str] = deque(maxlen=LAST_LINES)
         folder = tempfile.TemporaryDirectory()
         constraints = Path(folder.name) / "constraints.txt"
-        constraints.write_text("\n".join(installed_versions()), encoding="utf-8")
-        wanted = [self._requirements[name] for name in names]
+        constraints.write_text("\n".join(installed_versions(besides=names)), encoding="utf-8")
+        wanted = [str(self._requirements[name]) for name in names]
 
         def note(line: str) -> None:
             lines.append(line)
@@ -118,10 +135,18 @@ class Installation:
         end(0)
 
 
-def installed_versions() -> list[str]:
-    """A constraints list that pins every installed package to its version."""
+def installed_version(name: str) -> str | None:
+    """The version of a package by its metadata; None without them."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def installed_versions(besides: Container[str] = ()) -> list[str]:
+    """A constraints list that pins every installed package to its version, besides those that are to be replaced."""
     found = {(entry.metadata["Name"], entry.version) for entry in importlib.metadata.distributions()}
-    return sorted(f"{name}=={version}" for name, version in found if name and version)
+    return sorted(f"{name}=={version}" for name, version in found if name and version and name not in besides)
 
 
 def _install_torch() -> None:
@@ -130,9 +155,17 @@ def _install_torch() -> None:
     except ImportError as error:
         msg = _("The extension PyTorch is not installed; install it in the Extensions Manager, restart Slicer and press Segment again.")
         raise InputError(msg) from error
-    if utilities.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT) is None:
+    if utilities.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT.replace("torch", "")) is None:
         msg = _("torch was not installed; open the module PyTorch Utils, install it there, and press Segment again.")
         raise InputError(msg)
+
+
+def _restart(replaced: list[str]) -> InputError:
+    return InputError(
+        _("The installation succeeded, but the old version of {names} is still loaded; restart Slicer and press Segment again.").format(
+            names=", ".join(replaced)
+        )
+    )
 
 
 def _failed(last_lines: str) -> InputError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import safetensors
 import slicer
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.ui import installation as installation_module
@@ -43,6 +45,17 @@ def without(monkeypatch):
     return hide
 
 
+@pytest.fixture
+def versions(monkeypatch):
+    """Packages of these names are found in these versions."""
+    original = installation_module.importlib.metadata.version
+
+    def pretend(**found):
+        monkeypatch.setattr(installation_module.importlib.metadata, "version", lambda name: found.get(name) or original(name))
+
+    return pretend
+
+
 def install(installation):
     lines, ends = [], []
     installation.install(lines.append, ends.append)
@@ -70,6 +83,43 @@ def test_every_requirement_has_a_name_and_a_size():
 
 def test_nothing_is_missing_where_all_is_there():
     assert Installation(REQUIREMENTS[0]).missing() == []
+
+
+class TestOlderThanPromised:
+    def test_every_package_is_noticed(self, versions):
+        installation = Installation(*REQUIREMENTS)
+        versions(**dict.fromkeys(installation.packages, "0.0.1"))
+        assert installation.missing() == installation.packages
+
+    def test_the_lowest_promised_version_and_later_development_versions_are_kept(self, versions):
+        versions(torch="2.1.0+cpu", monai="1.3.1", jsonschema="5.0.dev0")
+        assert Installation(REQUIREMENTS[0]).missing() == []
+
+    def test_a_package_without_metadata_is_kept(self, monkeypatch):
+        def unknown(name):
+            raise PackageNotFoundError(name)
+
+        monkeypatch.setattr(installation_module.importlib.metadata, "version", unknown)
+        assert Installation(REQUIREMENTS[0]).missing() == []
+
+    def test_it_is_replaced_after_a_question_and_nothing_else(self, versions, monkeypatch):
+        packaging = Packaging()
+        monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+        monkeypatch.delitem(sys.modules, "monai", raising=False)
+        versions(monai="1.3.0")
+        installation = Installation(REQUIREMENTS[0])
+        assert "monai (10 MB, replaces 1.3.0)" in installation.question(installation.missing())
+        assert install(installation)[1] is None
+        assert packaging.requirements == ["monai>=1.3.1"]
+        held = {line.partition("==")[0] for line in packaging.constraints}
+        assert "numpy" in held
+        assert "monai" not in held
+
+    def test_where_it_is_loaded_a_restart_is_asked_for(self, versions, monkeypatch):
+        monkeypatch.setitem(sys.modules, "slicer.packaging", Packaging())
+        monkeypatch.setitem(sys.modules, "safetensors", safetensors)
+        versions(safetensors="0.3.9")
+        assert "old version of safetensors is still loaded; restart Slicer" in str(install(Installation(REQUIREMENTS[0]))[1])
 
 
 def test_the_question_says_what_how_large_and_where(without):
