@@ -79,9 +79,9 @@ def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
     indices = labels.to_ijk(plane.points())
     inside = _inside(indices, labels.shape)
     low = np.floor(indices).astype(np.int32)
-    beyond = np.moveaxis(np.float32(indices - low), -1, 0)
+    beyond = np.moveaxis((indices - low).astype(np.float32), -1, 0)
     # The two neighboring voxels along each axis.
-    voxels = [np.moveaxis(np.clip(low + step, 0, np.int32(labels.shape) - 1), -1, 0) for step in (0, 1)]
+    voxels = [np.moveaxis(np.clip(low + step, 0, np.array(labels.shape, np.int32) - 1), -1, 0) for step in (0, 1)]
     weights = [1 - beyond, beyond]
     shares: dict[int, np.ndarray] = {}
     for corner in np.ndindex(2, 2, 2):
@@ -96,4 +96,4 @@ def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
 def _inside(indices: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Whether voxel indices [..., 3] lie in the volume, up to the outer edges of its voxels."""
     slack = 1e-6
-    return ((indices >= -0.5 - slack) & (indices <= np.array(shape) - 0.5 + slack)).all(axis=-1)
+    return np.all((indices >= -0.5 - slack) & (indices <= np.array(shape) - 0.5 + slack), axis=-1)
