@@ -41,7 +41,7 @@ class MapKind:
         """Whether it is a map of the network, with a resolution of its own that the title states."""
         return self.group not in (_CERTAINTY, _OTHER)
 
-    def title_at(self, spacing: Sequence[float]) -> str:
+    def title_at(self, spacing: Iterable[float]) -> str:
         """The title, for maps of the network with the resolution from a spacing in mm: `Attention gate, level 2 (2 mm)`."""
         return f"{self.title} ({in_millimeters(spacing)})" if self.of_network else self.title
 
@@ -85,7 +85,7 @@ def is_at_voxel(name: str) -> bool:
     return name.startswith(WHY) and _AT_END.search(name) is not None
 
 
-def in_millimeters(spacing: Sequence[float]) -> str:
+def in_millimeters(spacing: Iterable[float]) -> str:
     """A resolution as text: `2 mm` if it is the same along all axes, else `1.5 x 1.5 x 3 mm`."""
     lengths = [f"{length:.3g}" for length in spacing]
     return f"{lengths[0] if len(set(lengths)) == 1 else ' x '.join(lengths)} mm"

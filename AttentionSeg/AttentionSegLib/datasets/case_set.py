@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from ..errors import InputError
@@ -84,18 +83,17 @@ def folder_cases(
         cases = [case for of_role in find_cases(images, labels, split).values() for case in of_role]
         unused = label_maps_in(Path(labels)).keys() - {case.id for case in cases}
     cases, names = read_alike(cases, reading, label_names or {})
-    make = partial(CaseSet, channel_names=tuple(channel_names), label_names=names, ignored_label=reading.ignored_label)
-    return divided(cases, split, seed, make, unused)
+    case_set = divided(cases, split, seed, unused)
+    return replace(case_set, channel_names=tuple(channel_names), label_names=names, ignored_label=reading.ignored_label)
 
 
-def divided(cases: Sequence[Case], split: Path | None, seed: int, make: Callable[..., CaseSet], unused: Collection[str] = ()) -> CaseSet:
-    """A set of cases with the roles of a split (see `find_cases`), or with randomly drawn validation cases.
+def divided(cases: Sequence[Case], split: Path | None, seed: int, unused: Collection[str] = ()) -> CaseSet:
+    """A set of cases, without names, with the roles of a split (see `find_cases`), or with randomly drawn validation cases.
 
     Args:
         cases: those that a split may name, or all to draw from.
         split: names the cases to use; None to draw.
         seed: of the random choice.
-        make: makes the set from roles, notes and the seed of a choice.
         unused: ids of further cases, which the split does not name.
 
     Raises:
@@ -105,12 +103,12 @@ def divided(cases: Sequence[Case], split: Path | None, seed: int, make: Callable
         roles = _of_split(cases, Path(split))
         left = sorted({case.id for case in cases}.union(unused) - {case.id for of_role in roles.values() for case in of_role})
         sentences = [f"{len(left)} case(s) are not in the split, and not used: {named(left)}."] if left else []
-        return make(roles, notes=(split_note(split), *sentences))
+        return CaseSet(roles, notes=(split_note(split), *sentences))
     if len(cases) < 2:
         msg = f"There is a single case, {cases[0].id}; give at least two, one to train on and one to validate on."
         raise InputError(msg)
     drawn, sentence = draw_validation([case.id for case in cases], seed)
-    return make(_roles(cases, drawn), validation_seed=seed, notes=(sentence,))
+    return CaseSet(_roles(cases, drawn), validation_seed=seed, notes=(sentence,))
 
 
 def redrawn(case_set: CaseSet, labels: Mapping[str, Collection[int]]) -> CaseSet:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,8 @@ def dataset_cases(path: Path, split: Path | None = None, seed: int = 0, reading:
         split = file.parent / NNUNET_SPLIT
     reading = _with_ignored(reading, ignored, file)
     cases, names = read_alike(cases, reading, _mapped(names, reading.label_map))
-    make = partial(CaseSet, channel_names=channels, label_names=names, ignored_label=reading.ignored_label, about=about)
-    return divided(cases, split, seed, make)
+    case_set = divided(cases, split, seed)
+    return replace(case_set, channel_names=channels, label_names=names, ignored_label=reading.ignored_label, about=about)
 
 
 def _channels(document: dict[str, Any], file: Path) -> tuple[str, ...]:
@@ -181,7 +180,7 @@ def _with_ignored(reading: LabelReading, ignored: int | None, file: Path) -> Lab
     if None not in (ignored, reading.ignored_label) and ignored != reading.ignored_label:
         msg = f"{file} says that the value {ignored} is ignored, and {reading.ignored_label} was given; leave out --ignored-label."
         raise InputError(msg)
-    return reading if ignored is None else dataclasses.replace(reading, ignored_label=ignored)
+    return reading if ignored is None else replace(reading, ignored_label=ignored)
 
 
 def _mapped(names: dict[int, str], label_map: Mapping[int | str, int]) -> dict[int, str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
@@ -55,9 +54,8 @@ def label_cases(
     real = [] if validation is None else pair_scans(*map(Path, validation))
     read, names = read_alike([*cases, *real], reading, label_names or {})
     cases, real = read[: len(cases)], read[len(cases) :]
-    make = partial(CaseSet, label_names=names, ignored_label=reading.ignored_label)
     if validation is None:
-        return divided(cases, split, seed, make)
+        return replace(divided(cases, split, seed), label_names=names, ignored_label=reading.ignored_label)
     if split is not None:
         msg = "Both a split of the label maps and scans to validate on were given; give one of the two."
         raise InputError(msg)
@@ -68,7 +66,8 @@ def label_cases(
     if len(real[0].images) != 1:
         msg = f"Case {real[0].id} has {len(real[0].images)} scans; synthesis is for models with one input, leave out the other scans."
         raise InputError(msg)
-    return make({"train": cases, "val": real}, notes=(f"{len(real)} scans were given to validate on.",))
+    notes = (f"{len(real)} scans were given to validate on.",)
+    return CaseSet({"train": cases, "val": real}, label_names=names, ignored_label=reading.ignored_label, notes=notes)
 
 
 def check_pairs(cases: Sequence[CaseStatistics], names: Mapping[int, str]) -> None:
@@ -103,4 +102,4 @@ def check_pairs(cases: Sequence[CaseStatistics], names: Mapping[int, str]) -> No
 def with_scans(case_set: CaseSet, scans: Mapping[str, Case]) -> CaseSet:
     """A copy of the set with some cases replaced, by id."""
     roles = {role: [scans.get(case.id, case) for case in cases] for role, cases in case_set.roles.items()}
-    return dataclasses.replace(case_set, roles=roles)
+    return replace(case_set, roles=roles)

@@ -39,7 +39,7 @@ def accuracy_entries(scores: Scores, data: str, command: str) -> list[dict[str, 
             "command": command,
         }
         for name, numbers in dice.items()
-        if numbers["n"]
+        if numbers["mean"] is not None
     ]
 
 

@@ -19,6 +19,7 @@ from ..inference.preprocessing import prepare, working_grid
 from ..inference.slices import with_neighbors
 from ..models import Model
 from ..networks import build_network
+from ..networks.contract import with_maps
 
 # By the key of the measure: the change of the coefficients of a gate.
 GATE_CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -58,7 +59,9 @@ class Deletion:
 
     def __init__(self, predictor: Predictor, image: Image) -> None:
         card, patch = predictor.model.card, predictor.patch
-        self._network: nn.Module = prepare_backend("torch", predictor.model, patch).network.to(predictor.device)
+        self._network = prepare_backend("torch", predictor.model, patch).network
+        if isinstance(self._network, nn.Module):
+            self._network.to(predictor.device)
         self._device, self._patch = predictor.device, np.array(patch)
         grid = working_grid(image, None, card, patch, self._network.total_stride)
         self._affine, self._volume = grid.affine, with_neighbors(prepare(image, None, grid, card), card)
@@ -86,7 +89,7 @@ class Deletion:
         window = min(self._windows, key=lambda window: np.linalg.norm([v - (w.start + w.stop - 1) / 2 for v, w in zip(voxel, window)]))
         place = tuple(int(v) - w.start for v, w in zip(voxel, window))
         x = self._volume[(slice(None), *window)][None].to(self._device)
-        output = self._network(x, return_attention=list(names))
+        output = with_maps(self._network, x, names)
         # All position attention of a network is on the same grid.
         stride = self._network.attention_strides[names[0]]
         size = [int(n) // s for n, s in zip(self._patch, stride)]
@@ -99,7 +102,7 @@ class Deletion:
             deleted = torch.zeros(size, device=x.device)
             deleted.view(-1)[torch.from_numpy(positions).to(x.device)] = 1
             mask = F.interpolate(deleted[None, None], x.shape[2:], mode="nearest-exact") > 0
-            logits = self._network(torch.where(mask, x_mean, x), return_attention=[]).logits
+            logits = with_maps(self._network, torch.where(mask, x_mean, x), ()).logits
             return float(torch.softmax(logits[(0, slice(None), *place)].float(), 0)[value])
 
         at_random = np.mean([probability_without(rng.choice(others, count, replace=False)) for _ in range(DRAWS)])

@@ -105,12 +105,14 @@ def _auc(maps: MapScores) -> np.ndarray:
 def draw_map(cut: Cut, heat: np.ndarray | None = None) -> bytes:
     """A PNG of a plane of the scan with outlines, and with the values of a map [rows, columns] and their color bar if they are given."""
     sheet = Sheet(PIXELS + (0 if heat is None else EDGE + BAR + NUMBERS), PIXELS)
-    ends = None if heat is None else heat_ends(heat)
-    sheet.picture(0, 0, cut.gray, None if heat is None else scaled(heat, ends))
+    if heat is None:
+        sheet.picture(0, 0, cut.gray)
+    else:
+        ends = heat_ends(heat)
+        sheet.picture(0, 0, cut.gray, scaled(heat, ends))
+        sheet.color_bar(PIXELS + EDGE, EDGE, BAR, PIXELS - 2 * EDGE, ends, text_size=8)
     for outline in cut.outlines.values():
         sheet.lines(0, 0, outline, WHITE, width=0.9)
     sheet.letters(0, 0, cut.plane, size=9)
     sheet.scale_bar(0, 0, cut.plane, size=8)
-    if heat is not None:
-        sheet.color_bar(PIXELS + EDGE, EDGE, BAR, PIXELS - 2 * EDGE, ends, text_size=8)
     return sheet.png()

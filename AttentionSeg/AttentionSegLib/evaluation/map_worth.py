@@ -13,6 +13,7 @@ from ..map_kinds import WHY as WHY_PREFIX
 from ..writing import csv_text
 from .definitions import MEAN
 from .map_measures import CENTER, CONSTANT, GATE, LOCALIZATION, MAP_MEASURES, REFERENCES, WHY
+from .progress import EvaluationProgress
 from .statistics import mean_and_interval, mean_of_labels
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from ..models import Model
     from ..options import RunOptions
     from .map_pictures import MapPictures
-    from .progress import EvaluationProgress
 
 TRAINED, RANDOM = "trained", "random"
 WEIGHTS = (TRAINED, RANDOM)
@@ -114,7 +114,7 @@ class MapWorth:
             msg = f"The model {card.id} has no attention maps that could be measured; leave --maps out."
             raise InputError(msg)
         self._numbers, self._cases = [label.value for label in card.labels], tuple(cases)
-        self._progress: EvaluationProgress | None = None
+        self._progress = EvaluationProgress(len(cases), self.runs, None, None)
         shape = len(WEIGHTS), len(cases), len(self._labels), len(self._names) + len(REFERENCES), len(MAP_MEASURES)
         self._values = np.full(shape, np.nan)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..boxes import bounding_box
-from ..image import Image
+from ..image import Image, Numbers
 from .definitions import METRICS, Masks
 
 MARGIN = 1
@@ -32,7 +32,7 @@ def case_metrics(prediction: Image, reference: Image, values: Sequence[int]) -> 
     return np.array(rows)
 
 
-def label_metrics(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> dict[str, float]:
+def label_metrics(prediction: np.ndarray, reference: np.ndarray, spacing: Numbers) -> dict[str, float]:
     """Compare two masks, bool [I, J, K], of voxels of the given spacing in mm: METRICS by key.
 
     Single slices are compared within their plane: as volumes, all of their voxels would be surface.

@@ -88,7 +88,7 @@ def _plot(scores: Scores, metric: Metric, values: np.ndarray) -> Plot:
     if finite.size == 0:
         return Plot(metric, [], [])
     low, high = float(finite.min()), float(finite.max())
-    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high if high > low else low + 1).tolist()
+    ticks = [float(tick) for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high if high > low else low + 1)]
     ends = ticks[0], ticks[-1]
     spreads = []
     for label, column in zip(scores.card.labels, values.T):

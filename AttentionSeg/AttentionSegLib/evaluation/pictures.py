@@ -14,7 +14,7 @@ from ..reporting.intensities import gray_ends, scaled
 from ..reporting.measurements import measure
 from ..reporting.placement import nearest_voxel
 from ..reporting.planes import VIEWS, sample, sample_labels
-from ..reporting.sheet import Sheet, outlines
+from ..reporting.sheet import Sheet, fractions, outlines
 from .page import Picture
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def draw_case(image: Image, prediction: Prediction, reference: Image) -> bytes:
     planes = [view.plane(name, PIXELS) for name in VIEWS]
     pictures = [sample(image, plane) for plane in planes]
     ends = gray_ends(np.stack(pictures), prediction.card.inputs[0].modality)
-    colors = {label.value: tuple(part / 255 for part in label.color) for label in prediction.card.labels}
+    colors = {label.value: fractions(label.color) for label in prediction.card.labels}
     for n, (plane, picture) in enumerate(zip(planes, pictures)):
         x = MARGIN + n * (PIXELS + MARGIN)
         sheet.text(x + PIXELS / 2, 9, plane.title, size=11, align="center")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .map_pictures import MapPictures
     from .map_worth import MapScores
     from .page import Data, Picture
+    from .predictions import PredictionScores
 
 FILES = ("report.html", "metrics.csv", "summary.json", "comparison.json", "compared_metrics.csv", "compared_summary.json", "maps.csv", "maps.json")
 
@@ -62,13 +63,13 @@ def write_results(
     return tuple(folder / name for name in texts)
 
 
-def tables(scores: Scores, maps: MapScores | None = None) -> dict[str, str]:
+def tables(scores: Scores | PredictionScores, maps: MapScores | None = None) -> dict[str, str]:
     """The contents of the files of numbers: `metrics.csv`, `summary.json` and, of maps, `maps.csv` and `maps.json`; see `evaluate`."""
     of_maps = {} if maps is None else {"maps.csv": maps.table(), "maps.json": _json(maps.summary())}
     return {"metrics.csv": _csv(scores), "summary.json": _json(scores.summary()), **of_maps}
 
 
-def _csv(scores: Scores) -> str:
+def _csv(scores: Scores | PredictionScores) -> str:
     rows = [("case", "label", "metric", "value")]
     for case, by_label in zip(scores.cases, scores.values):
         for label, numbers in zip(scores.labels, by_label):

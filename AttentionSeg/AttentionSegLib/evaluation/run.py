@@ -221,11 +221,11 @@ def measure_cases(
         reference = _where(reference, counted)
         for m, predictor in enumerate(predictors):
             progress.next_prediction()
-            wanted = worth is not None and m == 0
+            of_maps = worth if m == 0 else None
             region = (regions or {}).get(case.id)
-            explain = worth.explain if wanted else ()
+            explain = () if of_maps is None else of_maps.explain
             prediction = predictor.run(
-                image, region, attention=wanted, explain=explain, on_progress=progress.within_prediction, cancel=progress.cancel
+                image, region, attention=of_maps is not None, explain=explain, on_progress=progress.within_prediction, cancel=progress.cancel
             )
             if len(prediction.card.labels) != len(numbers):
                 prediction = replace(prediction, labels=fold_sides(prediction.labels, cards[m]), card=cards[m])
@@ -233,14 +233,14 @@ def measure_cases(
             values[m, n] = case_metrics(prediction.labels, reference, numbers)
             if m == 0:
                 worst = with_case(worst, case.id, values[m, n, :, DICE], image, prediction, reference)
-            if wanted:
-                worth.measure(n, image, prediction, labelled, progress)
+            if of_maps is not None:
+                of_maps.measure(n, image, prediction, labelled, progress)
     names = tuple(case.id for case in cases)
-    return [_scores(card, names, found, predictor.options) for card, predictor, found in zip(cards, predictors, values)], worst
+    return [_scores(card, names, found, predictor) for card, predictor, found in zip(cards, predictors, values)], worst
 
 
-def _scores(card: Card, cases: tuple[str, ...], values: np.ndarray, options: RunOptions) -> Scores:
-    return Scores(replace(card, overlap=options.overlap), cases, values, options.mirroring)
+def _scores(card: Card, cases: tuple[str, ...], values: np.ndarray, predictor: Predictor) -> Scores:
+    return Scores(replace(card, overlap=predictor.overlap), cases, values, predictor.options.mirroring)
 
 
 def _where(labels: Image, counted: np.ndarray) -> Image:

@@ -123,7 +123,8 @@ def _check(node: slicer.vtkMRMLSegmentationNode | None, what: str) -> None:
 
 
 def _by_key(node: slicer.vtkMRMLSegmentationNode) -> dict[str, list[slicer.vtkSegment]]:
-    inner, found = node.GetSegmentation(), {}
+    inner = node.GetSegmentation()
+    found: dict[str, list[slicer.vtkSegment]] = {}
     for index in range(inner.GetNumberOfSegments()):
         segment = inner.GetNthSegment(index)
         found.setdefault(folded(segment.GetName()), []).append(segment)
@@ -153,18 +154,18 @@ def _pair(
         space, grid = volume, local_affine(volume)
     elif found.empty:
         space, grid = reference, true.affine
-    parts = (in_space_of(part, node, space, grid) for part, node in ((found, result), (true, reference)))
-    return SegmentPair(segment.GetName().strip(), *parts, grid)
+    found, true = (in_space_of(part, node, space, grid) for part, node in ((found, result), (true, reference)))
+    return SegmentPair(segment.GetName().strip(), found, true, grid)
 
 
 def _check_place(result: slicer.vtkMRMLSegmentationNode, reference: slicer.vtkMRMLSegmentationNode) -> None:
     """Raise InputError if the images that two segmentations were drawn on do not overlap in world space."""
-    places = _place(result), _place(reference)
-    if any(place is None for place in places):
+    place, other = _place(result), _place(reference)
+    if place is None or other is None:
         return
-    (low, high), (other_low, other_high) = places
+    (low, high), (other_low, other_high) = place, other
     if (low > other_high).any() or (other_low > high).any():
-        first, second = (", ".join(f"{axis} {a:.0f}..{b:.0f}" for axis, a, b in zip("RAS", *place)) for place in places)
+        first, second = (", ".join(f"{axis} {a:.0f}..{b:.0f}" for axis, a, b in zip("RAS", *ends)) for ends in (place, other))
         msg = (
             f"{result.GetName()} ({first} mm) and {reference.GetName()} ({second} mm) are in different places; "
             "choose a segmentation of the same scan as the reference, or align the two by a transform."

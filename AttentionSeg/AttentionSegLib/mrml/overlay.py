@@ -98,7 +98,7 @@ def shades(colors: slicer.vtkMRMLColorNode) -> list[tuple[float, float, float]]:
     for index in range(SHADES):
         rgb = [0.0] * 3
         table.GetColor(first + index / (SHADES - 1) * (last - first), rgb)
-        found.append(tuple(rgb))
+        found.append((rgb[0], rgb[1], rgb[2]))
     return found
 
 

@@ -76,4 +76,4 @@ def _voxels(segmentation: slicer.vtkSegmentation) -> list[tuple[int, int]]:
     labelmaps = {segmentation.GetNthSegment(index).GetRepresentation(BINARY_LABELMAP) for index in range(segmentation.GetNumberOfSegments())}
     voxels = [view_voxels(labelmap) for labelmap in labelmaps if labelmap is not None and labelmap.GetPointData().GetScalars() is not None]
     filled = [one[bounding_box(one) or (slice(0, 0),) * 3] for one in voxels]
-    return sorted((adler32(np.asfortranarray(one.astype(np.uint8, copy=False)).ravel(order="K")), one.size) for one in filled)
+    return sorted((adler32(np.asfortranarray(one.astype(np.uint8, copy=False)).ravel(order="K").data), one.size) for one in filled)

@@ -39,8 +39,8 @@ class Scan:
     region: Region | None
     volume: slicer.vtkMRMLScalarVolumeNode
     segmentation: slicer.vtkMRMLSegmentationNode | None
-    frame: ShownFrame | None = None
-    source: ScanSource | None = None
+    frame: ShownFrame | None
+    source: ScanSource
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from numpy.typing import ArrayLike
 
 from ..boxes import bounding_box
 from ..image import Image, box_corners
@@ -106,7 +107,7 @@ def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def shift(start: np.ndarray) -> np.ndarray:
+def shift(start: ArrayLike) -> np.ndarray:
     """4x4 matrix from the indices of a part that starts at `start` to those of the whole."""
     matrix = np.eye(4)
     matrix[:3, 3] = start

@@ -58,7 +58,7 @@ def frame_hint(volume_node: slicer.vtkMRMLScalarVolumeNode | None, segmentation_
     """One sentence if a volume shows another frame than the one its segmentation was made from; else empty."""
     frame = shown_frame(volume_node)
     value = None if segmentation_node is None else segmentation_node.GetAttribute(FRAME_ATTRIBUTE)
-    if frame is None or value is None or value == frame.value:
+    if volume_node is None or frame is None or value is None or value == frame.value:
         return ""
     segmented = frame.sequence.GetItemNumberFromIndexValue(value, True)
     of = f"frame {segmented + 1}" if segmented >= 0 else "another frame"

@@ -67,17 +67,14 @@ def _convert(segmentation: slicer.vtkSegmentation) -> None:
     segmentation.SetConversionParameter(JOINT_SMOOTHING, "0")
     has_methods = segmentation.GetConversionParameter(METHOD) != ""
     expected = {segment_id: volume for segment_id, volume in voxel_volumes(segmentation).items() if volume > 0}
-    best, least = None, float("inf")
-    for setting in TRIED:
-        if setting[0] == SURFACE_NETS and not has_methods:
-            continue
+    changes: dict[tuple[str, float], float] = {}
+    for setting in (one for one in TRIED if has_methods or one[0] != SURFACE_NETS):
         _make(segmentation, *setting)
         found = surface_volumes(segmentation)
-        change = max((abs(found[segment_id] / volume - 1) for segment_id, volume in expected.items()), default=0.0)
-        if change <= LARGEST_CHANGE:
+        changes[setting] = max((abs(found[segment_id] / volume - 1) for segment_id, volume in expected.items()), default=0.0)
+        if changes[setting] <= LARGEST_CHANGE:
             return
-        if change < least:
-            best, least = setting, change
+    best = min(changes, key=changes.__getitem__)
     if best != setting:
         _make(segmentation, *best)
     for segment_id, volume in expected.items():

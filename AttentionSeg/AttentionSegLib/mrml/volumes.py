@@ -56,7 +56,9 @@ def image_from_volumes(volume_nodes: Iterable[slicer.vtkMRMLScalarVolumeNode]) -
 def dicom_modality(node: slicer.vtkMRMLNode) -> str | None:
     """The modality of the DICOM series that a node was loaded from, such as `CT`; None if it was not loaded from DICOM."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene()) if node.GetScene() is not None else None
-    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    if hierarchy is None:
+        return None
+    item = hierarchy.GetItemByDataNode(node)
     return (hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else "") or None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import vtk
 from vtk.util import numpy_support
@@ -19,7 +21,7 @@ def view_channels(image_data: vtk.vtkImageData) -> np.ndarray:
     return scalars.reshape(-1, image_data.GetNumberOfScalarComponents()).T.reshape(-1, *image_data.GetDimensions(), order="F")
 
 
-def fill_voxels(image_data: vtk.vtkImageData, voxels: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> None:
+def fill_voxels(image_data: vtk.vtkImageData, voxels: np.ndarray, start: Sequence[int] = (0, 0, 0)) -> None:
     """Copy voxels [I, J, K] into a VTK image, the first of them at index `start`."""
     extent = [end for first, count in zip(start, voxels.shape) for end in (int(first), int(first) + count - 1)]
     image_data.SetExtent(extent)

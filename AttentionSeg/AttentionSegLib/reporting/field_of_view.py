@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..boxes import bounding_box
+from ..boxes import Box, bounding_box
 from ..image import Image, box_corners
 from ..inference.parts import bounds, held
 from .measurements import Measurement
@@ -40,7 +40,8 @@ class FieldOfView:
         center = (self.low + self.high) / 2
         center[through] = self.focus[through]
         side = (self.high - self.low).max()
-        return Plane(view, tuple(float(c) for c in center), float(side), pixels)
+        right, anterior, superior = center.tolist()
+        return Plane(view, (right, anterior, superior), float(side), pixels)
 
 
 def field_of_view(image: Image, prediction: Prediction, measurements: list[Measurement]) -> FieldOfView:
@@ -81,7 +82,7 @@ def _centroid(labels: Image, region: Region) -> np.ndarray | None:
     return labels.to_ras(first + index.mean(axis=0)) if len(index) else None
 
 
-def _box_in_ras(image: Image, box: tuple[slice, slice, slice]) -> np.ndarray:
+def _box_in_ras(image: Image, box: Box) -> np.ndarray:
     low = np.array([part.start for part in box]) - 0.5
     high = np.array([part.stop for part in box]) - 0.5
     return image.to_ras(box_corners(low, high))

@@ -11,6 +11,7 @@ from typing import Optional, Union
 
 import numpy as np
 
+from ..boxes import Box
 from ..components import count_components
 from ..image import Image
 
@@ -31,7 +32,7 @@ class LabelVoxels:
 
     value: int
     labels: Image
-    box: tuple[slice, slice, slice]
+    box: Box
     voxels: int
     uncertainty: float
 

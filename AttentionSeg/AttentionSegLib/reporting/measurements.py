@@ -29,6 +29,7 @@ class Measurement:
         name: the label's name.
         color: RGB, each 0..255.
         center: the centroid in RAS mm; None without voxels.
+        voxels: their number.
         statistics: by the keys of STATISTICS.
     """
 
@@ -36,12 +37,8 @@ class Measurement:
     name: str
     color: tuple[int, int, int]
     center: tuple[float, float, float] | None
+    voxels: int
     statistics: dict[str, Number]
-
-    @property
-    def voxels(self) -> int:
-        """Number of voxels."""
-        return self.statistics["voxels"]
 
     @property
     def milliliters(self) -> float | None:
@@ -101,7 +98,8 @@ def _sums_by_value(labels: np.ndarray, uncertainty: np.ndarray) -> dict[int, _Su
 
 def _measurement(label: Label, labels: Image, sums: _Sums | None, boxes: dict[int, Box]) -> Measurement:
     if sums is None:
-        return Measurement(label.value, label.name, tuple(label.color), None, {one.key: one.of(labels, None) for one in STATISTICS})
+        return Measurement(label.value, label.name, label.color, None, 0, {one.key: one.of(labels, None) for one in STATISTICS})
     found = LabelVoxels(label.value, labels, boxes[label.value], sums.voxels, float(sums.uncertainty))
-    center = tuple(float(coordinate) for coordinate in labels.to_ras(sums.indices / sums.voxels))
-    return Measurement(label.value, label.name, tuple(label.color), center, {one.key: one.of(labels, found) for one in STATISTICS})
+    right, anterior, superior = labels.to_ras(sums.indices / sums.voxels).tolist()
+    center = right, anterior, superior
+    return Measurement(label.value, label.name, label.color, center, sums.voxels, {one.key: one.of(labels, found) for one in STATISTICS})

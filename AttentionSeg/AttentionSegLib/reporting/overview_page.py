@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from .intensities import gray_ends, heat_ends, scaled
 from .measurements import Measurement, measure
 from .overview_layout import LARGE, WIDTH, Strip, lay_out
 from .planes import VIEWS, Plane, sample, sample_labels
-from .sheet import Color, Sheet, outlines
+from .sheet import Color, Sheet, fractions, outlines
 
 if TYPE_CHECKING:
     from ..image import Image
@@ -45,7 +45,7 @@ def draw_overview(image: Image, prediction: Prediction, title: str | None) -> Sh
     behind = large if layout.maps[0].size == LARGE else _cut(image, prediction, view, layout.maps[0].size)
 
     _draw_head(sheet, layout.head, image, prediction, title)
-    _draw_anatomy(sheet, layout.anatomy, large, {m.value: _fractions(m.color) for m in measurements})
+    _draw_anatomy(sheet, layout.anatomy, large, {m.value: fractions(m.color) for m in measurements})
     _draw_legend(sheet, layout.anatomy, measurements)
     for strip, (name, heat) in zip(layout.maps, maps):
         ends = _draw_map(sheet, strip, behind, heat, ends=(0.0, 1.0) if heat is prediction.uncertainty else None)
@@ -92,7 +92,7 @@ def _draw_anatomy(sheet: Sheet, strip: Strip, cuts: list[Cut], colors: dict[int,
 
 def _draw_legend(sheet: Sheet, strip: Strip, measurements: list[Measurement]) -> None:
     left, right, line = strip.side, WIDTH - strip.left, 21
-    y = strip.top
+    y: float = strip.top
     if not any(m.voxels for m in measurements):
         sheet.text(left, y, "No label was found.", size=12, bold=True, ink="warning")
         y += 1.5 * line
@@ -104,7 +104,7 @@ def _draw_legend(sheet: Sheet, strip: Strip, measurements: list[Measurement]) ->
             return
         ink = "plain" if measurement.voxels else "faint"
         volume = measurement.size if measurement.voxels else "not found"
-        sheet.swatch(left, y + 2, 12, _fractions(measurement.color))
+        sheet.swatch(left, y + 2, 12, fractions(measurement.color))
         sheet.text(right, y, volume, size=10, ink=ink, align="right")
         for part in name:
             sheet.text(left + 20, y, part, size=10, ink=ink)
@@ -145,11 +145,7 @@ def _draw_foot(sheet: Sheet, place: tuple[int, int], prediction: Prediction) -> 
     sheet.text(WIDTH - left, top, RESEARCH_ONLY, size=10, align="right", ink="faint")
 
 
-def _fractions(color: tuple[int, int, int]) -> Color:
-    return tuple(part / 255 for part in color)
-
-
-def _times(numbers: Sequence[float]) -> str:
+def _times(numbers: Iterable[float]) -> str:
     return " x ".join(f"{number:.4g}" for number in numbers)
 
 

@@ -52,7 +52,7 @@ def run_report(prediction: Prediction, inputs: Sequence[str], region: Region | N
             "shape": list(prediction.labels.shape),
             "spacing_mm": _numbers(prediction.labels.spacing) if prediction.labels.spacing_known else None,
         },
-        "region": _region(region),
+        "region": None if region is None else _region(region),
         "found": _found(prediction.found),
         "labels": [_label(measurement) for measurement in measure(prediction)],
         "attention": _attention_maps(prediction),
@@ -75,9 +75,7 @@ def _model(card: Card) -> dict[str, Any]:
     return {"id": card.id, "version": card.version, "title": card.title, "weights_sha256": card.weights_sha256}
 
 
-def _region(region: Region | None) -> dict[str, Any] | None:
-    if region is None:
-        return None
+def _region(region: Region) -> dict[str, Any]:
     directions = [_numbers(direction) for direction in np.asarray(region.axes).T]
     return {"center_ras_mm": _numbers(region.center), "size_mm": _numbers(region.size), "edge_directions_ras": directions}
 

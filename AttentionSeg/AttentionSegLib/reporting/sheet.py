@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from contourpy import contour_generator
+from contourpy import LineType, contour_generator
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -29,7 +30,7 @@ from .planes import Plane
 DPI = 100
 PAPER = "#14171c"
 INKS = {"plain": "#f1f3f5", "faint": "#a9b1ba", "warning": "#ffc14d"}
-OUTSIDE = np.float32([0x1E, 0x22, 0x29]) / 255
+OUTSIDE = np.array([0x1E, 0x22, 0x29], np.float32) / 255
 DENSEST_HEAT = 0.8
 HEAT_COLORS = colormaps["inferno"](np.arange(256))[:, :3].astype(np.float32)
 
@@ -83,7 +84,7 @@ class Sheet:
 
     def letters(self, x: float, y: float, plane: Plane, size: float) -> None:
         """Write R, L, A, P, S, I at the edges of a picture at the same x and y."""
-        near, middle, far = 7, plane.pixels / 2, plane.pixels - 7
+        near, middle, far = 7.0, plane.pixels / 2, plane.pixels - 7.0
         places = {"left": (near, middle, "left", "center"), "right": (far, middle, "right", "center")}
         places.update({"top": (middle, near, "center", "top"), "bottom": (middle, far, "center", "bottom")})
         for edge, (across, down, ha, va) in places.items():
@@ -94,10 +95,8 @@ class Sheet:
         millimeters = round_length(plane.side / 4)
         left, down = x + 12, y + plane.pixels - 12
         right = left + millimeters * plane.pixels / plane.side
-        line = {"color": INKS["plain"], "linewidth": 2, "solid_capstyle": "butt", "path_effects": _halo(4, 0.7)}
-        self._paper.plot((left, right), (down, down), **line)
-        text = {"ha": "center", "va": "bottom", "path_effects": _halo(2.5, 0.8)}
-        self._write((left + right) / 2, down - 5, f"{millimeters:g} mm", size, **text)
+        self._paper.plot((left, right), (down, down), color=INKS["plain"], linewidth=2, solid_capstyle="butt", path_effects=_halo(4, 0.7))
+        self._write((left + right) / 2, down - 5, f"{millimeters:g} mm", size, ha="center", va="bottom", path_effects=_halo(2.5, 0.8))
 
     def color_bar(self, x: float, y: float, width: float, height: float, ends: tuple[float, float], text_size: float) -> None:
         """Draw the heat colors from bottom to top, with numbers beside them."""
@@ -107,14 +106,21 @@ class Sheet:
             self._paper.plot((x + width, x + width + 4), (down, down), color=INKS["faint"], linewidth=0.8)
             self._write(x + width + 8, down, f"{number:.3g}", text_size, va="center", color=INKS["faint"])
 
-    def _write(self, x: float, y: float, text: str, size: float, **style: object) -> None:
+    def _write(self, x: float, y: float, text: str, size: float, **style: Any) -> None:
         self._paper.text(x, y, text, size=size, parse_math=False, **{"color": INKS["plain"], **style})
+
+
+def fractions(color: tuple[int, int, int]) -> Color:
+    """A color of 0..255 as one of 0..1."""
+    red, green, blue = color
+    return red / 255, green / 255, blue / 255
 
 
 def outlines(share: np.ndarray) -> list[np.ndarray]:
     """The contours at one half of a label's fraction [rows, columns]: each [points, (x, y)] in pixels."""
     rows, columns = (np.arange(length) + 0.5 for length in share.shape)
-    return contour_generator(columns, rows, share).lines(0.5)
+    lines = contour_generator(columns, rows, share, line_type=LineType.Separate).lines(0.5)
+    return [line for line in lines if isinstance(line, np.ndarray)]
 
 
 def round_length(longest: float) -> float:
