@@ -37,7 +37,7 @@ def postprocess(labels: np.ndarray, affine: np.ndarray, card: Card) -> str:
 
 
 def _holes(label: np.ndarray) -> np.ndarray:
-    """Which voxels of [I, J, K] no way along neighbors outside the label leads to a face of the array. `binary_fill_holes` takes ten times as long."""
+    """Which voxels of [I, J, K] no way along neighbors outside the label leads to a face of the array. `binary_fill_holes` takes ten times longer."""
     around, count = ndimage.label(~label)
     enclosed = np.ones(count + 1, bool)
     enclosed[0] = False
