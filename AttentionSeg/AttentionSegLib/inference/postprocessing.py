@@ -1,4 +1,4 @@
-"""Post-processing of label maps: largest components and holes."""
+"""Post-processing of label maps: mistaken sides, largest components and holes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from scipy import ndimage
 from ..boxes import label_boxes
 from ..components import keep_largest
 from ..models import Card
+from .sides import separate_sides
 
 
-def postprocess(labels: np.ndarray, card: Card) -> None:
-    """Keep the largest component and fill the holes of the labels that the card names, in place.
+def postprocess(labels: np.ndarray, affine: np.ndarray, card: Card) -> str:
+    """Separate the sides if the card says so, then keep the largest component and fill the holes of the labels that it names, in place.
 
     Components are 26-connected. A hole is background that the label encloses (6-connected); other labels are never overwritten.
 
     Args:
         labels: [I, J, K] label values.
+        affine: IJK to RAS in mm.
+
+    Returns:
+        A note if the sides could not be separated, else empty.
     """
+    note = separate_sides(labels, affine, card.side_pairs) if card.side_pairs else ""
     if not card.largest_component and not card.fill_holes:
-        return
+        return note
     # Bounding boxes before post-processing stay valid: neither rule extends a label beyond its box.
     windows = label_boxes(labels)
     for value in sorted(windows.keys() & card.largest_component):
@@ -27,6 +33,7 @@ def postprocess(labels: np.ndarray, card: Card) -> None:
     for value in sorted(windows.keys() & card.fill_holes):
         part = labels[windows[value]]
         part[_holes(part == value) & (part == 0)] = value
+    return note
 
 
 def _holes(label: np.ndarray) -> np.ndarray:

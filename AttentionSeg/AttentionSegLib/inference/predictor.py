@@ -164,9 +164,9 @@ class Predictor:
             # Imported here because scipy takes a while to import, and the network need not wait for it.
             from .postprocessing import postprocess
 
-            postprocess(merged.labels, card)
+            sides_note = postprocess(merged.labels, image.affine, card)
             misfits = image_fit(card, image)
-            noted = [*image.remarks, *(found.notes if found else ()), *(note for part in parts for note in part.notes)]
+            noted = [*image.remarks, *(found.notes if found else ()), *(note for part in parts for note in part.notes), sides_note]
             maps = {name: self._attention(name, parts, image if options.attention_grid == "input" else None) for name in names}
             probes = [part.probe for part in parts]
             progress.finish()

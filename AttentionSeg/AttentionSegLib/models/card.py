@@ -47,6 +47,7 @@ class Card:
     found_by: FoundBy | None
     largest_component: frozenset[int]
     fill_holes: frozenset[int]
+    side_pairs: tuple[tuple[int, int], ...]
     weights_sha256: str
     weights_bytes: int
     weights_license: str
@@ -143,6 +144,7 @@ class Card:
             found_by=parse_found_by(document["found_by"]) if "found_by" in document else None,
             largest_component=frozenset(post.get("largest_component", ())),
             fill_holes=frozenset(post.get("fill_holes", ())),
+            side_pairs=tuple((one, other) for one, other in document.get("training", {}).get("mirror_swaps", ()) if post.get("separate_sides")),
             weights_sha256=document["weights"]["sha256"],
             weights_bytes=document["weights"]["bytes"],
             weights_license=document["weights"]["license"],
@@ -165,6 +167,8 @@ class Card:
             wrong = "post-processing for a label that it does not have"
         elif not {value for pair in self.raw.get("training", {}).get("mirror_swaps", ()) for value in pair} <= set(values):
             wrong = "mirror_swaps for a label that it does not have"
+        elif self.raw.get("postprocessing", {}).get("separate_sides") and (not self.side_pairs or self.found_by is not None):
+            wrong = "separate_sides without mirror_swaps in 'training', or beside found_by; leave it out, or name the pairs"
         elif sorted(_AXIS[letter] for letter in self.orientation) != [0, 1, 2]:
             wrong = f"orientation '{self.orientation}'; it must name each axis once, such as RAS"
         elif (self.network_arguments.get("spatial_dims") == 2) != (self.slices is not None):

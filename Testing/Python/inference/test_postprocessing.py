@@ -1,4 +1,4 @@
-"""Stray parts and holes of the labels that a card names, and nothing else."""
+"""Mistaken sides, stray parts and holes of the labels that a card names, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from scipy import ndimage
 from tiny_models import make_card
 
 
-def cleaned(labels: np.ndarray, **rules: list[int]) -> np.ndarray:
+def cleaned(labels: np.ndarray, **rules: list[int] | bool) -> np.ndarray:
     result = labels.copy()
-    postprocess(result, make_card(postprocessing=rules))
+    postprocess(result, np.eye(4), make_card(postprocessing=rules, training={"mirror_swaps": [[1, 2]]}))
     return result
 
 
@@ -89,6 +89,16 @@ def test_stray_parts_go_before_holes_are_filled():
     result = cleaned(labels, largest_component=[1], fill_holes=[1])
     assert (result[1:10, 1:10, 1:10] == 1).all()
     assert result.sum() == 729
+
+
+def test_sides_are_put_right_before_stray_parts_go():
+    labels = np.zeros((30, 20, 10), np.uint8)
+    labels[2:12, 2:18, 2:8] = 1
+    labels[18:28, 2:18, 2:8] = 2
+    expected = labels.copy()
+    labels[4:6, 4:8, 4:6] = 2
+    np.testing.assert_array_equal(cleaned(labels, separate_sides=True, largest_component=[1, 2]), expected)
+    assert (cleaned(labels, separate_sides=False, largest_component=[1, 2])[4:6, 4:8, 4:6] == 0).all()
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])

@@ -393,3 +393,15 @@ class TestRuns:
         kept = Predictor(intensity_model(postprocessing={"largest_component": [1], "fill_holes": [1]}), "cpu")(image).labels.voxels[0]
         assert (kept[3:9, 3:9, 3:9] == 1).all()
         assert kept.sum() == 216
+
+    def test_sides_are_separated_as_the_card_says(self):
+        voxels = np.zeros((1, 20, 18, 16))
+        voxels[0, 2:8, 3:15, 3:13], voxels[0, 12:18, 3:15, 3:13], voxels[0, 3:5, 5:9, 5:8] = 75, 120, 120
+        separated = Predictor(intensity_model(postprocessing={"separate_sides": True}, training={"mirror_swaps": [[1, 2]]}), "cpu")
+        found = separated(Image(voxels, np.eye(4)))
+        assert (found.labels.voxels[0, 2:8, 3:15, 3:13] == 1).all()
+        assert (found.labels.voxels[0, 12:18, 3:15, 3:13] == 2).all()
+        # Along the body instead of across it.
+        lengthwise = separated(Image(voxels, np.eye(4)[[1, 0, 2, 3]]))
+        assert (lengthwise.labels.voxels[0, 3:5, 5:9, 5:8] == 2).all()
+        assert any("No plane" in note for note in lengthwise.notes)

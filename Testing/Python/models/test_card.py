@@ -251,6 +251,13 @@ class TestInconsistent:
     def test_postprocessing_of_a_label_that_is_not_there(self, step):
         assert "post-processing" in refusal(make_card_document(postprocessing={step: [1, 3]}))
 
+    def test_sides_without_pairs_or_found_one_by_one(self):
+        separated = {"postprocessing": {"separate_sides": True}}
+        assert "separate_sides" in refusal(make_card_document(**separated))
+        pairs = {"training": {"mirror_swaps": [[1, 2]]}}
+        assert Card.from_document(make_card_document(**separated, **pairs)).side_pairs == ((1, 2),)
+        assert "separate_sides" in refusal({**FULL_CARD, **separated, **pairs})
+
     @pytest.mark.parametrize("orientation", ["RAR", "RLA", "SSS", "RAP"])
     def test_an_orientation_that_names_an_axis_twice(self, orientation):
         assert orientation in refusal(make_card_document(orientation=orientation))
