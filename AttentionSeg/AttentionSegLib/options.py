@@ -82,7 +82,7 @@ class RunOptions(KeywordOnly):
     anonymize: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "attention", _maps(self.attention))
+        object.__setattr__(self, "attention", named_maps(self.attention))
         object.__setattr__(self, "explain", tuple(dict.fromkeys([self.explain] if isinstance(self.explain, str) else self.explain)))
         object.__setattr__(self, "attention_grid", OTHER_WORDS.get(self.attention_grid, self.attention_grid))
         limit, overlap = self.memory_limit_gb, self.overlap
@@ -130,7 +130,8 @@ class RunOptions(KeywordOnly):
         return {"attention": attention, "format": self.file_format, "dicom": self.dicom, **others, **self.of_result()}
 
 
-def _maps(attention: bool | str | Iterable[str]) -> bool | tuple[str, ...]:
+def named_maps(attention: bool | str | Iterable[str]) -> bool | tuple[str, ...]:
+    """The maps of `RunOptions.attention` from a text (`all`, `none`, or names with commas between them) or from names."""
     if isinstance(attention, bool):
         return attention
     if isinstance(attention, str):

@@ -59,18 +59,31 @@ class Plot(NamedTuple):
     spreads: list[Spread]
 
 
-def page(
-    scores: Scores,
-    compared: Scores | None,
-    data: Data,
-    pictures: Sequence[Picture],
-    maps: MapScores | None = None,
-    map_pictures: MapPictures | None = None,
-) -> str:
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What an evaluation found.
+
+    Attributes:
+        scores: of the model.
+        compared: of the model that it was compared with.
+        data: of the evaluation.
+        pictures: of the worst cases.
+        maps, map_pictures: scores and pictures of the attention maps, if they were measured.
+    """
+
+    scores: Scores
+    compared: Scores | None
+    data: Data
+    pictures: Sequence[Picture]
+    maps: MapScores | None = None
+    map_pictures: MapPictures | None = None
+
+
+def page(findings: Findings) -> str:
     """The page as HTML: models and data, means, differences, distribution of the cases, evaluation of the maps, and pictures of the worst cases."""
-    plots = [_plot(scores, metric, scores.values[:, :, column]) for column, metric in enumerate(METRICS)]
-    values = {"scores": scores, "compared": compared, "data": data, "plots": plots, "pictures": pictures, "monai": version("monai")}
-    return render("evaluation.html", **MEANS, **maps_section(maps, map_pictures), **values)
+    plots = [_plot(findings.scores, metric, findings.scores.values[:, :, column]) for column, metric in enumerate(METRICS)]
+    values = {**vars(findings), **maps_section(findings.maps, findings.map_pictures)}
+    return render("evaluation.html", **MEANS, **values, plots=plots, monai=version("monai"))
 
 
 def maps_section(maps: MapScores | None, pictures: MapPictures | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,8 @@ from .definitions import METRICS
 from .statistics import Scores
 
 if TYPE_CHECKING:
-    from .map_pictures import MapPictures
     from .map_worth import MapScores
-    from .page import Data, Picture
+    from .page import Findings
     from .predictions import PredictionScores
 
 FILES = ("report.html", "metrics.csv", "summary.json", "comparison.json", "compared_metrics.csv", "compared_summary.json", "maps.csv", "maps.json")
@@ -37,22 +36,12 @@ def results_folder(path: str | os.PathLike) -> Iterator[Path]:
         yield folder
 
 
-def write_results(
-    folder: Path,
-    scores: Scores,
-    compared: Scores | None,
-    data: Data,
-    pictures: Sequence[Picture],
-    maps: MapScores | None = None,
-    map_pictures: MapPictures | None = None,
-) -> tuple[Path, ...]:
+def write_results(folder: Path, findings: Findings) -> tuple[Path, ...]:
     """Write the results into a folder, and return their paths, the page first."""
     from .page import page
 
-    texts = {
-        "report.html": page(scores, compared, data, pictures, maps, map_pictures),
-        **tables(scores, maps),
-    }
+    scores, compared = findings.scores, findings.compared
+    texts = {"report.html": page(findings), **tables(scores, findings.maps)}
     if compared is not None:
         models = {name: _identity(card) for name, card in (("model", scores.card), ("minus", compared.card))}
         texts["comparison.json"] = _json({**models, "differences": scores.minus(compared)})

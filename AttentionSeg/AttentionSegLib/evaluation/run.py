@@ -118,7 +118,7 @@ def evaluate(
         # Imported after all checks that do not need torch, which takes seconds to import.
         from ..inference import Predictor
         from .map_pictures import typical_case
-        from .page import Data
+        from .page import Data, Findings
 
         predictors = [Predictor(one, options=run) for one in given]
         worth = MapWorth(predictors[0], [case.id for case in cases], asked.reading.ignored_label) if asked.maps else None
@@ -136,7 +136,7 @@ def evaluate(
             number = typical_case(maps)
             image, reference, _ = read_labelled(cases[number])
             map_pictures = worth.pictures(number, rescaled(image, cards[0]) if run.rescale else image, reference)
-        files = write_results(folder, scores[0], compared, data, pictures, maps, map_pictures)
+        files = write_results(folder, Findings(scores[0], compared, data, pictures, maps, map_pictures))
     if asked.update_card is not None:
         named = asked.update_card, asked.command
         update_card(folders[0], cards[0].weights_sha256, accuracy_entries(scores[0], *named), map_entries(maps, *named) if maps else ())

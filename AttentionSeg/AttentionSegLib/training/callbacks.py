@@ -123,20 +123,24 @@ class Patience(EarlyStopping):
 
 
 class Report(Callback):
-    """Reports after each step the fraction of the training that is done, the epoch with the last `val_dice`, and the seconds left."""
+    """Reports after each step the fraction of the training that is done, the epoch with the last `val_dice`, and the seconds left.
 
-    def __init__(self, on_progress: OnProgress) -> None:
-        self.reporter, self.first_step = Reporter(on_progress), 0
+    Args:
+        steps: of the whole training.
+    """
+
+    def __init__(self, on_progress: OnProgress, steps: int) -> None:
+        self.reporter, self.steps, self.first_step = Reporter(on_progress), steps, 0
 
     def on_train_start(self, trainer: Trainer, _module: LightningModule) -> None:
         self.first_step = trainer.global_step
         self.reporter.start_clock()
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if not trainer.is_global_zero:
             return
         dice = trainer.callback_metrics.get("val_dice")
         measured = "" if dice is None else f", Dice {dice:.3f}"
         stage = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}{measured}"
-        done, steps = trainer.global_step, module.steps
-        self.reporter.report(done / steps, stage, done - self.first_step, steps - done)
+        done = trainer.global_step
+        self.reporter.report(done / self.steps, stage, done - self.first_step, self.steps - done)

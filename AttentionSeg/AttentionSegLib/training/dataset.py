@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch.utils.data import Dataset, Sampler
 from ..inference.slices import neighbors
 from ..models import Card
 from .augmentation import STRENGTHS, intensity_changes
-from .deformation import Deformation, draw_deformation, take_patch
-from .preparation import PreparedCase
+from .deformation import Beyond, Deformation, draw_deformation, take_patch
+from .preparation import PreparedCase, PreparedFiles
 from .recipe import Recipe
 
 # Largest distance of the patch of a region from the center of its scan along each axis, because users place regions by hand.
@@ -27,14 +28,15 @@ SHOWN_SHARE = 0.75
 # Fraction of the patches of regions whose scan is continued by its mirror image instead of 0: training cases end at the region, users' scans do not.
 MIRRORED_SHARE = 0.5
 
+Prepared = TypeVar("Prepared", bound=PreparedFiles)
 
-class PatchDataset(Dataset):
-    """Augmented patches by their number in the training, which is not reset between epochs.
+
+class Patches(Dataset[dict[str, Tensor]], Generic[Prepared]):
+    """Patches by their number in the training, which is not reset between epochs.
 
     An item is {"image": [C, *patch] float32, "label": [1, *patch] uint8}, with `IGNORED` for the ignore label. Every pass over the cases has an order
-    of its own. Patches of models for regions are around the center of their scans, so that they contain most labeled voxels, and half of them
-    continue with the mirror image of the scan beyond it. For other models, a fraction `foreground_share` is taken around a voxel of a label and the
-    rest anywhere, inside the scan if it is large enough. For 2D networks, slices of regions are chosen likewise, and C includes neighboring slices.
+    of its own. Patches of models for regions are around the center of their scans. For other models, a fraction `foreground_share` is taken around a
+    voxel of a label and the rest anywhere, inside the scan if it is large enough.
 
     Args:
         cases: to train on.
@@ -42,12 +44,9 @@ class PatchDataset(Dataset):
         recipe: settings.
     """
 
-    def __init__(self, cases: Sequence[PreparedCase], card: Card, recipe: Recipe) -> None:
+    def __init__(self, cases: Sequence[Prepared], card: Card, recipe: Recipe) -> None:
         self.cases, self.recipe, self.spacing = cases, recipe, card.spacing
-        self.strength = STRENGTHS[recipe.augmentation]
-        self.slice_axis, self.context = card.slice_axis, card.context
-        self.intensities = intensity_changes(self.strength, 3 if card.slice_axis is None else 2)
-        self.is_region = card.needs_region
+        self.slice_axis, self.is_region = card.slice_axis, card.needs_region
         self.left_right = next(axis for axis, letter in enumerate(card.orientation) if letter in "LR")
         self.swapped = torch.arange(256, dtype=torch.uint8)
         for one, other in recipe.mirror_swaps:
@@ -64,23 +63,13 @@ class PatchDataset(Dataset):
                 label = self.swapped[label.long()] if axis == self.left_right else label
         return {"image": self._changed(image, int(rng.integers(2**32))), "label": label}
 
-    def _patch(self, case: PreparedCase, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        patch, scan = self.recipe.patch_size, case.image
-        start = self._start(case.label_voxels, np.array(scan.shape[1:]), rng)
-        deformation = draw_deformation(self.strength, patch, self.spacing, rng)
-        if self.is_region and self.slice_axis is None:
-            start = _towards(case.label_voxels, start, np.array(patch), deformation)
-        beyond = "reflect" if self.is_region and rng.random() < MIRRORED_SHARE else "constant"
-        image = torch.cat([take_patch(scan, place, patch, deformation, "bilinear", beyond) for place in self._seen(start, scan.shape[1:])])
-        return image, take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
+    @abstractmethod
+    def _patch(self, case: Prepared, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """A patch of a case, before it is mirrored."""
 
-    def _seen(self, start: np.ndarray, shape: Sequence[int]) -> list[np.ndarray]:
-        """Start indices of the patches that form one input: that of a volume, or those of a slice and its neighbors."""
-        axis = self.slice_axis
-        if axis is None:
-            return [start]
-        places = neighbors(torch.tensor(int(start[axis])), self.context, shape[axis])
-        return [np.concatenate([start[:axis], [int(place)], start[axis + 1 :]]) for place in places]
+    def _changed(self, image: Tensor, seed: int) -> Tensor:
+        """The image of a patch with random changes of its intensities."""
+        return image
 
     def _start(self, voxels: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         patch = np.array(self.recipe.patch_size)
@@ -100,6 +89,37 @@ class PatchDataset(Dataset):
             label = rng.choice(np.unique(voxels[:, 0]))
             wanted = rng.choice(voxels[voxels[:, 0] == label])[1:].astype(int) - patch // 2
         return np.where(shape > patch, np.clip(wanted, 0, np.maximum(shape - patch, 0)), (shape - patch) // 2)
+
+
+class PatchDataset(Patches[PreparedCase]):
+    """Augmented patches of scans.
+
+    Those of models for regions contain most labeled voxels, and half of them continue with the mirror image of the scan beyond it. For 2D networks,
+    slices of regions are chosen likewise, and C includes neighboring slices.
+    """
+
+    def __init__(self, cases: Sequence[PreparedCase], card: Card, recipe: Recipe) -> None:
+        super().__init__(cases, card, recipe)
+        self.strength, self.context = STRENGTHS[recipe.augmentation], card.context
+        self.intensities = intensity_changes(self.strength, 3 if card.slice_axis is None else 2)
+
+    def _patch(self, case: PreparedCase, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        patch, scan = self.recipe.patch_size, case.image
+        start = self._start(case.label_voxels, np.array(scan.shape[1:]), rng)
+        deformation = draw_deformation(self.strength, patch, self.spacing, rng)
+        if self.is_region and self.slice_axis is None:
+            start = _towards(case.label_voxels, start, np.array(patch), deformation)
+        beyond: Beyond = "reflect" if self.is_region and rng.random() < MIRRORED_SHARE else "constant"
+        image = torch.cat([take_patch(scan, place, patch, deformation, "bilinear", beyond) for place in self._seen(start, scan.shape[1:])])
+        return image, take_patch(case.label, start, patch, deformation, "nearest").to(torch.uint8)
+
+    def _seen(self, start: np.ndarray, shape: Sequence[int]) -> list[np.ndarray]:
+        """Start indices of the patches that form one input: that of a volume, or those of a slice and its neighbors."""
+        axis = self.slice_axis
+        if axis is None:
+            return [start]
+        places = neighbors(torch.tensor(int(start[axis])), self.context, shape[axis])
+        return [np.concatenate([start[:axis], [int(place)], start[axis + 1 :]]) for place in places]
 
     def _changed(self, image: Tensor, seed: int) -> Tensor:
         self.intensities.set_random_state(seed)
@@ -133,12 +153,17 @@ def _order(seed: int, turn: int, count: int) -> np.ndarray:
 class Place(Protocol):
     """Step of a training and rank of this process, such as a Lightning trainer."""
 
-    global_step: int
-    global_rank: int
-    world_size: int
+    @property
+    def global_step(self) -> int: ...
+
+    @property
+    def global_rank(self) -> int: ...
+
+    @property
+    def world_size(self) -> int: ...
 
 
-class StepSampler(Sampler):
+class StepSampler(Sampler[list[int]]):
     """Patch numbers of this process for each step of an epoch, from the current step of the training on.
 
     Args:
@@ -160,7 +185,14 @@ class StepSampler(Sampler):
         return self.steps
 
 
-class CaseSampler(Sampler):
+class CaseNumbers(Dataset[int]):
+    """The numbers of cases themselves, for a step that reads the case."""
+
+    def __getitem__(self, number: int) -> int:
+        return number
+
+
+class CaseSampler(Sampler[int]):
     """Numbers of the cases of this process, among `count`; all processes have the same number, so some cases may occur twice."""
 
     def __init__(self, count: int, place: Place) -> None:

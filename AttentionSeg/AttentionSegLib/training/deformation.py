@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,11 +12,14 @@ import torch.nn.functional as F
 from monai.transforms.utils import create_rotate
 from torch import Tensor
 
+from ..image import Numbers
 from .augmentation import Strength
 
 # An axis with fewer voxels than the longest one by this factor is coarse: patches are neither rotated out of its slices nor scaled along it.
 COARSE = 3
 CONTROL_POINTS = 5
+# Outside of a volume: 0, or its mirror image.
+Beyond = Literal["constant", "reflect"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +56,7 @@ def draw_deformation(strength: Strength, patch: Sequence[int], spacing: Sequence
         shift = strength.elastic[1]
     if not angles.any() and (factors == 1).all() and not shift:
         return None
-    rotation = create_rotate(3, angles)[:3, :3]
+    rotation = np.asarray(create_rotate(3, angles.tolist()))[:3, :3]
     matrix = rotation * spacing * factors / np.reshape(spacing, (3, 1))
     distance = np.divide(patch, CONTROL_POINTS - 1) * free
     control = rng.uniform(-shift, shift, (3, *[CONTROL_POINTS] * 3)) * distance.reshape(3, 1, 1, 1)
@@ -61,7 +65,7 @@ def draw_deformation(strength: Strength, patch: Sequence[int], spacing: Sequence
 
 
 def take_patch(
-    volume: np.ndarray, start: Sequence[int], patch: Sequence[int], deformation: Deformation | None, mode: str, beyond: str = "constant"
+    volume: np.ndarray, start: Numbers, patch: Sequence[int], deformation: Deformation | None, mode: str, beyond: Beyond = "constant"
 ) -> Tensor:
     """Sample a patch of a volume.
 
@@ -91,7 +95,7 @@ def take_patch(
     return F.grid_sample(_box(volume, low, size, beyond)[None], grid[None], mode=mode, align_corners=True)[0]
 
 
-def _box(volume: np.ndarray, start: np.ndarray, size: np.ndarray, beyond: str) -> Tensor:
+def _box(volume: np.ndarray, start: np.ndarray, size: np.ndarray, beyond: Beyond) -> Tensor:
     shape = np.array(volume.shape[1:])
     low, high = np.clip(start, 0, shape), np.clip(start + size, 0, shape)
     part = volume[(slice(None), *(slice(a, b) for a, b in zip(low, high)))].astype(np.float32)

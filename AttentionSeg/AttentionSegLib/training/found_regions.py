@@ -83,17 +83,17 @@ def surveyed_regions(
 
 
 def regions_of(
-    cases: CaseSet, card: Card, folder: Path, device: str, on_progress: OnProgress | None, cancel: Cancel | None
+    cases: CaseSet, source: FindingModel, card: Card, folder: Path, device: str, on_progress: OnProgress | None, cancel: Cancel | None
 ) -> tuple[CaseSet, CaseSet]:
     """Crops of the cases for a planned model whose regions another one finds, and the cases in which they were found.
 
     Cases that are regions themselves, as in the recipes of shipped models, are returned as they are. For errors see `place_regions`, `crop_cases`.
     """
     image, _, _ = read_labelled(cases.roles["train"][0])
-    if not larger_than_region(image.spacing * image.shape, card.region_size):
+    if not larger_than_region(image.spacing * image.shape, card.region_edges):
         return cases, cases
-    placed = place_regions(cases, card.found_by, [channel.modality for channel in card.inputs], folder, device, on_progress, cancel)
-    return crop_cases(cases, card.found_by, card.region_size, placed, folder)
+    placed = place_regions(cases, source, [channel.modality for channel in card.inputs], folder, device, on_progress, cancel)
+    return crop_cases(cases, source, card.region_edges, placed, folder)
 
 
 def crop_cases(

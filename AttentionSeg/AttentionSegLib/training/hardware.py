@@ -29,7 +29,8 @@ def is_first_process() -> bool:
     """Whether this is not one of the processes that Lightning starts for further devices."""
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-    return rank_zero_only.rank == 0
+    # An attribute of the function, which its declaration does not state.
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def lightning_arguments(devices: Sequence[torch.device]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import nn
 from ..errors import InputError
 from ..models import Card, load_model
 from ..models.card import CARD_NAME
+from ..networks.backbones import ResNetBackbone
 from ..networks.pretrained import load_pretrained
 from ..networks.weights_source import is_url, local_weights, sha256_of
 
@@ -28,14 +28,14 @@ class InitialWeights:
         pretrained: file or URL of weights for the backbone, see `load_pretrained`.
     """
 
-    start_from: str | os.PathLike | None = None
+    start_from: Path | None = None
     pretrained: str | None = None
 
     @property
     def lasting(self) -> dict[str, str]:
         """What tells them from other initial weights: the SHA-256 of files, the address of a download; empty for random weights."""
         if self.start_from is not None:
-            source = Card.load(Path(self.start_from) / CARD_NAME).weights_sha256
+            source = Card.load(self.start_from / CARD_NAME).weights_sha256
         elif self.pretrained is not None:
             source = self.pretrained if is_url(self.pretrained) else sha256_of(local_weights(self.pretrained))
         else:
@@ -67,17 +67,18 @@ def initialize(network: nn.Module, card: Card, initial: InitialWeights) -> list[
     if start_from is not None:
         return [take_weights(network, card, start_from)]
     if pretrained is not None:
-        if not hasattr(network, "backbone"):
+        backbone = getattr(network, "backbone", None)
+        if not isinstance(backbone, ResNetBackbone):
             msg = (
                 f"The network '{card.network}' has no backbone for the pretrained weights {pretrained}; leave them out, "
                 "or train a network with one, such as guided-attention."
             )
             raise InputError(msg)
-        return [str(load_pretrained(network.backbone, pretrained))]
+        return [str(load_pretrained(backbone, pretrained))]
     return []
 
 
-def take_weights(network: nn.Module, card: Card, folder: str | os.PathLike) -> str:
+def take_weights(network: nn.Module, card: Card, folder: Path) -> str:
     """Load those weights of a model into a network whose name and shape fit; with other labels, these are all but the last layers.
 
     Args:

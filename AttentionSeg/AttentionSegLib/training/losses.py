@@ -41,6 +41,8 @@ class NetworkLoss(nn.Module):
         InputError: if an argument is out of range.
     """
 
+    class_weights: Tensor
+
     def __init__(
         self,
         terms: Callable[[NetworkOutput, RegionLoss], dict[str, Tensor]],

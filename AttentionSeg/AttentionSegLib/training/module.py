@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import numpy as np
@@ -26,6 +26,9 @@ from ..progress import Cancel
 from .losses import NetworkLoss
 from .preparation import IGNORED, PreparedCase
 from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 WARM_UP = 0.03
 POWER = 0.9
@@ -74,8 +77,7 @@ class SegmentationModule(lightning.LightningModule):
     @property
     def result(self) -> nn.Module:
         """The network with averaged weights; a 2D network if the model works on slices."""
-        averaged = self.averaged.module
-        return (averaged if self.card.slice_axis is None else averaged.network).requires_grad_(True)
+        return next(part for part in self.averaged.modules() if isinstance(part, Network)).requires_grad_(True)
 
     def on_train_batch_start(self, *_: object) -> None:
         # So that dropout is reproducible after a resume, and differs between processes.
@@ -92,9 +94,8 @@ class SegmentationModule(lightning.LightningModule):
             place = f"epoch {self.current_epoch + 1}, step {self.global_step + 1}"
             msg = f"The loss became {loss.item()} in {place}; lower the learning rate ({self.recipe.learning_rate:g}) and start in a new work folder."
             raise InputError(msg)
-        logging = {"on_step": False, "on_epoch": True, "batch_size": len(batch["image"]), "sync_dist": True}
-        self.log("loss", loss, prog_bar=True, **logging)
-        self.log_dict({f"loss_{name}": term for name, term in terms.items()}, **logging)
+        logged = {"loss": loss, **{f"loss_{name}": term for name, term in terms.items()}}
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(batch["image"]), sync_dist=True)
         return loss
 
     def on_train_batch_end(self, *_: object) -> None:
@@ -110,7 +111,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         # Each process has measured other cases.
-        gathered = self.all_gather(self.dice).view(-1, *self.dice.shape)
+        gathered = self.trainer.strategy.all_gather(self.dice).view(-1, *self.dice.shape)
         per_label = gathered.nan_to_num(-1).amax(0)
         per_label = torch.where(per_label < 0, math.nan, per_label).nanmean(0)
         self.log("val_dice", per_label.nanmean(), prog_bar=True, sync_dist=True)
@@ -119,7 +120,7 @@ class SegmentationModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[SETTINGS] = self.settings
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -133,7 +134,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def _segmented(self, image: Tensor) -> Tensor:
         """The labels [I, J, K] of an image [C, I, J, K], padded as inference does."""
-        network = self.averaged.module
+        network = next(part for part in self.averaged.modules() if isinstance(part, (Network, SliceNetwork)))
         patch = [-(-size // stride) * stride for size, stride in zip(self.card.patch_size, network.total_stride)]
         grown = [max(-(-size // stride) * stride, least) for size, stride, least in zip(image.shape[1:], network.total_stride, patch)]
         before = [(large - small) // 2 for large, small in zip(grown, image.shape[1:])]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 
@@ -11,17 +10,15 @@ if TYPE_CHECKING:
     from ..progress import OnProgress
 
 
-def import_parts() -> tuple[Callable[..., Any], Callable[..., None]]:
-    """Import `train` and `write_training_report`. Raises InputError if lightning or matplotlib, which only they need, is missing."""
+def check_parts() -> None:
+    """Raise InputError if lightning or matplotlib, which only `trainer` and `report` need, is missing."""
     try:
-        from .report import write_training_report
-        from .trainer import train
+        from . import report, trainer  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name not in ("lightning", "matplotlib"):
             raise
         msg = f"Training needs the package {error.name}, which is not installed; run: pip install {error.name} tensorboard"
         raise InputError(msg) from error
-    return train, write_training_report
 
 
 def part_of(on_progress: OnProgress | None, start: float, end: float, doing: str = "") -> OnProgress:

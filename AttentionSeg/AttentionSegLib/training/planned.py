@@ -21,7 +21,7 @@ from ..planning.plan import PlanOptions, make_plan, write_plan
 from ..progress import check_cancel
 from .found_regions import check_finding, surveyed_regions
 from .options import TrainingOptions
-from .parts import import_parts, part_of
+from .parts import check_parts, part_of
 from .plan_match import MADE_FOR, made_for
 from .recipe import Recipe
 from .synthesis.scans import read_or_draw
@@ -65,8 +65,8 @@ def plan_training(
     if on_progress is not None:
         on_progress(1.0, "planning", None)
     check_cancel(cancel, "planning")
-    asked = replace(asked, hours=HOURS if asked.hours is None else asked.hours)
-    budget = Budget.measure(asked.main_device, asked.hours)
+    hours = HOURS if asked.hours is None else asked.hours
+    asked, budget = replace(asked, hours=hours), Budget.measure(asked.main_device, hours)
     drawing = None if synthesis is None else synthesis.document
     choices = PlanOptions(start_from=start, synthesis=drawing, found=region, **{**asked.of_plan, "modality": modality})
     plan = make_plan(survey, network, model_id, budget, choices, cancel)
@@ -111,7 +111,7 @@ def new_id(output: Path) -> str:
 
 
 def _write_examples(recipe: Recipe, cases: CaseSet, folder: Path) -> None:
-    import_parts()
+    check_parts()
     from .synthesis.examples import write_examples
 
     write_examples(recipe, cases, folder, folder / "examples.html")

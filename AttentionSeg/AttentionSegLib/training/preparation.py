@@ -97,8 +97,8 @@ def prepare_cases(cases: Sequence[Case], card: Card, ignored_label: int | None, 
         place = folder / _key(case, card, ignored_label)
         if not place.is_dir():
             image, label = prepare_case(case, card, ignored_label)
-            image = image.clamp(-LARGEST, LARGEST).half().numpy()
-            write_arrays(place, {"image": image, "label": label.numpy(), "label_voxels": label_voxels_of(label[0].numpy())})
+            voxels = image.clamp(-LARGEST, LARGEST).half().numpy()
+            write_arrays(place, {"image": voxels, "label": label.numpy(), "label_voxels": label_voxels_of(label[0].numpy())})
         prepared.append(PreparedCase(case.id, place))
     return prepared
 

@@ -123,6 +123,14 @@ class Recipe:
         return Card.from_document(with_weights(self.card, "0" * 64, 1), "the card of the recipe")
 
     @property
+    def drawing(self) -> Synthesis:
+        """`synthesis` of a recipe that has it. Raises ValueError for another."""
+        if self.synthesis is None:
+            msg = "The recipe is for cases with images."
+            raise ValueError(msg)
+        return self.synthesis
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Everything except the card and the notes, as JSON types."""
         settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("card", "notes")}
@@ -156,6 +164,6 @@ def _are_pairs(swaps: object) -> bool:
     return all(_is_count(value) for value in values) and len(set(values)) == len(values)
 
 
-def _tuples(value: object) -> object:
+def _tuples(value: Any) -> Any:
     """Lists of JSON as tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -51,7 +51,7 @@ class Placement:
     key: str
     extent: tuple[float, ...]
     labels: tuple[int, ...]
-    centers: dict[str, tuple[float, ...]]
+    centers: dict[str, tuple[float, float, float]]
     reach: dict[str, tuple[float, ...]]
     off: dict[str, float]
 
@@ -111,7 +111,7 @@ def plan_regions(source: FindingModel, cases: Sequence[Case], placed: dict[str, 
     half = np.percentile(reach, FITTING, axis=0)
     size = tuple(np.ceil(2 * (half + np.maximum(MARGIN_MM, MARGIN_SHARE * half))).tolist())
     off = {case.id: max(placed[case.id].off.values()) for case in cases if placed[case.id].off}
-    worst = max(off, key=off.get)
+    worst = max(off, key=off.__getitem__)
     note = (
         f"Field of view: a region of {in_mm(size)} around {labels}, where {source.model} finds it. It contains all labels in {FITTING} % "
         f"of the training regions, with {MARGIN_MM:g} mm or more around them; their center is {np.median(list(off.values())):.1f} mm from the place "

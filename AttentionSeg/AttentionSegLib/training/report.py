@@ -65,7 +65,7 @@ def learning_curves(epochs: dict[int, dict[str, float]], card: Card, best: int) 
     figure = Figure(INCHES, layout="constrained")
     loss, dice = figure.subplots(1, 2)
     curves = [(loss, "loss", DARK, 1.5)]
-    curves += [(dice, f"val_dice_{label.value}", [part / 255 for part in label.color], 1.5) for label in card.labels]
+    curves += [(dice, f"val_dice_{label.value}", "#{:02x}{:02x}{:02x}".format(*label.color), 1.5) for label in card.labels]
     curves += [(dice, "val_dice", DARK, 2.5)]
     for axes, name, color, width in curves:
         points = [(epoch, numbers[name]) for epoch, numbers in sorted(epochs.items()) if math.isfinite(numbers.get(name, math.nan))]

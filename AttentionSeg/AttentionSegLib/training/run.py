@@ -25,13 +25,14 @@ from ..inference import Predictor
 from ..lock import locked
 from ..models import find_model, load_model, save_model
 from ..models.found_by import FindingModel
+from ..network_names import NETWORKS
 from ..progress import check_cancel
 from .finished import draw_thumbnail
 from .found_regions import regions_of
 from .hardware import is_first_process
 from .initial_weights import InitialWeights
 from .options import TrainingOptions
-from .parts import import_parts, part_of
+from .parts import check_parts, part_of
 from .plan_match import planned_cases
 from .planned import PLAN_NAME, check_plan, new_id, plan_training
 from .recipe import Recipe
@@ -106,7 +107,10 @@ def train_model(
         raise InputError(msg)
     report_progress = part_of(on_progress, 0, 1)
     report_progress(0.0, "loading packages", None)
-    train, write_training_report = import_parts()
+    check_parts()
+    from .report import write_training_report
+    from .trainer import train
+
     check_cancel(cancel, "loading packages")
     initial = InitialWeights(None if asked.start_from is None else find_model(asked.start_from), asked.pretrained)
     folder = check_output_folder(output.with_name(f"{output.name}-training") if asked.work is None else Path(asked.work))
@@ -114,6 +118,9 @@ def train_model(
     with locked(folder) if is_first_process() else nullcontext():
         path = folder / PLAN_NAME if asked.plan is None else Path(asked.plan)
         if asked.plan is None and (asked.restart or not path.exists()):
+            if network is None:
+                msg = f"No network was given to plan a training for; name one of {', '.join(NETWORKS)}, or give a plan."
+                raise InputError(msg)
             plan_training(cases, network, output, folder, on_progress=part_of(report_progress, 0, SURVEYED), cancel=cancel, **options)
         recipe, is_given = Recipe.load(path), asked.plan is not None
         cases = planned_cases(path, cases, asked.asked(network, None if is_given else new_id(output)), is_given)
@@ -130,7 +137,7 @@ def train_model(
         learned = cases
         if isinstance(card.found_by, FindingModel):
             finding = part_of(report_progress, 0, SURVEYED, "looking for ")
-            learned, cases = regions_of(cases, card, folder, asked.main_device, finding, cancel)
+            learned, cases = regions_of(cases, card.found_by, card, folder, asked.main_device, finding, cancel)
 
         trained = train(recipe, learned.roles, folder, asked.device, initial, part_of(report_progress, SURVEYED, TRAINED), cancel)
 

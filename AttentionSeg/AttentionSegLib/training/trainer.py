@@ -22,7 +22,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..datasets.cases import ROLES, Case
+from ..datasets.cases import Case
 from ..errors import InputError, OutputError, memory_for
 from ..models import Card
 from ..networks import build_network
@@ -30,7 +30,7 @@ from ..progress import Cancel, OnProgress, check_cancel
 from ..writing import check_output_folder
 from .callbacks import AtomicCheckpoints, Checkpoints, Patience, Report
 from .checks import check_recipe, check_room, check_same, lasting_settings
-from .dataset import CaseSampler, PatchDataset, StepSampler
+from .dataset import CaseNumbers, CaseSampler, PatchDataset, StepSampler
 from .hardware import chosen_devices, lightning_arguments, loader_arguments
 from .initial_weights import RANDOM, InitialWeights, initialize
 from .module import SETTINGS, SegmentationModule
@@ -103,23 +103,21 @@ def train(
         check_same(AtomicCheckpoints().load_checkpoint(last).get(SETTINGS, {}), settings, work)
     notes = [] if resumed else initialize(network, card, initial)
 
-    prepared = _prepared(recipe, card, cases, work / "prepared", on_progress, cancel)
+    patches, validated = _prepared(recipe, card, cases, work / "prepared", on_progress, cancel)
     check_room(work, network)
-    size = sum(case.bytes for role in ROLES for case in prepared[role])
+    size = sum(case.bytes for case in (*patches.cases, *validated))
     notes.append(f"The prepared cases take {size / 1e6:.0f} MB in {work / 'prepared'}.")
 
-    steps = recipe.steps_per_epoch or math.ceil(len(prepared["train"]) / recipe.batch_size)
+    steps = recipe.steps_per_epoch or math.ceil(len(patches.cases) / recipe.batch_size)
     # With several processes, a single one must not leave a validation.
     cancel_validation = cancel if len(devices) == 1 else None
-    module = SegmentationModule(network, recipe, card, prepared["val"], recipe.epochs * steps, settings, cancel_validation)
+    module = SegmentationModule(network, recipe, card, validated, recipe.epochs * steps, settings, cancel_validation)
     checkpoints = Checkpoints(work, cancel)
     callbacks = [checkpoints, LearningRateMonitor("epoch")]
     if recipe.patience is not None:
         callbacks.append(Patience(math.ceil(recipe.patience / recipe.validate_every)))
     if on_progress is not None:
-        callbacks.append(Report(on_progress))
-    patches = (PatchDataset if recipe.synthesis is None else DrawnPatches)(prepared["train"], card, recipe)
-    if on_progress is not None:
+        callbacks.append(Report(on_progress, recipe.epochs * steps))
         on_progress(0.0, "starting the training", None)
     check_cancel(cancel, "starting the training")
     with _quiet(), _in_words(recipe, work, devices[0]):
@@ -140,8 +138,7 @@ def train(
             use_distributed_sampler=False,
         )
         training = DataLoader(patches, batch_sampler=StepSampler(recipe.batch_size, steps, trainer), **loader_arguments(devices[0]))
-        count = len(prepared["val"])
-        validation = DataLoader(range(count), batch_size=None, sampler=CaseSampler(count, trainer))
+        validation = DataLoader(CaseNumbers(), batch_size=None, sampler=CaseSampler(len(validated), trainer))
         trainer.fit(module, training, validation, ckpt_path=str(last) if resumed else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -162,24 +159,25 @@ def _loggers(work: Path) -> list[Any]:
 
 def _prepared(
     recipe: Recipe, card: Card, cases: dict[str, list[Case]], folder: Path, on_progress: OnProgress | None, cancel: Cancel | None
-) -> dict[str, list[PreparedCase]]:
-    """The prepared cases of each role. Raises InputError also if a role has no labeled voxel."""
+) -> tuple[PatchDataset | DrawnPatches, list[PreparedCase]]:
+    """The patches to train on, and the cases to validate on. Raises InputError also if a role has no labeled voxel."""
 
     def on_case(done: int, count: int) -> None:
         check_cancel(cancel, "preparing the cases")
         if on_progress is not None:
             on_progress(0.0, f"preparing case {done + 1} of {count}", None)
 
-    prepared = {}
-    for role in ROLES:
-        if role == "train" and recipe.synthesis is not None:
-            prepared[role] = prepare_maps(cases[role], card, recipe, folder, on_case)
-        else:
-            prepared[role] = prepare_cases(cases[role], card, recipe.ignored_label, folder, on_case)
-        if not any(len(case.label_voxels) for case in prepared[role]):
+    patches: PatchDataset | DrawnPatches
+    if recipe.synthesis is None:
+        patches = PatchDataset(prepare_cases(cases["train"], card, recipe.ignored_label, folder, on_case), card, recipe)
+    else:
+        patches = DrawnPatches(prepare_maps(cases["train"], card, recipe, folder, on_case), card, recipe)
+    validated = prepare_cases(cases["val"], card, recipe.ignored_label, folder, on_case)
+    for role, prepared in (("train", patches.cases), ("val", validated)):
+        if not any(len(case.label_voxels) for case in prepared):
             msg = f"None of the cases of the role '{role}' has a voxel of a label; give label maps with the values that the card names."
             raise InputError(msg)
-    return prepared
+    return patches, validated
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class AttentionPanel:
 
         def toggle(item: Any) -> None:
             node = self._lines[ui.mapList.row(item)]
-            if node is not None:
+            if node is not None and self._shown is not None:
                 presenter.show_map(None if node is self._shown.eye else node)
 
         def toggle_current() -> None:

@@ -72,7 +72,8 @@ class AttentionPresenter:
         settings.maps, self._card = maps, card_of(maps)
         settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
         settings.statistics = stored_rows(result.statistics)
-        self.show_map(nodes.attention.get(most_telling_map(result.prediction), nodes.uncertainty))
+        telling = most_telling_map(result.prediction)
+        self.show_map(nodes.uncertainty if telling is None else nodes.attention[telling])
 
     def set_sequence(self, result: SegmentedSequence) -> None:
         """Show the statistics of the current frame of a sequence; its frames have no maps."""
@@ -150,7 +151,7 @@ class AttentionPresenter:
 
     def set_probe(self, wanted: bool) -> None:
         """Start or stop showing the position attention of the voxel under the crosshair."""
-        if wanted and self._probe is None and not why_no_probe(self._result, self._scene):
+        if wanted and self._probe is None and self._result is not None and not why_no_probe(self._result, self._scene):
             self._probe, self._behind = CrosshairProbe(self._result, self._show_probe), self._eye
         elif not wanted and self._probe is not None:
             shown = self._probe.node
@@ -221,7 +222,7 @@ class AttentionPresenter:
     @property
     def _shades(self) -> tuple[tuple[int, int, int], ...]:
         found = shades(self._look.colors) if self._settings.maps else []
-        return tuple(tuple(round(255 * part) for part in rgb) for rgb in found)
+        return tuple((round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in found)
 
     def _restyle(self) -> None:
         for node in (self._eye, self._probe.node if self._probe else None):

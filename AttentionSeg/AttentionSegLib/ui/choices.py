@@ -84,7 +84,8 @@ class Choices:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._models: list[ModelChoice] = []
-        self._search, self._misfits = "", {}
+        self._search = ""
+        self._misfits: dict[str, str] = {}
 
     def use(self, settings: Settings) -> None:
         self.settings = settings
@@ -137,8 +138,9 @@ class Choices:
     def finds_regions(self) -> bool:
         """Whether the model will search the scan for its regions, and suits the scan."""
         model = self.model
-        finds = model is not None and model.card is not None and model.card.found_by is not None and len(model.channels) == 1
-        return finds and self.settings.region is None and model.id not in self._misfits
+        if model is None or model.card is None or model.card.found_by is None:
+            return False
+        return len(model.channels) == 1 and self.settings.region is None and model.id not in self._misfits
 
     @property
     def frames(self) -> int:
@@ -157,11 +159,11 @@ class Choices:
         missing = [name for name, node in zip(model.channels, volumes) if node is None]
         if missing:
             return _("Choose a volume for {names}.").format(names=", ".join(missing))
-        empty = [node.GetName() for node in volumes if node.GetImageData() is None]
+        empty = [node.GetName() for node in volumes if node is not None and node.GetImageData() is None]
         if empty:
             return _("{names} has no voxels; load its image.").format(names=", ".join(empty))
         if model.card and self.settings.region is None and lacks_region(model.card, volumes[0]):
-            size = " x ".join(f"{length:g}" for length in model.card.region_size)
+            size = " x ".join(f"{length:g}" for length in model.card.region_edges)
             return _("This model needs a region of about {size} mm around the structure: place one.").format(size=size)
         return ""
 

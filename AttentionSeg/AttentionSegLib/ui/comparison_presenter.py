@@ -46,7 +46,7 @@ class ShownComparison:
     rows: tuple[tuple[str, ...], ...]
 
 
-class ComparisonPresenter(RunPresenter):
+class ComparisonPresenter(RunPresenter[ShownComparison]):
     """Compares the last result with a reference. Main thread only.
 
     Args:

@@ -90,8 +90,9 @@ def _gpus() -> list[str]:
     if program is None:
         return []
     query = [program, "--query-gpu=name,driver_version,memory.free", "--format=csv,noheader"]
-    hidden = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
-    done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False, **hidden)
+    # On Windows a console would appear.
+    hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+    done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False, creationflags=hidden)
     return [f"GPU {line} free" for line in done.stdout.splitlines()] if done.returncode == 0 else [f"nvidia-smi: {done.stderr.strip()}"]
 
 

@@ -62,8 +62,8 @@ class EnvironmentPresenter:
     def __init__(self, view: EnvironmentView, keep_polling: KeepPolling, on_models: Callable[[], None]) -> None:
         self._view, self._keep_polling, self._on_models = view, keep_polling, on_models
         self._report, self._message = "", ""
-        self._task: Task | None = None
-        self._copy: Task | None = None
+        self._task: Task[str] | None = None
+        self._copy: Task[Path] | None = None
         self.refresh()
 
     def check(self) -> None:
@@ -120,19 +120,19 @@ class EnvironmentPresenter:
             self._keep_polling(self._copy.poll)
         self.refresh()
 
-    def _on_copy(self, task: Task, done: str) -> None:
+    def _on_copy(self, task: Task[Path], done: str) -> None:
         if task.state is State.DONE:
             self._message = done.format(path=task.result)
             self._on_models()
-        elif task.state is State.FAILED:
+        elif task.error is not None and task.state is State.FAILED:
             self._message = failure(task.error)[0]
         if not task.state.running:
             self.refresh()
 
-    def _on_change(self, task: Task) -> None:
+    def _on_change(self, task: Task[str]) -> None:
         if task.state is State.DONE:
-            self._report = task.result
-        elif task.state is State.FAILED:
+            self._report = task.result or ""
+        elif task.error is not None and task.state is State.FAILED:
             self._report = failure(task.error)[0]
         if not task.state.running:
             self.refresh()

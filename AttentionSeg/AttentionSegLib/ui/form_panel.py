@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import qt
 import slicer
@@ -15,7 +15,11 @@ from .widgets import fit_height, open_page, reveal, set_note, show_progress, sil
 LINE = 18
 
 
-class FormPanel:
+AnyPresenter = TypeVar("AnyPresenter", bound=FormPresenter)
+Form = TypeVar("Form", bound=ShownForm)
+
+
+class FormPanel(Generic[AnyPresenter, Form]):
     """A section with folders and a button.
 
     Args:
@@ -33,7 +37,7 @@ class FormPanel:
         self._forwarded: dict[str, str] = {}
         self._text = section and {"batch": _("Segment folder"), "train": _("Train")}[section]
 
-    def connect(self, presenter: FormPresenter) -> None:
+    def connect(self, presenter: AnyPresenter) -> None:
         """Forward user actions to a presenter."""
         for name, widget in self._paths.items():
             widget.connect("currentPathChanged(QString)", lambda path, name=name: self._forward(presenter, name, path))
@@ -44,7 +48,7 @@ class FormPanel:
         self._button.connect("clicked(bool)", lambda _checked: presenter.press())
         self._report_button.connect("clicked(bool)", lambda _checked: open_page(self._report))
 
-    def show(self, shown: ShownForm) -> None:
+    def show(self, shown: Form) -> None:
         running = shown.state.running
         for name, widget in self._paths.items():
             # Not while the user is typing: the cursor would jump.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .long_runs import folder_task
 from .model_list import model_choices
@@ -35,7 +35,10 @@ class ShownForm:
     report: str
 
 
-class FormPresenter(RunPresenter):
+Form = TypeVar("Form", bound=ShownForm)
+
+
+class FormPresenter(RunPresenter[Form]):
     """A form whose button starts a long run on files. Main thread only.
 
     Args:
@@ -46,7 +49,7 @@ class FormPresenter(RunPresenter):
     # The form's settings, each with the sentence that asks for it while it is empty.
     fields: ClassVar[dict[str, str]]
 
-    def __init__(self, view: RunPanel[ShownForm], settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
+    def __init__(self, view: RunPanel[Form], settings: Settings, installation: Installation, keep_polling: KeepPolling) -> None:
         super().__init__(view, installation, keep_polling, _("Stopped; finished work is kept, and the next press resumes from there."))
         self._settings = settings
         self.refresh()
@@ -66,7 +69,10 @@ class FormPresenter(RunPresenter):
             self._run.press(self._start, self._describe)
 
     def refresh(self) -> None:
-        self._view.show(ShownForm(self._values(), self._run.state, self._reason(), self._run.message, self._report()))
+        self._view.show(self._shown())
+
+    def _shown(self) -> Form:
+        raise NotImplementedError
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self._settings, name) for name in self.fields}
@@ -86,13 +92,16 @@ class FormPresenter(RunPresenter):
         raise NotImplementedError
 
 
-class BatchPresenter(FormPresenter):
+class BatchPresenter(FormPresenter[ShownForm]):
     """Segments every scan of a folder with the chosen model and the options of Advanced; probabilities are not written."""
 
     fields: ClassVar = {
         "batch_input": _("Choose the folder with the scans."),
         "batch_output": _("Choose a folder for the results."),
     }
+
+    def _shown(self) -> ShownForm:
+        return ShownForm(self._values(), self._run.state, self._reason(), self._run.message, self._report())
 
     def _report(self) -> str:
         page = Path(self._settings.batch_output) / REPORT

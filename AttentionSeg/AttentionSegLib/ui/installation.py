@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Container
 from pathlib import Path
 from subprocess import CalledProcessError
+from typing import Optional
 
 import slicer
 from packaging.requirements import Requirement
@@ -23,7 +24,7 @@ SIZE = {"torch": "0.2 to 3 GB", "monai": "10 MB", "safetensors": "1 MB", "jsonsc
 LAST_LINES = 8
 
 OnLine = Callable[[str], None]
-OnEnd = Callable[[Exception], None]
+OnEnd = Callable[[Optional[Exception]], None]
 
 
 class Installation:

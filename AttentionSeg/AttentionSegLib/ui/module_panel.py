@@ -12,7 +12,7 @@ from .comparison_panel import ComparisonPanel
 from .comparison_presenter import ComparisonPresenter
 from .environment_presenter import EnvironmentPresenter
 from .form_panel import EnvironmentPanel, FormPanel
-from .form_presenter import BatchPresenter
+from .form_presenter import BatchPresenter, ShownForm
 from .installation import Installation
 from .panel import Panel
 from .presenter import Presenter, WhenIdle
@@ -46,7 +46,9 @@ class ModulePanel:
     def __init__(self, ui: Any, settings: Settings, segmenter: Segmenter, resources: Path, keep_polling: KeepPolling, when_idle: WhenIdle) -> None:
         needed, for_batch, for_training = (resources / f"requirements{kind}.txt" for kind in ("", "-batch", "-training"))
         panel, attention_panel, environment_panel = Panel(ui), AttentionPanel(ui), EnvironmentPanel(ui)
-        batch_panel = FormPanel(ui, "batch", {"batch_input": ui.batchInputEdit, "batch_output": ui.batchOutputEdit}, {})
+        batch_panel: FormPanel[BatchPresenter, ShownForm] = FormPanel(
+            ui, "batch", {"batch_input": ui.batchInputEdit, "batch_output": ui.batchOutputEdit}, {}
+        )
         train_panel, comparison_panel, why_panel = TrainPanel(ui), ComparisonPanel(ui), WhyPanel(ui)
 
         self.comparison = ComparisonPresenter(comparison_panel, settings, Installation(needed), keep_polling)
@@ -56,16 +58,13 @@ class ModulePanel:
         self.batch = BatchPresenter(batch_panel, settings, Installation(needed, for_batch), keep_polling)
         self.train = TrainPresenter(train_panel, settings, Installation(needed, for_training), keep_polling, self._use_trained)
         self.environment = EnvironmentPresenter(environment_panel, keep_polling, self.presenter.refresh_models)
-        for view, presenter in (
-            (panel, self.presenter),
-            (attention_panel, self.attention),
-            (why_panel, self.why),
-            (comparison_panel, self.comparison),
-            (batch_panel, self.batch),
-            (train_panel, self.train),
-            (environment_panel, self.environment),
-        ):
-            view.connect(presenter)
+        panel.connect(self.presenter)
+        attention_panel.connect(self.attention)
+        why_panel.connect(self.why)
+        comparison_panel.connect(self.comparison)
+        batch_panel.connect(self.batch)
+        train_panel.connect(self.train)
+        environment_panel.connect(self.environment)
 
     def use(self, settings: Settings) -> None:
         """Show the settings of another parameter node, after a scene was closed or loaded."""

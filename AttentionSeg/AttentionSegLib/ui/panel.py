@@ -39,8 +39,13 @@ class Panel:
     def connect(self, presenter: Presenter) -> None:
         """Forward user actions to a presenter."""
         ui = self._ui
+
+        def choose_model(index: int) -> None:
+            if index >= 0:
+                presenter.choose_model(self._ids[index])
+
         ui.modelSearchEdit.connect("textChanged(QString)", presenter.search)
-        ui.modelSelector.connect("currentIndexChanged(int)", lambda index: index < 0 or presenter.choose_model(self._ids[index]))
+        ui.modelSelector.connect("currentIndexChanged(int)", choose_model)
         ui.modelMoreButton.connect("toggled(bool)", lambda _checked: presenter.refresh())
         for channel in range(SELECTORS):
             self._selector(channel).connect("currentNodeChanged(vtkMRMLNode*)", lambda node, channel=channel: presenter.choose_input(channel, node))
@@ -83,10 +88,10 @@ class Panel:
                     ui.modelSelector.setItemIcon(index, _icon(model))
             ui.modelSelector.setCurrentIndex(self._ids.index(shown.model.id) if shown.model else -1)
         ui.modelSearchEdit.setVisible(len(models) > FEW_MODELS or bool(ui.modelSearchEdit.text))
-        model = shown.model if shown.model and shown.model.usable else None
-        set_note(ui.modelText, _shortened(model.text) if model else "")
-        set_note(ui.modelMoreText, model.more if model and ui.modelMoreButton.checked else "")
-        ui.modelMoreButton.setVisible(model is not None)
+        usable = shown.model if shown.model and shown.model.usable else None
+        set_note(ui.modelText, _shortened(usable.text) if usable else "")
+        set_note(ui.modelMoreText, usable.more if usable and ui.modelMoreButton.checked else "")
+        ui.modelMoreButton.setVisible(usable is not None)
 
     def _show_inputs(self, shown: Shown) -> None:
         ui = self._ui

@@ -17,7 +17,7 @@ from .run_presenter import RunPanel, RunPresenter
 from .segmenter import Segmenter
 from .sequence_run import SegmentedSequence, start_sequence
 from .settings import Settings
-from .task import Task
+from .task import Job
 from .translation import tr as _
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WhenIdle = Callable[[Callable[[], None]], None]
 
 
-class Presenter(RunPresenter):
+class Presenter(RunPresenter[Shown]):
     """Holds the choices, and starts and ends runs. Main thread only.
 
     Args:
@@ -55,7 +55,8 @@ class Presenter(RunPresenter):
         self._segmenter, self._on_result = segmenter, on_result
         self._installation, self._keep_polling, self._when_idle = installation, keep_polling, when_idle
         self._warmed: tuple | None = None
-        self._observer, self._hints_shown = NodeObserver(self._look_again), ()
+        self._observer = NodeObserver(self._look_again)
+        self._hints_shown: tuple[str, ...] = ()
         self.refresh_models()
 
     @property
@@ -169,7 +170,7 @@ class Presenter(RunPresenter):
     def warm(self) -> None:
         """Load in advance what a run needs, if a run could be started."""
         choices, volume = self._choices, self._settings.input(0)
-        if self._run.state.running or choices.reason or self._installation.missing():
+        if self._run.state.running or choices.reason or volume is None or self._installation.missing():
             return
         options, finds = choices.options, choices.finds_regions
         wanted = (options, volume.GetID(), volume.GetImageData().GetMTime()) if finds else (options,)
@@ -196,7 +197,7 @@ class Presenter(RunPresenter):
         if self._choices.hints != self._hints_shown:
             self.refresh()
 
-    def _start(self, on_change: Callable[[Task], None]) -> Task:
+    def _start(self, on_change: Callable[[Job], None]) -> Job:
         # If packages were installed just now, cards can be read only now.
         self.refresh_models()
         settings = self._settings

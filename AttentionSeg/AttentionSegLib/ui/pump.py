@@ -26,7 +26,7 @@ class Pump:
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE_MS)
         self._idle.connect("timeout()", self._when_idle)
-        self._waiting: Callable[[], None] | None = None
+        self._waiting: Callable[[], None] = lambda: None
 
     def keep_polling(self, poll: Callable[[], bool]) -> None:
         """Call a function repeatedly, until it returns False."""

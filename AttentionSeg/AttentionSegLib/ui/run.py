@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import AttentionSegError, InputError
-from .task import State, Task
+from .task import Job, State
 from .translation import tr as _
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("AttentionSeg")
 KeepPolling = Callable[[Callable[[], bool]], None]
-Start = Callable[[Callable[[Task], None]], Task]
+Start = Callable[[Callable[[Job], None]], Job]
 
 
 class RunView(Protocol):
@@ -50,7 +50,7 @@ class Run:
     def __init__(self, view: RunView, installation: Installation, keep_polling: KeepPolling, refresh: Callable[[], None], cancelled: str) -> None:
         self._cancelled = self._stopped = cancelled
         self._view, self._installation, self._keep_polling, self._refresh = view, installation, keep_polling, refresh
-        self._task: Task | None = None
+        self._task: Job | None = None
         self._started = 0.0
         self.state, self.message, self.details = State.IDLE, "", ""
 
@@ -102,20 +102,20 @@ class Run:
         self._stopped, self._started = self._cancelled, time.monotonic()
         self._become(State.READING)
         try:
-            self._task = start(lambda task: self._on_change(task, describe))
+            task = self._task = start(lambda task: self._on_change(task, describe))
         except InputError as error:
             self._fail(error)
             return
-        self._become(self._task.state)
-        self._keep_polling(self._task.poll)
+        self._become(task.state)
+        self._keep_polling(task.poll)
 
-    def _on_change(self, task: Task, describe: Callable[[Any], str]) -> None:
+    def _on_change(self, task: Job, describe: Callable[[Any], str]) -> None:
         if task.state is State.PREDICTING:
             self.state = task.state
             fraction, stage, seconds = task.progress
             text = _("Stopping ...") if task.cancelling else progress_text(stage, seconds)
             self._view.show_progress(None if task.cancelling else fraction or None, text)
-        elif task.state is State.FAILED:
+        elif task.state is State.FAILED and task.error is not None:
             self._fail(task.error)
         elif task.state is State.DONE:
             self._become(State.DONE, describe(task.result))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from .run import KeepPolling, Run, RunView
 from .task import State
@@ -10,16 +10,17 @@ from .task import State
 if TYPE_CHECKING:
     from .installation import Installation
 
-Shown = TypeVar("Shown", contravariant=True)
+Shown = TypeVar("Shown")
+ShownByPanel = TypeVar("ShownByPanel", contravariant=True)
 
 
-class RunPanel(RunView, Protocol[Shown]):
+class RunPanel(RunView, Protocol[ShownByPanel]):
     """What a presenter needs of its panel."""
 
-    def show(self, shown: Shown) -> None: ...
+    def show(self, shown: ShownByPanel) -> None: ...
 
 
-class RunPresenter:
+class RunPresenter(Generic[Shown]):
     """A presenter whose button starts and cancels a run. Main thread only.
 
     Args:
@@ -29,7 +30,7 @@ class RunPresenter:
         cancelled: the message after a cancelled run.
     """
 
-    def __init__(self, view: RunPanel, installation: Installation, keep_polling: KeepPolling, cancelled: str) -> None:
+    def __init__(self, view: RunPanel[Shown], installation: Installation, keep_polling: KeepPolling, cancelled: str) -> None:
         self._view = view
         self._run = Run(view, installation, keep_polling, self.refresh, cancelled)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..mrml import image_from_volumes
 from ..mrml.segment import SegmentedVolume, predict, publish_scan, read_scan, segment_volume
-from ..options import PER_IMAGE, RunOptions
+from ..options import PER_IMAGE, RunOptions, named_maps
 from ..progress import check_cancel
 from .imports import gentle_imports
 from .task import Task
@@ -46,7 +46,7 @@ class Options:
         run = RunOptions(
             device=settings.device,
             overlap=settings.overlap if settings.overlap >= 0 else None,
-            attention=settings.attention.strip(" ,") or "none",
+            attention=named_maps(settings.attention.strip(" ,") or "none"),
             probabilities=settings.keep_probabilities,
             mirroring=settings.mirroring and (model is None or model.can_mirror),
             memory_limit_gb=settings.memory_limit or None,
@@ -60,8 +60,8 @@ class Segmenter:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._key: tuple | None = None
-        self._predictor: Predictor | None = None
+        # With the folder, its time and the options that it was loaded with.
+        self._loaded: tuple[tuple, Predictor] | None = None
 
     def predictor(self, options: Options, cancel: Cancel | None = None) -> Predictor:
         """The model, ready to run. It is loaded, which takes seconds, unless `warm` or the last run loaded the same one. Any thread.
@@ -169,8 +169,9 @@ class Segmenter:
         card = folder / "model.json"
         run = options.run.default(PER_IMAGE)
         key = (str(folder), card.stat().st_mtime_ns, run)
-        if self._key != key:
-            self._predictor, self._key = Predictor(folder, options=run), key
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = key, Predictor(folder, options=run)
         check_cancel(cancel, "load")
-        self._predictor.prepare()
-        return self._predictor
+        predictor = self._loaded[1]
+        predictor.prepare()
+        return predictor

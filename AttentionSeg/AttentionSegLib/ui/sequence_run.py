@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..mrml.regions import region_from_roi
@@ -12,7 +12,7 @@ from ..mrml.sequences import FrameSegmentations, frame_image, shown_frame
 from ..progress import Reporter
 from ..reporting import measure
 from .drawing import drawn_once
-from .task import State, Task
+from .task import Job, Result, State, Task
 from .translation import tr as _
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ..progress import Cancel, OnProgress
     from ..reporting import Measurement
     from .segmenter import Options, Segmenter
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +52,8 @@ class SegmentedSequence:
         return " ".join([text.format(count=len(self.statistics), seconds=seconds, device=self.computed_on, shown=number), *self.notes])
 
 
-class SequenceTask(Generic[Result]):
-    """A series of tasks with the interface of one `Task`. Main thread only.
+class SequenceTask(Job[Result]):
+    """A series of tasks. Main thread only.
 
     Args:
         frames: number of frames.
@@ -74,22 +72,16 @@ class SequenceTask(Generic[Result]):
         finish: Callable[[], Result],
         on_change: Callable[[Any], None] | None = None,
     ) -> None:
-        self.state = State.PREDICTING
-        self.progress: tuple[float, str, float | None] = (0.0, "load", None)
-        self.result: Result | None = None
-        self.error: Exception | None = None
-        self._frames, self._start, self._finish, self._on_change = frames, start, finish, on_change
-        self.cancelling = False
+        super().__init__(State.PREDICTING, "load", on_change)
+        self._frames, self._start, self._finish = frames, start, finish
         self._frame, self._clock = 0, Reporter()
         self._task = start(0, self._heard)
 
     def cancel(self) -> None:
-        """Ask the run to stop. Nothing is added to the scene."""
-        self.cancelling = True
+        super().cancel()
         self._task.cancel()
 
     def poll(self) -> bool:
-        """Advance the run. Returns True until it has ended."""
         if not self.state.running:
             return False
         if self._task.poll():
@@ -127,14 +119,6 @@ class SequenceTask(Generic[Result]):
         left = self._clock.seconds_left(done, 1 - done) if self._frame else None
         self.progress = (done, _("Frame {number} of {count}").format(number=self._frame + 1, count=self._frames), left)
         self._changed()
-
-    def _become(self, state: State) -> None:
-        self.state = state
-        self._changed()
-
-    def _changed(self) -> None:
-        if self._on_change is not None:
-            self._on_change(self)
 
 
 def start_sequence(

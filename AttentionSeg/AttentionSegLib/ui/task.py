@@ -42,7 +42,48 @@ class State(Enum):
         return self in (State.INSTALLING, State.READING, State.PREDICTING, State.PUBLISHING)
 
 
-class Task(Generic[Result]):
+class Job(Generic[Result]):
+    """A run that is polled from the main thread until it has ended.
+
+    Args:
+        state: at first.
+        stage: until another is reported.
+        on_change: called with the job whenever its state or progress has changed.
+
+    Attributes:
+        state: READING, PREDICTING, PUBLISHING, and at the end DONE, FAILED or CANCELLED.
+        progress: (fraction 0..1, stage, seconds left or None).
+        result: once DONE.
+        error: the exception, once FAILED.
+        cancelling: whether it was asked to stop.
+    """
+
+    def __init__(self, state: State, stage: str, on_change: Callable[[Any], None] | None) -> None:
+        self.state = state
+        self.progress: tuple[float, str, float | None] = (0.0, stage, None)
+        self.result: Result | None = None
+        self.error: Exception | None = None
+        self.cancelling = False
+        self._on_change = on_change
+
+    def cancel(self) -> None:
+        """Ask the run to stop. Nothing is added to the scene."""
+        self.cancelling = True
+
+    def poll(self) -> bool:
+        """Advance the run; main thread only. Returns True until it has ended."""
+        raise NotImplementedError
+
+    def _become(self, state: State) -> None:
+        self.state = state
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change(self)
+
+
+class Task(Job[Result]):
     """A run: work in a thread, which touches neither MRML nor Qt, then `finish` in the thread that polls.
 
         while task.poll():
@@ -54,14 +95,7 @@ class Task(Generic[Result]):
         on_change: called by `poll` with the task whenever its state or progress has changed.
         read: steps to take in the thread that polls before the work starts, one per poll, so that the application can respond in between.
         nodes: that the result needs: if one of them is removed from its scene, the run ends with an InputError.
-        stage: until the work reports another. It writes nothing, so that a run that is cancelled in it ends at once.
-
-    Attributes:
-        state: READING, PREDICTING, PUBLISHING, and at the end DONE, FAILED or CANCELLED.
-        progress: (fraction 0..1, stage, seconds left or None).
-        result: of `finish`, once DONE.
-        error: the exception, once FAILED.
-        cancelling: whether it was asked to stop.
+        stage: until the work reports another. It writes nothing, so that a run that is cancelled in it ends at once, later between two patches.
     """
 
     def __init__(
@@ -74,33 +108,23 @@ class Task(Generic[Result]):
         nodes: Sequence[slicer.vtkMRMLNode] = (),
         stage: str = "load",
     ) -> None:
-        self.progress: tuple[float, str, float | None] = (0.0, stage, None)
+        super().__init__(State.PREDICTING if read == () else State.READING, stage, on_change)
         self._first_stage = stage
-        self.result: Result | None = None
-        self.error: Exception | None = None
-        self.cancelling = False
         self._shown: tuple | None = None
-        self._work, self._finish, self._on_change, self._nodes = work, finish, on_change, nodes
+        self._work, self._finish, self._read, self._nodes = work, finish, iter(read), nodes
         self._future: Future | None = None
-        self._read = None if read == () else iter(read)
-        self.state = State.PREDICTING if self._read is None else State.READING
-        if self._read is None:
+        if read == ():
             self._submit()
 
-    def cancel(self) -> None:
-        """Ask the run to stop: at once in its first stage, later between two patches. Nothing is added to the scene."""
-        self.cancelling = True
-
     def poll(self) -> bool:
-        """Advance the run; main thread only. Returns True until it has ended."""
         if not self.state.running:
             return False
         self._look_for_nodes()
-        if self.state is State.READING:
+        if self._future is None:
             self._take_step()
         elif self._future.done():
             with drawn_once():
-                self._end()
+                self._end(self._future)
         elif self.cancelling and self.progress[1] == self._first_stage:
             # An import cannot be interrupted; the thread ends after it, and the user need not wait.
             self._stop()
@@ -137,9 +161,9 @@ class Task(Generic[Result]):
         # The thread ends with the work.
         thread.shutdown(wait=False)
 
-    def _end(self) -> None:
+    def _end(self, future: Future) -> None:
         try:
-            found = self._future.result()
+            found = future.result()
             check_cancel(lambda: self.cancelling, self.progress[1])
             self._become(State.PUBLISHING)
             self.result = self._finish(found)
@@ -157,14 +181,6 @@ class Task(Generic[Result]):
 
     def _note(self, fraction: float, stage: str, seconds_left: float | None) -> None:
         self.progress = (fraction, stage, seconds_left)
-
-    def _become(self, state: State) -> None:
-        self.state = state
-        self._changed()
-
-    def _changed(self) -> None:
-        if self._on_change is not None:
-            self._on_change(self)
 
 
 # Work that is running in threads, including that of tasks that are no longer polled.

@@ -15,7 +15,7 @@ from .widgets import fit_height, silent
 LINE = 30
 
 
-class TrainPanel(FormPanel):
+class TrainPanel(FormPanel[TrainPresenter, ShownTraining]):
     """A form with a table of the scene's pairs to tick.
 
     Args:

@@ -61,7 +61,7 @@ class ShownTraining(ShownForm):
     folder: str
 
 
-class TrainPresenter(FormPresenter):
+class TrainPresenter(FormPresenter[ShownTraining]):
     """Trains a model on the ticked pairs of the scene or, while none is ticked, on a folder of scans and one of label maps.
 
     Args:
@@ -100,12 +100,12 @@ class TrainPresenter(FormPresenter):
         self._settings.train_segmentations = [node for node in ticked if node is not segmentation] + [segmentation] * on
         self.refresh()
 
-    def refresh(self) -> None:
+    def _shown(self) -> ShownTraining:
         self._pairs = tuple(scene_pairs(self._settings.node.GetScene(), self._settings.train_results))
         ticked = self._ticked()
         pairs = tuple((volume.GetName(), segmentation.GetName(), (volume, segmentation) in ticked) for volume, segmentation in self._pairs)
         form = self._values(), self._run.state, self._reason(), self._run.message, self._report()
-        self._view.show(ShownTraining(*form, pairs, self._default_title(), str(user_folder())))
+        return ShownTraining(*form, pairs, self._default_title(), str(user_folder()))
 
     def _values(self) -> dict[str, Any]:
         return {**super()._values(), **{name: getattr(self._settings, name) for name in self.optional}}

@@ -31,7 +31,7 @@ class ShownWhy:
     message: str
 
 
-class WhyPresenter(RunPresenter):
+class WhyPresenter(RunPresenter[ShownWhy]):
     """Explains a segment of the last result, or its label at the marked voxel while the probe is on, by a map. Main thread only.
 
     Args:
@@ -77,6 +77,9 @@ class WhyPresenter(RunPresenter):
 
     def _start(self, on_change: Callable[[Task], None]) -> Task:
         result, probe = self._attention.result, self._attention.probe
+        if result is None:
+            msg = _("The result is no longer there; segment the volume again.")
+            raise InputError(msg)
         if probe is not None and probe.position is None:
             msg = _("Hold Shift and move the mouse over a slice to choose a voxel, or turn the probe off to explain the whole segment.")
             raise InputError(msg)

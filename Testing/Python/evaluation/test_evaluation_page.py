@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from AttentionSegLib import RESEARCH_ONLY
 from AttentionSegLib.evaluation import EMPTY_RULE, METRICS, Scores
-from AttentionSegLib.evaluation.page import Data, page
+from AttentionSegLib.evaluation.page import Data, Findings, page
 from AttentionSegLib.evaluation.pictures import DASH, DASH_GAP, MARGIN, PIXELS, TITLE, dashes, draw_case
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Prediction
@@ -77,22 +77,22 @@ class TestPage:
             assert imread(io.BytesIO(base64.b64decode(code))).shape[1] > 1200
 
     def test_marks_differences_whose_interval_leaves_out_zero(self):
-        better = page(scores([0.5, 0.6, 0.7]), scores([0.4, 0.5, 0.6]), DATA, [])
-        equal = page(scores([0.5, 0.6, 0.7]), scores([0.5, 0.6, 0.7]), DATA, [])
+        better = page(Findings(scores([0.5, 0.6, 0.7]), scores([0.4, 0.5, 0.6]), DATA, []))
+        equal = page(Findings(scores([0.5, 0.6, 0.7]), scores([0.5, 0.6, 0.7]), DATA, []))
         assert better.count('<td class="sure">') == 3 * len(METRICS)
         assert equal.count('<td class="sure">') == 0
 
     def test_tells_how_many_cases_a_mean_is_of_and_when_there_is_none(self):
         values = np.ones((3, 2, len(METRICS)))
         values[0, 0, 1] = values[:, 1, 2] = np.nan
-        text = page(Scores(make_card(), ("a", "b", "c"), values), None, DATA, [])
+        text = page(Findings(Scores(make_card(), ("a", "b", "c"), values), None, DATA, []))
         assert text.count("<small>n=2</small>") == 1
         assert text.count("undefined <small>n=0</small>") == 1
 
 
 class TestPlots:
     def test_have_a_point_for_each_case_with_its_name(self):
-        text = page(scores([0.5, np.nan, 0.75]), None, DATA, [])
+        text = page(Findings(scores([0.5, np.nan, 0.75]), None, DATA, []))
         points = re.findall(r"<circle [^>]+><title>([^<]+)</title>", text)
         assert points[:4] == ["case 0: 0.500", "case 2: 0.750"] * 2
         assert len(points) == 4 * len(METRICS)
@@ -100,10 +100,10 @@ class TestPlots:
 
     @pytest.mark.parametrize("value", [0.0, 1.0, -100.0])
     def test_of_equal_numbers_are_drawn(self, value):
-        assert "nan" not in page(scores([value, value]), None, DATA, [])
+        assert "nan" not in page(Findings(scores([value, value]), None, DATA, []))
 
     def test_of_nothing_say_so(self):
-        assert page(scores([np.nan]), None, DATA, []).count("<p>Undefined in every case.</p>") == len(METRICS)
+        assert page(Findings(scores([np.nan]), None, DATA, [])).count("<p>Undefined in every case.</p>") == len(METRICS)
 
 
 class TestPicture:

@@ -100,7 +100,8 @@ def batch_page(name: str, folder: Path) -> str:
 
 
 def evaluation_page(name: str, folder: Path) -> str:
-    return evaluation.page(scores(name), scores(name), evaluation.Data(name, name, name, name, (name, name)), [picture(name)])
+    data = evaluation.Data(name, name, name, name, (name, name))
+    return evaluation.page(evaluation.Findings(scores(name), scores(name), data, [picture(name)]))
 
 
 def training_page(name: str, folder: Path) -> str:

@@ -166,6 +166,11 @@ class TestPlan:
         with pytest.raises(InputError, match=r"is for 2 scan\(s\) of a case, and the data has 1"):
             train_model(folder_cases(folder / "images", folder / "labels"), None, folder / "boxes", plan=recipe)
 
+    def test_a_call_without_network_and_plan_begins_nothing(self, folder):
+        with pytest.raises(InputError, match="No network was given"):
+            train_model(folder_cases(folder / "images", folder / "labels"), None, folder / "boxes")
+        assert not [*(folder / "boxes-training").iterdir()]
+
 
 class TestCall:
     def test_it_says_what_it_does_from_the_first_to_the_last(self, folder):

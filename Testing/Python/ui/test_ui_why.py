@@ -84,6 +84,17 @@ class TestSegment:
         assert [node for node in nodes_of(app.scene) if "ColorLegend" not in node] == [node for node in before if "ColorLegend" not in node]
         assert all("why" not in entry.name for entry in app.panel.shown.maps)
 
+    def test_of_a_result_that_is_gone_when_the_packages_are_there(self, app):
+        volume = make_scan(app.scene)
+        segmented(app, volume=volume)
+        view, ends, packages = PanelDouble(), [], InstallationDouble(["torch"])
+        packages.install = lambda _on_line, on_end: ends.append(on_end)
+        WhyPresenter(view, app.attention, packages, app.keep_polling).press(POSTERIOR)
+        app.scene.RemoveNode(volume)
+        app.attention.use(app.settings)
+        ends[0](None)
+        assert "no longer there" in view.shown.message
+
 
 class TestProbedVoxel:
     @pytest.fixture

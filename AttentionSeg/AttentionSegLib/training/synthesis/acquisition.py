@@ -23,8 +23,8 @@ class Axis(NamedTuple):
     shown: np.ndarray | None = None
 
 
-def draw_axes(synthesis: Synthesis, fine: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> tuple[Axis, Axis, Axis]:
-    """Draw a random acquisition of a patch.
+def draw_axes(synthesis: Synthesis, fine: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> list[Axis]:
+    """Draw a random acquisition of a patch, for each of its axes.
 
     Working voxel i is at fine voxel i times `synthesis.steps`. Thin voxels are blurred as inference blurs them for its grid; thick slices have a
     thickness between 1 mm and their distance.
@@ -52,7 +52,7 @@ def draw_axes(synthesis: Synthesis, fine: Sequence[int], spacing: Sequence[float
             centers = np.arange(rng.uniform(-gap / 2, gap / 2), n - 1 + gap / 2, gap)
             shown = interpolation_matrix((places - centers[0]) / gap, len(centers))
             axes.append(Axis(_gaussian(centers, n, blur * thickness / voxel), shown))
-    return tuple(axes)
+    return axes
 
 
 def _gaussian(centers: np.ndarray, n: int, sigma: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from ...models import Card
 from ...reporting.intensities import gray_ends, scaled
 from ...reporting.pages import render
 from ...reporting.planes import VIEWS, Plane, sample, sample_labels
-from ...reporting.sheet import Sheet, outlines
+from ...reporting.sheet import Sheet, fractions, outlines
 from ..preparation import IGNORED
 from ..recipe import Recipe
 from .dataset import DrawnPatches
@@ -51,7 +51,7 @@ def _draw(sheet: Sheet, y: int, patch: dict, card: Card) -> None:
     truth = Image(np.where(labels == IGNORED, 0, labels), affine)
     side = float(max(np.multiply(labels.shape[1:], card.spacing)))
     ends = gray_ends(image.voxels, "OT")
-    colors = {label.value: tuple(part / 255 for part in label.color) for label in card.labels}
+    colors = {label.value: fractions(label.color) for label in card.labels}
     for column, view in enumerate(VIEWS):
         x, plane = MARGIN + column * (PIXELS + MARGIN), Plane(view, (0.0, 0.0, 0.0), side, PIXELS)
         sheet.picture(x, y, scaled(sample(image, plane), ends))

@@ -10,6 +10,7 @@ import torch
 from scipy import ndimage
 
 from ...errors import InputError
+from ...image import Numbers
 from ...inference.preprocessing import normalize
 from ...models import Channel
 from ..preparation import IGNORED
@@ -48,7 +49,7 @@ class Generator:
     spacing: tuple[float, float, float]
     channel: Channel
 
-    def draw(self, values: np.ndarray, middle: Sequence[float], patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, values: np.ndarray, middle: Numbers, patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Synthesize the network's input for a patch: a scan, cut to a field of view and normalized.
 
         Args:
@@ -81,7 +82,7 @@ class Generator:
         label[~seen] = IGNORED
         return normalized, label
 
-    def scan(self, values: np.ndarray, middle: Sequence[float], patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def scan(self, values: np.ndarray, middle: Numbers, patch: Sequence[int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The image [*patch] float32, about 0..1, and the labels [*patch] uint8 of a patch; for the arguments see `draw`."""
         fine = [(n - 1) * step + 1 for n, step in zip(patch, self.synthesis.steps)]
         warp = draw_warp(self.synthesis, middle, fine, np.divide(self.spacing, self.synthesis.steps), rng)

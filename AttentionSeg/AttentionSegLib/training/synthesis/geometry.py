@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from monai.transforms.utils import create_rotate
 
+from ...image import Numbers
 from .settings import Synthesis
 
 FEWEST_POINTS, MOST_POINTS = 4, 16
@@ -28,7 +29,7 @@ class Warp:
     control: np.ndarray
 
 
-def draw_warp(synthesis: Synthesis, middle: Sequence[float], size: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> Warp:
+def draw_warp(synthesis: Synthesis, middle: Numbers, size: Sequence[int], spacing: Numbers, rng: np.random.Generator) -> Warp:
     """Draw a random affine and elastic deformation about the center of a patch.
 
     Args:
@@ -38,16 +39,17 @@ def draw_warp(synthesis: Synthesis, middle: Sequence[float], size: Sequence[int]
         spacing: of the voxels of both in mm.
         rng: random numbers.
     """
-    spacing = np.asarray(spacing, dtype=float)
-    rotation = create_rotate(3, np.radians(rng.uniform(-1, 1, 3) * synthesis.rotation_degrees))[:3, :3]
+    voxel = np.asarray(spacing, dtype=float)
+    angles = np.radians(rng.uniform(-1, 1, 3) * synthesis.rotation_degrees)
+    rotation = np.asarray(create_rotate(3, angles.tolist()))[:3, :3]
     shear = np.eye(3) + (1 - np.eye(3)) * rng.uniform(-synthesis.shear, synthesis.shear, (3, 3))
     # The map is sampled, so the scaling is inverted.
     linear = rotation @ shear @ np.diag(1 / rng.uniform(*synthesis.scaling, 3))
-    shift = rng.uniform(-1, 1, 3) * synthesis.translation_mm / spacing
-    extent = np.multiply(size, spacing)
+    shift = rng.uniform(-1, 1, 3) * synthesis.translation_mm / voxel
+    extent = np.multiply(size, voxel)
     points = np.clip(np.ceil(extent / synthesis.elastic_spacing_mm) + 1, FEWEST_POINTS, MOST_POINTS).astype(int)
-    control = rng.standard_normal((3, *points)) * rng.uniform(0, synthesis.elastic_mm) / spacing.reshape(3, 1, 1, 1)
-    matrix = linear * spacing / spacing[:, None]
+    control = rng.standard_normal((3, *points)) * rng.uniform(0, synthesis.elastic_mm) / voxel.reshape(3, 1, 1, 1)
+    matrix = linear * voxel / voxel[:, None]
     return Warp(matrix.astype(np.float32), (np.asarray(middle) + shift).astype(np.float32), control.astype(np.float32))
 
 

@@ -104,7 +104,7 @@ def prepare_maps(cases: Sequence[Case], card: Card, recipe: Recipe, folder: Path
     if len(card.inputs) != 1 or card.slice_axis is not None:
         msg = "Images are synthesized for 3D models with a single input only; take another card, or train on scans."
         raise InputError(msg)
-    numbering = Numbering.of(len(card.labels), recipe.synthesis, recipe.ignored_label, recipe.mirror_swaps)
+    numbering = Numbering.of(len(card.labels), recipe.drawing, recipe.ignored_label, recipe.mirror_swaps)
     fine = _fine_card(card, recipe)
     prepared = []
     for done, case in enumerate(cases):
@@ -122,7 +122,8 @@ def prepare_maps(cases: Sequence[Case], card: Card, recipe: Recipe, folder: Path
 
 
 def _fine_card(card: Card, recipe: Recipe) -> Card:
-    return replace(card, spacing=tuple(s / step for s, step in zip(card.spacing, recipe.synthesis.steps)))
+    first, second, third = (spacing / steps for spacing, steps in zip(card.spacing, recipe.drawing.steps))
+    return replace(card, spacing=(first, second, third))
 
 
 def _key(case: Case, fine: Card, numbering: Numbering) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ from .generator import Generator
 from .settings import Synthesis
 
 RAW = Channel("drawn", "OT", {"kind": "window", "window": [0.0, 1.0], "mean": 0.0, "std": 1.0})
-UNMOVED = {"steps": (1, 1, 1), "rotation_degrees": 0.0, "scaling": (1.0, 1.0), "shear": 0.0, "translation_mm": 0.0, "elastic_mm": 0.0}
 
 
 def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> Labeled:
@@ -44,7 +43,8 @@ def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> Labeled:
     # The generator needs the number 0 for voxels beyond the map, whether the map contains 0 or not.
     numbers = np.searchsorted(found, label.voxels[0]).astype(np.uint8) + (found[0] != 0)
     is_learned = np.array([*([0] if found[0] != 0 else []), *(learned != 0)]).astype(np.uint8)
-    generator = Generator(dataclasses.replace(synthesis, **UNMOVED), is_learned, np.arange(len(is_learned)), tuple(label.spacing), RAW)
+    still = replace(synthesis, steps=(1, 1, 1), rotation_degrees=0.0, scaling=(1.0, 1.0), shear=0.0, translation_mm=0.0, elastic_mm=0.0)
+    generator = Generator(still, is_learned, np.arange(len(is_learned)), tuple(label.spacing), RAW)
     rng = np.random.default_rng([seed, zlib.crc32(case.id.encode())])
     middle = (np.array(label.shape) + 1) / 2
     image, _ = generator.scan(np.pad(numbers, 1), middle, label.shape, rng)

@@ -77,7 +77,7 @@ class Synthesis:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Synthesis:
         """Read the entry of a recipe. Raises ValueError or TypeError if an item is unknown or out of range."""
-        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+        settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
         learned_as = {int(value): label for value, label in settings.pop("learned_as", {}).items()}
         return cls(learned_as=learned_as, **settings)
 
