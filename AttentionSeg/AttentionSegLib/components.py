@@ -36,8 +36,11 @@ def count_components(labels: np.ndarray, value: int) -> int:
     return _components(_runs(_in_memory_order(labels), value))[0]
 
 
-def keep_largest(labels: np.ndarray, value: int) -> None:
-    """Replace a label by 0 in labels [I, J, K], except for its largest component; of equal ones the first in memory stays."""
+def keep_largest(labels: np.ndarray, value: int | None) -> None:
+    """Replace a label, or all of them taken as one for None, by 0 in labels [I, J, K], except for its largest component.
+
+    Of equal ones the first in memory stays.
+    """
     labels = _in_memory_order(labels)
     runs = _runs(labels, value)
     count, component = _components(runs)
@@ -52,7 +55,7 @@ def _in_memory_order(labels: np.ndarray) -> np.ndarray:
     return labels.transpose(np.argsort(labels.strides)[::-1])
 
 
-def _runs(labels: np.ndarray, value: int) -> _Runs:
+def _runs(labels: np.ndarray, value: int | None) -> _Runs:
     lines = labels.shape[2] + 1
     planes = lines * (labels.shape[1] + 1)
     ends = [np.empty(0, np.int64)]
@@ -61,10 +64,11 @@ def _runs(labels: np.ndarray, value: int) -> _Runs:
         part = labels[start : start + step]
         # With a voxel before the first.
         padded = np.zeros(len(part) * planes + 1, bool)
-        np.equal(part, value, out=padded[1:].reshape(len(part), -1, lines)[:, :-1, :-1])
+        found = padded[1:].reshape(len(part), -1, lines)[:, :-1, :-1]
+        np.not_equal(part, 0, out=found) if value is None else np.equal(part, value, out=found)
         ends.append(np.flatnonzero(padded[1:] != padded[:-1]) + start * planes)
-    found = np.concatenate(ends)
-    return _Runs(found[::2].copy(), found[1::2].copy(), lines, planes)
+    places = np.concatenate(ends)
+    return _Runs(places[::2].copy(), places[1::2].copy(), lines, planes)
 
 
 def _components(runs: _Runs) -> tuple[int, np.ndarray]:

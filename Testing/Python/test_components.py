@@ -28,6 +28,15 @@ def test_are_those_of_the_whole(monkeypatch, share, order, piece):
     np.testing.assert_array_equal(labels, expected)
 
 
+def test_of_all_labels_together():
+    labels = np.zeros((8, 7, 6), np.uint8)
+    labels[1:3, 1:3, 1:3], labels[3:5, 3, 3], labels[7, 1:6, 5] = 1, 2, 1
+    expected = labels.copy()
+    expected[7] = 0
+    keep_largest(labels, None)
+    np.testing.assert_array_equal(labels, expected)
+
+
 def test_a_label_that_is_not_there_has_none():
     labels = np.zeros((3, 4, 5), np.uint8)
     assert count_components(labels, 1) == 0

@@ -1,4 +1,4 @@
-"""Post-processing of label maps: mistaken sides, largest components and holes."""
+"""Post-processing of label maps: largest components, sides and holes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from .sides import separate_sides
 
 
 def postprocess(labels: np.ndarray, affine: np.ndarray, card: Card) -> str:
-    """Separate the sides if the card says so, then keep the largest component and fill the holes of the labels that it names, in place.
+    """Clean labels as the card says, in place.
+
+    First the largest component of all labels together is kept, then sides are separated, then the largest component of each label that the card names
+    is kept, then holes are filled.
 
     Components are 26-connected. A hole is background that the label encloses (6-connected); other labels are never overwritten.
 
@@ -23,6 +26,8 @@ def postprocess(labels: np.ndarray, affine: np.ndarray, card: Card) -> str:
     Returns:
         A note if the sides could not be separated, else empty.
     """
+    if card.largest_foreground:
+        keep_largest(labels, None)
     note = separate_sides(labels, affine, card.side_pairs) if card.side_pairs else ""
     if not card.largest_component and not card.fill_holes:
         return note

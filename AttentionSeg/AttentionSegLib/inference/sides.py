@@ -1,10 +1,14 @@
-"""Voxels of paired structures that lie on the other side of the body, found by a plane between the sides."""
+"""Parts of paired structures that lie on the other side of the body, found by a plane between the sides."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
+
+from ..boxes import label_boxes
+from ..components import keep_largest
 
 # Voxels that the plane is fitted to.
 SAMPLE = 8000
@@ -12,6 +16,7 @@ SAMPLE = 8000
 # shares of the distance between the centers of both sides: of a head, whose midline is bent by 2 mm, about 60 mm.
 BANDS = (1 / 2, 1 / 4, 1 / 8, 1 / 16)
 MARGIN = 1 / 20
+CONNECTED = np.ones((3, 3, 3), bool)
 # Smallest share of all voxels on one side, smallest share of a side's voxels that the plane must leave to it, and smallest cosine of the angle
 # between the plane's normal and the patient's left-right axis.
 SMALLEST_SIDE, SMALLEST_FIT, SMALLEST_COSINE = 0.05, 0.8, 0.5
@@ -19,7 +24,9 @@ NO_PLANE = "No plane separates the left structures of this scan from the right o
 
 
 def separate_sides(labels: np.ndarray, affine: np.ndarray, pairs: Sequence[tuple[int, int]]) -> str:
-    """Give voxels that lie beyond the plane between the sides to the label of the other side, in place.
+    """Give what lies beyond the plane between the sides to the other label of its pair, in place, if it touches that label's largest component.
+
+    The plane is fitted to the largest component of each label. Other components may lie anywhere: if they touch no partner, they stay as they are.
 
     Args:
         labels: [I, J, K] label values.
@@ -29,13 +36,17 @@ def separate_sides(labels: np.ndarray, affine: np.ndarray, pairs: Sequence[tuple
     Returns:
         A note if both sides are there and no plane separates them, so that nothing is changed; else empty.
     """
-    order = np.argsort(labels.strides)[::-1]
-    voxels, axes, start = labels.transpose(order), affine[:3, order], affine[:3, 3]
     one, other = np.array(pairs).T
     sides = np.zeros(np.iinfo(labels.dtype).max + 1, np.int8)
     partners = np.zeros(len(sides), labels.dtype)
     sides[one], sides[other], partners[one], partners[other] = -1, 1, other, one
-    side = sides[voxels]
+    order = np.argsort(labels.strides)[::-1]
+    voxels, axes, start = labels.transpose(order), affine[:3, order], affine[:3, 3]
+    clean = voxels.copy()
+    for value, window in label_boxes(clean).items():
+        if sides[value]:
+            keep_largest(clean[window], value)
+    side = sides[clean]
     places = np.flatnonzero(side)
     places = places[:: len(places) // SAMPLE + 1]
     seen = side.ravel()[places]
@@ -47,9 +58,15 @@ def separate_sides(labels: np.ndarray, affine: np.ndarray, pairs: Sequence[tuple
     normal, offset, margin = plane
     along = [(step * np.arange(size)).astype(np.float32) for step, size in zip(normal @ axes, voxels.shape)]
     across = np.add.outer(along[1], along[2]) + np.float32(normal @ start - offset)
-    for part, of_part, first in zip(voxels, side, along[0]):
-        wrong = of_part * (across + first) < -margin
-        part[wrong] = partners[part[wrong]]
+    wrong = np.stack([sides[part] * (across + first) < -margin for part, first in zip(voxels, along[0])])
+    clean[wrong] = 0
+    for value, window in label_boxes(np.where(wrong, voxels, 0)).items():
+        around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in window)
+        parts, count = ndimage.label(wrong[around] & (voxels[around] == value), CONNECTED)
+        touching = np.zeros(count + 1, bool)
+        touching[parts[ndimage.binary_dilation(clean[around] == partners[value], CONNECTED)]] = True
+        touching[0] = False
+        voxels[around][touching[parts]] = partners[value]
     return ""
 
 

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..network_names import check_network
 from .channels import Channel, scans_of
 from .found_by import FoundBy, parse_found_by
-from .terms import Code, Label
+from .terms import Label, parse_label
 
 CARD_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
@@ -45,6 +45,7 @@ class Card:
     field_of_view: str
     region_size: tuple[float, float, float] | None
     found_by: FoundBy | None
+    largest_foreground: bool
     largest_component: frozenset[int]
     fill_holes: frozenset[int]
     side_pairs: tuple[tuple[int, int], ...]
@@ -121,7 +122,7 @@ class Card:
     def from_document(cls, document: dict[str, Any], source: str = "model card") -> Card:
         """Validate a parsed card against the schema and further rules. Raises InputError."""
         _check_schema(document, source)
-        labels = tuple(_label(entry, document["id"]) for entry in document["labels"])
+        labels = tuple(parse_label(entry, document["id"]) for entry in document["labels"])
         post = document.get("postprocessing", {})
         region = document["field_of_view"].get("size_mm")
         card = cls(
@@ -142,6 +143,7 @@ class Card:
             field_of_view=document["field_of_view"]["kind"],
             region_size=tuple(region) if region else None,
             found_by=parse_found_by(document["found_by"]) if "found_by" in document else None,
+            largest_foreground=post.get("largest_foreground", False),
             largest_component=frozenset(post.get("largest_component", ())),
             fill_holes=frozenset(post.get("fill_holes", ())),
             side_pairs=tuple((one, other) for one, other in document.get("training", {}).get("mirror_swaps", ()) if post.get("separate_sides")),
@@ -167,8 +169,10 @@ class Card:
             wrong = "post-processing for a label that it does not have"
         elif not {value for pair in self.raw.get("training", {}).get("mirror_swaps", ()) for value in pair} <= set(values):
             wrong = "mirror_swaps for a label that it does not have"
-        elif self.raw.get("postprocessing", {}).get("separate_sides") and (not self.side_pairs or self.found_by is not None):
-            wrong = "separate_sides without mirror_swaps in 'training', or beside found_by; leave it out, or name the pairs"
+        elif self.raw.get("postprocessing", {}).get("separate_sides") and not self.side_pairs:
+            wrong = "separate_sides without mirror_swaps in 'training'; leave it out, or name the pairs"
+        elif self.found_by is not None and (self.largest_foreground or self.side_pairs):
+            wrong = "largest_foreground or separate_sides beside found_by, whose regions are segmented one by one; leave it out"
         elif sorted(_AXIS[letter] for letter in self.orientation) != [0, 1, 2]:
             wrong = f"orientation '{self.orientation}'; it must name each axis once, such as RAS"
         elif (self.network_arguments.get("spatial_dims") == 2) != (self.slices is not None):
@@ -199,13 +203,6 @@ def with_weights(document: dict[str, Any], sha256: str, size: int) -> dict[str, 
 # By name of slices, their perpendicular axis among right, anterior, superior.
 ACROSS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
-
-
-def _label(entry: dict[str, Any], model_id: str) -> Label:
-    terms = entry["terminology"]
-    modifier = Code(**terms["modifier"]) if "modifier" in terms else None
-    segment_id = f"{model_id}_{entry['value']}"
-    return Label(entry["value"], entry["name"], tuple(entry["color"]), segment_id, Code(**terms["category"]), Code(**terms["type"]), modifier)
 
 
 @lru_cache(maxsize=1)

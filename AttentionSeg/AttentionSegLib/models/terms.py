@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
@@ -47,3 +48,11 @@ class Label:
         if self.laterality and self.modifier:
             region = f"{self.type}~{self.modifier}"
         return f"{TERMINOLOGY_CONTEXT}~{self.category}~{self.type}~{modifier or '^^'}~{ANATOMIC_CONTEXT}~{region}"
+
+
+def parse_label(entry: dict[str, Any], model_id: str) -> Label:
+    """A label from its entry in a validated card."""
+    terms = entry["terminology"]
+    modifier = Code(**terms["modifier"]) if "modifier" in terms else None
+    segment_id = f"{model_id}_{entry['value']}"
+    return Label(entry["value"], entry["name"], tuple(entry["color"]), segment_id, Code(**terms["category"]), Code(**terms["type"]), modifier)

@@ -91,6 +91,13 @@ def test_stray_parts_go_before_holes_are_filled():
     assert result.sum() == 729
 
 
+def test_what_does_not_touch_the_largest_body_of_all_labels_goes(labels):
+    labels[5:7, 8:11, 5:8] = 2
+    expected = labels.copy()
+    expected[12:] = 0
+    np.testing.assert_array_equal(cleaned(labels, largest_foreground=True), expected)
+
+
 def test_sides_are_put_right_before_stray_parts_go():
     labels = np.zeros((30, 20, 10), np.uint8)
     labels[2:12, 2:18, 2:8] = 1

@@ -77,6 +77,14 @@ def test_a_body_cut_through_at_a_slant():
     np.testing.assert_array_equal(separated(mixed(expected))[0], expected)
 
 
+def test_stray_parts_stay_and_do_not_move_the_plane():
+    expected = np.pad(body(), ((20, 0), (0, 0), (0, 0)))
+    labels = np.pad(mixed(body()), ((20, 0), (0, 0), (0, 0)))
+    # Far to the left, where they touch no left label.
+    labels[:16, 1:30:2, 1:22:2] = expected[:16, 1:30:2, 1:22:2] = 2
+    np.testing.assert_array_equal(separated(labels)[0], expected)
+
+
 class TestNothingIsChanged:
     def same(self, labels: np.ndarray, matrix: np.ndarray | None = None) -> str:
         found, note = separated(labels, matrix)
@@ -109,8 +117,8 @@ class TestNothingIsChanged:
     def test_by_a_plane_that_is_not_between_left_and_right(self):
         assert self.same(mixed(body()), affine(2, 80)) == NO_PLANE
 
-    def test_if_both_labels_have_the_same_center(self):
-        labels = np.zeros((9, 9, 9), np.uint8)
-        labels[1::2, 4, 4] = 1
-        labels[4, 1::2, 4] = 2
+    def test_if_one_label_encloses_the_other(self):
+        labels = np.ones((9, 9, 9), np.uint8)
+        labels[3:6, 3:6, 3:6] = 2
+        labels[4, 4, 4] = 1
         assert self.same(labels) == NO_PLANE

@@ -256,7 +256,8 @@ class TestInconsistent:
         assert "separate_sides" in refusal(make_card_document(**separated))
         pairs = {"training": {"mirror_swaps": [[1, 2]]}}
         assert Card.from_document(make_card_document(**separated, **pairs)).side_pairs == ((1, 2),)
-        assert "separate_sides" in refusal({**FULL_CARD, **separated, **pairs})
+        for step in ("separate_sides", "largest_foreground"):
+            assert "beside found_by" in refusal({**FULL_CARD, **pairs, "postprocessing": {step: True}})
 
     @pytest.mark.parametrize("orientation", ["RAR", "RLA", "SSS", "RAP"])
     def test_an_orientation_that_names_an_axis_twice(self, orientation):
