@@ -54,13 +54,14 @@ class Labeled(NamedTuple):
     notes: list[Note]
 
 
-def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]:
+def find_cases(images: Path, labels: Path, split: Path, only: str | None = None) -> dict[str, list[Case]]:
     """The cases of each role (`train`, `val` and any others in the split).
 
     Args:
         images: folder of scans, `<id>.nii.gz` or another scan format; with several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
         labels: folder of label maps `<id>.nii.gz`.
         split: CSV file with the columns `id` and `dev_role`, or `id` and `role`; or the `splits_final.json` of nnU-Net, whose first fold is used.
+        only: a role whose cases alone are looked for; None for all, among which `train` and `val` must be.
 
     Raises:
         InputError: if the split cannot be read, a file that it names is missing, a case is named twice, a role has no case, or the cases differ in
@@ -68,24 +69,26 @@ def find_cases(images: Path, labels: Path, split: Path) -> dict[str, list[Case]]
     """
     check_folders(images, labels)
     scans, maps = scans_in(Path(images), SCANS), label_maps_in(Path(labels))
-    return assign(split, lambda case_id: Case(case_id, _find_images(scans, case_id, images), _find(maps, case_id, labels)))
+    return assign(split, lambda case_id: Case(case_id, _find_images(scans, case_id, images), _find(maps, case_id, labels)), only)
 
 
-def assign(split: Path, find: Callable[[str], Case]) -> dict[str, list[Case]]:
-    """The cases that a split names, by role; `find` returns a case by its id. Errors are those of `find_cases`."""
+def assign(split: Path, find: Callable[[str], Case], only: str | None = None) -> dict[str, list[Case]]:
+    """The cases that a split names, by role; `find` returns a case by its id. For `only` and errors see `find_cases`."""
     roles = _read_split(split)
     twice = [case_id for case_id, count in Counter(case_id for case_id, _ in roles).items() if count > 1]
     if twice:
         msg = f"The split {split} names case {twice[0]} more than once; keep one line per case, so that none is in both training and validation."
         raise InputError(msg)
+    there = {role for _, role in roles}
+    for role in ROLES if only is None else (only,):
+        if role not in there:
+            ways = f"give every case one of the roles {' and '.join(ROLES)}" if only is None else "choose one of these"
+            msg = f"The split {split} has no case of the role '{role}', but of {named(sorted(there)) or 'none'}; {ways}."
+            raise InputError(msg)
     cases: dict[str, list[Case]] = {}
     for case_id, role in roles:
-        cases.setdefault(role, []).append(find(case_id))
-    for role in ROLES:
-        if role not in cases:
-            there = named(sorted(cases)) or "none"
-            msg = f"The split {split} has no case of the role '{role}', but of {there}; give every case one of the roles {' and '.join(ROLES)}."
-            raise InputError(msg)
+        if only in (None, role):
+            cases.setdefault(role, []).append(find(case_id))
     check_channels([case for found in cases.values() for case in found])
     return cases
 

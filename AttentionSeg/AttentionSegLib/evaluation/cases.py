@@ -33,12 +33,8 @@ def labelled_cases(images: Path, labels: Path, split: Path | None, role: str | N
     """
     check_folders(images, labels)
     if split is not None and role is not None:
-        roles = find_cases(images, labels, split)
         role = role.casefold()
-        if role not in roles:
-            msg = f"The split {split} has no case of the role '{role}'; choose one of {', '.join(roles)}."
-            raise InputError(msg)
-        return roles[role]
+        return find_cases(images, labels, split, only=role)[role]
     if split is not None or role is not None:
         given, missing = (f"The split {split}", "role") if role is None else (f"The role '{role}'", "split")
         msg = f"{given} was given without a {missing}; give both, or neither to measure on all scans of the folder."

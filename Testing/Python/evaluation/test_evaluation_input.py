@@ -70,7 +70,9 @@ class TestSplit:
         return path
 
     def test_unknown_role(self, folders, split):
-        assert f"The split {split} has no case of the role 'test'; choose one of train, val." in refused(folders, split=split, role="test")
+        assert f"The split {split} has no case of the role 'test', but of train, val; choose one of these." in refused(
+            folders, split=split, role="test"
+        )
 
     def test_missing_column(self, folders, split):
         split.write_text("id,part\na,train\nb,val\n")

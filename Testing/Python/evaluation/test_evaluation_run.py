@@ -117,16 +117,17 @@ class TestFiles:
 
 def test_a_split_chooses_the_cases_whose_numbers_stay_the_same(done, folders, tmp_path):
     split, output = tmp_path / "split.csv", tmp_path / "results"
-    split.write_text("id,role\na,train\ne,val\nb,val\n")
+    # A hospital tests on scans of its own, and has none of the training.
+    split.write_text("id,role\nelsewhere,other\ne,test\nb,test\n")
     output.mkdir()
     (output / "notes.txt").write_text("mine")
-    found = evaluate(intensity_model(), *folders, output, split=split, role="val", device="cpu")
+    found = evaluate(intensity_model(), *folders, output, split=split, role="test", device="cpu")
     assert found.compared is None
     assert [path.name for path in found.files] == ["report.html", "metrics.csv", "summary.json"]
     assert sorted(everything_in(output)) == sorted([*FILES, "notes.txt"])
     assert list(dict.fromkeys(case for case, _, _ in rows(found))) == ["e", "b"]
     assert rows(found) == pytest.approx({place: value for place, value in rows(done).items() if place[0] in "eb"}, nan_ok=True, rel=0, abs=0)
-    assert f"2, those of the role <b>val</b> in <code>{split.name}</code>" in read(found, "report.html")
+    assert f"2, those of the role <b>test</b> in <code>{split.name}</code>" in read(found, "report.html")
 
 
 def test_progress_never_goes_back_and_tells_the_case(measured):
