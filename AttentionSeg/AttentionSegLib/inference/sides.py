@@ -24,9 +24,9 @@ NO_PLANE = "No plane separates the left structures of this scan from the right o
 
 
 def separate_sides(labels: np.ndarray, affine: np.ndarray, pairs: Sequence[tuple[int, int]]) -> str:
-    """Give what lies beyond the plane between the sides to the other label of its pair, in place, if it touches that label's largest component.
+    """Take away what lies beyond the plane between the sides, in place; what touches the largest component of the other label of its pair joins that.
 
-    The plane is fitted to the largest component of each label. Other components may lie anywhere: if they touch no partner, they stay as they are.
+    All of it does if the other label is nowhere else. The plane is fitted to the largest component of each label, because stray parts lie anywhere.
 
     Args:
         labels: [I, J, K] label values.
@@ -60,13 +60,14 @@ def separate_sides(labels: np.ndarray, affine: np.ndarray, pairs: Sequence[tuple
     across = np.add.outer(along[1], along[2]) + np.float32(normal @ start - offset)
     wrong = np.stack([sides[part] * (across + first) < -margin for part, first in zip(voxels, along[0])])
     clean[wrong] = 0
+    there = label_boxes(clean).keys()
     for value, window in label_boxes(np.where(wrong, voxels, 0)).items():
         around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in window)
-        parts, count = ndimage.label(wrong[around] & (voxels[around] == value), CONNECTED)
-        touching = np.zeros(count + 1, bool)
-        touching[parts[ndimage.binary_dilation(clean[around] == partners[value], CONNECTED)]] = True
-        touching[0] = False
-        voxels[around][touching[parts]] = partners[value]
+        mistaken = wrong[around] & (voxels[around] == value)
+        parts, count = ndimage.label(mistaken, CONNECTED)
+        becomes = np.full(count + 1, 0 if partners[value] in there else partners[value])
+        becomes[parts[ndimage.binary_dilation(clean[around] == partners[value], CONNECTED)]] = partners[value]
+        voxels[around][mistaken] = becomes[parts[mistaken]]
     return ""
 
 
