@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def check_parts() -> None:
     """Raise InputError if lightning or matplotlib, which only `trainer` and `report` need, is missing."""
     try:
-        from . import report, trainer  # noqa: F401
+        from .report import write_training_report  # noqa: F401
+        from .trainer import train  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name not in ("lightning", "matplotlib"):
             raise
