@@ -18,7 +18,8 @@ from .parts import affine_from
 # Voxels by which a grid may deviate over its whole length and still count as aligned, and an index from an integer as exact.
 ALIGNED = 1e-3
 EXACT = 1e-4
-POINTS_PER_SLAB = 4_000_000
+# Voxels of a slab, unless a slice has more.
+POINTS_PER_SLAB = 1 << 18
 # Of a pass along the first, second and last axis in memory, for as many voxels.
 PASS_COSTS = (1.0, 1.5, 4.0)
 # Voxels from which a plane is added to a sum in place, without a copy of its own.
@@ -50,17 +51,16 @@ def sample(volume: Tensor, matrix: np.ndarray, shape: Sequence[int], blur: Seque
     return _sample_aligned(volume, matrix, shape, order, blur)
 
 
-def sampled_slices(volume: Tensor, matrix: np.ndarray, shape: Sequence[int]) -> Iterator[Tensor]:
-    """The slices [C, I, J] of what `sample` makes without blur, one K after the other, with I next to each other in memory.
+def sampled_slabs(volume: Tensor, matrix: np.ndarray, shape: Sequence[int]) -> Iterator[Tensor]:
+    """What `sample` makes without blur, slab after slab along K: [C, I, J, slices], each valid until the next one.
 
-    A slice is valid until the next one; memory does not grow with the number of slices.
+    Large slices come one by one, with I next to each other in memory; memory does not grow with their number.
     """
     order = _axis_order(matrix, shape)
-    if order is None:
-        thick = max(1, POINTS_PER_SLAB // (shape[0] * shape[1]))
+    thick = max(1, POINTS_PER_SLAB // (shape[0] * shape[1]))
+    if order is None or thick > 1:
         for start in range(0, shape[2], thick):
-            moved = affine_from(matrix, np.array([0, 0, start]))
-            yield from _sample_general(volume, moved, (*shape[:2], min(thick, shape[2] - start))).unbind(3)
+            yield sample(volume, affine_from(matrix, np.array([0, 0, start])), (*shape[:2], min(thick, shape[2] - start)))
         return
     volume = volume.permute(0, *(axis + 1 for axis in reversed(order)))
     positions = [_positions(matrix, order, axis, shape[axis]) for axis in range(3)]
@@ -71,7 +71,7 @@ def sampled_slices(volume: Tensor, matrix: np.ndarray, shape: Sequence[int]) -> 
         rows = [int(places[k]) for places, _ in sums]
         # Those of the slice before are used again.
         planes = {row: planes[row] if row in planes else _plane(volume[:, row], positions) for row in rows}
-        yield _weighted_sum([planes[row] for row in rows], [float(factors[k]) for _, factors in sums], result).transpose(1, 2)
+        yield _weighted_sum([planes[row] for row in rows], [float(factors[k]) for _, factors in sums], result).transpose(1, 2)[..., None]
 
 
 def inside(matrix: np.ndarray, input_shape: Sequence[int], shape: Sequence[int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Resampling of logits from the working grid to labels on the grid of the input, slice by slice."""
+"""Resampling of logits from the working grid to labels on the grid of the input, slab by slab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..region import Region
 from .devices import ran_out
 from .parts import affine_from, bounds, held
 from .progress import Progress
-from .resampling import sampled_slices, voxel_map
+from .resampling import sampled_slabs, voxel_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Restored:
 def restore(
     logits: Tensor, own_uncertainty: Tensor | None, affine: np.ndarray, image: Image, region: Region | None, probabilities: bool, progress: Progress
 ) -> Restored:
-    """Sample logits at the voxels of the input, and reduce them slice by slice to labels, uncertainty and, on request, probabilities.
+    """Sample logits at the voxels of the input, and reduce them slab by slab to labels, uncertainty and, on request, probabilities.
 
     Args:
         logits: [classes, *working grid], on any device.
@@ -40,7 +40,7 @@ def restore(
         image: the input.
         region: voxels whose center is not in it become background with uncertainty 0.
         probabilities: whether to return them.
-        progress: called for each slice.
+        progress: called for each slab.
     """
     classes = logits.shape[0]
     # In the memory layout of files and Slicer, so that neither has to transpose.
@@ -52,17 +52,19 @@ def restore(
         kept[0] = 1
     low, high = bounds(image, region)
     matrix = voxel_map(affine_from(image.affine, low), affine)
-    own = repeat(None) if own_uncertainty is None else sampled_slices(own_uncertainty, matrix, high - low)
-    for k, (values, unsure) in enumerate(zip(sampled_slices(logits, matrix, high - low), own), start=low[2]):
-        progress.step((k - low[2]) / (high[2] - low[2]))
-        window = slice(low[0], high[0]), slice(low[1], high[1]), k
+    own = repeat(None) if own_uncertainty is None else sampled_slabs(own_uncertainty, matrix, high - low)
+    end = low[2]
+    for values, unsure in zip(sampled_slabs(logits, matrix, high - low), own):
+        first, end = end, end + values.shape[3]
+        progress.step((first - low[2]) / (high[2] - low[2]))
+        window = slice(low[0], high[0]), slice(low[1], high[1]), slice(first, end)
         found, peak = _most_likely(values)
         labels[window] = found.cpu().numpy()
         if kept is not None:
             kept[(slice(None), *window)] = torch.softmax(values, 0).cpu().numpy()
         uncertainty[window] = (_entropy(values, peak) if unsure is None else unsure[0]).clamp(0, 1).cpu().numpy()
         if region is not None:
-            outside = ~held(image.affine, np.array([*low[:2], k]), np.array([*high[:2], k + 1]), region)[..., 0]
+            outside = ~held(image.affine, np.array([*low[:2], first]), np.array([*high[:2], end]), region)
             labels[window][outside] = 0
             uncertainty[window][outside] = 0
             if kept is not None:

@@ -8,7 +8,7 @@ import SimpleITK
 import torch
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import resampling
-from AttentionSegLib.inference.resampling import inside, sample, sampled_slices, voxel_map
+from AttentionSegLib.inference.resampling import inside, sample, sampled_slabs, voxel_map
 from poses import AXES, affine_around, centers, storages
 from scipy.ndimage import map_coordinates
 
@@ -95,24 +95,26 @@ class TestSample:
         np.testing.assert_allclose(sample(flat, matrix, (6, 5, 4)).numpy(), expected(flat, matrix, (6, 5, 4)), atol=1e-9)
 
 
-class TestSampledSlices:
-    @pytest.mark.parametrize("slab", [resampling.POINTS_PER_SLAB, 300])
+class TestSampledSlabs:
+    @pytest.mark.parametrize("slab", [resampling.POINTS_PER_SLAB, 300, 1])
     @pytest.mark.parametrize("grid", GRIDS)
     @pytest.mark.parametrize("axes", AXES)
     def test_are_those_of_linear_interpolation(self, volume, monkeypatch, axes, grid, slab):
         monkeypatch.setattr(resampling, "POINTS_PER_SLAB", slab)
         shape, spacing = GRIDS[grid]
         matrix = voxel_map(affine_around((12.3, -29.5, 54.8), shape, AXES[axes], spacing), affine_around(CENTER, SHAPE, np.eye(3), (0.9, 1.3, 2.0)))
-        found = np.stack([values.numpy().copy() for values in sampled_slices(volume, matrix, shape)], -1)
+        found = np.concatenate([values.numpy().copy() for values in sampled_slabs(volume, matrix, shape)], -1)
         np.testing.assert_allclose(found, expected(volume, matrix, shape), atol=1e-9)
 
-    def test_a_slice_that_is_overwritten_does_not_change_the_next_ones(self, volume):
+    @pytest.mark.parametrize("slab", [300, 1])
+    def test_one_that_is_overwritten_does_not_change_the_next_ones(self, volume, monkeypatch, slab):
+        monkeypatch.setattr(resampling, "POINTS_PER_SLAB", slab)
         matrix = np.diag([1, 1, 0.5, 1])
         found = []
-        for values in sampled_slices(volume, matrix, (*SHAPE[:2], 2 * SHAPE[2])):
+        for values in sampled_slabs(volume, matrix, (*SHAPE[:2], 2 * SHAPE[2])):
             found.append(values.clone())
             values.zero_()
-        np.testing.assert_allclose(torch.stack(found, -1).numpy(), expected(volume, matrix, (*SHAPE[:2], 2 * SHAPE[2])), atol=1e-9)
+        np.testing.assert_allclose(torch.cat(found, -1).numpy(), expected(volume, matrix, (*SHAPE[:2], 2 * SHAPE[2])), atol=1e-9)
 
 
 class TestInside:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from AttentionSegLib.image import Image
+from AttentionSegLib.inference import resampling
 from AttentionSegLib.inference.progress import Progress
 from AttentionSegLib.inference.restore import Restored, restore
 from AttentionSegLib.region import Region
@@ -72,12 +73,18 @@ class TestRestore:
     def test_probabilities_only_on_request(self, logits):
         assert restored(logits, image_of(), probabilities=False).probabilities is None
 
-    def test_progress_is_told_slice_by_slice(self, logits):
+    @pytest.mark.parametrize("roi", [None, Region((11, -19, 31), (5, 6, 4), OBLIQUE)])
+    @pytest.mark.parametrize("size", [1, 500])
+    def test_slabs_do_not_show(self, logits, monkeypatch, roi, size):
+        whole = restored(logits, image_of(), roi)
         told = []
         progress = Progress(lambda fraction, stage, left: told.append(fraction))
         progress.stage("restore")
-        restored(logits, image_of(), progress=progress)
-        assert len(told) > 4
+        monkeypatch.setattr(resampling, "POINTS_PER_SLAB", size)
+        parts = restored(logits, image_of(), roi, progress=progress)
+        for name in ("labels", "uncertainty", "probabilities"):
+            np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-6)
+        assert len(told) > 4 or size > 1
         assert told == sorted(told)
 
     def test_the_logits_stay_as_they_are(self, logits):
