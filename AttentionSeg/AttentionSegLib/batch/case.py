@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,8 @@ def segment_case(
     """
     image = read_case(predictor.model.card, inputs, region, predictor.options)
     check_earlier_result(output, inputs, predictor.model.card, image)
-    return write_case(predictor, image, inputs, output, region, on_progress=on_progress, cancel=cancel, **changes)
+    predict = partial(predictor.run, on_progress=on_progress, cancel=cancel, **changes)
+    return write_case(predict, predictor.model.card, image, inputs, output, region)
 
 
 def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | None = None, options: RunOptions = AS_IT_IS) -> Image:
@@ -86,21 +88,18 @@ def read_case(card: Card, inputs: Sequence[str | os.PathLike], region: Region | 
 
 
 def write_case(
-    predictor: Predictor,
+    predict: Callable[[Image, Region | None], Prediction],
+    card: Card,
     image: Image,
     inputs: Sequence[str | os.PathLike],
     output: str | os.PathLike,
     region: Region | None = None,
-    *,
-    on_progress: OnProgress | None = None,
-    cancel: Cancel | None = None,
-    **changes: Any,
 ) -> CaseResult:
-    """Segment a case that was read, and write its results (see `segment_case`)."""
+    """Segment a case that was read by `predict`, with the model of the card, and write its results (see `segment_case`)."""
     with memory_for(image.name), output_folder(output) as folder:
-        prediction = predictor.run(image, region, on_progress=on_progress, cancel=cancel, **changes)
+        prediction = predict(image, region)
         # Once more, because another run may have written its result since.
-        with all_or_none(folder, lambda: check_earlier_result(folder, inputs, predictor.model.card, image)) as stage:
+        with all_or_none(folder, lambda: check_earlier_result(folder, inputs, card, image)) as stage:
             names, prediction = write_files(prediction, image, inputs, stage, scan_stem(inputs[0]), region)
         return CaseResult(prediction, tuple(folder / name for name in names))
 

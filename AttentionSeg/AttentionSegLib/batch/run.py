@@ -35,6 +35,7 @@ class BatchOptions(KeywordOnly):
 
     Attributes:
         recursive, pattern, channels: see `find_cases`.
+        region: box in RAS mm, for all cases without one of their own in a CSV file.
         restart: whether to run all cases again.
         jobs: number of cases at a time: while the network computes one, others are read and written. Each takes the memory of a scan and its
             results. Ignored on a cluster, where the number of worker threads counts.
@@ -47,6 +48,7 @@ class BatchOptions(KeywordOnly):
     recursive: bool = False
     pattern: str | None = None
     channels: str | None = None
+    region: Region | None = None
     restart: bool = False
     jobs: int = 3
     scheduler: object = None
@@ -90,7 +92,6 @@ def segment_folder(
     source: str | os.PathLike,
     output: str | os.PathLike,
     model: str | os.PathLike,
-    region: Region | None = None,
     *,
     options: RunOptions | None = None,
     on_progress: OnProgress | None = None,
@@ -110,7 +111,6 @@ def segment_folder(
         source: with the cases (see `find_cases`).
         output: folder for the results, made if it does not exist. It may be inside the source.
         model: the id of an installed model, or the path of a model folder.
-        region: box in RAS mm, for all cases without one of their own in a CSV file.
         options: of the run; the defaults of `RunOptions` when left out. On a cluster the memory limit applies to each worker.
         on_progress: called with (fraction 0..1, stage, seconds left or None), from the calling thread.
         cancel: called a few times a second; when it returns True, cases in the network are dropped, those being written are completed.
@@ -131,7 +131,7 @@ def segment_folder(
         check_highdicom()
     folder = find_model(model)
     card = Card.load(folder / CARD_NAME)
-    cohort = _with_region(find_cases(source, card, output, batch.recursive, batch.pattern, batch.channels), region)
+    cohort = _with_region(find_cases(source, card, output, batch.recursive, batch.pattern, batch.channels), batch.region)
     with output_folder(output) as place, locked(place):
         results = place.resolve() / CASES
         manifest = Manifest(place / MANIFEST)

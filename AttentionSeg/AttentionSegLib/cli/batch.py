@@ -54,7 +54,9 @@ def run(options: argparse.Namespace) -> int:
     search = {name: getattr(options, name) for name in ("recursive", "pattern", "channels", "restart", "jobs", "scheduler")}
     try:
         with ProgressDisplay(sys.stderr) as show:
-            result = segment_folder(options.input, options.output, options.model, region, options=run_options(options), on_progress=show, **search)
+            result = segment_folder(
+                options.input, options.output, options.model, region=region, options=run_options(options), on_progress=show, **search
+            )
     except KeyboardInterrupt:
         print("attentionseg: interrupted; finished cases are kept, and the same command resumes with the others.", file=sys.stderr)
         return Cancelled.exit_code

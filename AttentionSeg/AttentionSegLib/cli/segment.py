@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
     predictor = Predictor(folder, options=run)
     with ProgressDisplay(sys.stderr) as show:
-        result = write_case(predictor, image, inputs, options.output, region, on_progress=show)
+        result = write_case(partial(predictor.run, on_progress=show), card, image, inputs, options.output, region)
     _print_result(result)
     return 0
 

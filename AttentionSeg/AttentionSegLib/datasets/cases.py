@@ -85,10 +85,8 @@ def assign(split: Path, find: Callable[[str], Case], only: str | None = None) ->
             ways = f"give every case one of the roles {' and '.join(ROLES)}" if only is None else "choose one of these"
             msg = f"The split {split} has no case of the role '{role}', but of {named(sorted(there)) or 'none'}; {ways}."
             raise InputError(msg)
-    cases: dict[str, list[Case]] = {}
-    for case_id, role in roles:
-        if only in (None, role):
-            cases.setdefault(role, []).append(find(case_id))
+    wanted = list(dict.fromkeys(role for _, role in roles)) if only is None else [only]
+    cases = {role: [find(case_id) for case_id, its_role in roles if its_role == role] for role in wanted}
     check_channels([case for found in cases.values() for case in found])
     return cases
 

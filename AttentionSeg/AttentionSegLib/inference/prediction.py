@@ -35,6 +35,7 @@ class Prediction:
         misfits: those of the notes that state how the scan differs from the training data of the model.
         probe: rows of position attention, `probe.row(ras)`; without names for networks or runs that have no position maps.
         found: the regions that were found, and how; None if a region was given, or the whole scan was segmented.
+        region: that was given; None if regions were found, or the whole scan was segmented.
     """
 
     labels: Image
@@ -50,6 +51,7 @@ class Prediction:
     misfits: tuple[str, ...] = ()
     probe: Probe = field(default_factory=Probe)
     found: FoundRegions | None = None
+    region: Region | None = None
 
     @property
     def regions(self) -> dict[str, Region]:

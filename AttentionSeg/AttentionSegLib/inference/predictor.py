@@ -184,6 +184,7 @@ class Predictor:
                 notes=tuple(dict.fromkeys(note for note in [*misfits, region_note(region, card), *noted] if note)),
                 misfits=tuple(misfits),
                 found=found,
+                region=region,
             )
 
     def _segment(self, image: Image, region: Region | None, wanted: Wanted, progress: Progress, like: WorkingGrid | None) -> Part:

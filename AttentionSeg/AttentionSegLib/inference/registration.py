@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK
@@ -52,6 +53,15 @@ class Alignment:
     surrounded: np.ndarray
 
 
+class Descent(NamedTuple):
+    """A gradient descent: factor by which images are shrunk, and their blur in mm; number of steps, from `largest` down to `smallest` mm."""
+
+    shrink: int
+    steps: int
+    largest: float
+    smallest: float
+
+
 def align(template: Image, scan: Image, points: Sequence[Sequence[float]], radius: float, on_step: OnStep) -> Alignment | None:
     """Register a template to the first channel of a scan: the affine map with the largest correlation in the tissue and a rim around it.
 
@@ -77,12 +87,12 @@ def align(template: Image, scan: Image, points: Sequence[Sequence[float]], radiu
     if not starts:
         return None
     for number, start in enumerate(starts):
-        _descend(tissue, coarse, mask, start, shrink=4, smoothing=4.0, steps=60, largest=4.0, smallest=0.2)
+        _descend(tissue, coarse, mask, start, Descent(shrink=4, steps=60, largest=4.0, smallest=0.2))
         on_step(SEARCH + (1 - SEARCH) * (number + 1) / DESCENTS)
     transform = _as_affine(max(starts, key=score))
     matrices = []
-    for number, (shrink, steps, largest, where) in enumerate(((3, 40, 2.0, mask), (2, 30, 2.0, mask), (2, 20, 1.0, around))):
-        _descend(tissue, fine, where, transform, shrink, float(shrink), steps, largest, smallest=0.1)
+    for number, (where, shrink, steps, largest) in enumerate(((mask, 3, 40, 2.0), (mask, 2, 30, 2.0), (around, 2, 20, 1.0))):
+        _descend(tissue, fine, where, transform, Descent(shrink, steps, largest, smallest=0.1))
         matrices.append(LPS @ _matrix(transform) @ LPS)
         on_step(SEARCH + (1 - SEARCH) * (STARTS + number + 1) / DESCENTS)
     values = SimpleITK.Resample(fine, tissue, transform, SimpleITK.sitkLinear, float("nan"), SimpleITK.sitkFloat32)
@@ -111,27 +121,17 @@ def _starts(
     return [_similarity(pose, center) for pose in poses], score
 
 
-def _descend(
-    fixed: SimpleITK.Image,
-    moving: SimpleITK.Image,
-    mask: SimpleITK.Image,
-    transform: SimpleITK.Transform,
-    shrink: int,
-    smoothing: float,
-    steps: int,
-    largest: float,
-    smallest: float,
-) -> None:
-    """Optimize a transform in place, with steps from `largest` down to `smallest` mm."""
+def _descend(fixed: SimpleITK.Image, moving: SimpleITK.Image, mask: SimpleITK.Image, transform: SimpleITK.Transform, descent: Descent) -> None:
+    """Optimize a transform in place."""
     method = SimpleITK.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsCorrelation()
     method.SetMetricFixedMask(mask)
     method.SetInterpolator(SimpleITK.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(largest, smallest, steps, gradientMagnitudeTolerance=1e-8)
+    method.SetOptimizerAsRegularStepGradientDescent(descent.largest, descent.smallest, descent.steps, gradientMagnitudeTolerance=1e-8)
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([shrink])
-    method.SetSmoothingSigmasPerLevel([smoothing])
+    method.SetShrinkFactorsPerLevel([descent.shrink])
+    method.SetSmoothingSigmasPerLevel([float(descent.shrink)])
     method.SetInitialTransform(transform, inPlace=True)
     # If the mask does not overlap the scan, ITK warns and does not change the transform.
     with quiet():

@@ -37,7 +37,6 @@ def explain_result(
     label: str,
     at: Sequence[float] | None = None,
     *,
-    region: Region | None = None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Image:
@@ -55,7 +54,6 @@ def explain_result(
         label: name of a label in `prediction.card`.
         at: a place in RAS mm. With it, the sum of the equation has one term: the label's logit at that voxel of the working grid, whichever label the
             voxel has in the result. Without it, the sum is over the voxels of the segment.
-        region: that was segmented, if one was given.
         on_progress, cancel: see `Predictor`.
 
     Returns:
@@ -77,7 +75,7 @@ def explain_result(
         progress.stage("prepare")
         image = rescaled(image, model.card) if options.rescale else image
         value = next(one.value for one in prediction.card.labels if one.name == label)
-        part, grid, channel = _part_with(value, predictor, prediction, image, region)
+        part, grid, channel = _part_with(value, predictor, prediction, image)
         place = None if at is None else _voxel(at, grid, label)
         volume = prepare(image, part, grid, model.card)
         if place is None:
@@ -98,12 +96,10 @@ def explain_result(
         return found
 
 
-def _part_with(
-    value: int, predictor: Predictor, prediction: Prediction, image: Image, region: Region | None
-) -> tuple[Region | None, WorkingGrid, int]:
+def _part_with(value: int, predictor: Predictor, prediction: Prediction, image: Image) -> tuple[Region | None, WorkingGrid, int]:
     """The region that a label value of the result belongs to, its working grid, and the value in the network's output."""
     card, found = predictor.model.card, prediction.found
-    regions = [region] if found is None else list(found.regions.values())
+    regions = [prediction.region] if found is None else list(found.regions.values())
     multiple = with_slices(predictor.model.network.total_stride, card.slice_axis)
     first: WorkingGrid | None = None
     for part, offset in zip(regions, offsets_of(found, card)):

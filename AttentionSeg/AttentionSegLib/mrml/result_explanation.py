@@ -75,7 +75,6 @@ def explain(question: Question, on_progress: OnProgress | None = None, cancel: C
         question.image,
         question.label,
         question.at,
-        region=result.source.region,
         on_progress=on_progress,
         cancel=cancel,
     )

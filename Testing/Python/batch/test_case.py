@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -301,5 +302,5 @@ def test_two_scans_make_two_channels(tmp_path, scan):
     predictor = Predictor(intensity_model(inputs=inputs), "cpu")
     both = read_case(predictor.model.card, [scan, other])
     np.testing.assert_allclose(both.voxels.sum(0), 150, atol=1e-4)
-    report = write_case(predictor, both, [scan, other], tmp_path / "results", attention=False).files[-1]
+    report = write_case(partial(predictor.run, attention=False), predictor.model.card, both, [scan, other], tmp_path / "results").files[-1]
     assert json.loads(report.read_text(encoding="utf-8"))["inputs"] == [scan.name, other.name]
