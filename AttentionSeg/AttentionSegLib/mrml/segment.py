@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ScanSource:
-    """What was segmented, without its voxels: the volumes, one per input, their states (see `volume_state`) and the region."""
+    """What was segmented, without its voxels: the volumes, one per input, and their states (see `volume_state`)."""
 
     volumes: tuple[slicer.vtkMRMLScalarVolumeNode, ...]
     states: tuple[tuple, ...]
-    region: Region | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ def read_scan(
     region = None if roi_node is None else region_from_roi(roi_node, volume_nodes[0])
     if region is not None:
         check_region(region, image, roi_node, volume_nodes[0])
-    source = ScanSource(tuple(volume_nodes), tuple(map(volume_state, volume_nodes)), region)
+    source = ScanSource(tuple(volume_nodes), tuple(map(volume_state, volume_nodes)))
     return Scan(image, region, volume_nodes[0], segmentation_node, shown_frame(volume_nodes[0]), source)
 
 
