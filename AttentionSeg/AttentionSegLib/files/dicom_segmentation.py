@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,9 +48,15 @@ IDENTIFYING = (
 
 
 def check_highdicom() -> None:
-    """Raise InputError if highdicom, which writes DICOM segmentations, is not installed."""
-    if find_spec("highdicom") is None:
-        msg = "DICOM segmentations need highdicom, which is not installed; run: pip install highdicom."
+    """Raise InputError if highdicom, which writes DICOM segmentations, is not installed or too old."""
+    wrong = None if find_spec("highdicom") else "which is not installed"
+    if wrong is None:
+        from highdicom.color import CIELabColor
+
+        # Before highdicom 0.27 it knew no RGB colors.
+        wrong = None if hasattr(CIELabColor, "from_rgb") else f"and version {version('highdicom')} is too old"
+    if wrong is not None:
+        msg = f'DICOM segmentations need highdicom, {wrong}; run: pip install "highdicom>=0.27" (Python 3.10 or later).'
         raise InputError(msg)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from AttentionSegLib.batch import segment_folder
 from AttentionSegLib.cli import main
+from AttentionSegLib.errors import InputError
 from batch_scans import directions_of, positions_of, write_dicom, write_series
 from tiny_models import save_unet
 
@@ -33,6 +34,15 @@ def test_a_segmentation_that_cannot_be_dicom_stays_as_it_is(tmp_path, model):
     report = json.loads((tmp_path / "out" / "cases" / "in" / "in_report.json").read_text(encoding="utf-8"))
     for notes in (result.entries["in"].notes, report["notes"]):
         assert any("No DICOM segmentation of in can be made (its files have no " in note for note in notes)
+
+
+def test_a_highdicom_that_is_too_old_is_refused_before_any_work(tmp_path, model, monkeypatch):
+    color = pytest.importorskip("highdicom.color")
+    monkeypatch.delattr(color.CIELabColor, "from_rgb")
+    write_dicom(tmp_path / "in", 0, Modality="MR")
+    with pytest.raises(InputError, match="too old"):
+        batch(tmp_path, model, dicom=True)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("derived", [{"Modality": "SEG"}, {"Modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}])
