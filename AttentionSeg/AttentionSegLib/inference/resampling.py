@@ -101,8 +101,7 @@ def _sample_aligned(volume: Tensor, matrix: np.ndarray, shape: Sequence[int], or
     volume = volume.permute(0, *(axis + 1 for axis in outer_first))
     # Fewer voxels first, more voxels last; of two alike, most of the work is left to the axis with the larger distance in memory.
     ratios = [shape[axis] / size for axis, size in zip(outer_first, volume.shape[1:])]
-    costs = [ratio / cost if ratio > 1 else ratio * cost - 1e9 for ratio, cost in zip(ratios, PASS_COSTS)]
-    for dim in sorted(range(3), key=costs.__getitem__):
+    for dim in sorted(range(3), key=lambda dim: (ratios[dim] > 1, ratios[dim] * PASS_COSTS[dim] ** (-1 if ratios[dim] > 1 else 1))):
         axis = outer_first[dim]
         volume = _interpolate_axis(volume, dim + 1, _positions(matrix, order, axis, shape[axis]), blur[order[axis]])
     return volume.permute(0, *(outer_first.index(axis) + 1 for axis in range(3)))

@@ -66,8 +66,10 @@ class Plane:
 
 def sample(image: Image, plane: Plane) -> np.ndarray:
     """Sample the first channel of an image along a plane, linearly: [rows, columns] float32, NaN outside of the image."""
-    part, matrix = _beneath(image, plane)
-    picture = _interpolated(part, matrix, plane)
+    shape = _shape(plane)
+    low, high = beneath(voxel_map(plane.affine, image.affine), shape, image.shape, 1)
+    part = image.voxels[0][tuple(slice(a, b) for a, b in zip(low, high))].astype(np.float32)
+    picture = resampled(torch.from_numpy(part)[None], voxel_map(plane.affine, affine_from(image.affine, low)), shape)[0, :, :, 0].numpy()
     picture[~_inside(image, plane)] = np.nan
     return picture
 
@@ -75,22 +77,25 @@ def sample(image: Image, plane: Plane) -> np.ndarray:
 def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
     """Sample a segmentation along a plane: by label value its fraction at each pixel, linear, [rows, columns] float32, 0..1.
 
-    The contour at one half is the label's outline. Labels that the plane misses by a voxel or more are left out.
+    The contour at one half is the label's outline. Labels that the plane misses are left out.
     """
-    part, matrix = _beneath(labels, plane)
+    matrix = voxel_map(plane.affine, labels.affine)
+    rows, columns = np.ogrid[: plane.pixels, : plane.pixels]
+    indices = (matrix[:3, 0] * rows[..., None] + matrix[:3, 1] * columns[..., None] + matrix[:3, 3]).transpose(2, 0, 1)
     inside = _inside(labels, plane)
-    return {int(value): _interpolated(part == value, matrix, plane) * inside for value in np.unique(part) if value}
-
-
-def _beneath(image: Image, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
-    """The voxels [I, J, K] around a plane, and the map from its pixels to them."""
-    low, high = beneath(voxel_map(plane.affine, image.affine), _shape(plane), image.shape, 1)
-    part = image.voxels[0][tuple(slice(a, b) for a, b in zip(low, high))]
-    return part, voxel_map(plane.affine, affine_from(image.affine, low))
-
-
-def _interpolated(voxels: np.ndarray, matrix: np.ndarray, plane: Plane) -> np.ndarray:
-    return resampled(torch.from_numpy(voxels.astype(np.float32))[None], matrix, _shape(plane))[0, :, :, 0].numpy()
+    low = np.floor(indices).astype(np.int32)
+    beyond = (indices - low).astype(np.float32)
+    # The two neighboring voxels along each axis. They are looked up, because the box around an oblique plane holds much of the scan.
+    last = np.array(labels.shape, np.int32)[:, None, None] - 1
+    voxels, weights = [np.clip(low + step, 0, last) for step in (0, 1)], [1 - beyond, beyond]
+    shares: dict[int, np.ndarray] = {}
+    for corner in np.ndindex(2, 2, 2):
+        found = np.where(inside, labels.voxels[0][tuple(voxels[step][axis] for axis, step in enumerate(corner))], 0)
+        weight = np.prod([weights[step][axis] for axis, step in enumerate(corner)], axis=0)
+        for value in np.unique(found[found > 0]):
+            share = shares.setdefault(int(value), np.zeros(found.shape, np.float32))
+            share += weight * (found == value)
+    return shares
 
 
 def _inside(image: Image, plane: Plane) -> np.ndarray:
