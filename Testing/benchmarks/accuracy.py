@@ -34,11 +34,21 @@ from benchmarks.table import machine, markdown
 
 PAGE = Path(__file__).with_name("accuracy.md")
 ABOUT = "# Accuracy\n\nOf the validation cases. In parentheses: 95 % bootstrap interval over the cases.\n\n"
+NETWORKS = ("attention-unet", "guided-attention")
 UNET, GUIDED, CT_UNET = "hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention", "head-neck-ct-attention-unet"
 # The folder of labelled scans of each shipped model.
 DATA = {UNET: "hippocampus", GUIDED: "hippocampus", CT_UNET: "hn_ct_oar", "head-neck-ct-guided-attention": "hn_ct_oar"}
 METRICS = {"dice": 3, "hausdorff_95_mm": 2, "surface_dice_1mm": 3}
 WHOLE = "whole"
+VOLUMES = "3D"
+# What a network sees of a scan, by the options of `attentionseg train`.
+DIMENSIONS = {
+    VOLUMES: ("--slices", "none"),
+    "2D": ("--slices", "axial"),
+    "2.5D": ("--slices", "axial", "--context", "1"),
+}
+# Of the processor, for each of the trainings that compare them.
+DIMENSIONS_HOURS = 0.15
 NO_GATES = {"without gates": {"gate": "none"}}
 # Of a short training: over the last 70 steps or so. That of the recipes reaches back to where a short training began.
 SHORT_AVERAGE = 0.985
@@ -160,7 +170,23 @@ def compared(part: str, options: argparse.Namespace) -> str:
     return f"{comparison.title}, {dice[WHOLE].shape[1]} cases:\n\n{markdown(headings, rows)}"
 
 
-PARTS: dict[str, Callable[[str, argparse.Namespace], str]] = {**dict.fromkeys(DATA, shipped), **dict.fromkeys(COMPARISONS, compared)}
+def dimensions(part: str, options: argparse.Namespace) -> str:
+    """Both networks on volumes, on slices and on slices with their neighbors, as planned by `attentionseg train` for the same time."""
+    data, rows = options.data / part.removesuffix("-dimensions"), []
+    for network in NETWORKS:
+        dice = {kind: planned_dice(data, network, kind, options) for kind in DIMENSIONS}
+        for kind, values in dice.items():
+            difference = None if kind == VOLUMES else shown(mean_and_interval(dice[VOLUMES] - values), 3, sign=True)
+            rows.append([network, kind, shown(mean_and_interval(values), 3), difference])
+    headings = ["network", "sees", "mean Dice of the labels", "3D minus this, case by case"]
+    return f"Trained by plan, {60 * DIMENSIONS_HOURS:.0f} minutes each on one core, {len(values)} cases:\n\n{markdown(headings, rows)}"
+
+
+PARTS: dict[str, Callable[[str, argparse.Namespace], str]] = {
+    **dict.fromkeys(DATA, shipped),
+    **dict.fromkeys(COMPARISONS, compared),
+    **dict.fromkeys([f"{data}-dimensions" for data in dict.fromkeys(DATA.values())], dimensions),
+}
 
 
 def trained_dice(comparison: Comparison, name: str, seed: int, options: argparse.Namespace) -> np.ndarray:
@@ -175,6 +201,15 @@ def trained_dice(comparison: Comparison, name: str, seed: int, options: argparse
         data = options.data / DATA[comparison.recipe]
         run(["train", *data_options(data), "--plan", str(plan), "--output", str(model), "--device", options.device])
     # As the training measured it, which is what `attentionseg evaluate` would measure.
+    return case_dice((options.work / f"{model.name}-training" / "metrics.csv").read_text(encoding="utf-8"))
+
+
+def planned_dice(data: Path, network: str, kind: str, options: argparse.Namespace) -> np.ndarray:
+    """Train a network as planned, unless the work folder has it: mean Dice of the labels of each validation case."""
+    model = options.work / f"{data.name}-{network}-{kind.lower().replace('.', '')}"
+    if not model.is_dir():
+        seen = [*DIMENSIONS[kind], "--hours", str(DIMENSIONS_HOURS), "--device", options.device]
+        run(["train", *data_options(data), "--network", network, *seen, "--output", str(model)])
     return case_dice((options.work / f"{model.name}-training" / "metrics.csv").read_text(encoding="utf-8"))
 
 
