@@ -58,7 +58,7 @@ def draw(patch: Sequence[int], step: int) -> Run:
     values = ellipsoids()
     learned = np.array([*range(LABELS + 1), *[0] * FURTHER], np.uint8)
     channel = Channel("any", "OT", {"kind": "z-score", "percentiles": [0.5, 99.5]})
-    generator = Generator(Synthesis(steps=(step,) * 3), learned, np.arange(len(learned)), (float(step),) * 3, channel)
+    generator = Generator(Synthesis(steps=(step,) * 3), learned, np.arange(len(learned)), np.arange(len(learned)), (float(step),) * 3, channel)
     numbers = count()
 
     def run() -> int:

@@ -26,7 +26,7 @@ MODALITIES = ("CT", "MR", "PT", "US", "OT")
 # Options that are stored in the plan, and that an existing plan replaces.
 PLANNED = (
     *("network", "title", "license", "modality", "field_of_view", "found_by", "slices", "context", "backbone", "hours"),
-    *("label_names", "channel_names", "ignored_label", "learn_as", "rescale"),
+    *("label_names", "channel_names", "ignored_label", "learn_as", "tissues", "rescale"),
 )
 PATHS = ("images", "labels", "dataset", "split", "plan", "start_from", "pretrained", "validation_images", "validation_labels")
 # Options of where to compute and write, which do not change the model.
@@ -56,6 +56,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--learn-as",
         metavar="VALUE=LABEL,...",
         help="values with an intensity of their own that are trained as another label, or as background, such as 40=0 for skull",
+    )
+    drawn.add_argument(
+        "--tissues",
+        metavar="VALUE=TISSUE,...",
+        help="values of the same tissue, by a number for each tissue, such as 2=1,7=1,3=2,8=2; they look nearly alike in half of the images",
     )
     drawn.add_argument("--validation-images", metavar="DIR", help="scans to validate on (default: scans synthesized from a fifth of the label maps)")
     drawn.add_argument("--validation-labels", metavar="DIR", help="their label maps, of the same names")
@@ -138,8 +143,8 @@ def _check(options: argparse.Namespace) -> None:
     given = [f"--{name.replace('_', '-')}" for name in PLANNED if getattr(options, name) not in (None, False)]
     if options.synthesize:
         msg = _wrong_with_synthesis(options)
-    elif options.learn_as or options.validation_images or options.validation_labels:
-        msg = "--learn-as, --validation-images and --validation-labels are for images synthesized from label maps; add --synthesize."
+    elif options.learn_as or options.tissues or options.validation_images or options.validation_labels:
+        msg = "--learn-as, --tissues, --validation-images and --validation-labels are for images synthesized from label maps; add --synthesize."
     elif (options.dataset is None) == (folders == (None, None)) or (options.dataset is None and None in folders):
         msg = "There is no data to train on; give --images DIR and --labels DIR, or --dataset FILE."
     elif options.dataset is not None and (options.label_names or options.channel_names):
@@ -197,18 +202,23 @@ def _plan_options(options: argparse.Namespace) -> dict[str, Any]:
     region = None if options.field_of_view is None else options.field_of_view == "region"
     names = ("title", "license", "modality", "slices", "context", "backbone", "seed", "found_by", "rescale")
     planned = {"region": region, **{name: getattr(options, name) for name in names}}
-    return {**planned, "synthesis": _synthesis(options.learn_as)} if options.synthesize else planned
+    return {**planned, "synthesis": _synthesis(options)} if options.synthesize else planned
 
 
-def _synthesis(learn_as: str | None) -> Synthesis:
+def _synthesis(options: argparse.Namespace) -> Synthesis:
     from ..training import Synthesis
 
-    pairs = [part.partition("=") for part in _names(learn_as)]
+    learned = _by_value(options.learn_as, "--learn-as", "40=0,41=2: a value of the label maps from 1, and the label it is trained as")
+    return Synthesis(learned, _by_value(options.tissues, "--tissues", "2=1,41=1: a value of the label maps from 1, and the number of its tissue"))
+
+
+def _by_value(text: str | None, option: str, example: str) -> dict[int, int]:
+    pairs = [part.partition("=") for part in _names(text)]
     wrong = ["".join(pair) for pair in pairs if not (pair[0].strip().isdecimal() and pair[2].strip().isdecimal() and int(pair[0]))]
     if wrong:
-        msg = f"--learn-as holds '{wrong[0]}'; give pairs such as 40=0,41=2: a value of the label maps from 1, and the label it is trained as."
+        msg = f"{option} holds '{wrong[0]}'; give pairs such as {example}."
         raise InputError(msg)
-    return Synthesis(learned_as={int(value): int(label) for value, _, label in pairs})
+    return {int(value): int(number) for value, _, number in pairs}
 
 
 def _only_plan(cases: CaseSet, options: argparse.Namespace, settings: dict[str, Any], show: ProgressDisplay) -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .predictor import Predictor
     from .registration import OnStep
 
+Center = tuple[float, float, float]
 # Voxels of the finding model; a part with fewer is taken for noise.
 LEAST_VOXELS = 20
 
@@ -68,7 +69,11 @@ def find_by_model(card: Card, source: FindingModel, finder: Predictor, image: Im
         image: the scan.
         on_step: called with the fraction done, 0..1.
     """
-    placed = {name: Region(center, card.region_edges) for name, center in found_centers(source, finder, image, on_step).items()}
+    centers, unlike = found_centers(source, finder, image, on_step)
+    if unlike:
+        msg = f"The regions of the model {card.id} were not found by the model {source.model}: {unlike[:-1]}; choose another scan, or give a region."
+        raise InputError(msg)
+    placed = {name: Region(center, card.region_edges) for name, center in centers.items()}
     looked_for = ", ".join(region.label for region in source.regions)
     if not placed:
         seen = f"{source.model} sees no {looked_for} in {image.name}"
@@ -84,12 +89,18 @@ def find_by_model(card: Card, source: FindingModel, finder: Predictor, image: Im
     return FoundRegions(inside, f"the model {source.model}", None, (*missed, *notes))
 
 
-def found_centers(source: FindingModel, finder: Predictor, image: Image, on_step: OnStep) -> dict[str, tuple[float, float, float]]:
-    """The centers of the labels that a finding model segments in a scan, RAS mm, by region; regions whose label it does not see are missing."""
-    labels = finder(coarser(image, finder.model.card.spacing), attention=False, on_progress=lambda fraction, *_: on_step(fraction)).labels
+def found_centers(source: FindingModel, finder: Predictor, image: Image, on_step: OnStep) -> tuple[dict[str, Center], str]:
+    """Find the labels of the regions in a scan.
+
+    Returns:
+        Their centers in RAS mm by region, without regions whose label the finding model does not see; and a sentence if the scan shows something else
+        than that model was trained on.
+    """
+    prediction = finder(coarser(image, finder.model.card.spacing), attention=False, on_progress=lambda fraction, *_: on_step(fraction))
+    labels = prediction.labels
     values = {label.name: label.value for label in finder.model.card.labels}
     centers = {region.name: _center(labels, values[region.label]) for region in source.regions}
-    return {name: center for name, center in centers.items() if center is not None}
+    return {name: center for name, center in centers.items() if center is not None}, prediction.unlike
 
 
 def coarser(image: Image, spacing: tuple[float, float, float]) -> Image:
@@ -101,7 +112,7 @@ def coarser(image: Image, spacing: tuple[float, float, float]) -> Image:
     return Image(np.concatenate([channel.voxels for channel in channels]), channels[0].affine, image.name)
 
 
-def _center(labels: Image, value: int) -> tuple[float, float, float] | None:
+def _center(labels: Image, value: int) -> Center | None:
     """The center of the bounding box of the largest component of a label, RAS mm; None if there is none."""
     parts, count = ndimage.label(labels.voxels[0] == value)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)

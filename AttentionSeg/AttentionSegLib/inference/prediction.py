@@ -32,6 +32,7 @@ class Prediction:
         options: as requested, with the overlap that was used.
         seconds: duration of each stage by name; of all regions together.
         notes: one sentence for everything that was done other than requested, such as falling back to the CPU.
+        unlike: the one of them that says that the scan shows something else, by the arrangement of the labels; else empty.
         misfits: those of the notes that state how the scan differs from the training data of the model.
         probe: rows of position attention, `probe.row(ras)`; without names for networks or runs that have no position maps.
         found: the regions that were found, and how; None if a region was given, or the whole scan was segmented.
@@ -49,6 +50,7 @@ class Prediction:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     misfits: tuple[str, ...] = ()
+    unlike: str = ""
     probe: Probe = field(default_factory=Probe)
     found: FoundRegions | None = None
     region: Region | None = None

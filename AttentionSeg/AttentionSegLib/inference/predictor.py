@@ -162,10 +162,12 @@ class Predictor:
             if image.outside is not None:
                 merged.labels[image.outside.all(axis=0)] = 0
             # Imported here because scipy takes a while to import, and the network need not wait for it.
+            from .arrangement import arrangement_note
             from .postprocessing import postprocess
 
             sides_note = postprocess(merged.labels, image.affine, card)
-            misfits = image_fit(card, image)
+            unlike = arrangement_note(merged.labels, image.affine, card.arrangement, image.name)
+            misfits = [*image_fit(card, image), *([unlike] if unlike else [])]
             noted = [*image.remarks, *(found.notes if found else ()), *(note for part in parts for note in part.notes), sides_note]
             maps = {name: self._attention(name, parts, image if options.attention_grid == "input" else None) for name in names}
             probes = [part.probe for part in parts]
@@ -183,6 +185,7 @@ class Predictor:
                 seconds=progress.seconds,
                 notes=tuple(dict.fromkeys(note for note in [*misfits, region_note(region, card), *noted] if note)),
                 misfits=tuple(misfits),
+                unlike=unlike,
                 found=found,
                 region=region,
             )

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..network_names import check_network
+from .arrangement import Arrangement, parse_arrangement
 from .channels import Channel, scans_of
 from .found_by import FoundBy, parse_found_by
 from .terms import Label, parse_label
@@ -45,6 +46,7 @@ class Card:
     field_of_view: str
     region_size: tuple[float, float, float] | None
     found_by: FoundBy | None
+    arrangement: Arrangement | None
     largest_foreground: bool
     largest_component: frozenset[int]
     fill_holes: frozenset[int]
@@ -87,10 +89,7 @@ class Card:
 
     @property
     def mirroring(self) -> tuple[int, list[int]] | None:
-        """The working axis from left to right, and for each label value from 0 on the one that it is in a mirror image.
-
-        None for a model that was not trained on scans mirrored from left to right.
-        """
+        """The working axis from left to right, and by label value from 0 the one in a mirror image; None if training scans were not mirrored so."""
         training = self.raw.get("training", {})
         axis = next(axis for axis, letter in enumerate(self.orientation) if letter in "LR")
         if axis not in training.get("mirror_axes", ()):
@@ -143,6 +142,7 @@ class Card:
             field_of_view=document["field_of_view"]["kind"],
             region_size=tuple(region) if region else None,
             found_by=parse_found_by(document["found_by"]) if "found_by" in document else None,
+            arrangement=parse_arrangement(document["arrangement"]) if "arrangement" in document else None,
             largest_foreground=post.get("largest_foreground", False),
             largest_component=frozenset(post.get("largest_component", ())),
             fill_holes=frozenset(post.get("fill_holes", ())),
@@ -173,6 +173,8 @@ class Card:
             wrong = "separate_sides without mirror_swaps in 'training'; leave it out, or name the pairs"
         elif self.found_by is not None and (self.largest_foreground or self.side_pairs):
             wrong = "largest_foreground or separate_sides beside found_by, whose regions are segmented one by one; leave it out"
+        elif self.arrangement is not None and (self.needs_region or not set(self.arrangement.centers) <= set(values)):
+            wrong = "an arrangement of labels that it does not have, or for a model of regions; leave it out"
         elif sorted(_AXIS[letter] for letter in self.orientation) != [0, 1, 2]:
             wrong = f"orientation '{self.orientation}'; it must name each axis once, such as RAS"
         elif (self.network_arguments.get("spatial_dims") == 2) != (self.slices is not None):

@@ -18,6 +18,7 @@ from ..models import Card
 from ..models.card import with_weights
 from ..models.titles import title_of
 from ..progress import Cancel
+from .arrangement import plan_arrangement
 from .budget import Budget, NetworkSpec
 from .fine_tuning import RATE_SHARE, check_start, network_of
 from .grid import ORIENTATION, field_of_view, field_voxels, foreground_share, in_mm
@@ -185,6 +186,7 @@ def _card(model_id: str, choices: _Choices) -> dict[str, Any]:
         "labels": choices.labels,
         "field_of_view": {"kind": "whole"} if region is None else {"kind": "region", "size_mm": list(region)},
         **({} if options.found is None else {"found_by": options.found.found_by}),
+        **plan_arrangement(choices.labels, survey.train, region is not None)[0],
         "postprocessing": postprocessing,
         "weights": {"license": options.license or UNSTATED},
         "training_data": [_training_data(survey)],
@@ -204,7 +206,8 @@ def _training(choices: _Choices, budget: Budget, notes: list[str]) -> dict[str, 
     mirror_axes, mirror_swaps, mirroring = plan_mirroring(choices.labels, cases, is_region, across)
     weights, weighting = plan_weights(choices.labels, cases)
     share, placing = foreground_share(cases, network.patch, field, is_region, across)
-    notes += [mirroring, weighting, placing, plan_postprocessing(choices.labels, cases)[1]]
+    known = plan_arrangement(choices.labels, cases, is_region)[1]
+    notes += [mirroring, weighting, placing, plan_postprocessing(choices.labels, cases)[1], *known]
     synthesis = {}
     if options.synthesis is not None:
         synthesis["synthesis"], drawing = plan_synthesis(options.synthesis, cases, choices.spacing)

@@ -26,6 +26,9 @@ def plan_synthesis(synthesis: dict[str, Any], cases: Sequence[CaseStatistics], s
     thin, thick = synthesis["slice_mm"]
     others = len(synthesis["learned_as"])
     further = f", {others} further value(s) of the maps with an intensity of their own" if others else ""
+    tissues = len(set(synthesis["tissues"].values()))
+    if tissues:
+        further += f", {100 * synthesis['tissue_share']:.0f} % with the same look within each of {tissues} tissue(s)"
     return {**synthesis, "steps": steps}, (
         f"Every image is synthesized from one of {len(cases)} label maps (Billot et al. 2023): random contrast{further}, deformation, bias field, "
         f"noise, slices of {thin:g} to {thick:g} mm; {100 * synthesis['stripped_share']:.0f} % without what is not learned, "

@@ -161,7 +161,8 @@ def dice_of_labels(found: Tensor, wanted: Tensor, labels: int) -> Tensor:
         [labels] float32.
     """
     counted = wanted != IGNORED
-    pairs = found[counted] * (labels + 1) + wanted[counted]
-    table = torch.bincount(pairs.long(), minlength=(labels + 1) ** 2).view(labels + 1, labels + 1).float()
+    # As int64, because uint8 cannot number the pairs of 16 labels.
+    pairs = found[counted].long() * (labels + 1) + wanted[counted].long()
+    table = torch.bincount(pairs, minlength=(labels + 1) ** 2).view(labels + 1, labels + 1).float()
     dice = 2 * table.diagonal() / (table.sum(0) + table.sum(1))
     return torch.where(table.sum(0) > 0, dice, math.nan)[1:]

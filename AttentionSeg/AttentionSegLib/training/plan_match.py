@@ -35,6 +35,7 @@ OPTIONS = {
     "context": "--context",
     "backbone": "--backbone",
     "learned_as": "--learn-as",
+    "tissues": "--tissues",
     "found_by": "--found-by",
     "rescale": "--rescale",
 }
@@ -69,6 +70,7 @@ def made_for(cases: CaseSet, asked: Mapping[str, Any]) -> dict[str, Any]:
         "label_map": {str(key): value for key, value in reading.label_map.items()} or None,
         "resample_labels": reading.resample or None,
         "learned_as": None if synthesis is None else {str(value): label for value, label in synthesis.learned_as.items()},
+        "tissues": None if synthesis is None else {str(value): tissue for value, tissue in synthesis.tissues.items()} or None,
     }
     given = {name: value for name, value in options.items() if value is not None}
     ids = {role: [case.id for case in cases.roles[role]] for role in ROLES}
@@ -122,7 +124,7 @@ def _free(cases: CaseSet, planned: Mapping[str, Any]) -> tuple[str, ...]:
     """The options that a given plan replaces, with the names of labels unless one of them is that of another label in the plan."""
     labels = dict(enumerate(planned["label_names"], start=1))
     exchanged = any(label_of(name, labels) not in (None, value) for value, name in cases.label_names.items())
-    return ("channel_names", "learned_as", *(() if exchanged else ("label_names",)))
+    return ("channel_names", "learned_as", "tissues", *(() if exchanged else ("label_names",)))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -130,7 +130,8 @@ def _place(case: Case, key: str, source: FindingModel, finder: Predictor) -> Pla
         msg = f"{image.name} is in colors, and regions are found in gray scans; convert it."
         raise InputError(msg)
     finder.check(image)
-    centers = found_centers(source, finder, image, lambda _fraction: None)
+    centers, unlike = found_centers(source, finder, image, lambda _fraction: None)
+    centers = {} if unlike else centers
     voxels = label.voxels[0]
     index = np.argwhere((voxels != 0) & (voxels != case.reading.ignored_label))
     index = index[np.linspace(0, len(index) - 1, min(len(index), MEASURED)).astype(int)]

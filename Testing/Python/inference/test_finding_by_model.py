@@ -19,7 +19,7 @@ LABELS = {"right": "Right thing", "left": "Left thing"}
 
 
 def labels_of(names):
-    return [{**make_card_document()["labels"][n], "value": n + 1, "name": name} for n, name in enumerate(names)]
+    return [{**make_card_document()["labels"][n % 2], "value": n + 1, "name": name} for n, name in enumerate(names)]
 
 
 def finding_card(**changes) -> Card:
@@ -114,6 +114,12 @@ class TestRefused:
         affine[:3, 3] = (-80, -80, 8)
         with pytest.raises(InputError, match="is cut through"):
             engine(scan(affine=affine))
+
+    def test_a_scan_in_which_the_labels_lie_otherwise(self, engine, installed):
+        known = {"centers_mm": {str(value): [30 * value, 0, 0] for value in range(1, 13)}, "misfit": 0.1}
+        installed(make_card(id="coarse", spacing_mm=[4.0, 4.0, 4.0], labels=labels_of([*LABELS.values(), *"abcdefghij"]), arrangement=known))
+        with pytest.raises(InputError, match=r"not found by the model coarse: scan\.nii probably shows something else .* 2 of 12 structures"):
+            engine(scan())
 
     @pytest.mark.parametrize(
         ("changes", "phrase"),

@@ -61,6 +61,10 @@ class TestDice:
         assert dice[:2].tolist() == pytest.approx(expected)
         assert dice[2].isnan()
 
+    def test_of_many_labels_as_bytes(self):
+        labels = torch.arange(32, dtype=torch.uint8)
+        assert dice_of_labels(labels, labels, 31).tolist() == [1] * 31
+
     def test_what_nobody_judged_does_not_count(self):
         wanted = torch.tensor([1, 1, 2, IGNORED, IGNORED])
         assert dice_of_labels(torch.tensor([1, 1, 2, 1, 2]), wanted, 2).tolist() == [1, 1]

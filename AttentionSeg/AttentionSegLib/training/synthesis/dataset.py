@@ -27,7 +27,7 @@ class DrawnPatches(Patches[PreparedMap]):
     def __init__(self, cases: Sequence[PreparedMap], card: Card, recipe: Recipe) -> None:
         super().__init__(cases, card, recipe)
         numbering = Numbering.of(len(card.labels), recipe.drawing, recipe.ignored_label, recipe.mirror_swaps)
-        self.generator = Generator(recipe.drawing, numbering.learned, numbering.looks, card.spacing, card.inputs[0])
+        self.generator = Generator(recipe.drawing, numbering.learned, numbering.looks, numbering.tissues, card.spacing, card.inputs[0])
 
     def _patch(self, case: PreparedMap, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         values, steps = case.values, np.array(self.recipe.drawing.steps)

@@ -39,6 +39,7 @@ class Generator:
         synthesis: ranges.
         learned: [values] uint8, the label as which each value of the prepared maps is learned.
         looks: [values] int, the number of the Gaussian of each value.
+        tissues: [values] int, the number of the first value of the same tissue.
         spacing: of the working grid in mm.
         channel: of the card, with the normalization.
     """
@@ -46,6 +47,7 @@ class Generator:
     synthesis: Synthesis
     learned: np.ndarray
     looks: np.ndarray
+    tissues: np.ndarray
     spacing: tuple[float, float, float]
     channel: Channel
 
@@ -94,9 +96,8 @@ class Generator:
 
     def _seen(self, rows: Iterator[np.ndarray], fine: Sequence[int], axes: Sequence[Axis], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Acquired means and deviations of a random contrast, [scanned], and the labels on the working grid."""
-        count = int(self.looks.max()) + 1
-        means = rng.uniform(0, 1, count)
-        deviations = rng.uniform(0, self.synthesis.deviation, count)
+        means = self._means(rng)
+        deviations = rng.uniform(0, self.synthesis.deviation, len(means))
         if rng.random() < self.synthesis.dark_air_share:
             means[self.looks[0]], deviations[self.looks[0]] = rng.uniform(0, 0.05), rng.uniform(0, 0.03)
         means, deviations = means[self.looks].astype(np.float32), deviations[self.looks].astype(np.float32)
@@ -115,6 +116,14 @@ class Generator:
             values += mixed.take(row) * next(textures)[0]
             seen.append(second @ values @ third.T)
         return np.tensordot(axes[0].seen, np.stack(seen), 1), np.stack(kept)
+
+    def _means(self, rng: np.random.Generator) -> np.ndarray:
+        """Mean intensities of the values: independent, or nearly the same within each tissue."""
+        means = rng.uniform(0, 1, int(self.looks.max()) + 1)
+        if self.synthesis.tissues and rng.random() < self.synthesis.tissue_share:
+            spread = rng.uniform(0, self.synthesis.tissue_deviation)
+            means = np.clip(means[self.tissues[: len(means)]] + rng.normal(0, spread, len(means)), 0, 1)
+        return means
 
     def _exposed(self, body: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Apply bias field, scaling to 0..1, gamma and noise."""

@@ -42,11 +42,13 @@ class Numbering:
         learned: [values] uint8, the label as which each is learned, `IGNORED` for the ignore label.
         looks: [values] int, the number whose intensities each shares: both sides of a pair have the same, and so have the n-th values learned as
             one side and as the other.
+        tissues: [values] int, the number of the first value of the same tissue.
     """
 
     values: tuple[int, ...]
     learned: np.ndarray
     looks: np.ndarray
+    tissues: np.ndarray
 
     @classmethod
     def of(cls, labels: int, synthesis: Synthesis, ignored: int | None, swaps: Sequence[tuple[int, int]]) -> Numbering:
@@ -54,8 +56,11 @@ class Numbering:
         extra = sorted(synthesis.learned_as)
         twice = [value for value in extra if value <= labels or value == ignored]
         astray = [f"{value} as {label}" for value, label in sorted(synthesis.learned_as.items()) if label > labels]
+        unknown = [str(value) for value in sorted(synthesis.tissues) if value > labels and value not in synthesis.learned_as]
         msg = None
-        if twice:
+        if unknown:
+            msg = f"tissues names {named(unknown)}, which are neither labels nor learned as one; name other values."
+        elif twice:
             msg = f"learned_as names {named([str(value) for value in twice])}, which are labels or ignored already; choose other values."
         elif astray:
             msg = f"learned_as has {named(astray)}, but the labels are 1..{labels}; name one of them, or 0 for background."
@@ -70,7 +75,11 @@ class Numbering:
             both = [[number for number, label in enumerate(learned) if label == side] for side in (one, other)]
             for number, twin in zip(*both):
                 looks[twin] = number
-        return cls(values, np.array(learned, np.uint8), looks)
+        first: dict[int, int] = {}
+        tissues = [
+            first.setdefault(synthesis.tissues[value], number) if value in synthesis.tissues else number for number, value in enumerate(values)
+        ]
+        return cls(values, np.array(learned, np.uint8), looks, np.array(tissues))
 
     def numbered(self, label: Image, case_id: str) -> Image:
         """A label map with numbers instead of values. Raises InputError if it contains an unknown value."""

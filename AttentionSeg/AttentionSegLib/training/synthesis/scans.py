@@ -44,7 +44,7 @@ def read_or_draw(case: Case, synthesis: Synthesis, seed: int) -> Labeled:
     numbers = np.searchsorted(found, label.voxels[0]).astype(np.uint8) + (found[0] != 0)
     is_learned = np.array([*([0] if found[0] != 0 else []), *(learned != 0)]).astype(np.uint8)
     still = replace(synthesis, steps=(1, 1, 1), rotation_degrees=0.0, scaling=(1.0, 1.0), shear=0.0, translation_mm=0.0, elastic_mm=0.0)
-    generator = Generator(still, is_learned, np.arange(len(is_learned)), tuple(label.spacing), RAW)
+    generator = Generator(still, is_learned, np.arange(len(is_learned)), np.arange(len(is_learned)), tuple(label.spacing), RAW)
     rng = np.random.default_rng([seed, zlib.crc32(case.id.encode())])
     middle = (np.array(label.shape) + 1) / 2
     image, _ = generator.scan(np.pad(numbers, 1), middle, label.shape, rng)

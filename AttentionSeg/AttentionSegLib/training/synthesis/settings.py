@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+# Settings by value of the label maps.
+BY_VALUE = ("learned_as", "tissues")
+
 
 @dataclass(frozen=True)
 class Synthesis:
@@ -14,6 +17,7 @@ class Synthesis:
 
     Attributes:
         learned_as: values of the label maps that get an intensity of their own but are learned as another label, or as background (0).
+        tissues: numbers of tissues, by values of the label maps; values of a tissue look nearly alike in a share of the images.
         steps: synthesized voxels along each axis per working voxel, about the spacing of the label maps.
         rotation_degrees: largest angle about each axis.
         scaling: smallest and largest factor along each axis.
@@ -22,6 +26,8 @@ class Synthesis:
         elastic_mm: largest standard deviation of the shifts of the control points of the elastic deformation.
         elastic_spacing_mm: between these control points.
         deviation: largest standard deviation of the intensities within a label; the means lie in 0..1.
+        tissue_share: of images in which the values of a tissue share a mean intensity, as in most real scans.
+        tissue_deviation: largest standard deviation of the means of such values around that of their tissue.
         texture: largest standard deviation of the smooth change of intensity within labels that are not learned, which hold many tissues.
         dark_air_share: of images whose voxels without any label are about 0.
         bias_field: largest standard deviation of the logarithm of the field at its control points.
@@ -39,6 +45,7 @@ class Synthesis:
     """
 
     learned_as: Mapping[int, int] = field(default_factory=dict)
+    tissues: Mapping[int, int] = field(default_factory=dict)
     steps: tuple[int, int, int] = (1, 1, 1)
     rotation_degrees: float = 20.0
     scaling: tuple[float, float] = (0.85, 1.15)
@@ -47,6 +54,8 @@ class Synthesis:
     elastic_mm: float = 3.0
     elastic_spacing_mm: float = 20.0
     deviation: float = 0.14
+    tissue_share: float = 0.5
+    tissue_deviation: float = 0.08
     texture: float = 0.15
     dark_air_share: float = 0.8
     bias_field: float = 0.5
@@ -61,8 +70,8 @@ class Synthesis:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name == "learned_as":
-                right = all(isinstance(key, int) and isinstance(label, int) and key > 0 and label >= 0 for key, label in value.items())
+            if name in BY_VALUE:
+                right = all(isinstance(key, int) and isinstance(number, int) and key > 0 and number >= 0 for key, number in value.items())
             elif name == "steps":
                 right = len(value) == 3 and all(isinstance(step, int) and step >= 1 for step in value)
             elif name in ("scaling", "slice_mm"):
@@ -78,14 +87,16 @@ class Synthesis:
     def from_document(cls, document: Mapping[str, Any]) -> Synthesis:
         """Read the entry of a recipe. Raises ValueError or TypeError if an item is unknown or out of range."""
         settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
-        learned_as = {int(value): label for value, label in settings.pop("learned_as", {}).items()}
-        return cls(learned_as=learned_as, **settings)
+        for name in settings.keys() & set(BY_VALUE):
+            settings[name] = {int(value): number for value, number in settings[name].items()}
+        return cls(**settings)
 
     @property
     def document(self) -> dict[str, Any]:
         """The entry of a recipe, as JSON types."""
         listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return {**listed, "learned_as": {str(value): label for value, label in sorted(self.learned_as.items())}}
+        by_value = {name: {str(value): number for value, number in sorted(getattr(self, name).items())} for name in BY_VALUE}
+        return {**listed, **by_value}
 
 
 def _is_number(value: object) -> bool:

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 from AttentionSegLib.models import Channel
 from AttentionSegLib.training.synthesis.generator import Generator
+from AttentionSegLib.training.synthesis.maps import Numbering
 from AttentionSegLib.training.synthesis.settings import Synthesis
 
 STILL = {
@@ -48,7 +49,9 @@ def make_map(shape: tuple[int, int, int] = (32, 30, 28)) -> np.ndarray:
 
 
 def make_generator(spacing: float = 1.0, channel: Channel = Z_SCORE, looks: tuple[int, ...] = (0, 1, 1, 3), **changes: Any) -> Generator:
-    return Generator(make_synthesis(**changes), np.array([0, 1, 2, 0], np.uint8), np.array(looks), (spacing,) * 3, channel)
+    synthesis = make_synthesis(**changes)
+    tissues = Numbering.of(2, synthesis, None, []).tissues
+    return Generator(synthesis, np.array([0, 1, 2, 0], np.uint8), np.array(looks), tissues, (spacing,) * 3, channel)
 
 
 def middle_of(values: np.ndarray) -> np.ndarray:

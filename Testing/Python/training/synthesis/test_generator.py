@@ -49,6 +49,14 @@ class TestContrast:
         apart = [abs(image[core(LEFT)].mean() - image[core(RIGHT)].mean()) for image, _ in (draw(seed, looks=(0, 1, 2, 3)) for seed in range(4))]
         assert max(apart) > 0.3
 
+    @pytest.mark.parametrize(("share", "alike"), [(1.0, 20), (0.0, 0)])
+    def test_values_of_a_tissue_look_alike_in_a_share_of_the_images(self, share, alike):
+        values = make_map()
+        generator = make_generator(looks=(0, 1, 2, 3), tissues={1: 5, 2: 5}, tissue_share=share, tissue_deviation=0.0)
+        images = [generator.scan(values, middle_of(values), values.shape, np.random.default_rng(seed))[0] for seed in range(20)]
+        near = [abs(np.median(image[values == LEFT]) - np.median(image[values == RIGHT])) < 0.01 for image in images]
+        assert abs(sum(near) - alike) <= 2
+
     def test_images_are_normalized(self):
         image, _ = draw(noise=0.1)
         assert image.mean() == pytest.approx(0, abs=1e-3)

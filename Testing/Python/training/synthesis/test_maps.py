@@ -36,6 +36,14 @@ class TestNumbering:
         numbering = Numbering.of(2, Synthesis(learned_as={30: 1, 31: 1, 40: 2, 41: 2, 50: 0}), None, [(1, 2)])
         assert numbering.looks.tolist() == [0, 1, 1, 3, 4, 3, 4, 7]
 
+    def test_values_of_a_tissue_have_the_number_of_its_first(self):
+        numbering = Numbering.of(3, Synthesis(learned_as={30: 1}, tissues={2: 7, 3: 8, 30: 7}), None, [])
+        assert numbering.tissues.tolist() == [0, 1, 2, 3, 2]
+
+    def test_a_tissue_of_an_unknown_value_is_refused(self):
+        with pytest.raises(InputError, match="tissues names 9"):
+            Numbering.of(2, Synthesis(tissues={1: 1, 9: 1}), None, [])
+
     @pytest.mark.parametrize(
         ("learned_as", "message"), [({2: 0}, "labels or ignored already"), ({40: 3}, "40 as 3"), ({n + 3: 0 for n in range(260)}, "up to 254")]
     )

@@ -123,6 +123,15 @@ class TestRefused:
         assert attentionseg(planned(folder, learn_as=learn_as)) != 0
         assert f"--learn-as holds '{learn_as}'" in capsys.readouterr().err
 
+    def test_unreadable_tissues(self, folder, capsys):
+        assert attentionseg(planned(folder, "--tissues", "1=white")) != 0
+        assert "--tissues holds '1=white'" in capsys.readouterr().err
+
+    def test_tissues_are_in_the_plan(self, folder):
+        assert attentionseg(planned(folder, "--tissues", "1=1,2=1", "--only-plan")) == 0
+        (plan,) = folder.rglob("plan.json")
+        assert json.loads(plan.read_text())["training"]["synthesis"]["tissues"] == {"1": 1, "2": 1}
+
     def test_maps_with_other_labels_are_named(self, folder, capsys):
         values = make_map()
         values[0, 0, 0] = 77
