@@ -120,7 +120,8 @@ class Recipe:
 
     def draft_card(self) -> Card:
         """The validated card, with placeholders for checksum and size of the weights."""
-        return Card.from_document(with_weights(self.card, "0" * 64, 1), "the card of the recipe")
+        # Its post-processing may depend on the training.
+        return Card.from_document(with_weights({**self.card, "training": self.settings}, "0" * 64, 1), "the card of the recipe")
 
     @property
     def drawing(self) -> Synthesis:

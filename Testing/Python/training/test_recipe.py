@@ -44,6 +44,13 @@ class TestRecipe:
         assert (recipe.validate_every, recipe.patience) == (5, None)
         assert recipe.draft_card().id == "boxes"
 
+    def test_sides_are_separated_by_the_pairs_of_the_training(self, tmp_path):
+        document = make_document(mirror_axes=[0], mirror_swaps=[[1, 2]])
+        document["card"]["postprocessing"] = {"separate_sides": True}
+        labels = document["card"]["labels"]
+        document["card"]["labels"] = [{**labels[0], "value": value, "name": f"Part {value}"} for value in (1, 2)]
+        assert load(tmp_path, document).draft_card().side_pairs == ((1, 2),)
+
     def test_a_plan_with_everything_in_it(self, tmp_path):
         settings = {
             "steps_per_epoch": 250,
