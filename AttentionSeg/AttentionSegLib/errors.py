@@ -32,6 +32,19 @@ class Cancelled(AttentionSegError):
     exit_code = 130
 
 
+class InterruptedAfterwards(KeyboardInterrupt):
+    """The user interrupted a command whose results were complete already."""
+
+
+@contextmanager
+def after_results() -> Iterator[None]:
+    """Turn a KeyboardInterrupt into InterruptedAfterwards."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise InterruptedAfterwards from error
+
+
 # Searched for in the message: ITK, and PyTorch on the CPU and on mps, have no exception class for it.
 _LACK = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate memory", "bad_alloc")
 

@@ -12,10 +12,10 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from .errors import InputError, OutputError
+from .errors import InputError, OutputError, after_results
 
 if sys.platform != "win32":
     import fcntl
@@ -90,13 +90,15 @@ def all_or_none(folder: Path, check: Callable[[], object] | None = None) -> Iter
     Raises:
         InputError: if a folder has the name of a file.
         OutputError: see `atomic_path`.
+        InterruptedAfterwards: for a KeyboardInterrupt after the move.
     """
-    with _hidden_folder(folder, folder) as old, _hidden_folder(folder, folder) as new:
+    with ExitStack() as after, _hidden_folder(folder, folder) as old, _hidden_folder(folder, folder) as new:
         yield new
         with _locked(folder, wait=True):
             if check is not None:
                 check()
             _move_all(new, folder, old)
+            after.enter_context(after_results())
 
 
 def write_text(path: Path | str, text: str) -> None:

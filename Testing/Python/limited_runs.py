@@ -49,8 +49,9 @@ class SignalsWhen(io.StringIO):
         return super().write(text)
 
 
-def run(scan: str, folder: Path, model: str = "tiny-unet", word: str = "", number: int = signal.SIGINT) -> tuple[int, str]:
-    with redirect_stdout(io.StringIO()), redirect_stderr(SignalsWhen(word, number)) as said:
+def run(scan: str, folder: Path, model: str = "tiny-unet", word: str = "", number: int = signal.SIGINT, told: str = "") -> tuple[int, str]:
+    """Segment; `number` is sent when standard error shows `word`, or standard output `told`."""
+    with redirect_stdout(SignalsWhen(told, number)), redirect_stderr(SignalsWhen(word, number)) as said:
         code = main(["segment", scan, "--model", model, "--output", str(folder), "--device", "cpu", "--backend", "torch"])
     return code, said.getvalue()
 
@@ -64,6 +65,7 @@ def all_runs(scan: str, large: str, too_large: str, folder: Path) -> dict[str, t
         "memory, reading": lambda: run(too_large, folder / "new"),
         "memory, computing": lambda: run(large, folder / "new"),
         "interrupted": lambda: run(scan, folder / "new", word="network"),
+        "interrupted afterwards": lambda: run(scan, folder / "done", told=".nrrd"),
         "told to end": lambda: run(scan, folder / "new", word="network", number=signal.SIGTERM),
         "terminal closed": lambda: run(scan, folder / "new", word="network", number=signal.SIGHUP),
     }

@@ -55,6 +55,7 @@ def sparse_scan(path: Path, size: int) -> Path:
         ("memory, reading", 1, r"There is not enough memory for \S+/larger\.nii; "),
         ("memory, computing", 1, r"There is not enough memory .*; close other programs"),
         ("interrupted", 130, "interrupted, nothing was written"),
+        ("interrupted afterwards", 130, "interrupted after the results were written"),
         ("told to end", 130, "interrupted, nothing was written"),
         ("terminal closed", 130, "interrupted, nothing was written"),
     ],

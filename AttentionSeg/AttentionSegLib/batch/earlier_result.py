@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..errors import InputError
 from ..files import scan_stem
@@ -16,6 +17,7 @@ from ..image import Image
 from ..models import Card
 
 CHECKSUM = "scan_checksum"
+_CHECKSUMS: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
 
 
 def report_name(stem: str) -> str:
@@ -24,8 +26,10 @@ def report_name(stem: str) -> str:
 
 
 def scan_checksum(image: Image) -> str:
-    """A checksum of voxels and geometry, independent of the name and place of the file."""
-    return replace(image, name="").digest()
+    """A checksum of voxels and geometry, independent of the name and place of the file; computed once for an image."""
+    if image not in _CHECKSUMS:
+        _CHECKSUMS[image] = replace(image, name="").digest()
+    return _CHECKSUMS[image]
 
 
 def check_earlier_result(output: str | os.PathLike, inputs: Sequence[str | os.PathLike], card: Card, image: Image) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from .. import RESEARCH_ONLY
-from ..errors import AttentionSegError, Cancelled, memory_for
+from ..errors import AttentionSegError, Cancelled, InterruptedAfterwards, memory_for
 from ..revision import version_text
 from ..waiting_threads import let_waiting_threads_sleep
 from . import batch, evaluate, models, segment, train
@@ -39,8 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (AttentionSegError, OSError) as error:
         print(f"attentionseg: {error}", file=sys.stderr)
         return getattr(error, "exit_code", AttentionSegError.exit_code)
-    except KeyboardInterrupt:
-        print("attentionseg: interrupted, nothing was written.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        when = " after the results were written" if isinstance(error, InterruptedAfterwards) else ", nothing was written"
+        print(f"attentionseg: interrupted{when}.", file=sys.stderr)
         return Cancelled.exit_code
 
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
-from ..errors import InputError
+from ..errors import InputError, after_results
 from ..evaluation import EMPTY_RULE, METRICS
 from ..evaluation.definitions import MEAN
 from ..evaluation.map_measures import MAP_MEASURES
@@ -75,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
     asked["command"] = command_of("evaluate", options, PATHS, LEFT_OUT)
     with ProgressDisplay(sys.stderr) as show:
         done = evaluate(options.model, *folders, **asked, reading=label_reading(options), options=run_options(options), on_progress=show)
-    _print_scores(done, f"{done.scores.card.title} {done.scores.card.version}", done.maps)
+    with after_results():
+        _print_scores(done, f"{done.scores.card.title} {done.scores.card.version}", done.maps)
     return 0
 
 
@@ -90,7 +91,8 @@ def _run_predictions(options: argparse.Namespace) -> int:
     folders = (options.predictions, options.labels, options.output)
     with ProgressDisplay(sys.stderr) as show:
         done = evaluate_predictions(*folders, reading=label_reading(options), label_names=names, on_progress=show)
-    _print_scores(done, f"{len(done.scores.cases)} predictions")
+    with after_results():
+        _print_scores(done, f"{len(done.scores.cases)} predictions")
     return 0
 
 

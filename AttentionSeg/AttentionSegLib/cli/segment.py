@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import RESEARCH_ONLY
-from ..errors import InputError
+from ..errors import InputError, after_results
 from ..files.formats import described
 from ..terminal import ProgressDisplay
 from .options import ARGUMENTS, add_run_options, run_options
@@ -61,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
     predictor = Predictor(folder, options=run)
     with ProgressDisplay(sys.stderr) as show:
         result = write_case(partial(predictor.run, on_progress=show), card, image, inputs, options.output, region)
-    _print_result(result)
+    with after_results():
+        _print_result(result)
     return 0
 
 

@@ -13,7 +13,6 @@ from ..map_kinds import WHY as WHY_PREFIX
 from ..writing import csv_text
 from .definitions import MEAN
 from .map_measures import CENTER, CONSTANT, GATE, LOCALIZATION, MAP_MEASURES, REFERENCES, WHY
-from .progress import EvaluationProgress
 from .statistics import mean_and_interval, mean_of_labels
 
 if TYPE_CHECKING:
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     from ..inference import Prediction, Predictor
     from ..models import Model
     from ..options import RunOptions
+    from ..progress import Cancel
     from .map_pictures import MapPictures
+    from .progress import EvaluationProgress
 
 TRAINED, RANDOM = "trained", "random"
 WEIGHTS = (TRAINED, RANDOM)
@@ -114,7 +115,6 @@ class MapWorth:
             msg = f"The model {card.id} has no attention maps that could be measured; leave --maps out."
             raise InputError(msg)
         self._numbers, self._cases = [label.value for label in card.labels], tuple(cases)
-        self._progress = EvaluationProgress(len(cases), self.runs, None, None)
         shape = len(WEIGHTS), len(cases), len(self._labels), len(self._names) + len(REFERENCES), len(MAP_MEASURES)
         self._values = np.full(shape, np.nan)
 
@@ -140,24 +140,25 @@ class MapWorth:
         """
         from .faithfulness import with_random_weights
 
-        self._progress = progress
-        self._measure(self._values[0, number], self._predictor, image, prediction, reference)
+        self._measure(self._values[0, number], self._predictor, image, prediction, reference, progress)
         finest = prediction.attention[self._names[0]]
         labels = self._on_grid_of(finest, reference)
         for name, values in ((CONSTANT, np.ones(finest.shape)), (CENTER, labels.nearness())):
             self._values[0, number, :, self._column(name), : len(LOCALIZATION)] = labels.localization(values)
         random = self._other(with_random_weights(self._predictor.model, number))
-        self._measure(self._values[1, number], random, image, self._run(random, image), reference)
+        self._measure(self._values[1, number], random, image, self._run(random, image, progress), reference, progress)
 
-    def pictures(self, number: int, image: Image, reference: Image) -> MapPictures:
+    def pictures(self, number: int, image: Image, reference: Image, cancel: Cancel | None = None) -> MapPictures:
         """Pictures of the maps of a measured case; arguments as of `measure`. The network runs once more, to keep no case in memory."""
         from .map_pictures import draw_maps, largest_label
 
         reference = replace(reference, voxels=np.where(reference.voxels == self._ignored, 0, reference.voxels))
         explain = self.explain and (self.explain[largest_label(reference, self._numbers)],)
-        return draw_maps(self.scores, number, image, self._predictor.run(image, explain=explain, cancel=self._progress.cancel), reference)
+        return draw_maps(self.scores, number, image, self._predictor.run(image, explain=explain, cancel=cancel), reference)
 
-    def _measure(self, values: np.ndarray, predictor: Predictor, image: Image, prediction: Prediction, reference: Image) -> None:
+    def _measure(
+        self, values: np.ndarray, predictor: Predictor, image: Image, prediction: Prediction, reference: Image, progress: EvaluationProgress
+    ) -> None:
         labels = None
         for name, attention in prediction.attention.items():
             if labels is None or labels.shape != attention.shape or not np.array_equal(labels.affine, attention.affine):
@@ -171,16 +172,16 @@ class MapWorth:
         if not self._thorough:
             return
         first = len(LOCALIZATION)
-        values[:, :, first : first + len(GATE)] = self._dice_lost(predictor, image, prediction, reference)
+        values[:, :, first : first + len(GATE)] = self._dice_lost(predictor, image, prediction, reference, progress)
         values[:, :, first + len(GATE) :] = self._probability_lost(predictor, image, prediction)[..., None]
 
-    def _dice_lost(self, predictor: Predictor, image: Image, prediction: Prediction, reference: Image) -> np.ndarray:
+    def _dice_lost(self, predictor: Predictor, image: Image, prediction: Prediction, reference: Image, progress: EvaluationProgress) -> np.ndarray:
         from .faithfulness import GATE_CHANGES, with_gate
 
         lost = np.full((len(self._labels), len(self._names) + len(REFERENCES), len(GATE)), np.nan)
         for name in predictor.model.network.gates:
             for column, measure in enumerate(GATE):
-                changed = self._run(self._other(with_gate(predictor.model, name, GATE_CHANGES[measure.key])), image, attention=False)
+                changed = self._run(self._other(with_gate(predictor.model, name, GATE_CHANGES[measure.key])), image, progress, attention=False)
                 lost[:, self._column(name), column] = self._dice(prediction, reference) - self._dice(changed, reference)
         return lost
 
@@ -218,7 +219,7 @@ class MapWorth:
         # OpenVINO would convert each network for seconds.
         return Predictor(model, options=replace(self._predictor.options, backend="torch"))
 
-    def _run(self, predictor: Predictor, image: Image, attention: bool = True) -> Prediction:
-        self._progress.next_prediction()
+    def _run(self, predictor: Predictor, image: Image, progress: EvaluationProgress, attention: bool = True) -> Prediction:
+        progress.next_prediction()
         explain = self.explain if attention else ()
-        return predictor.run(image, attention=attention, explain=explain, on_progress=self._progress.within_prediction, cancel=self._progress.cancel)
+        return predictor.run(image, attention=attention, explain=explain, on_progress=progress.within_prediction, cancel=progress.cancel)

@@ -135,7 +135,7 @@ def evaluate(
             maps = worth.scores
             number = typical_case(maps)
             image, reference, _ = read_labelled(cases[number])
-            map_pictures = worth.pictures(number, rescaled(image, cards[0]) if run.rescale else image, reference)
+            map_pictures = worth.pictures(number, rescaled(image, cards[0]) if run.rescale else image, reference, cancel)
         files = write_results(folder, Findings(scores[0], compared, data, pictures, maps, map_pictures))
     if asked.update_card is not None:
         named = asked.update_card, asked.command

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import Any
 from ..errors import InputError
 from ..network_names import check_network
 from .arrangement import Arrangement, parse_arrangement
+from .card_schema import LARGEST_CARD, check_schema
 from .channels import Channel, scans_of
 from .found_by import FoundBy, parse_found_by
 from .terms import Label, parse_label
@@ -120,7 +120,7 @@ class Card:
     @classmethod
     def from_document(cls, document: dict[str, Any], source: str = "model card") -> Card:
         """Validate a parsed card against the schema and further rules. Raises InputError."""
-        _check_schema(document, source)
+        check_schema(document, source)
         labels = tuple(parse_label(entry, document["id"]) for entry in document["labels"])
         post = document.get("postprocessing", {})
         region = document["field_of_view"].get("size_mm")
@@ -207,53 +207,15 @@ ACROSS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 
 
-@lru_cache(maxsize=1)
-def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a card."""
-    return json.loads((Path(__file__).parent / "card.schema.json").read_text(encoding="utf-8"))
-
-
-@lru_cache(maxsize=1)
-def _validator() -> Any:
-    """A validator that is stricter than JSON Schema: numbers must not be NaN or infinite, and 16.0 is not an integer.
-
-    Tuples count as arrays, because a card may be checked before it is written as JSON.
-    """
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import extend
-
-    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer, "array": _is_array})
-    return extend(Draft202012Validator, type_checker=types)(schema())
-
-
-def _is_integer(_checker: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_array(_checker: object, value: object) -> bool:
-    return isinstance(value, (list, tuple))
-
-
-def _is_number(checker: object, value: object) -> bool:
-    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
-
-
 @lru_cache(maxsize=256)
-def _load(path: Path, _modified: int, _size: int) -> Card:
+def _load(path: Path, _modified: int, size: int) -> Card:
     """A card, cached by time and size of its file, because validation takes tens of milliseconds and cards are read often."""
+    if size > LARGEST_CARD:
+        msg = f"The model card {path} has {size / 1e6:.1f} MB and may have {LARGEST_CARD / 1e6:.0f} MB; install the model again."
+        raise InputError(msg)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         msg = f"The model card {path} cannot be read ({error}); restore the file or install the model again."
         raise InputError(msg) from error
     return Card.from_document(document, str(path))
-
-
-def _check_schema(document: Any, source: str) -> None:
-    from jsonschema.exceptions import best_match
-
-    error = best_match(_validator().iter_errors(document))
-    if error is not None:
-        where = ".".join(str(part) for part in error.absolute_path) or "the card"
-        msg = f"{source} breaks the schema of model cards at {where}: {error.message[:200]}; correct the card or install the model again."
-        raise InputError(msg)

@@ -13,10 +13,10 @@ from typing import IO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from ..errors import InputError, OutputError
-from .found_by import LARGEST_TEMPLATE
+from .card_schema import LARGEST_CARD
 
 # Largest text, card or template, in bytes.
-LARGEST_OTHER = LARGEST_TEMPLATE
+LARGEST_OTHER = LARGEST_CARD
 MOST_ENTRIES = 50
 # Largest compression ratio: trained weights hardly compress, so a higher ratio means a file made to fill a disk.
 MOST_PACKED = 50

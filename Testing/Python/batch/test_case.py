@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import nibabel
 import numpy as np
@@ -16,7 +17,7 @@ import slicerio
 from AttentionSegLib.batch import CaseResult, read_case, segment_case, write_case
 from AttentionSegLib.batch import case as module
 from AttentionSegLib.batch.earlier_result import scan_checksum
-from AttentionSegLib.errors import Cancelled, InputError
+from AttentionSegLib.errors import Cancelled, InputError, InterruptedAfterwards
 from AttentionSegLib.files import all_or_none, read_image, write_map
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
@@ -88,6 +89,13 @@ class TestFiles:
         assert everything_in(tmp_path).keys() == {"notes.txt", *(path.name for path in files)}
         assert (tmp_path / "notes.txt").read_text() == "mine"
         assert read_image(files[0]).shape == (16, 14, 12)
+
+    def test_the_checksum_of_the_scan_is_computed_once(self, predictor, scan, tmp_path, monkeypatch):
+        segment_case(predictor, [scan], tmp_path, REGION)
+        computed = Mock(side_effect=Image.digest)
+        monkeypatch.setattr(Image, "digest", lambda image: computed(image))
+        segment_case(predictor, [scan], tmp_path, REGION)
+        assert computed.call_count == 1
 
     def test_of_another_scan_are_not_replaced(self, predictor, scan, tmp_path):
         """Two patients whose scans have one name."""
@@ -266,6 +274,12 @@ class TestAllOrNone:
     def test_all(self, folder):
         self.write(folder)
         assert everything_in(folder) == {**dict.fromkeys(self.NAMES, b"new"), "mine.txt": b"old"}
+
+    def test_an_interruption_after_the_move_says_so(self, folder, monkeypatch):
+        monkeypatch.setattr(shutil, "rmtree", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(InterruptedAfterwards):
+            self.write(folder)
+        assert (folder / "d.nrrd").read_text() == "new"
 
     @pytest.mark.parametrize("moves", range(6))
     @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])

@@ -8,7 +8,8 @@ import json
 import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import Card, Code, Label
-from AttentionSegLib.models.card import schema, with_weights
+from AttentionSegLib.models.card import with_weights
+from AttentionSegLib.models.card_schema import LARGEST_CARD, schema, validator
 from builders import make_card_document
 
 ONE_SENTENCE = r"^[^\n]+; correct the card or install the model again\.$"
@@ -236,6 +237,31 @@ class TestWrongValues:
 
     def test_a_huge_value_does_not_fill_the_message(self):
         assert len(refusal(make_card_document(title=["x" * 100_000]))) < 500
+
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            (("network", "arguments", "channels"), [{}] * 100_000),
+            (("labels",), ["label"] * 100_000),
+            (("postprocessing", "fill_holes"), [0] * 100_000),
+            (("network", "arguments"), {f"argument_{number}": {} for number in range(100_000)}),
+        ],
+        ids=("channels", "labels", "label values", "arguments"),
+    )
+    def test_wrong_items_of_a_too_long_array_are_not_looked_at(self, path, value):
+        assert [tuple(error.path) for error in validator().iter_errors(changed(path, value))] == [path]
+
+    def test_arrays_nested_too_deeply(self):
+        deep: list = []
+        for _ in range(900):
+            deep = [deep]
+        assert "in each other" in refusal(make_card_document(training={"note": deep}))
+
+    def test_a_file_of_more_bytes_than_a_card_may_have(self, tmp_path):
+        path = tmp_path / "model.json"
+        path.write_text(json.dumps(make_card_document(training={"note": "x" * LARGEST_CARD})))
+        with pytest.raises(InputError, match="may have 4 MB"):
+            Card.load(path)
 
 
 class TestInconsistent:

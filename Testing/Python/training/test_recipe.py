@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from AttentionSegLib.cli import main
 from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.errors import InputError
+from AttentionSegLib.models import Card, find_model
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.training.recipe import Recipe
-from tiny_training import make_document, write_cases, write_recipe
+from tiny_training import ROLES, make_document, write_cases, write_recipe, write_split
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((REPOSITORY / "AttentionSeg" / "AttentionSegLib" / "training" / "recipes").glob("*.json"))
@@ -32,6 +37,22 @@ class TestShippedRecipes:
         assert path.stem == card.id
         assert all(size % stride == 0 for size, stride in zip(recipe.patch_size, network.total_stride))
         assert recipe.patch_size == card.patch_size
+
+    @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+    def test_the_command_in_the_card_of_its_model_begins_the_training(self, path, tmp_path, monkeypatch, capsys):
+        command = Card.load(find_model(path.stem) / "model.json").raw["training"]["command"]
+        shutil.copy(path, tmp_path)
+        write_split(tmp_path, ROLES)
+        for kind in ("images", "labels"):
+            (tmp_path / kind).mkdir()
+            for case in ROLES:
+                (tmp_path / kind / f"{case}.nii.gz").touch()
+        begin = Mock(side_effect=InputError("it begins"))
+        monkeypatch.setattr("AttentionSegLib.training.trainer.train", begin)
+        monkeypatch.chdir(tmp_path)
+        assert main([*shlex.split(command)[1:], "--output", "model"]) == InputError.exit_code
+        assert capsys.readouterr().err.endswith("attentionseg: it begins\n")
+        assert begin.call_args.args[0] == Recipe.load(path)
 
 
 class TestRecipe:
