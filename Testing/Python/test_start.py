@@ -73,7 +73,7 @@ print("AttentionSegLib", *(set(sys.modules) - before) & {"torch", "monai", "scip
     "way",
     [
         "from AttentionSegLib.cli import main; main(['models'])",
-        "from AttentionSegLib.inference.torch_libraries import preload_torch; preload_torch()",
+        "from AttentionSegLib.inference.shared_libraries import preload_torch; preload_torch()",
     ],
     ids=["command line", "panel"],
 )

@@ -18,6 +18,7 @@ from ..progress import Cancel, OnProgress
 from ..region import Region
 from .checks import check_input
 from .progress import Progress
+from .shared_libraries import preload_simpleitk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +90,7 @@ def find_regions(
     progress.stage("find")
     if isinstance(card.found_by, FindingModel):
         # Imported here because it loads torch.
+        preload_simpleitk()
         from .finding_by_model import find_by_model, load_finder
 
         found = find_by_model(card, card.found_by, load_finder(card, card.found_by), image, progress.step)
@@ -100,6 +102,7 @@ def find_regions(
 
 def find_by_template(card: Card, source: Template, folder: Path, image: Image, on_step: OnStep) -> FoundRegions:
     """Find regions by registration of a template in the folder (see `find_regions`); `on_step` is called with the fraction done, 0..1."""
+    preload_simpleitk()
     from .registration import align
 
     template = read_image(checked_template(folder, source))

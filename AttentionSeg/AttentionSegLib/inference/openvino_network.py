@@ -17,6 +17,7 @@ from ..networks.output import NetworkOutput, ReturnAttention, wanted_maps
 from ..networks.position_attention import PositionFeatures
 from .openvino_cache import keep_entry, openvino_folder, read_entry
 from .openvino_graph import KEYS, LOGITS, QUERIES, UNCERTAINTY, compile_graph, conversion_key, convert, from_bytes, to_bytes
+from .shared_libraries import preload_openvino
 
 if TYPE_CHECKING:
     import openvino
@@ -151,6 +152,7 @@ def _load_openvino() -> tuple[type[Exception], ...]:
     """Import OpenVINO and return the types of exceptions that mean that it cannot run a network. Raises OpenVinoFailed if it cannot be imported."""
     # Its telemetry reports every import to Google Analytics unless the user has opted out; OpenVINO works without that package.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    preload_openvino()
     try:
         from openvino import frontend
     except (ImportError, OSError) as error:

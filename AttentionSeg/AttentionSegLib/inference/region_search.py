@@ -10,6 +10,7 @@ from ..models.found_by import FindingModel, FoundBy
 from .checks import is_searched
 from .finding import FoundRegions, find_by_template
 from .progress import Progress
+from .shared_libraries import preload_simpleitk
 
 if TYPE_CHECKING:
     from .predictor import Predictor
@@ -52,6 +53,7 @@ class RegionSearch:
     def _loaded(self, source: FindingModel) -> Predictor:
         if self._finder is None:
             # Imported here because scipy takes a while to import.
+            preload_simpleitk()
             from .finding_by_model import load_finder
 
             self._finder = load_finder(self._model.card, source)

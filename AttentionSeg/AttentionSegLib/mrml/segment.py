@@ -11,6 +11,7 @@ import vtk
 
 from ..image import Image
 from ..reporting import Measurement, measure
+from ..reporting.telling_map import most_telling_map
 from .publish import PublishedNodes, publish, voxels_of_maps
 from .regions import check_region, region_from_roi
 from .sequences import FRAME_ATTRIBUTE, ShownFrame, shown_frame
@@ -53,6 +54,7 @@ class SegmentedVolume:
         nodes: that were added to the scene.
         source: what was segmented.
         predictor: the model that was used.
+        telling: the attention map of highest contrast, by name (see `most_telling_map`).
     """
 
     prediction: Prediction
@@ -61,6 +63,7 @@ class SegmentedVolume:
     nodes: PublishedNodes
     source: ScanSource
     predictor: Predictor
+    telling: str | None
 
     @property
     def segmentation(self) -> slicer.vtkMRMLSegmentationNode:
@@ -101,13 +104,13 @@ def predict(
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
     **changes: Any,
-) -> tuple[Prediction, tuple[Measurement, ...], dict[str, vtk.vtkImageData]]:
+) -> tuple[Prediction, tuple[Measurement, ...], str | None, dict[str, vtk.vtkImageData]]:
     """Segment a scan, measure the result, and copy its maps for the scene: all that `publish_scan` needs and that would block the application.
 
     Touches no node; any thread. Arguments and exceptions are those of `Predictor`.
     """
     prediction = predictor(scan.image, scan.region, on_progress=on_progress, cancel=cancel, **changes)
-    return prediction, tuple(measure(prediction)), voxels_of_maps(prediction)
+    return prediction, tuple(measure(prediction)), most_telling_map(prediction), voxels_of_maps(prediction)
 
 
 def publish_scan(
@@ -115,12 +118,13 @@ def publish_scan(
     predictor: Predictor,
     prediction: Prediction,
     statistics: tuple[Measurement, ...],
+    telling: str | None,
     voxels: dict[str, vtk.vtkImageData] | None = None,
 ) -> SegmentedVolume:
     """Add a prediction for a scan of `read_scan` to the scene. Main thread only; errors are those of `publish`, and leave the scene unchanged."""
     nodes = publish(prediction, scan.volume, scan.segmentation, scan.region, voxels)
     nodes.segmentation.SetAttribute(FRAME_ATTRIBUTE, None if scan.frame is None else scan.frame.value)
-    return SegmentedVolume(prediction, statistics, scan.volume, nodes, scan.source, predictor)
+    return SegmentedVolume(prediction, statistics, scan.volume, nodes, scan.source, predictor, telling)
 
 
 def segment_volume(

@@ -15,7 +15,6 @@ from ..mrml.overlay import Look, apply_look, hide_in_3d, hide_overlay, is_in_3d,
 from ..mrml.own_results import is_own_result
 from ..mrml.sequences import shown_frame
 from ..mrml.surfaces import has_surfaces, hide_surfaces, show_surfaces
-from ..reporting.telling_map import most_telling_map
 from .crosshair_probe import CrosshairProbe, why_no_probe
 from .model_list import card_of
 from .settings import Settings
@@ -69,11 +68,10 @@ class AttentionPresenter:
         # Setting it without a change takes a tenth of a second too.
         if not nodes.segmentation.GetDisplayVisibility():
             nodes.segmentation.SetDisplayVisibility(True)
-        settings.maps, self._card = maps, card_of(maps)
+        settings.maps, self._card = maps, result.prediction.card.raw
         settings.result_segmentation, settings.result_volume = nodes.segmentation, result.volume
         settings.statistics = stored_rows(result.statistics)
-        telling = most_telling_map(result.prediction)
-        self.show_map(nodes.uncertainty if telling is None else nodes.attention[telling])
+        self.show_map(nodes.uncertainty if result.telling is None else nodes.attention[result.telling])
 
     def set_sequence(self, result: SegmentedSequence) -> None:
         """Show the statistics of the current frame of a sequence; its frames have no maps."""

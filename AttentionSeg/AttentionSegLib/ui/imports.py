@@ -22,7 +22,7 @@ def gentle_imports() -> Iterator[None]:
     collections: without them, an import takes half as long. Later collections skip the objects that were created here.
     """
     # Imported here because the engine around it takes a while, and the panel opens without it.
-    from ..inference.torch_libraries import preload_torch
+    from ..inference.shared_libraries import preload_torch
 
     with _lock:
         preload_torch()

@@ -37,6 +37,7 @@ class Installation:
     def __init__(self, *requirements: Path) -> None:
         lines = [TORCH_REQUIREMENT, *(line for path in requirements for line in path.read_text(encoding="utf-8").split())]
         self._requirements = {requirement.name: requirement for requirement in map(Requirement, lines)}
+        self._good: set[str] = set()
 
     @property
     def packages(self) -> list[str]:
@@ -45,7 +46,10 @@ class Installation:
 
     def missing(self) -> list[str]:
         """The required packages that are not installed or too old, by import name."""
-        return [name for name in self.packages if importlib.util.find_spec(name) is None or self._too_old(name)]
+        # A version takes up to 10 ms to read, so one that was good is not read again.
+        found = [name for name in self.packages if importlib.util.find_spec(name) is not None]
+        self._good = {name for name in found if name in self._good or not self._too_old(name)}
+        return [name for name in self.packages if name not in self._good]
 
     def _too_old(self, name: str) -> str | None:
         """The installed version if it is not one of those required."""

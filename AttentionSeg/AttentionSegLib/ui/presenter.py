@@ -198,8 +198,9 @@ class Presenter(RunPresenter[Shown]):
             self.refresh()
 
     def _start(self, on_change: Callable[[Job], None]) -> Job:
-        # If packages were installed just now, cards can be read only now.
-        self.refresh_models()
+        if self._choices.model is not None and self._choices.model.card is None:
+            # Packages were installed just now, so that cards can be read.
+            self.refresh_models()
         settings = self._settings
         if settings.all_frames and self._choices.frames:
             return start_sequence(self._segmenter, self._choices.options, settings.input(0), settings.region, on_change)

@@ -170,7 +170,9 @@ class Segmenter:
         run = options.run.default(PER_IMAGE)
         key = (str(folder), card.stat().st_mtime_ns, run)
         if self._loaded is None or self._loaded[0] != key:
-            self._loaded = key, Predictor(folder, options=run)
+            # Some networks import MONAI.
+            with gentle_imports():
+                self._loaded = key, Predictor(folder, options=run)
         check_cancel(cancel, "load")
         predictor = self._loaded[1]
         predictor.prepare()

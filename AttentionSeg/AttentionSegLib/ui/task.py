@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -123,7 +124,7 @@ class Task(Job[Result]):
         if self._future is None:
             self._take_step()
         elif self._future.done():
-            with drawn_once():
+            with drawn_once() if self.state is State.PUBLISHING else nullcontext():
                 self._end(self._future)
         elif self.cancelling and self.progress[1] == self._first_stage:
             # An import cannot be interrupted; the thread ends after it, and the user need not wait.
@@ -165,7 +166,10 @@ class Task(Job[Result]):
         try:
             found = future.result()
             check_cancel(lambda: self.cancelling, self.progress[1])
-            self._become(State.PUBLISHING)
+            if self.state is not State.PUBLISHING:
+                # A step of its own, so that the application can respond in between.
+                self._become(State.PUBLISHING)
+                return
             self.result = self._finish(found)
         except Cancelled:
             self._stop()

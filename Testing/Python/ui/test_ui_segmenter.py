@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 
@@ -63,6 +64,15 @@ def test_a_run_finds_everything_loaded(scene, loads):
     segmenter.segment(UNET, [make_scan(scene)])
     ended(segmenter.warm(UNET))
     assert loads[0] == ["model", "network"]
+
+
+def test_no_search_for_garbage_while_a_model_is_loaded(monkeypatch):
+    """A network may import MONAI, among whose objects a search takes 0.3 s, in which the application stands still."""
+    searched, load = [], engine.load_model
+    monkeypatch.setattr(engine, "load_model", lambda *arguments: searched.append(gc.isenabled()) or load(*arguments))
+    Segmenter().predictor(UNET)
+    assert searched == [False]
+    assert gc.isenabled()
 
 
 def test_a_run_that_starts_meanwhile_waits_and_loads_nothing_again(scene, loads):

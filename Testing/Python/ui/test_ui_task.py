@@ -55,7 +55,7 @@ class TestDrawing:
     def test_a_result_is_drawn_once_after_it_is_complete(self, heard):
         heard, later = heard
         wait(Task(lambda *_: 1, lambda _found: heard.append("publish"), lambda task: heard.append(task.state)))
-        assert heard == ["pause", State.PUBLISHING, "publish", State.DONE]
+        assert heard == [State.PUBLISHING, "pause", "publish", State.DONE]
         later[0]()
         assert heard[4:] == ["resume"]
 

@@ -1,7 +1,8 @@
-"""Torch's libraries ahead of torch: in memory, and of no harm where there are none."""
+"""Libraries of large packages ahead of their import: in memory, and of no harm where there are none."""
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 MODULE = Path(__file__).resolve().parents[3] / "AttentionSeg"
-SETUP = "import sys; from AttentionSegLib.inference.torch_libraries import preload_torch"
+SETUP = "import sys; from AttentionSegLib.inference.shared_libraries import preload_openvino, preload_simpleitk, preload_torch"
 
 
 def printed(code: str) -> list[str]:
@@ -22,6 +23,22 @@ def test_the_libraries_are_loaded_and_python_s_part_is_not():
     maps = "open('/proc/self/maps').read()"
     found = printed(f"preload_torch(); print('libtorch_cpu' in {maps}, 'libtorch_python' in {maps}, 'torch' in sys.modules)")
     assert found == ["True", "False", "False"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("package", "libraries", "works"),
+    [
+        ("SimpleITK", ["_SimpleITK"], "SimpleITK.Image(2, 2, 2, SimpleITK.sitkUInt8).GetSize()"),
+        ("openvino", ["_pyopenvino", "_cpu_plugin"], "openvino.Core().get_property('CPU', 'NUM_STREAMS')"),
+    ],
+)
+def test_other_libraries_are_loaded_and_their_packages_work(package, libraries, works):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    loaded = f"[name in open('/proc/self/maps').read() for name in {libraries}]"
+    code = f"preload_{package.lower()}(); print(all({loaded}), '{package}' in sys.modules); import {package}; {works}; print('works')"
+    assert printed(code) == ["True", "False", "works"]
 
 
 def test_torch_works_after_it():
