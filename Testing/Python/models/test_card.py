@@ -59,6 +59,9 @@ def required_fields(rules: dict, path: tuple = ()) -> list[tuple]:
 def changed(path: tuple, *value: object) -> dict:
     """The full card with another value at `path`; without a value, with nothing there."""
     document = copy.deepcopy(FULL_CARD)
+    if path[0] == "arrangement":
+        # A model of regions, as the full card is for, has none.
+        document["arrangement"] = {"centers_mm": {str(value): [value, 0, 0] for value in range(1, 5)}, "misfit": 0.1}
     parent = document
     for step in path[:-1]:
         parent = parent[step]
