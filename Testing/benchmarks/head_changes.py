@@ -1,11 +1,11 @@
 """How well a model of the brain segments heads as they are and changed: Dice, mixed sides, missing structures, places of the hippocampi.
 
-python Testing/benchmarks/head_changes.py --model MODEL --heads HEADS [--changes CHANGE ...] [--first N]
+python Testing/benchmarks/head_changes.py --model MODEL --heads HEADS [--changes CHANGE ...] [--first N] [--others SCAN ...]
 
 MODEL is an id or a folder, with labels named as in Testing/brain_label_maps.py. HEADS holds images/ and labels/ in FreeSurfer's numbers, 255 where
 nothing is judged. Dice is the mean of all structures and of the hippocampi, over heads; "mixed" is the largest share of a structure's voxels that lie
 in structures of the other side of the reference; "missing" counts structures without a voxel; "away" is the largest distance between centers of
-bounding boxes of a hippocampus.
+bounding boxes of a hippocampus. Of other scans and of noise it is printed whether the result says that they probably show something else.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from AttentionSegLib.models import find_model, load_model
 from benchmarks.finding import turned
 from benchmarks.table import machine, markdown
 from poses import storages
+from scipy.ndimage import gaussian_filter
 
 IGNORED = 255
 NAMES, PAIRS = brain_label_maps.NAMES, len(brain_label_maps.SIDED)
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--heads", required=True, type=Path, help="folder with images/ and labels/")
     parser.add_argument("--changes", nargs="+", help="only changes that begin so (default: all)")
     parser.add_argument("--first", type=int, help="only the first N heads (default: all)")
+    parser.add_argument("--others", nargs="+", type=Path, default=[], help="scans of anything, which are segmented beside noise")
     options = parser.parse_args()
     predictor = Predictor(load_model(find_model(options.model)))
     values = {label.name: label.value for label in predictor.model.card.labels}
@@ -79,6 +81,9 @@ def main() -> None:
     if plain:
         dice = np.nanmean([score.dice for score in plain], axis=0)
         print(markdown(["structure, as they are", "Dice"], sorted(zip(NAMES, dice.tolist()), key=lambda pair: pair[1])))
+    if options.others:
+        told = [[Path(image.name).name, predictor(image, attention=False).unlike or "nothing"] for image in others(options.others)]
+        print(f"\n{markdown(['other scan', 'said'], told)}")
     print(f"\n{time.monotonic() - started:.0f} s on {machine()}.")
 
 
@@ -97,6 +102,14 @@ def trials(heads: Path, first: int | None) -> Iterator[Trial]:
         for storage in storages() if number == 0 else ():
             stored = storage.store(image)
             yield "stored in another order", stored, storage.store(Image(reference[None], image.affine)).voxels[0]
+
+
+def others(paths: list[Path]) -> Iterator[Image]:
+    """The scans, and noise as of a voxel and as of 12 mm."""
+    yield from map(read_image, paths)
+    noise = np.random.default_rng(0).standard_normal((1, 128, 128, 128)).astype(np.float32)
+    for name, voxels in (("noise", noise), ("smooth noise", gaussian_filter(noise, (0, 6, 6, 6)))):
+        yield Image(voxels, np.diag([2.0, 2.0, 2.0, 1.0]), name)
 
 
 def thick(image: Image, reference: np.ndarray) -> tuple[Image, np.ndarray]:
