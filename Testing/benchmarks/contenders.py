@@ -18,13 +18,13 @@ from monai.networks.nets import BasicUNet
 from torch import Tensor, nn
 
 ATTENTION_CHANNELS = 64
-GUIDED, UNET = "guided attention", "Attention U-Net"
+GUIDED, UNET, PUBLISHED = "guided attention", "Attention U-Net", "guided attention as published"
 MONAI_ATTENTION_UNET, MONAI_BASIC_UNET = "MONAI AttentionUnet", "MONAI BasicUNet"
-PLAIN, ACCELERATED, OPENVINO = "plain", "accelerated", "OpenVINO"
+PLAIN, ACCELERATED, OPENVINO, WHOLE_MATRIX = "plain", "accelerated", "OpenVINO", "whole matrix"
 CLASSES = 3
 CHANNELS = (16, 32, 64, 128, 256)
 # Enough for batch norms to see something, and for torch to load all it needs before a measurement.
-SMALL = {GUIDED: (64, 64), UNET: (32, 32, 32), MONAI_ATTENTION_UNET: (32, 32, 32), MONAI_BASIC_UNET: (32, 32, 32)}
+SMALL = {GUIDED: (64, 64), PUBLISHED: (64, 64), UNET: (32, 32, 32), MONAI_ATTENTION_UNET: (32, 32, 32), MONAI_BASIC_UNET: (32, 32, 32)}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Contender:
 
     Attributes:
         network: a key of `NETWORKS`.
-        variant: as it is built (`PLAIN`), after `accelerated`, or by OpenVINO.
+        variant: as it is built (`PLAIN`), after `accelerated`, by OpenVINO, or with the `WHOLE_MATRIX` of its position attention.
     """
 
     network: str
@@ -69,6 +69,7 @@ class Contender:
 
 NETWORKS = {
     GUIDED: lambda: GuidedAttention(2, 1, CLASSES, backbone=18, width=64),
+    PUBLISHED: lambda: GuidedAttention(2, 1, CLASSES, backbone=101, width=64),
     UNET: lambda: AttentionUNet(3, 1, CLASSES, channels=CHANNELS),
     MONAI_ATTENTION_UNET: lambda: MonaiAttentionUnet(3, 1, CLASSES, CHANNELS, strides=(2,) * (len(CHANNELS) - 1)),
     MONAI_BASIC_UNET: lambda: BasicUNet(3, 1, CLASSES),
@@ -106,6 +107,10 @@ def prediction(contender: Contender, size: Sequence[int], setting: Setting) -> R
     x = torch.randn(1, 1, *size)
     if contender.variant == OPENVINO:
         return _openvino_prediction(network, contender.network, small, x)
+    if contender.variant == WHOLE_MATRIX:
+        for module in network.modules():
+            if isinstance(module, PositionAttention):
+                module.__class__ = MatrixAttention
     network = (accelerated(network) if contender.variant == ACCELERATED else network).to(setting.device)
 
     def over(picture: Tensor) -> Tensor:

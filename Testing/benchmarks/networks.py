@@ -1,6 +1,6 @@
 """Time and memory of the networks, of their position attention, and of MONAI's networks beside them, measured in one run.
 
-    python Testing/benchmarks/networks.py [--quick] [--threads N] [--json FILE]
+    python Testing/benchmarks/networks.py [--quick] [--published] [--threads N] [--json FILE]
 
 Prints Markdown tables. Times are medians of runs that take turns; `memory.py` says how memory is measured, `operations.py` what counts as an
 operation. A GPU, where there is one, is measured after the CPU: in float32 (without TF32) and in bfloat16 by autocast. Ends with an error if
@@ -31,6 +31,7 @@ from benchmarks.contenders import (
     MONAI_ATTENTION_UNET,
     MONAI_BASIC_UNET,
     PLAIN,
+    PUBLISHED,
     UNET,
     Contender,
     Setting,
@@ -49,17 +50,20 @@ class Plan:
     Attributes:
         repeats: runs that a median is taken of.
         attention: grids of positions.
-        guided, unet: input of the guided network, and of Attention U-Net and MONAI's networks.
+        guided, unet, published: inputs of the guided network, of Attention U-Net and MONAI's networks, and of the guided network as published.
     """
 
     repeats: int
     attention: tuple[tuple[int, ...], ...]
     guided: tuple[int, int]
     unet: tuple[int, int, int]
+    published: tuple[int, int]
 
 
-FULL = Plan(7, ((64, 64), (96, 96), (128, 128), (24, 24, 24)), (256, 256), (96, 96, 96))
-QUICK = Plan(3, ((48, 48),), (64, 64), (32, 32, 32))
+FULL = Plan(7, ((64, 64), (96, 96), (128, 128), (24, 24, 24)), (256, 256), (96, 96, 96), (512, 512))
+QUICK = Plan(3, ((48, 48),), (64, 64), (32, 32, 32), (128, 128))
+# A pass takes half a minute.
+PUBLISHED_REPEATS = 3
 
 
 def main() -> None:
@@ -69,6 +73,9 @@ def main() -> None:
     torch.backends.cudnn.allow_tf32 = False
     plan = QUICK if options.quick else FULL
     print(f"Measured on {machine()}.")
+    if options.published:
+        tabulate_published(plan)
+        return
     with tempfile.TemporaryDirectory() as folder:
         os.environ[CACHE_VARIABLE] = folder
         rows = [row for setting in settings() for row in measure(plan, setting)]
@@ -79,6 +86,7 @@ def main() -> None:
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small inputs and few repeats: within a minute on two cores")
+    parser.add_argument("--published", action="store_true", help="measure one slice of guided attention as it was published, and nothing else")
     parser.add_argument("--threads", type=int, help="threads of torch on the CPU (default: torch's own choice)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the pairs of numbers that are set side by side")
     options = parser.parse_args(arguments)
@@ -127,6 +135,14 @@ def tabulate_attention(plan: Plan, setting: Setting) -> Iterator[Row]:
     print(f"{ATTENTION_CHANNELS} channels. The kernel that worked: {kernel}.\n")
     headings = ["positions", "pass", "ours, s", "matrix, s", "ratio", "ours, peak extra MB", "matrix, peak extra MB", "ratio"]
     print(markdown(headings, lines), flush=True)
+
+
+def tabulate_published(plan: Plan) -> None:
+    """A slice in the network of Sinha and Dolz (2020) with ResNet-101, with our position attention and with the whole matrix of the paper's code."""
+    for setting in settings():
+        results = measure_networks([PUBLISHED], plan.published, PUBLISHED_REPEATS, setting)
+        lines = [[by(result.size), result.contender.variant, result.seconds, result.megabytes, result.difference] for result in results]
+        print(f"\n{setting}\n\n{markdown(['slice', 'position attention', 'forward, s', 'peak extra MB', 'largest difference'], lines)}", flush=True)
 
 
 def tabulate_variants(results: list[NetworkResult], setting: Setting) -> None:

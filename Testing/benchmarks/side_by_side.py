@@ -16,7 +16,9 @@ from benchmarks.contenders import (
     NETWORKS,
     OPENVINO,
     PLAIN,
+    PUBLISHED,
     UNET,
+    WHOLE_MATRIX,
     Contender,
     MatrixAttention,
     Setting,
@@ -30,7 +32,7 @@ from torch import Tensor
 
 # Largest difference from the reference, as a share of the standard deviation of that. A gradient is a sum over all positions.
 ATTENTION_LIMITS = {"output": 1e-4, "gradient": 1e-3}
-LIMITS = {ACCELERATED: 1e-4, OPENVINO: 1e-3}
+LIMITS = {ACCELERATED: 1e-4, OPENVINO: 1e-3, WHOLE_MATRIX: 1e-3}
 # Rows and columns of the product that stands for the rate a machine is capable of.
 MATRIX = 2048
 
@@ -76,7 +78,7 @@ def measure_attention(size: Sequence[int], backward: bool, repeats: int, setting
 
 def measure_networks(names: Sequence[str], size: Sequence[int], repeats: int, setting: Setting) -> list[NetworkResult]:
     """Networks with the same input, ours in all variants. Ends the program if a variant differs from its plain network."""
-    contenders = [Contender(name, variant) for name in names for variant in (variants(setting) if name in (GUIDED, UNET) else [PLAIN])]
+    contenders = [Contender(name, variant) for name in names for variant in variants(name, setting)]
     prepare = [partial(prediction, contender, size, setting) for contender in contenders]
     runs = [make() for make in prepare]
     differences: list[float | None] = []
@@ -95,9 +97,12 @@ def measure_networks(names: Sequence[str], size: Sequence[int], repeats: int, se
     return [NetworkResult(c, tuple(size), s, mb, operations[c.network], d) for c, s, mb, d in zip(contenders, seconds, megabytes, differences)]
 
 
-def variants(setting: Setting) -> list[str]:
-    """Of our networks, those that there are here; the plain one first."""
-    return [PLAIN, ACCELERATED, *([OPENVINO] if setting.device.type == "cpu" and openvino_available() else [])]
+def variants(name: str, setting: Setting) -> list[str]:
+    """Those of a network that there are here; the plain one first."""
+    if name == PUBLISHED:
+        return [PLAIN, WHOLE_MATRIX]
+    arranged = [ACCELERATED, *([OPENVINO] if setting.device.type == "cpu" and openvino_available() else [])]
+    return [PLAIN, *(arranged if name in (GUIDED, UNET) else [])]
 
 
 def matrix_rate(repeats: int, setting: Setting) -> float:
