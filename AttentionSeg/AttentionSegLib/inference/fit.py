@@ -152,7 +152,10 @@ def _size(scan: ScanFacts, card: Card) -> str:
     if max(scan.extent) > LARGEST_MM:
         return f"{scan.name} is {size} mm large; check the unit of its voxel size."
     if card.region_size is None:
-        return f"{scan.name} is only {size} mm large; check the unit of its voxel size." if max(scan.extent) < SMALLEST_MM else ""
+        if max(scan.extent) < SMALLEST_MM:
+            return f"{scan.name} is only {size} mm large; check the unit of its voxel size."
+        span = 0.0 if card.arrangement is None else float(np.ptp(list(card.arrangement.centers.values()), axis=0).max())
+        return f"{scan.name} covers {size} mm; the structures that the model knows lie up to {span:.0f} mm apart." if max(scan.extent) < span else ""
     known = np.sort(card.region_size)
     share = np.array(scan.extent) / known
     if not (share < SMALLER_THAN_REGION).any():

@@ -120,3 +120,11 @@ class TestRescaled:
     def test_anything_else_stays_as_it_is(self, modality, voxels):
         image = Image(voxels[None], np.eye(4), "scan")
         assert rescaled(image, card_of(modality)) is image
+
+
+def test_a_scan_smaller_than_the_structures_lie_apart():
+    labels = [{**make_card_document()["labels"][0], "value": value, "name": f"Part {value}"} for value in range(1, 5)]
+    known = {"centers_mm": {str(value): [0, 15 * value, 0] for value in range(1, 5)}, "misfit": 0.1}
+    card = card_of("MR", labels=labels, arrangement=known)
+    assert notes_of(card, mr(), (2, 2, 2)) == []
+    assert notes_of(card, mr())[0] == "scan covers 20 x 22 x 24 mm; the structures that the model knows lie up to 45 mm apart."
