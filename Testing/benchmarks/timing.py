@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from statistics import median
 from typing import Callable
 
@@ -12,7 +13,7 @@ import torch
 Run = Callable[[], object]
 
 
-def medians(runs: Sequence[Run], repeats: int, device: torch.device) -> list[float]:
+def medians(runs: Sequence[Run], repeats: int, device: torch.device, of_processor: bool = False) -> list[float]:
     """Median seconds of each run.
 
     They take turns (A B A B ...), so that what else the machine does falls on all alike. A first turn is not counted.
@@ -21,16 +22,17 @@ def medians(runs: Sequence[Run], repeats: int, device: torch.device) -> list[flo
         runs: what to measure.
         repeats: turns that count, 1 or more.
         device: where they compute; a GPU has its own clock.
+        of_processor: whether to count the time of the processor in all threads, which depends little on what else the machine does; for the CPU.
     """
-    clock = _on_gpu if device.type == "cuda" else _on_cpu
+    clock = _on_gpu if device.type == "cuda" else partial(_on_cpu, clock=time.process_time if of_processor else time.perf_counter)
     turns = [[clock(run) for run in runs] for _ in range(repeats + 1)]
     return [median(seconds) for seconds in zip(*turns[1:])]
 
 
-def _on_cpu(run: Run) -> float:
-    start = time.perf_counter()
+def _on_cpu(run: Run, clock: Callable[[], float]) -> float:
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _on_gpu(run: Run) -> float:

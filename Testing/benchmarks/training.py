@@ -1,9 +1,10 @@
-"""A training step of ours beside a plain MONAI loop on the same patches: seconds and peak extra memory.
+"""A training step of ours beside a plain MONAI loop on the same patches: processor time, also per operation, and peak extra memory.
 
     python Testing/benchmarks/training.py [--threads N] [--repeats N] [--patch I J K]
 
-Ours: Attention U-Net with `NetworkLoss` (Dice and cross-entropy, deep supervision), AdamW and the moving average of the weights, as
-`attentionseg train` computes them. The other: MONAI's `AttentionUnet` with the same channels, `DiceCELoss` and AdamW.
+Ours: Attention U-Net with `NetworkLoss` (Dice and cross-entropy, deep supervision), clipped gradients, AdamW and the moving average of the weights,
+as `attentionseg train` computes them. The other: MONAI's `AttentionUnet` with the same channels, `DiceCELoss` and AdamW. Operations are those of
+convolutions and matrix products, forward and backward, two for each multiply-add.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from monai.losses import DiceCELoss
 from monai.networks.nets import AttentionUnet as MonaiAttentionUnet
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "AttentionSeg"))
@@ -31,7 +33,7 @@ from benchmarks.timing import Run, medians
 CPU = torch.device("cpu")
 CHANNELS = (16, 32, 64, 128)
 CLASSES, BATCH = 3, 2
-DECAY = 0.999
+DECAY, CLIP = 0.999, 1.0
 
 
 def main() -> None:
@@ -43,12 +45,18 @@ def main() -> None:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     makers = [partial(maker, tuple(options.patch)) for maker in (our_step, our_light_step, monai_step)]
-    seconds = medians([make() for make in makers], options.repeats, CPU)
+    steps = [make() for make in makers]
+    operations, seconds = [gigaoperations(step) for step in steps], medians(steps, options.repeats, CPU, of_processor=True)
     megabytes = [peak_extra_megabytes(make, CPU) for make in makers]
+    each = [1000 * s / count for s, count in zip(seconds, operations)]
     names = ["ours, deep supervision", "ours, without", "MONAI loop"]
-    rows = [[name, s, ratio(s, seconds[-1]), mb, ratio(mb, megabytes[-1]), make()()] for name, make, s, mb in zip(names, makers, seconds, megabytes)]
+    rows = [
+        [name, s, count, ms, ratio(ms, each[-1]), mb, ratio(mb, megabytes[-1]), step()]
+        for name, step, s, count, ms, mb in zip(names, steps, seconds, operations, each, megabytes)
+    ]
     print(machine())
-    print(markdown(["step", "s", "MONAI / this", "peak extra MB", "MONAI / this", "parameters"], rows))
+    heads = ["step", "processor s", "10^9 operations", "ms per 10^9", "MONAI / this", "peak extra MB", "MONAI / this", "parameters"]
+    print(markdown(heads, rows))
 
 
 def our_step(patch: Sequence[int], deep_supervision: bool = True) -> Run:
@@ -62,6 +70,7 @@ def our_step(patch: Sequence[int], deep_supervision: bool = True) -> Run:
     def step() -> int:
         optimizer.zero_grad()
         loss(network(image, return_attention=()), label)[0].backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         optimizer.step()
         averaged.update_parameters(network)
         return count(network)
@@ -100,6 +109,13 @@ def warmed(step: Run) -> Run:
     step()
     forget_peak()
     return step
+
+
+def gigaoperations(step: Run) -> float:
+    """Operations of a step, in 10^9, by torch's counter."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / 1e9
 
 
 def count(network: torch.nn.Module) -> int:

@@ -25,7 +25,7 @@ from .devices import choose_device
 from .explanation import Explanation, Wanted, check_explain, labels_of_result
 from .fit import image_fit, rescaled
 from .memory import limited_memory
-from .memory_estimate import check_limit
+from .memory_estimate import PATCHES_AT_A_TIME, SLICES_AT_A_TIME, check_limit
 from .merging import Part, merge_maps, merge_on_input, merge_restored
 from .mirroring import MirroredNetwork, check_mirroring
 from .openvino_network import OpenVinoFailed
@@ -38,9 +38,6 @@ from .region_search import RegionSearch, offsets_of
 from .restore import restore_with_fallback
 from .slices import with_neighbors, with_slices
 from .sliding_window import Placement, VolumeOutput, placements, run_with_fallback
-
-PATCHES_AT_A_TIME = {"cuda": 4, "mps": 1, "cpu": 1}
-SLICES_AT_A_TIME = {"cuda": 16, "mps": 4, "cpu": 1}
 
 
 class Predictor:

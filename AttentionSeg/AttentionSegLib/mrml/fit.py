@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..inference import checks
 from ..inference.checks import region_note
 from ..inference.fit import AIR_IN_HU, ScanFacts, can_rescale, fit_notes
-from ..inference.memory_estimate import estimated_bytes
+from ..inference.memory_estimate import estimated_bytes, estimated_gpu_bytes
 from .regions import region_from_roi
 from .transforms import local_affine
 from .volumes import dicom_modality
@@ -82,11 +82,16 @@ def lacks_region(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode) -> boo
 
 def needed_bytes(
     card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode, roi_node: slicer.vtkMRMLMarkupsROINode | None, options: RunOptions
-) -> float:
-    """Estimated main memory of a run on a volume with voxels (see `estimated_bytes`). Raises InputError for a region that cannot be used."""
+) -> tuple[float, float]:
+    """Estimated memory of a run on a volume with voxels: in main memory, and on a GPU if it computes there (see `memory_estimate`).
+
+    Raises:
+        InputError: for a region that cannot be used.
+    """
     image_data, region = volume_node.GetImageData(), region_from_roi(roi_node, volume_node) if roi_node is not None else None
-    spacing = np.linalg.norm(local_affine(volume_node)[:3, :3], axis=0).tolist()
-    return estimated_bytes(card, image_data.GetDimensions(), spacing, options, region, image_data.GetScalarSize())
+    shape, spacing = image_data.GetDimensions(), np.linalg.norm(local_affine(volume_node)[:3, :3], axis=0).tolist()
+    main = estimated_bytes(card, shape, spacing, options, region, image_data.GetScalarSize())
+    return main, estimated_gpu_bytes(card, shape, spacing, region)
 
 
 def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None, roi_node: slicer.vtkMRMLMarkupsROINode | None) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import InputError
-from ..inference.predictor import PATCHES_AT_A_TIME, SLICES_AT_A_TIME
+from ..inference.memory_estimate import PATCHES_AT_A_TIME, SLICES_AT_A_TIME
 from ..inference.progress import Progress
 from ..inference.restore import most_likely
 from ..inference.slices import SliceNetwork, with_neighbors

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..inference.memory_estimate import GIGABYTE, main_memory
+from ..inference.memory_estimate import GIGABYTE, gpu_memory, main_memory
 from ..mrml.fit import fit_hints, is_stored_hu, lacks_region, needed_bytes
 from ..mrml.scans import own_maps, shown_scan
 from ..mrml.sequences import frame_hint, shown_frame
@@ -172,28 +173,43 @@ class Choices:
         settings, model = self.settings, self.model
         hints = fit_hints(model.card, self.volumes, settings.region, settings.rescale) if model and model.card else []
         other_frame = frame_hint(settings.result_volume, settings.result_segmentation)
-        there = main_memory() / GIGABYTE
+        there, on_gpu, (needed, needed_on_gpu) = main_memory() / GIGABYTE, self._gpu_gigabytes, self._gigabytes
         too_large = _("A run takes more memory than this computer has ({there:.0f} GB): place a region, or choose a scan with fewer voxels.")
-        if self._gigabytes > there:
-            hints = [*hints, too_large.format(there=there)]
+        in_pieces = _("A run takes more than {there:.1f} GB of the GPU, so it computes in smaller pieces or on the CPU: a region makes it faster.")
+        hints = [*hints, *([too_large.format(there=there)] if needed > there else [])]
+        hints = [*hints, *([in_pieces.format(there=on_gpu)] if on_gpu and needed_on_gpu > on_gpu else [])]
         return tuple([*hints, other_frame] if other_frame else hints)
 
     @property
     def memory(self) -> str:
         """The memory that a run will take; empty if no run can start."""
-        return _("Needs about {needed:.1f} GB.").format(needed=self._gigabytes) if self._gigabytes else ""
+        needed, on_gpu = self._gigabytes
+        if not needed:
+            return ""
+        if not self._gpu_gigabytes:
+            return _("Needs about {needed:.1f} GB.").format(needed=needed)
+        return _("Needs about {needed:.1f} GB, and {on_gpu:.1f} GB of the GPU.").format(needed=needed, on_gpu=on_gpu)
 
     @property
-    def _gigabytes(self) -> float:
-        """The memory that a run will take; 0 if no run can start."""
+    def _gpu_gigabytes(self) -> float:
+        """The memory of the GPU that a run may take; 0 if it computes elsewhere, or as long as that is unknown."""
+        there = gpu_memory() if self.settings.device in ("auto", "cuda") else None
+        if there is None:
+            return 0.0
+        return min(there / GIGABYTE, self.settings.memory_limit or math.inf)
+
+    @property
+    def _gigabytes(self) -> tuple[float, float]:
+        """The memory that a run will take, and of a GPU if it computes there; 0 if no run can start."""
         model, volume = self.model, self.settings.input(0)
         if self.reason or model is None or model.card is None or volume is None:
-            return 0.0
+            return 0.0, 0.0
         try:
-            return needed_bytes(model.card, volume, self.settings.region, self.options.run) / GIGABYTE
+            main, on_gpu = needed_bytes(model.card, volume, self.settings.region, self.options.run)
         except InputError:
             # One of the hints is this error.
-            return 0.0
+            return 0.0, 0.0
+        return main / GIGABYTE, on_gpu / GIGABYTE
 
     def shown(self, run: Run) -> Shown:
         """Everything to show, including the state of the run."""

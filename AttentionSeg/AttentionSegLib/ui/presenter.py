@@ -137,9 +137,11 @@ class Presenter(RunPresenter[Shown]):
 
     def set_device(self, device: str) -> None:
         self._settings.device = device
+        self.refresh()
 
     def set_memory_limit(self, gigabytes: float) -> None:
         self._settings.memory_limit = float(gigabytes)
+        self.refresh()
 
     def set_overlap(self, overlap: float) -> None:
         model = self._choices.model

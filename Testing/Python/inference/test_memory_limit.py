@@ -12,7 +12,7 @@ from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor, predictor
 from AttentionSegLib.inference.memory import limited_memory
-from AttentionSegLib.inference.memory_estimate import estimated_bytes
+from AttentionSegLib.inference.memory_estimate import estimated_bytes, estimated_gpu_bytes
 from AttentionSegLib.inference.sliding_window import placements
 from AttentionSegLib.models import Model
 from AttentionSegLib.options import RunOptions
@@ -145,6 +145,28 @@ class TestEstimate:
         shape, spacing = (512, 512, 400), (0.8, 0.8, 1.0)
         one, pair = (estimated_bytes(card, shape, spacing, RunOptions(), region) for region in (Region((0, 0, 0), (80, 80, 80)), None))
         assert pair - one == pytest.approx(5 * 100 * 100 * 80, rel=0.01)
+
+
+class TestEstimateOfGpu:
+    def test_of_a_large_scan_the_sums_over_the_patches_grow_with_the_working_grid(self):
+        card, spacing = make_card(spacing_mm=[2.0, 2.0, 2.0]), (1.0, 1.0, 1.0)
+        half, whole = (estimated_gpu_bytes(card, (512, 512, slices), spacing) for slices in (400, 800))
+        # The logits of two labels and background, and the weights, of 4 bytes each.
+        assert whole - half == pytest.approx(4 * 4 * 256 * 256 * 200)
+
+    def test_a_batch_of_patches_lies_beside_the_weights(self):
+        card = replace(make_card(), patch_size=(32, 32, 32), weights_bytes=0)
+        cards = card, replace(card, patch_size=(32, 32, 64)), replace(card, weights_bytes=10**9)
+        small, twice, heavy = (estimated_gpu_bytes(one, (32, 32, 64), (1.0, 1.0, 1.0)) for one in cards)
+        # Four patches, each with 64 features and three copies of the logits of three classes per voxel.
+        assert twice - small == pytest.approx(4 * 4 * 32**3 * (64 + 9))
+        assert heavy - small == pytest.approx(2e9)
+
+    def test_the_results_stay_in_main_memory(self):
+        """A working grid of 8 mm: what lies on the GPU does not grow with the slices of the scan."""
+        card, shape = make_card(spacing_mm=[8.0, 8.0, 8.0]), (512, 512, 800)
+        on_gpu, main = estimated_gpu_bytes(card, shape, (1.0, 1.0, 1.0)), estimated_bytes(card, shape, (1.0, 1.0, 1.0), RunOptions())
+        assert on_gpu < 5 * 512 * 512 * 800 < main
 
 
 class TestLimit:

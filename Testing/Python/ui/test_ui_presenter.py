@@ -47,6 +47,18 @@ class TestChoices:
         assert app.view.shown.hints[:-1] == hints
         assert app.view.shown.hints[-1].startswith("A run takes more memory than this computer has (1 GB): place a region")
 
+    def test_the_memory_of_the_gpu_is_said_where_one_is_used(self, app, scene, monkeypatch):
+        monkeypatch.setattr(choices, "gpu_memory", lambda: 8e9)
+        app.choose(volume=make_volume(scene, np.eye(4), np.zeros((500, 500, 400), np.int16)))
+        assert app.view.shown.memory == "Needs about 1.9 GB, and 0.7 GB of the GPU."
+        hints = app.view.shown.hints
+        app.presenter.set_memory_limit(0.5)
+        assert app.view.shown.hints[:-1] == hints
+        assert app.view.shown.hints[-1].startswith("A run takes more than 0.5 GB of the GPU")
+        app.presenter.set_device("cpu")
+        assert app.view.shown.memory == "Needs about 1.9 GB."
+        assert app.view.shown.hints == hints
+
     def test_pressing_a_grey_button_does_nothing(self, app):
         app.presenter.press()
         assert app.view.states == ["idle"]
