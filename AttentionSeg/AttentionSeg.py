@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -15,6 +17,28 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from typing import Optional, Union
+
+    from AttentionSegLib.mrml.probe_volume import ProbeVolume
+    from AttentionSegLib.mrml.segment import SegmentedVolume
+    from AttentionSegLib.mrml.training_pairs import Pair
+    from AttentionSegLib.progress import Cancel, OnProgress
+    from AttentionSegLib.ui.long_runs import OnChange
+    from AttentionSegLib.ui.module_panel import ModulePanel
+    from AttentionSegLib.ui.pump import Pump
+    from AttentionSegLib.ui.segmenter import Options
+    from AttentionSegLib.ui.settings import Settings
+    from AttentionSegLib.ui.task import Task
+    from slicer import vtkMRMLScalarVolumeNode as Volume
+    from slicer import vtkMRMLSegmentationNode as Segmentation
+
+    AnyPath = Union[str, PathLike]
+    Report = Optional[OnProgress]
+    Stop = Optional[Cancel]
+    Volumes = Union[Volume, Sequence[Volume]]
 
 RESOURCES = Path(__file__).parent / "Resources"
 README = "https://github.com/AttentionSeg/SlicerAttentionSeg#readme"
@@ -28,7 +52,7 @@ SAMPLES = {
 class AttentionSeg(ScriptedLoadableModule):
     """The module's entry in Slicer: title, category, help and acknowledgement."""
 
-    def __init__(self, parent: object) -> None:
+    def __init__(self, parent: Any) -> None:
         super().__init__(parent)
         parent.title = _("AttentionSeg")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
@@ -76,7 +100,7 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget):
 
     def __init__(self, parent: object = None) -> None:
         super().__init__(parent)
-        self.panel = None
+        self.panel: ModulePanel | None = None
 
     def setup(self) -> None:
         super().setup()
@@ -86,7 +110,8 @@ class AttentionSegWidget(ScriptedLoadableModuleWidget):
 
         self.logic = AttentionSegLogic()
         widget = slicer.util.loadUI(str(RESOURCES / "UI" / "AttentionSeg.ui"))
-        if slicer_version() < MINIMUM_SLICER:
+        version = slicer_version()
+        if version is not None and version < MINIMUM_SLICER:
             text = _("AttentionSeg needs Slicer {needed} or newer, and this is {found}. Please install a newer one from download.slicer.org.")
             label = qt.QLabel(text.format(needed="{}.{}".format(*MINIMUM_SLICER), found=slicer_version_text()))
             label.setWordWrap(True)
@@ -131,8 +156,8 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         from AttentionSegLib.ui.segmenter import Segmenter
 
         self.segmenter = Segmenter()
-        self._pump = None
-        self._probe = None
+        self._pump: Pump | None = None
+        self._probe: ProbeVolume | None = None
 
     def models(self) -> list:
         """The installed models, each with `id`, `title`, `text` and `card`.
@@ -145,16 +170,16 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
     def segmentVolume(
         self,
-        volumeNode,
-        model,
-        region=None,
-        outputSegmentation=None,
-        attention=True,
-        device="auto",
-        onProgress=None,
-        cancel=None,
-        **options,
-    ) -> object:
+        volumeNode: Volumes,
+        model: AnyPath,
+        region: slicer.vtkMRMLMarkupsROINode | None = None,
+        outputSegmentation: Segmentation | None = None,
+        attention: bool | Sequence[str] = True,
+        device: str = "auto",
+        onProgress: Report = None,
+        cancel: Stop = None,
+        **options: Any,
+    ) -> SegmentedVolume:
         """Segment a volume and wait. The result has `segmentation`, `attention` (volumes by name), `uncertainty`, `statistics`, `prediction`.
 
         result = logic.segmentVolume(getNode("MRHead"), "hippocampus-mr-attention-unet", region=getNode("R"))
@@ -180,15 +205,15 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
     def startSegmentVolume(
         self,
-        volumeNode,
-        model,
-        region=None,
-        outputSegmentation=None,
-        attention=True,
-        device="auto",
-        onChange=None,
-        **options,
-    ) -> object:
+        volumeNode: Volumes,
+        model: AnyPath,
+        region: slicer.vtkMRMLMarkupsROINode | None = None,
+        outputSegmentation: Segmentation | None = None,
+        attention: bool | Sequence[str] = True,
+        device: str = "auto",
+        onChange: OnChange = None,
+        **options: Any,
+    ) -> Task[SegmentedVolume]:
         """Segment a volume in the background. Returns the run: `state`, `progress`, `result`, `error`, `cancel()`.
 
         run = logic.startSegmentVolume(getNode("T1"), "hippocampus-mr-attention-unet", onChange=lambda run: print(run.state.value, run.progress))
@@ -198,7 +223,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         chosen = _chosen(model, attention=attention, device=device, **options)
         return self._started(self.segmenter.start(chosen, _listed(volumeNode), region, outputSegmentation, onChange))
 
-    def compare(self, resultSegmentation, referenceSegmentation, volume=None) -> object:
+    def compare(self, resultSegmentation: Segmentation, referenceSegmentation: Segmentation, volume: Volume | None = None) -> object:
         """Compare a result with a reference. Returns `rows`, each with `name`, `dice`, `hausdorff_95_mm`, `milliliters`, `reference_milliliters`.
 
         comparison = logic.compare(result.segmentation, getNode("Drawn by hand"))
@@ -215,7 +240,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
         return compare_segmentations(resultSegmentation, referenceSegmentation, volume)
 
-    def probe(self, result, rasPosition) -> object:
+    def probe(self, result: SegmentedVolume, rasPosition: Sequence[float]) -> Volume:
         """The position attention of the voxel at a position (world RAS mm), as a volume; for guided-attention models only.
 
         node = logic.probe(result, (26, -24, -13))
@@ -234,7 +259,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
             raise InputError(msg)
         return self._probe.node
 
-    def explain(self, result, label, rasPosition=None) -> object:
+    def explain(self, result: SegmentedVolume, label: str, rasPosition: Sequence[float] | None = None) -> Volume:
         """Which places raised a label of a result, as a volume: for its whole segment, or for the voxel at a position (world RAS mm).
 
         node = logic.explain(result, result.statistics[0].name)
@@ -248,7 +273,9 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         question = read_question(result, label, rasPosition)
         return publish_explanation(question, explain(question))
 
-    def segmentFolder(self, inputFolder, outputFolder, model, onProgress=None, cancel=None, **options) -> object:
+    def segmentFolder(
+        self, inputFolder: AnyPath, outputFolder: AnyPath, model: AnyPath, onProgress: Report = None, cancel: Stop = None, **options: Any
+    ) -> object:
         """Segment every scan of a folder of files; a stopped run is resumed.
 
         logic.segmentFolder("scans", "results", "hippocampus-mr-attention-unet")
@@ -259,7 +286,16 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
         return segment_folder(inputFolder, outputFolder, model=model, on_progress=onProgress, cancel=cancel, **options)
 
-    def trainModel(self, imageFolder, labelFolder, network, outputFolder, onProgress=None, cancel=None, **options) -> object:
+    def trainModel(
+        self,
+        imageFolder: AnyPath,
+        labelFolder: AnyPath,
+        network: str,
+        outputFolder: AnyPath,
+        onProgress: Report = None,
+        cancel: Stop = None,
+        **options: Any,
+    ) -> object:
         """Train a model on a folder of scans and a folder of label maps of the same file names.
 
         logic.trainModel("images", "labels", "attention-unet", "my-model")
@@ -272,7 +308,9 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         cases = folder_cases(Path(imageFolder), Path(labelFolder))
         return train_model(cases, network, outputFolder, on_progress=onProgress, cancel=cancel, **options)
 
-    def trainModelOnNodes(self, pairs, network, outputFolder, onProgress=None, cancel=None, **options) -> object:
+    def trainModelOnNodes(
+        self, pairs: Sequence[Pair], network: str, outputFolder: AnyPath, onProgress: Report = None, cancel: Stop = None, **options: Any
+    ) -> object:
         """Train a model on volumes of the scene and their segmentations, which must have the same segment names.
 
         logic.trainModelOnNodes([(getNode("A"), getNode("A segmentation")), (getNode("B"), getNode("B segmentation"))], "attention-unet", "my-model")
@@ -287,7 +325,7 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
         return train_on_pairs(read_pairs(pairs), network, outputFolder, on_progress=onProgress, cancel=cancel, **options)
 
-    def startSegmentFolder(self, inputFolder, outputFolder, model, onChange=None, **options) -> object:
+    def startSegmentFolder(self, inputFolder: AnyPath, outputFolder: AnyPath, model: AnyPath, onChange: OnChange = None, **options: Any) -> object:
         """`segmentFolder` in the background. Returns the run, as `startSegmentVolume` does.
 
         run = logic.startSegmentFolder("scans", "results", "hippocampus-mr-attention-unet", onChange=lambda run: print(run.progress))
@@ -296,29 +334,31 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
 
         return self._started(folder_task(inputFolder, outputFolder, onChange, model=model, **options))
 
-    def startTrainModel(self, imageFolder, labelFolder, network, outputFolder, onChange=None, **options) -> object:
+    def startTrainModel(
+        self, imageFolder: AnyPath, labelFolder: AnyPath, network: str, outputFolder: AnyPath, onChange: OnChange = None, **options: Any
+    ) -> object:
         """`trainModel` in the background. Returns the run, as `startSegmentVolume` does."""
         from AttentionSegLib.ui.long_runs import training_task
 
         return self._started(training_task(imageFolder, labelFolder, network, outputFolder, onChange, **options))
 
-    def startTrainModelOnNodes(self, pairs, network, outputFolder, onChange=None, **options) -> object:
+    def startTrainModelOnNodes(self, pairs: Sequence[Pair], network: str, outputFolder: AnyPath, onChange: OnChange = None, **options: Any) -> object:
         """`trainModelOnNodes` in the background. Returns the run, as `startSegmentVolume` does."""
         from AttentionSegLib.ui.long_runs import pairs_task
 
         return self._started(pairs_task(pairs, network, outputFolder, onChange, **options))
 
-    def settings(self) -> object:
+    def settings(self) -> Settings:
         """The panel's settings, in the parameter node of the scene."""
         from AttentionSegLib.ui.settings import Settings
 
         return Settings(self.getParameterNode())
 
-    def keepPolling(self, poll) -> None:
+    def keepPolling(self, poll: Callable[[], bool]) -> None:
         """Call a function from the event loop, repeatedly, until it returns False."""
         self._timers().keep_polling(poll)
 
-    def whenIdle(self, function) -> None:
+    def whenIdle(self, function: Callable[[], None]) -> None:
         """Call a function from the event loop once, a second after the last call of this method."""
         self._timers().when_idle(function)
 
@@ -327,26 +367,26 @@ class AttentionSegLogic(ScriptedLoadableModuleLogic):
         if self._pump is not None:
             self._pump.stop()
 
-    def _timers(self) -> object:
+    def _timers(self) -> Pump:
         from AttentionSegLib.ui.pump import Pump
 
         if self._pump is None:
             self._pump = Pump()
         return self._pump
 
-    def _started(self, run) -> object:
+    def _started(self, run: Task) -> Task:
         self.keepPolling(run.poll)
         return run
 
 
-def _chosen(model: object, memoryLimit: float | None = None, **options: object) -> object:
+def _chosen(model: AnyPath, memoryLimit: float | None = None, **options: Any) -> Options:
     from AttentionSegLib.options import RunOptions
     from AttentionSegLib.ui.segmenter import Options
 
     return Options(model, RunOptions(memory_limit_gb=memoryLimit, **options))
 
 
-def _listed(nodes: object) -> list:
+def _listed(nodes: Volumes) -> list[Volume]:
     return list(nodes) if isinstance(nodes, (list, tuple)) else [nodes]
 
 

@@ -13,7 +13,7 @@ INTERVAL_MS = 10
 SLEEP_S = 0.008
 # How long a thread that runs Python keeps the interpreter lock while another one waits for it. With Python's 5 ms, the main thread, which gives it up
 # in many short calls of numpy, stands still for a third of a second while a thread imports packages.
-SWITCH_S = 0.0005
+SWITCH_S, USUAL_SWITCH_S = 0.0005, sys.getswitchinterval()
 # Time without changes before background preparation starts.
 IDLE_MS = 1000
 
@@ -31,7 +31,6 @@ class Pump:
         self._idle.setInterval(IDLE_MS)
         self._idle.connect("timeout()", self._when_idle)
         self._waiting: Callable[[], None] = lambda: None
-        self._usual_switch_s = sys.getswitchinterval()
 
     def keep_polling(self, poll: Callable[[], bool]) -> None:
         """Call a function repeatedly, until it returns False."""
@@ -62,4 +61,4 @@ class Pump:
 
     def _rest(self) -> None:
         self._timer.stop()
-        sys.setswitchinterval(self._usual_switch_s)
+        sys.setswitchinterval(USUAL_SWITCH_S)

@@ -218,6 +218,14 @@ class TestLogic:
         assert what != "folder" or (options == {"model": "tiny-unet", "jobs": 1} and states[-1] == "cancelled")
         assert what != "training on nodes" or options["hours"] == 2
 
+    def test_threads_change_places_more_often_while_something_runs(self, logic):
+        """Otherwise a thread that imports packages keeps the application waiting."""
+        usual, left = sys.getswitchinterval(), [True, False]
+        logic.keepPolling(lambda: left.pop(0))
+        assert sys.getswitchinterval() < usual / 2
+        let_run(lambda: not left)
+        assert sys.getswitchinterval() == usual
+
     def test_a_cancelled_start(self, logic, scene):
         volume = make_scan(scene)
         nodes = nodes_of(scene)
