@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ..boxes import label_boxes
 from ..models.arrangement import Arrangement
@@ -44,6 +43,9 @@ def misfit_of(points: np.ndarray, known: np.ndarray) -> tuple[float, float]:
     Returns:
         The median distance as a share of the root mean square distance of the points from their center, and the scale.
     """
+    # Imported here because it takes a while, and few models know an arrangement.
+    from scipy.spatial.transform import Rotation
+
     points, known = points - points.mean(0), known - known.mean(0)
     rotation, _ = Rotation.align_vectors(points, known)
     turned = rotation.apply(known)
