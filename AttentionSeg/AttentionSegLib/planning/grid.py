@@ -25,6 +25,9 @@ FEWEST_VOXELS = 200
 COARSER = 2 ** (1 / 3)
 # By the least number of voxels along an axis, the number that patch sizes are multiples of, so that levels can halve them.
 STEPS = ((96, 16), (24, 8), (8, 4), (0, 1))
+# Largest distance of the patch of a region from the center of its scan along each axis, because users place regions by hand; and the same as a
+# fraction of the scan, for thick slices.
+REGION_SHIFT_MM, REGION_SHIFT_SHARE = 6.0, 0.25
 # By the least chance that a random patch contains a given voxel, the fraction of patches that are taken around labels.
 FOREGROUND_SHARES = ((0.5, 0.33), (0.1, 0.5), (0.0, 0.67))
 
@@ -123,11 +126,21 @@ def largest_patch(field: Sequence[int], spacing: Sequence[float], most_voxels: f
     return tuple(patch)
 
 
+def region_shift(shape: Sequence[int] | np.ndarray, spacing: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The largest random shift of the patch of a region along each axis, in voxels, for a scan of so many voxels."""
+    return np.minimum(REGION_SHIFT_MM / np.asarray(spacing), REGION_SHIFT_SHARE * np.asarray(shape)).astype(int)
+
+
+def shows_region(patch: Sequence[int], shape: Sequence[int] | np.ndarray, spacing: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Whether patches around the center of a region show all of it along each axis, thanks to their random shift."""
+    return np.asarray(shape) - np.asarray(patch) <= 2 * region_shift(shape, spacing)
+
+
 def foreground_share(
-    cases: Sequence[CaseStatistics], patch: Sequence[int], field: np.ndarray, is_region: bool, across: int | None = None
+    cases: Sequence[CaseStatistics], patch: Sequence[int], field: np.ndarray, spacing: np.ndarray, is_region: bool, across: int | None = None
 ) -> tuple[float, str]:
     """The fraction of patches around a label, higher the less of a scan (or of a slice) a patch covers, and a sentence for the notes."""
-    if is_region and across is None:
+    if is_region and across is None and shows_region(patch, field, spacing).all():
         return 0.0, "Patches are taken around the center of the crops."
     seen = prod(np.minimum(1, patch / field)[np.arange(3) != across])
     labeled = np.median([sum(label.voxels for label in case.labels.values()) / prod(case.shape) for case in cases])

@@ -205,7 +205,7 @@ def _training(choices: _Choices, budget: Budget, notes: list[str]) -> dict[str, 
     steps = length["epochs"] * (length["steps_per_epoch"] or ceil(len(cases) / batch))
     mirror_axes, mirror_swaps, mirroring = plan_mirroring(choices.labels, cases, is_region, across)
     weights, weighting = plan_weights(choices.labels, cases)
-    share, placing = foreground_share(cases, network.patch, field, is_region, across)
+    share, placing = foreground_share(cases, network.patch, field, choices.spacing, is_region, across)
     known = plan_arrangement(choices.labels, cases, is_region)[1]
     notes += [mirroring, weighting, placing, plan_postprocessing(choices.labels, cases)[1], *known]
     synthesis = {}

@@ -14,15 +14,12 @@ from torch.utils.data import Dataset, Sampler
 
 from ..inference.slices import neighbors
 from ..models import Card
+from ..planning.grid import region_shift, shows_region
 from .augmentation import STRENGTHS, intensity_changes
 from .deformation import Beyond, Deformation, draw_deformation, take_patch
 from .preparation import PreparedCase, PreparedFiles
 from .recipe import Recipe
 
-# Largest distance of the patch of a region from the center of its scan along each axis, because users place regions by hand.
-REGION_SHIFT_MM = 6.0
-# The same as a fraction of the scan along an axis, for thick slices.
-REGION_SHIFT_SHARE = 0.25
 # Fraction of the labeled voxels that a patch of a region contains, if it is large enough.
 SHOWN_SHARE = 0.75
 # Fraction of the patches of regions whose scan is continued by its mirror image instead of 0: training cases end at the region, users' scans do not.
@@ -35,8 +32,8 @@ class Patches(Dataset[dict[str, Tensor]], Generic[Prepared]):
     """Patches by their number in the training, which is not reset between epochs.
 
     An item is {"image": [C, *patch] float32, "label": [1, *patch] uint8}, with `IGNORED` for the ignore label. Every pass over the cases has an order
-    of its own. Patches of models for regions are around the center of their scans. For other models, a fraction `foreground_share` is taken around a
-    voxel of a label and the rest anywhere, inside the scan if it is large enough.
+    of its own. Patches of models for regions are around the center of their scans, if they show these but for the random shift. Of other patches, a
+    fraction `foreground_share` is taken around a voxel of a label and the rest anywhere, inside the scan if it is large enough.
 
     Args:
         cases: to train on.
@@ -72,15 +69,17 @@ class Patches(Dataset[dict[str, Tensor]], Generic[Prepared]):
         return image
 
     def _start(self, voxels: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        patch = np.array(self.recipe.patch_size)
-        middle = (shape - patch) // 2
-        if not self.is_region:
+        if not self._is_central(shape):
             return self._anywhere(voxels, shape, rng)
-        most = np.minimum(REGION_SHIFT_MM / np.array(self.spacing), REGION_SHIFT_SHARE * shape).astype(int)
-        start = middle + rng.integers(-most, most + 1)
+        most = region_shift(shape, self.spacing)
+        start = (shape - self.recipe.patch_size) // 2 + rng.integers(-most, most + 1)
         if self.slice_axis is not None:
             start[self.slice_axis] = self._anywhere(voxels, shape, rng)[self.slice_axis]
         return start
+
+    def _is_central(self, shape: np.ndarray) -> bool:
+        """Whether patches lie around the center of a scan: for a region that these show completely, within their random shift."""
+        return self.is_region and bool(shows_region(self.recipe.patch_size, shape, self.spacing)[np.arange(3) != self.slice_axis].all())
 
     def _anywhere(self, voxels: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         patch = np.array(self.recipe.patch_size)
@@ -107,7 +106,7 @@ class PatchDataset(Patches[PreparedCase]):
         patch, scan = self.recipe.patch_size, case.image
         start = self._start(case.label_voxels, np.array(scan.shape[1:]), rng)
         deformation = draw_deformation(self.strength, patch, self.spacing, rng)
-        if self.is_region and self.slice_axis is None:
+        if self.slice_axis is None and self._is_central(np.array(scan.shape[1:])):
             start = _towards(case.label_voxels, start, np.array(patch), deformation)
         beyond: Beyond = "reflect" if self.is_region and rng.random() < MIRRORED_SHARE else "constant"
         image = torch.cat([take_patch(scan, place, patch, deformation, "bilinear", beyond) for place in self._seen(start, scan.shape[1:])])

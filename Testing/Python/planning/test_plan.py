@@ -25,7 +25,7 @@ from AttentionSegLib.networks import build_network
 from AttentionSegLib.planning import plan as planned
 from AttentionSegLib.planning import timing
 from AttentionSegLib.planning.budget import Budget, NetworkSpec
-from AttentionSegLib.planning.grid import coarser_spacing, median_spacing, region_size
+from AttentionSegLib.planning.grid import coarser_spacing, foreground_share, median_spacing, region_size
 from AttentionSegLib.planning.inputs import plan_inputs
 from AttentionSegLib.planning.labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
 from AttentionSegLib.planning.plan import PlanOptions, make_plan, write_plan
@@ -479,6 +479,11 @@ class TestSettings:
         small, large = (plan(make_survey(shape=shape))["training"]["foreground_share"] for shape in ((200, 200, 200), (64, 64, 64)))
         assert small > large
         assert plan(crops())["training"]["foreground_share"] == 0
+
+    def test_patches_that_hide_much_of_a_region_are_taken_from_all_of_it(self):
+        field, spacing = np.array([36, 50, 36]), np.ones(3)
+        shares = [foreground_share(crops().train, patch, field, spacing, True)[0] for patch in ((32, 40, 32), (16, 24, 24))]
+        assert shares == [0, 0.5]
 
     def test_weights_against_strong_imbalance_alone(self):
         even, uneven = (make_survey({1: make_label(voxels=many), 2: make_label(voxels=900)}) for many in (9000, 90000))

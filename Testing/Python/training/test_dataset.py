@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from AttentionSegLib.networks.attention_unet import AttentionUNet
+from AttentionSegLib.planning.grid import REGION_SHIFT_MM
 from AttentionSegLib.training.augmentation import STRENGTHS, Strength
-from AttentionSegLib.training.dataset import REGION_SHIFT_MM, CaseSampler, PatchDataset, StepSampler
+from AttentionSegLib.training.dataset import CaseSampler, PatchDataset, StepSampler
 from AttentionSegLib.training.losses import NetworkLoss, NetworkOutput
 from AttentionSegLib.training.preparation import IGNORED, prepare_cases
 from tiny_training import make_card, make_labels, make_recipe, make_volumes, written_case
@@ -86,11 +87,19 @@ class TestPlaces:
         labels = np.zeros((40, 40, 40), np.uint8)
         labels[20, 20, 20] = 1
         region = {"field_of_view": {"kind": "region", "size_mm": [40, 40, 40]}}
-        dataset = make_dataset(tmp_path, noise((40, 40, 40)), labels, region, foreground_share=1.0)
+        dataset = make_dataset(tmp_path, noise((40, 40, 40)), labels, region, foreground_share=1.0, patch_size=[32, 32, 32])
         places = torch.stack([dataset[number]["label"][0].nonzero()[0] for number in range(40)])
-        assert (places.amin(0) >= 8 - REGION_SHIFT_MM).all()
-        assert (places.amax(0) <= 8 + REGION_SHIFT_MM).all()
+        assert (places.amin(0) >= 16 - REGION_SHIFT_MM).all()
+        assert (places.amax(0) <= 16 + REGION_SHIFT_MM).all()
         assert (places.amax(0) - places.amin(0) > REGION_SHIFT_MM).all()
+
+    def test_patches_far_smaller_than_a_region_come_from_all_of_it(self, tmp_path):
+        labels = np.zeros((40, 40, 40), np.uint8)
+        labels[:2] = 1
+        region = {"field_of_view": {"kind": "region", "size_mm": [40, 40, 40]}}
+        dataset = make_dataset(tmp_path, noise((40, 40, 40)), labels, region, foreground_share=0.0)
+        seen = sum(bool((dataset[number]["label"] == 1).any()) for number in range(100))
+        assert 2 < seen < 20
 
     @pytest.mark.parametrize("thickness", [1.0, 2.5, 6.0])
     @pytest.mark.parametrize("axis", [0, 2])
