@@ -1,7 +1,7 @@
-"""Both hippocampi of a head, through MRML nodes: volumes on the terminal, pictures, files and a scene to open in Slicer.
+"""The structures of a brain and the parts of both hippocampi, through MRML nodes: volumes on the terminal, pictures, files and a scene for Slicer.
 
-Without SCAN the MNI152 T1 head of the package nilearn is used (nothing is downloaded). The model finds the hippocampi, unless you say where they
-are. For research only; not a medical device.
+Without SCAN the MNI152 T1 head of the package nilearn is used (nothing is downloaded). The hippocampi are found, unless you say where they are. For
+research only; not a medical device.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from AttentionSegLib.terminal import ProgressDisplay
 from mni152 import mni152_head
 from slicer_scene import new_scene
 
-MODEL = "hippocampus-mr-attention-unet"
+BRAIN, HIPPOCAMPUS = "brain-mr-attention-unet", "hippocampus-mr-attention-unet"
 
 
 def main() -> int:
@@ -44,21 +44,22 @@ def main() -> int:
 
 def run(options: argparse.Namespace) -> None:
     image = read_image(options.scan) if options.scan else mni152_head()
-    predictor = Predictor(MODEL, options.device)
-    # By their names in files; without a region the model finds both sides.
-    regions = {f"_region_{number}": Region.parse(text) for number, text in enumerate(options.region, start=1)} or {"": None}
-    for region in regions.values():
+    brain, hippocampus = (Predictor(model, options.device) for model in (BRAIN, HIPPOCAMPUS))
+    # By their names in files; without a region the hippocampi are found.
+    regions = {f"_hippocampus_{number}": Region.parse(text) for number, text in enumerate(options.region, start=1)} or {"_hippocampus": None}
+    runs = [("_brain", brain, None), *((name, hippocampus, region) for name, region in regions.items())]
+    for _name, predictor, region in runs:
         predictor.check(image, region)
     folder = check_output_folder(options.output)
 
     stem = scan_stem(options.scan) if options.scan else "MNI152_T1"
     scene = new_scene()
     volume_node = add_volume(scene, image, stem)
-    for name, region in regions.items():
+    for name, predictor, region in runs:
         roi_node = None if region is None else add_roi(scene, region, name[1:].replace("_", " "))
         with ProgressDisplay(sys.stderr) as show:
             result = segment_volume(predictor, [volume_node], roi_node, on_progress=show)
-        result.nodes.segmentation.SetName(f"{stem}{name.replace('_', ' ')} hippocampus")
+        result.nodes.segmentation.SetName(f"{stem}{name.replace('_', ' ')}")
         report(result, image, folder, f"{stem}{name}")
     # Slicer writes bundles to full paths only, and does not raise when it fails.
     scene_path = folder.resolve() / f"{stem}.mrb"

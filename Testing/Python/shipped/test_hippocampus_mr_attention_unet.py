@@ -87,9 +87,11 @@ def test_the_demo_writes_pictures_files_and_a_scene(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", ["demo", "--output", tmp_path.name, "--device", "cpu"])
     assert demo.main() == 0
     written = {path.name for path in tmp_path.iterdir()}
-    assert {f"MNI152_T1{ending}" for ending in ("_overview.png", ".seg.nrrd", "_gate_2.nrrd", "_gate_3.nrrd")} <= written
+    endings = ("_overview.png", ".seg.nrrd", "_gate_2.nrrd", "_gate_3.nrrd")
+    assert {f"MNI152_T1_{part}{ending}" for part in ("brain", "hippocampus") for ending in endings} <= written
     assert "MNI152_T1.mrb" in written
     printed = capsys.readouterr().out
+    assert re.search(r"^    Left hippocampus +[2-6]\.\d\d mL$", printed, re.MULTILINE)
     assert str(tmp_path / "MNI152_T1.mrb") in printed
     # The head is the template at another resolution: the regions are found where the card has them.
     for side, place in (("right", "26|25"), ("left", "-26|-25")):

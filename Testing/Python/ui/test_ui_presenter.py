@@ -174,8 +174,10 @@ class TestChosenForTheUser:
         self.show(app, red, ct)
         assert app.view.shown.model.id == "head-neck-ct-attention-unet"
         assert app.view.shown.misfits["hippocampus-mr-attention-unet"] == "for MR, and CT looks like CT"
-        self.show(app, red, make_scan(scene, "Head", shape=(40, 50, 40)))
+        self.show(app, red, make_volume(scene, np.eye(4), np.random.default_rng(3).normal(100, 30, (40, 50, 40)), "Crop"))
         assert app.view.shown.model.id == "hippocampus-mr-attention-unet"
+        self.show(app, red, make_scan(scene, "Head", shape=(150, 150, 150)))
+        assert app.view.shown.model.id == "brain-mr-attention-unet"
         assert [model.id for model in app.view.shown.models][-1].startswith("head-neck")
         assert app.view.shown.misfits["head-neck-ct-attention-unet"] == "for CT, and Head has no air below -500 HU"
 
