@@ -43,9 +43,10 @@ class TestShippedRecipes:
         command = Card.load(find_model(path.stem) / "model.json").raw["training"]["command"]
         shutil.copy(path, tmp_path)
         write_split(tmp_path, ROLES)
-        for kind in ("images", "labels"):
+        validated = ["head"] if "--synthesize" in command else ROLES
+        for kind, cases in {"images": validated, "labels": ROLES, "references": validated}.items():
             (tmp_path / kind).mkdir()
-            for case in ROLES:
+            for case in cases:
                 (tmp_path / kind / f"{case}.nii.gz").touch()
         begin = Mock(side_effect=InputError("it begins"))
         monkeypatch.setattr("AttentionSegLib.training.trainer.train", begin)
