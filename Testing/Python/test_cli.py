@@ -126,12 +126,12 @@ class TestSegment:
             original = getattr(owner, name)
             monkeypatch.setattr(owner, name, lambda *arguments: calls.append(name) or original(*arguments))
 
-        counted(card, "_check_schema")
+        counted(card, "check_schema")
         counted(checks, "check_voxels")
         counted(measurements, "_sums_by_value")
         assert segment(scan, "--model", save_unet(tmp_path / "fresh"), "--output", output, "--attention", "none") == 0
         # The first is that of `save_unet`.
-        assert calls == ["_check_schema", "_check_schema", "check_voxels", "_sums_by_value"]
+        assert calls == ["check_schema", "check_schema", "check_voxels", "_sums_by_value"]
 
 
 class TestBadScan:
