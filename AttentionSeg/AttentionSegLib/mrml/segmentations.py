@@ -125,7 +125,11 @@ def _segment(label: Label, labelmap: slicer.vtkOrientedImageData, tags: dict[str
 
 def _replace_segments(segmentation: slicer.vtkSegmentation, segments: dict[str, slicer.vtkSegment], alone: bool) -> None:
     places = {segment_id: segmentation.GetSegmentIndex(segment_id) for segment_id in segments if segmentation.GetSegment(segment_id)}
+    kept = [_voxels_of(segmentation, segment_id) for segment_id in segmentation.GetSegmentIDs() if segment_id not in places]
     for segment_id in places:
+        # Slicer erases a segment from the labelmap that it shares, which takes long and is needed only if others stay in it.
+        if _voxels_of(segmentation, segment_id) not in kept:
+            segmentation.GetSegment(segment_id).RemoveRepresentation(BINARY_LABELMAP)
         segmentation.RemoveSegment(segment_id)
     if alone:
         segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
@@ -133,3 +137,8 @@ def _replace_segments(segmentation: slicer.vtkSegmentation, segments: dict[str, 
         segmentation.AddSegment(segment, segment_id)
     for segment_id, place in sorted(places.items(), key=lambda item: item[1]):
         segmentation.SetSegmentIndex(segment_id, place)
+
+
+def _voxels_of(segmentation: slicer.vtkSegmentation, segment_id: str) -> slicer.vtkOrientedImageData | None:
+    """The labelmap of a segment, which it may share with others; None if it has another representation alone."""
+    return segmentation.GetSegment(segment_id).GetRepresentation(BINARY_LABELMAP)
