@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from .finding import FoundRegions, find_regions
+from .finding import find_regions
+from .found_regions import FoundRegions
 from .prediction import Prediction
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..image import Image
 from ..models import Card, find_model, load_model
 from ..models.found_by import FindingModel
 from ..region import Region
-from .finding import FoundRegions, left_out
+from .found_regions import FoundRegions, left_out
 
 if TYPE_CHECKING:
     from .predictor import Predictor

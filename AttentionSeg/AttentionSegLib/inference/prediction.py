@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..image import Image
     from ..models import Card
     from ..region import Region
-    from .finding import FoundRegions
+    from .found_regions import FoundRegions
 
 
 @dataclass(frozen=True, eq=False)

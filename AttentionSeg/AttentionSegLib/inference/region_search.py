@@ -8,7 +8,8 @@ from ..image import Image
 from ..models import Card, Model
 from ..models.found_by import FindingModel, FoundBy
 from .checks import is_searched
-from .finding import FoundRegions, find_by_template
+from .finding_by_template import find_by_template
+from .found_regions import FoundRegions
 from .progress import Progress
 from .shared_libraries import preload_simpleitk
 

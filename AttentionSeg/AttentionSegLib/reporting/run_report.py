@@ -23,7 +23,7 @@ from .measurements import Measurement, measure
 
 if TYPE_CHECKING:
     from ..image import Image
-    from ..inference.finding import FoundRegions
+    from ..inference.found_regions import FoundRegions
     from ..inference.prediction import Prediction
     from ..models import Card
     from ..region import Region

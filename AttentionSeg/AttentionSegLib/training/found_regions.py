@@ -17,7 +17,7 @@ from ..datasets.sides import left_right_pairs
 from ..errors import InputError
 from ..files.nifti import write_nifti
 from ..inference.checks import larger_than_region
-from ..inference.finding import left_out
+from ..inference.found_regions import left_out
 from ..inference.parts import affine_from, bounds
 from ..models import Card, find_model
 from ..models.card import CARD_NAME

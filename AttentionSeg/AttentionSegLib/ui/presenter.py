@@ -21,7 +21,7 @@ from .task import Job
 from .translation import tr as _
 
 if TYPE_CHECKING:
-    from ..inference.finding import FoundRegions
+    from ..inference.found_regions import FoundRegions
     from ..mrml.segment import SegmentedVolume
     from .installation import Installation
 

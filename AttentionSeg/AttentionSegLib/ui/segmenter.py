@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import slicer
 
     from ..inference import Predictor
-    from ..inference.finding import FoundRegions
+    from ..inference.found_regions import FoundRegions
     from ..progress import Cancel, OnProgress
     from .model_list import ModelChoice
     from .settings import Settings
