@@ -61,7 +61,7 @@ def label_cases(
         raise InputError(msg)
     both = sorted({case.id for case in cases} & {case.id for case in real})
     if both:
-        msg = f"{named(both)} is both among the label maps and the scans to validate on; take it out of one, or give it another name."
+        msg = f"The label maps and the scans to validate on have cases of the same names ({named(both)}); leave these out of one, or rename them."
         raise InputError(msg)
     if len(real[0].images) != 1:
         msg = f"Case {real[0].id} has {len(real[0].images)} scans; synthesis is for models with one input, leave out the other scans."

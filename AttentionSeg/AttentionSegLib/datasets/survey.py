@@ -148,7 +148,7 @@ def _label_values(label: Image, names: Mapping[int, str], ignored: int | None) -
         unknown = [value for value in values.tolist() if value not in allowed]
         if unknown:
             known = ", ".join(f"{value} {name}" for value, name in names.items()) or f"1..{MOST_LABELS}"
-            wrong = f"holds {named(list(map(str, unknown)))}, which is none of the labels (0 background, {known}); {read_otherwise(unknown[0])}"
+            wrong = f"holds {named(list(map(str, unknown)))}, not among the labels (0 background, {known}); {read_otherwise(unknown[0])}"
     if wrong:
         msg = f"{label.name} {wrong}."
         raise InputError(msg)

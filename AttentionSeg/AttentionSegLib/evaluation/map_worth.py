@@ -198,12 +198,12 @@ class MapWorth:
 
     def _dice(self, prediction: Prediction, reference: Image) -> np.ndarray:
         counted = reference.voxels != self._ignored
-        found = []
-        for value in self._numbers:
-            predicted, true = (prediction.labels.voxels == value) & counted, reference.voxels == value
-            both = int(predicted.sum()) + int(true.sum())
-            found.append(2 * int((predicted & true).sum()) / both if both else 1.0)
-        return np.array(found)
+        predicted, true = prediction.labels.voxels[counted], reference.voxels[counted]
+        # Counted at once: a comparison of all voxels for each of many labels takes seconds.
+        ours, theirs, both = (
+            np.bincount(values, minlength=max(self._numbers) + 1)[self._numbers] for values in (predicted, true, true[predicted == true])
+        )
+        return np.where(ours + theirs, 2 * both / np.maximum(ours + theirs, 1), 1.0)
 
     def _on_grid_of(self, attention: Image, reference: Image) -> Any:
         from .localization import LabelsOnGrid

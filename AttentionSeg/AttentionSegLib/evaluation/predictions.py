@@ -213,7 +213,7 @@ def _values(labels: Image, names: Mapping[int, str]) -> list[int]:
     if wrong:
         known = ", ".join(f"{value} {name}" for value, name in names.items()) or "whole numbers from 1"
         what = named(list(map(str, wrong)))
-        msg = f"{labels.name} holds {what}, which is none of the labels (0 background, {known}); {read_otherwise(wrong[0])}."
+        msg = f"{labels.name} holds {what}, not among the labels (0 background, {known}); {read_otherwise(wrong[0])}."
         raise InputError(msg)
     return values
 

@@ -1,4 +1,4 @@
-"""Explanation of labels by Seg-Grad-CAM (Vinogradova et al. 2020, arXiv:2002.11434)."""
+"""Explanation of labels by Seg-Grad-CAM (Vinogradova et al. 2020, arXiv:2002.11434), of single voxels as HiResCAM (arXiv:2011.08891)."""
 
 from __future__ import annotations
 
@@ -70,11 +70,17 @@ class Explanation:
     A are the features of a layer for a patch. A patch without a voxel of the label adds 0. The sum is over the voxels
     that the network assigns to the label. It needs a few times the memory of a patch's forward pass, and for each label one map at a time.
 
+    The features of a few voxels' neighborhood alone reach their logits, but mean weights make the same features bright anywhere in the patch. With
+    `pointwise`, each position has its own weights (Draelos and Carin 2020, arXiv:2011.08891), and where the gradient is 0 the map is 0:
+
+        L = ReLU(sum_k (d(sum of the label's logits over its voxels) / d A_k) A_k)
+
     Attributes:
         model: its network is not changed; it is run by torch, with the weights as they were loaded.
         layer: name of the layer, see `Network.explained_layers`; the first when None.
         values: channel of the logits by label name; None for a label that this volume cannot have, whose map is 0.
         patch, overlap: see `sliding_window.run`.
+        pointwise: whether each position is weighted by its own gradient, as for a single voxel, instead of by the mean.
     """
 
     model: Model
@@ -82,6 +88,7 @@ class Explanation:
     values: Mapping[str, int | None]
     patch: Sequence[int]
     overlap: float
+    pointwise: bool = False
 
     def images(
         self, volume: Tensor, logits: Tensor, grid: WorkingGrid, placement: Placement, progress: Progress
@@ -142,7 +149,7 @@ class Explanation:
                 found = whole(inputs[(slice(None), *window)][None].to(device))[0]
             for number, (name, mask) in enumerate(here.items(), start=1):
                 (gradient,) = torch.autograd.grad(found[known[name]][mask].sum(), kept[0], retain_graph=number < len(here))
-                values = _weighted(kept[0].detach(), gradient)
+                values = _weighted(kept[0].detach(), gradient if self.pointwise else _mean(gradient))
                 values = values if axis is None else values.movedim(0, 1 + axis)[None]
                 blend.add(name, values[(slice(None), slice(None), *(slice(n) for n in size))], [window])
         means = blend.means()
@@ -150,7 +157,11 @@ class Explanation:
         return {name: means.get(name, zeros) for name in self.values}, stride
 
 
-def _weighted(features: Tensor, gradient: Tensor) -> Tensor:
-    """ReLU of the sum of the features, each weighted by the mean of its gradient: [B, C, *S] -> [B, 1, *S]."""
-    weights = gradient.sum(tuple(range(2, gradient.ndim)), keepdim=True) / prod(gradient.shape[2:])
+def _mean(gradient: Tensor) -> Tensor:
+    """The mean over the positions: [B, C, *S] -> [B, C, *1]."""
+    return gradient.sum(tuple(range(2, gradient.ndim)), keepdim=True) / prod(gradient.shape[2:])
+
+
+def _weighted(features: Tensor, weights: Tensor) -> Tensor:
+    """ReLU of the weighted sum of the features [B, C, *S] -> [B, 1, *S]."""
     return (weights * features).sum(1, keepdim=True).relu()

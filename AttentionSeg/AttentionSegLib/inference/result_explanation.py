@@ -40,7 +40,7 @@ def explain_result(
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Image:
-    """Where a result has a label, or would have it at one voxel: which features raised it (Seg-Grad-CAM, see `Explanation`).
+    """Where a result has a label, or would have it at one voxel: which features raised it (see `Explanation`).
 
         why = explain_result(predictor, prediction, image, "Brainstem")
         why = explain_result(predictor, prediction, image, "Brainstem", at=(2, -35, -60))
@@ -53,7 +53,7 @@ def explain_result(
         image: that was segmented.
         label: name of a label in `prediction.card`.
         at: a place in RAS mm. With it, the sum of the equation has one term: the label's logit at that voxel of the working grid, whichever label the
-            voxel has in the result. Without it, the sum is over the voxels of the segment.
+            voxel has in the result, and the features are weighted position by position. Without it, the sum is over the voxels of the segment.
         on_progress, cancel: see `Predictor`.
 
     Returns:
@@ -89,7 +89,7 @@ def explain_result(
             window = _nearest_window(place, predictor, grid)
             volume, labels, grid = volume[(slice(None), *window)], labels[window], _grid_of(window, grid)
         progress.stage("network")
-        explanation = Explanation(model, options.explain_layer, {label: channel}, predictor.patch, predictor.overlap)
+        explanation = Explanation(model, options.explain_layer, {label: channel}, predictor.patch, predictor.overlap, pointwise=place is not None)
         maps, _notes = explanation.images_of(volume, labels, grid, predictor.device, progress)
         (found,) = shares_of_largest([maps[WHY + label]])
         progress.finish()

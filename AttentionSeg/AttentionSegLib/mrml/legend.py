@@ -21,7 +21,7 @@ def show_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str, unit: str) -> 
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
     top = node.GetDisplayNode().GetWindowLevelMax()
     with slicer.util.NodeModify(legend):
-        legend.SetTitleText("\n".join([*title.split(", "), *([unit] if unit else [])]))
+        legend.SetTitleText("\n".join([title.replace(", ", ",\n"), *([unit] if unit else [])]))
         legend.SetNumberOfLabels(LABELS)
         legend.SetLabelFormat("%.2f" if top < 2 else "%.1f" if top < 20 else "%.0f")
         legend.SetSize(*SIZE)

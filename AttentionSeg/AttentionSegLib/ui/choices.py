@@ -162,7 +162,7 @@ class Choices:
             return _("Choose a volume for {names}.").format(names=", ".join(missing))
         empty = [node.GetName() for node in volumes if node is not None and node.GetImageData() is None]
         if empty:
-            return _("{names} has no voxels; load its image.").format(names=", ".join(empty))
+            return _("There are no voxels in {names}; load the image.").format(names=", ".join(empty))
         if model.card and self.settings.region is None and lacks_region(model.card, volumes[0]):
             size = " x ".join(f"{length:g}" for length in model.card.region_edges)
             return _("This model needs a region of about {size} mm around the structure: place one.").format(size=size)

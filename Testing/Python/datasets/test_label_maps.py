@@ -57,8 +57,8 @@ class TestFolder:
             label_cases(write(tmp_path / "maps", "one"))
 
     def test_a_name_on_both_sides_or_two_ways_to_validate(self, tmp_path):
-        maps, real = write(tmp_path / "maps", "a"), (write(tmp_path / "scans", "a"), write(tmp_path / "truth", "a"))
-        with pytest.raises(InputError, match="a is both among the label maps and the scans"):
+        maps, *real = (write(tmp_path / name, "a", "b") for name in ("maps", "scans", "truth"))
+        with pytest.raises(InputError, match=r"have cases of the same names \(a, b\); leave these out of one"):
             label_cases(maps, validation=real)
         with pytest.raises(InputError, match="give one of the two"):
             label_cases(maps, split=tmp_path / "split.csv", validation=real)

@@ -201,7 +201,7 @@ class TestStopping:
     @pytest.mark.parametrize(
         ("values", "sentence"),
         [
-            ({1: 1, 2: 7}, "holds 7, which is none of the labels (0 background, 1 Left kidney, 2 Right kidney)"),
+            ({1: 1, 2: 7}, "holds 7, not among the labels (0 background, 1 Left kidney, 2 Right kidney)"),
             ({1: 1, 2: 1.5}, "holds fractions, such as 1.5"),
             ({1: 1, 2: np.inf}, "holds fractions, such as inf"),
         ],
@@ -226,7 +226,7 @@ class TestStopping:
     def test_masks_of_255(self, data):
         data.write_labels(**{case: 255 * (make_case(0)[1] > 0).astype(np.uint8) for case in "abcd"})
         text = data.refused(names=None)
-        assert "holds 255, which is none of the labels (0 background, 1..254)" in text
+        assert "holds 255, not among the labels (0 background, 1..254)" in text
         assert "(--label-map 255=1)" in text
 
     @pytest.mark.parametrize(("cases", "names"), [("abcd", NAMES), ("abc", NAMES), ("abc", None)], ids=["nowhere", "only-validated", "unnamed"])

@@ -117,7 +117,7 @@ class TestPredictions:
         assert everything_in(tmp_path) == before
 
     def test_a_value_that_is_no_label(self, folders, tmp_path):
-        with pytest.raises(InputError, match=r"holds 2, which is none of the labels \(0 background, 1 Front\)"):
+        with pytest.raises(InputError, match=r"holds 2, not among the labels \(0 background, 1 Front\)"):
             evaluate_predictions(*folders, tmp_path / "out", label_names={1: "Front"})
 
     def test_none_in_common(self, folders, tmp_path):

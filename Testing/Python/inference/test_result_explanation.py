@@ -25,14 +25,13 @@ def noise(*shape: int) -> Image:
 
 
 def by_autograd(network: torch.nn.Module, layer: str, voxels: np.ndarray, value: int, voxel: tuple[int, ...]) -> np.ndarray:
-    """ReLU of the features, weighted by the mean gradient of one logit at one voxel, as a share of its largest value."""
+    """ReLU of the sum of the features times the gradient of one logit at one voxel, position by position, as a share of its largest value."""
     network = copy.deepcopy(network)
     kept: list[torch.Tensor] = []
     network.explained_layers[layer][0].register_forward_hook(lambda _module, _inputs, output: kept.append(output))
     logit = network(torch.from_numpy(voxels)[None])[(0, value, *voxel)]
     (gradient,) = torch.autograd.grad(logit, kept[0])
-    weights = gradient.flatten(2).mean(2)
-    found = torch.einsum("bk,bk...->b...", weights, kept[0])[0].relu().detach().numpy()
+    found = (gradient * kept[0]).sum(1)[0].relu().detach().numpy()
     return found / found.max()
 
 

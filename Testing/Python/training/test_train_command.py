@@ -151,7 +151,7 @@ class TestPlan:
             ({"network": "attention-unet", "hours": "nan"}, "cannot take nan hours"),
             ({"network": "attention-unet", "seed": "-1"}, "The seed is -1"),
             ({"network": "attention-unet", "start_from": "no-model"}, "no-model"),
-            ({"network": "attention-unet", "label_names": "Bright"}, "holds 2, which is none of the labels (0 background, 1 Bright)"),
+            ({"network": "attention-unet", "label_names": "Bright"}, "holds 2, not among the labels (0 background, 1 Bright)"),
             ({"plan": "no-plan.json"}, "The recipe no-plan.json cannot be used"),
         ],
     )

@@ -117,6 +117,9 @@ class TestMaps:
         for shown in (*maps, None):
             app.attention.show_map(shown)
             assert [node for node in maps if has_legend(node)] == ([] if shown is None else [shown])
+        app.attention.show_map(maps[0])
+        title = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(maps[0]).GetTitleText()
+        assert title.startswith("Attention gate,\nlevel ")
         app.attention.show_map(result.uncertainty)
         nodes = len(nodes_of(app.scene))
         app.attention.close()
@@ -278,7 +281,7 @@ class TestProbe:
         node, mark = foreground(app), app.scene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode")
         assert slicer.util.arrayFromVolume(node).mean() == pytest.approx(1, abs=1e-3)
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
-        assert legend.GetTitleText().splitlines()[0] == "Position attention of the marked voxel"
+        assert legend.GetTitleText().splitlines()[0] == "Position attention of the marked voxel,"
         assert legend.GetTitleText().splitlines()[-1] == "times the average"
         assert not has_legend(guided.uncertainty)
         position = [0.0] * 3

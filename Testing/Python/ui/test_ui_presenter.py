@@ -32,7 +32,7 @@ class TestChoices:
 
     def test_a_volume_without_voxels_is_named(self, app, scene):
         app.choose(volume=scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty"))
-        assert app.view.shown.reason == "Empty has no voxels; load its image."
+        assert app.view.shown.reason == "There are no voxels in Empty; load the image."
 
     def test_the_memory_that_a_run_takes_is_said_before_it(self, app, scene, monkeypatch):
         assert app.view.shown.memory == ""

@@ -87,7 +87,7 @@ class Numbering:
         unknown = [f"{value:g}" for value in found.tolist() if value not in self.values]
         if unknown:
             msg = (
-                f"The label map {label.name} of case {case_id} holds {named(unknown)}, which is neither a label nor learned as one; "
+                f"The label map {label.name} of case {case_id} holds {named(unknown)}, neither among the labels nor learned as one; "
                 "name these values, or correct the map."
             )
             raise InputError(msg)

@@ -78,7 +78,7 @@ class TestPreparedMaps:
     def test_an_unknown_value_is_named(self, tmp_path):
         values = make_map()
         values[0, 0, 0] = 77
-        with pytest.raises(InputError, match=r"map\.nii\.gz of case map holds 77, which is neither a label nor learned as one"):
+        with pytest.raises(InputError, match=r"map\.nii\.gz of case map holds 77, neither among the labels nor learned as one"):
             prepared(tmp_path, values)
 
     def test_a_model_of_two_scans_is_refused(self, tmp_path):

@@ -137,7 +137,7 @@ class TestRefused:
         values[0, 0, 0] = 77
         write_map(folder / "maps" / "map_0.nii.gz", values)
         assert attentionseg(planned(folder, "--only-plan")) != 0
-        assert "map_0.nii.gz holds 77, which is none of the labels" in capsys.readouterr().err
+        assert "map_0.nii.gz holds 77, not among the labels" in capsys.readouterr().err
 
     def test_a_plan_for_scans_does_not_suit_label_maps(self, folder):
         with pytest.raises(InputError, match="label maps without scans, and it has no synthesis"):
