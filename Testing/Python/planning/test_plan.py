@@ -4,88 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from AttentionSegLib.datasets.case_statistics import CaseStatistics, IntensityStatistics, LabelStatistics
-from AttentionSegLib.datasets.sides import left_right_pairs, side_of
-from AttentionSegLib.datasets.survey import Foreground, Survey
-from AttentionSegLib.errors import Cancelled, InputError, OutOfMemory
+from AttentionSegLib.datasets.case_statistics import IntensityStatistics
+from AttentionSegLib.datasets.survey import Survey
+from AttentionSegLib.errors import InputError
 from AttentionSegLib.inference.fit import STORED_HU
-from AttentionSegLib.inference.progress import Cancel
 from AttentionSegLib.models import Card
 from AttentionSegLib.models.card import with_weights
 from AttentionSegLib.models.titles import title_of
 from AttentionSegLib.networks import build_network
-from AttentionSegLib.planning import plan as planned
-from AttentionSegLib.planning import timing
 from AttentionSegLib.planning.budget import Budget, NetworkSpec
 from AttentionSegLib.planning.grid import coarser_spacing, foreground_share, median_spacing, region_size
 from AttentionSegLib.planning.inputs import plan_inputs
-from AttentionSegLib.planning.labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
-from AttentionSegLib.planning.plan import PlanOptions, make_plan, write_plan
-from AttentionSegLib.planning.timing import OVERHEAD, PARALLEL, StepTime, measured_step
+from AttentionSegLib.planning.labels import label_entries, plan_postprocessing, plan_weights
+from AttentionSegLib.planning.plan import write_plan
 from AttentionSegLib.training.recipe import Recipe
-from builders import make_card_document
-from tiny_models import guided
-from torch.utils.flop_counter import FlopCounterMode
-
-CPU = Budget("cpu", 16 * 2**30, 8e10)
-GPU = Budget("gpu", 24 * 2**30, 2e13)
-MR = IntensityStatistics(0, 2, 60, 110, 130, 0.01)
-CT = IntensityStatistics(-1000, -1000, -800, 600, 2000, 0.4)
-OFF_CENTER = (30.0, 0.0, 0.0)
-
-
-def make_label(box: tuple[float, float, float] = (30, 30, 30), voxels: int = 9000, center=(0.0, 0.0, 0.0), **more: Any) -> LabelStatistics:
-    return LabelStatistics(**{"voxels": voxels, "box_mm": box, "center_mm": center, "components": 1, "hole_voxels": 0, "at_edge": False, **more})
-
-
-def make_survey(
-    labels: dict[int, LabelStatistics] | None = None,
-    names: dict[int, str] | None = None,
-    shape: tuple[int, int, int] = (160, 160, 120),
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    intensities: IntensityStatistics = MR,
-    cases: int = 40,
-    validated: int = 10,
-    **more: Any,
-) -> Survey:
-    """Cases all alike."""
-    labels = labels or {1: make_label()}
-    box = tuple(np.max([label.box_mm for label in labels.values()], axis=0))
-    found = tuple(
-        CaseStatistics(f"case_{n}", "train" if n < cases else "val", shape, spacing, "RAS", 0.0, (intensities,), labels, box, str(n))
-        for n in range(cases + validated)
-    )
-    foreground = (Foreground(-100.4, 300.26, 50.123, 80.5),)
-    names = names or {value: f"Label {value}" for value in labels}
-    return Survey(
-        found, **{"channel_names": (), "ignored_label": None, "foreground": foreground, "about": {}, "notes": (), **more}, label_names=names
-    )
-
-
-def crops() -> Survey:
-    return make_survey({1: make_label((24, 38, 26))}, shape=(35, 51, 36), cases=160, validated=40)
-
-
-def plan(survey: Survey, network: str = "attention-unet", budget: Budget = CPU, cancel: Cancel | None = None, **options: Any) -> dict[str, Any]:
-    return make_plan(survey, network, "some-organ", budget, PlanOptions(**options), cancel)
-
-
-def note(document: dict[str, Any], beginning: str) -> str:
-    return next(sentence for sentence in document["notes"] if sentence.startswith(beginning))
-
-
-def refused(survey: Survey, **more: Any) -> str:
-    with pytest.raises(InputError) as raised:
-        plan(survey, **more)
-    return str(raised.value)
+from planning_surveys import CPU, CT, GPU, MR, crops, make_label, make_survey, note, plan, refused
 
 
 class TestRecipe:
@@ -301,147 +240,6 @@ class TestSlices:
         assert "works on sagittal slices with 0 neighbors" in refused(make_survey(), start_from=start, slices="axial")
 
 
-class TestBackbone:
-    def test_it_makes_the_network_that_was_published(self):
-        card = plan(make_survey(), "guided-attention", GPU, slices="axial", backbone="resnet101")["card"]
-        wanted = {"spatial_dims": 2, "backbone": 101, "backbone_width": 1.0, "stem_stride": 4, "width": 64, "norm": "batch"}
-        assert card["network"]["arguments"] == wanted
-        with torch.device("meta"):
-            network = build_network("guided-attention", 1, 2, wanted)
-        assert (len(network.heads), len(network.steps), network.backbone.channels) == (4, 2, (256, 512, 1024, 2048))
-
-    def test_only_of_a_network_that_has_it(self):
-        assert "choose one of resnet10, " in refused(make_survey(), network="guided-attention", backbone="vgg16")
-        assert "it has none" in refused(make_survey(), backbone="resnet18")
-
-
-class TestNetwork:
-    def test_more_memory_and_speed_make_more_of_it(self):
-        small, large = (plan(make_survey(), budget=budget)["card"] for budget in (CPU, GPU))
-        assert prod(large["patch_size"]) > 4 * prod(small["patch_size"])
-        assert large["network"]["arguments"]["channels"][0] > small["network"]["arguments"]["channels"][0]
-
-    def test_a_slow_computer_sees_the_whole_crop_through_a_narrower_network(self):
-        card = plan(crops(), budget=replace(CPU, flops_per_second=3e10))["card"]
-        assert card["patch_size"] == [32, 48, 32]
-        assert card["network"]["arguments"]["channels"] == [8, 16, 32, 64]
-
-    def test_little_memory_makes_small_patches(self):
-        tight = plan(make_survey(), budget=replace(GPU, memory_bytes=2**30))["card"]
-        assert prod(tight["patch_size"]) < prod(plan(make_survey(), budget=GPU)["card"]["patch_size"]) / 4
-
-    def test_a_computer_that_is_too_slow_is_said(self):
-        document = plan(crops(), "guided-attention", replace(CPU, flops_per_second=1e8))
-        assert note(document, "Even the smallest patches are too much")
-        assert "are few for a training from scratch" in "".join(document["notes"])
-
-    def test_guided_attention_for_small_patches_has_a_fine_grid_on_a_fast_computer(self):
-        fast, slow = (plan(crops(), "guided-attention", budget)["card"]["network"]["arguments"] for budget in (GPU, CPU))
-        assert (fast["stem_stride"], slow["stem_stride"]) == (2, 4)
-        assert fast["width"] > slow["width"]
-
-    @pytest.mark.parametrize(
-        ("name", "arguments"),
-        [
-            ("attention-unet", {"spatial_dims": 3, "channels": [4, 8], "norm": "instance"}),
-            (
-                "guided-attention",
-                {"spatial_dims": 3, "backbone": 10, "backbone_width": 0.05, "stem_stride": 2, "width": 8, "steps": 1, "norm": "instance"},
-            ),
-        ],
-    )
-    def test_cost_of_a_patch_as_counted_on_it(self, name, arguments):
-        shape = (24, 32, 48)
-        with torch.device("meta"):
-            network = build_network(name, 1, 3, arguments)
-            with FlopCounterMode(display=False) as counter:
-                network(torch.zeros(1, 1, *shape), return_attention=())
-        cost = NetworkSpec(name, 1, 3).cost(arguments)
-        assert cost.forward_flops(prod(shape)) == pytest.approx(counter.get_total_flops(), rel=0.1)
-        assert (cost.quadratic > 0) == (name == "guided-attention")
-
-    def test_budget_of_this_computer(self):
-        budget = Budget.measure("cpu", hours=2)
-        assert (budget.kind, budget.hours, budget.device) == ("cpu", 2, torch.device("cpu"))
-        assert 2**28 < budget.memory_bytes < 2**50
-        assert 1e8 < budget.flops_per_second < 1e15
-
-    def test_the_speed_of_a_cpu_is_that_of_one_thread_times_their_number(self, monkeypatch):
-        """Several threads wait for each other, on a busy computer twenty times as long as they compute."""
-        threads = []
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-        monkeypatch.setattr(torch, "set_num_threads", threads.append)
-        alone = Budget.measure("cpu").flops_per_second
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-        assert alone == pytest.approx(4 * Budget.measure("cpu").flops_per_second, rel=0.7)
-        assert threads[:2] == [1, 4]
-
-
-class TestTriedOut:
-    """With a device to try a step on, its seconds say how many steps there is time for."""
-
-    BUDGET = replace(CPU, hours=1, device=torch.device("cpu"))
-
-    def test_the_steps_fill_the_time(self, monkeypatch):
-        monkeypatch.setattr(planned, "measured_step", lambda *_: StepTime(0.5))
-        document = plan(crops(), budget=self.BUDGET)
-        assert 80 * document["training"]["epochs"] == pytest.approx(self.BUDGET.training_seconds / 0.5, abs=80)
-        assert "at 0.5 s a step, as measured" in note(document, str(document["training"]["epochs"]))
-
-    def test_hours_that_are_too_few_for_any_training_are_refused(self, monkeypatch):
-        monkeypatch.setattr(planned, "measured_step", lambda *_: StepTime(30))
-        survey = crops()
-        with pytest.raises(InputError, match=r"A training takes at least [0-9.]+ hours here .* and 0\.1 were given; give more hours") as refused:
-            plan(survey, budget=replace(self.BUDGET, hours=0.1))
-        told = float(str(refused.value).split("at least ")[1].split()[0])
-        training = plan(survey, budget=replace(self.BUDGET, hours=told))["training"]
-        assert 50 * 30 <= 30 * training["epochs"] * (training["steps_per_epoch"] or 80) <= 3600 * told
-
-    def test_the_step_is_that_of_the_plan(self, monkeypatch):
-        asked = []
-        monkeypatch.setattr(planned, "measured_step", lambda *step: asked.append(step) or StepTime(1))
-        document = plan(crops(), budget=self.BUDGET)
-        network, patch = document["card"]["network"], tuple(document["training"]["patch_size"])
-        assert asked == [(NetworkSpec(network["name"], 1, 2), network["arguments"], patch, 2, self.BUDGET.device, None)]
-
-    @pytest.mark.parametrize("name", ["attention-unet", "guided-attention"])
-    def test_a_step_of_a_network(self, name):
-        arguments = {"attention-unet": {"channels": [4, 8], "deep_supervision": True}, "guided-attention": guided()["arguments"]}[name]
-        assert self.of_a_step(name, arguments).seconds > 0
-
-    @pytest.mark.parametrize(("load", "seconds", "said"), [(0.9, 8.0, ""), (5.0, 3 / (2 * PARALLEL), "load 4.0 on 2 processors")])
-    def test_what_others_take_of_the_processors_is_left_out_and_told(self, monkeypatch, load, seconds, said):
-        """8 s a step by the clock, in which a thread works for 3 s."""
-        monkeypatch.setattr(timing, "_mean", lambda _step, clock: {time.monotonic: 8.0, time.thread_time: 3.0}[clock])
-        monkeypatch.setattr(timing.os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
-        monkeypatch.setattr(timing, "processors", lambda: 2)
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-        found = self.of_a_step("attention-unet", {"channels": [4, 8]})
-        assert found.seconds == pytest.approx(OVERHEAD * seconds)
-        assert said in found.note
-        assert bool(said) == bool(found.note)
-
-    def of_a_step(self, name, arguments):
-        arguments = {"spatial_dims": 3, "norm": "instance", **arguments}
-        return measured_step(NetworkSpec(name, 1, 2), arguments, (16, 16, 16), 2, torch.device("cpu"))
-
-    def test_a_planning_is_cancelled_between_two_steps(self, monkeypatch):
-        steps = []
-        monkeypatch.setattr(timing, "_step", lambda *_: steps.append(1))
-        with pytest.raises(Cancelled, match="planning"):
-            plan(crops(), budget=self.BUDGET, cancel=lambda: len(steps) == 1)
-        assert len(steps) == 1
-
-    def test_no_memory_is_said(self, monkeypatch):
-        def full(*_: object) -> None:
-            msg = "DefaultCPUAllocator: can't allocate memory"
-            raise RuntimeError(msg)
-
-        monkeypatch.setattr(timing, "_step", full)
-        with pytest.raises(OutOfMemory, match="not enough memory for a training step on cpu"):
-            plan(crops(), budget=self.BUDGET)
-
-
 class TestTitle:
     def test_is_made_of_the_labels(self):
         assert plan(crops(), title=None)["card"]["title"] == ", ".join(entry["name"] for entry in plan(crops())["card"]["labels"])
@@ -497,82 +295,6 @@ class TestSettings:
         found, sentence = plan_postprocessing(label_entries(survey.label_names), survey.train)
         assert found == {"largest_component": [1, 3, 4], "fill_holes": [1, 2, 4]}
         assert "kept of Label 1, Label 3, Label 4; holes are filled in Label 1, Label 2, Label 4." in sentence
-
-
-class TestSides:
-    @pytest.mark.parametrize(
-        ("name", "side", "structure"),
-        [
-            ("Left-Hippocampus", "left", ("hippocampus",)),
-            ("kidney_right", "right", ("kidney",)),
-            ("RightParotid", "right", ("parotid",)),
-            ("LParotid", "left", ("parotid",)),
-            ("Parotid gland, left", "left", ("parotid", "gland")),
-            ("lung_upper_lobe_L", "left", ("lung", "upper", "lobe")),
-            ("lh.cortex", "left", ("cortex",)),
-        ],
-    )
-    def test_of_a_name(self, name, side, structure):
-        assert side_of(name)[:2] == (side, structure)
-
-    @pytest.mark.parametrize("name", ["Liver", "vertebra L4", "L4", "T12", "Bright spot", "Cleft", "Leber", "left right shunt"])
-    def test_names_without_one(self, name):
-        assert side_of(name) is None
-
-    def test_pairs(self):
-        names = {1: "Liver", 2: "kidney_left", 3: "Lung R", 4: "kidney_right", 5: "Lung L", 6: "left adrenal"}
-        assert left_right_pairs(names) == [(2, 4), (5, 3)]
-
-    def mirroring(self, survey: Survey, labels: list[dict] | None = None, is_region: bool = False) -> tuple[list[int], list[list[int]], str]:
-        return plan_mirroring(labels or label_entries(survey.label_names), survey.train, is_region)
-
-    def test_pairs_are_exchanged(self):
-        survey = make_survey({1: make_label(center=OFF_CENTER), 2: make_label()}, {1: "RightParotid", 2: "LeftParotid"})
-        axes, swaps, sentence = self.mirroring(survey)
-        assert (axes, swaps) == ([0], [[2, 1]])
-        assert sentence.endswith("which exchanges 'LeftParotid' with 'RightParotid'.")
-        assert [entry["terminology"]["modifier"]["meaning"] for entry in label_entries(survey.label_names)] == ["Right", "Left"]
-
-    def test_pairs_by_their_terms(self):
-        parotid = {"scheme": "SCT", "value": "45289007", "meaning": "Parotid gland"}
-        sides = ({"scheme": "SCT", "value": "7771000", "meaning": "Left"}, {"scheme": "SCT", "value": "24028007", "meaning": "Right"})
-        labels = [
-            {"value": value, "name": name, "color": [1, 2, 3], "terminology": {"category": parotid, "type": parotid, "modifier": side}}
-            for value, name, side in zip((1, 2), ("Parotis links", "Parotis rechts"), sides)
-        ]
-        survey = make_survey({1: make_label(center=OFF_CENTER), 2: make_label()})
-        assert self.mirroring(survey, labels)[:2] == ([0], [[1, 2]])
-        assert self.mirroring(survey, [{**labels[0], "name": "Parotis"}, label_entries({2: "Tumor"})[0]])[:2] == ([], [])
-
-    def test_one_of_a_pair_alone_forbids_mirroring(self):
-        document = plan(make_survey(names={1: "Left kidney"}))
-        assert document["training"]["mirror_axes"] == []
-        assert "'Left kidney' is on one side by its name" in note(document, "No mirroring")
-
-    def test_a_label_on_one_side_forbids_mirroring(self):
-        axes, _, sentence = self.mirroring(make_survey({1: make_label(), 2: make_label(center=OFF_CENTER)}))
-        assert axes == []
-        assert "'Label 2' lies on one side in the cases" in sentence
-
-    def test_a_label_on_either_side_does_not(self):
-        survey = make_survey()
-        other = {1: make_label(center=(-30.0, 0.0, 0.0))}
-        cases = tuple(replace(case, labels=other if n % 2 else {1: make_label(center=OFF_CENTER)}) for n, case in enumerate(survey.cases))
-        assert self.mirroring(replace(survey, cases=cases))[0] == [0]
-
-    def test_the_middle_of_a_crop_tells_no_side(self):
-        survey = make_survey({1: make_label(center=OFF_CENTER)})
-        assert self.mirroring(survey, is_region=True)[0] == [0]
-        assert self.mirroring(survey)[0] == []
-
-
-class TestLabels:
-    def test_they_are_valid_for_many(self):
-        names = {value: f"Label {value}" for value in range(1, 31)}
-        card = Card.from_document(make_card_document(labels=label_entries(names)))
-        assert [label.name for label in card.labels] == list(names.values())
-        assert len({label.color for label in card.labels[:20]}) == 20
-        assert card.labels[0].terminology_entry.startswith("Segmentation category and type - 3D Slicer General Anatomy list~SCT^85756007^Tissue~")
 
 
 class TestRealData:
