@@ -6,10 +6,6 @@ import torch
 
 from ..errors import InputError
 
-# Least CUDA compute capability for bfloat16.
-BFLOAT16_CAPABILITY = 8
-BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
-
 
 def available_devices() -> list[str]:
     """Names of the available devices, fastest first: `cuda:0`, ..., `mps`, `cpu`."""
@@ -33,18 +29,6 @@ def choose_device(name: str = "auto") -> torch.device:
         msg = f"There is no device '{name}' on this computer; choose {', '.join(['auto', *names])}."
         raise InputError(msg)
     return torch.device(wanted)
-
-
-def training_type(device: torch.device) -> torch.dtype:
-    """The type in which convolutions and products of a training are computed on a device, in mixed precision if it is not float32.
-
-    With CUDA this is bfloat16, which has the range of float32, or float16 on older GPUs; on processors with instructions for it, bfloat16.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device.index)[0] >= BFLOAT16_CAPABILITY else torch.float16
-    # Without these instructions torch emulates bfloat16, which takes longer than float32. Older versions do not tell.
-    able = torch.cpu.get_capabilities() if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities") else {}
-    return torch.bfloat16 if any(able.get(name) for name in BFLOAT16_INSTRUCTIONS) else torch.float32
 
 
 def ran_out(device: torch.device, gigabytes: float | None = None) -> str:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ..errors import memory_for
-from ..inference.devices import training_type
 from ..networks import Network
 from ..networks.small_convolutions import halve_convolutions
 from ..networks.supervision import added
@@ -103,9 +102,8 @@ class _AnyRegion:
 
 def _step(network: Network, optimizer: torch.optim.Optimizer, image: Tensor) -> None:
     optimizer.zero_grad()
-    dtype = training_type(image.device)
-    # Not "mps", which autocast before torch 2.5 rejects even if it is disabled.
-    with torch.autocast("cuda" if image.is_cuda else "cpu", dtype=dtype, enabled=dtype != torch.float32):
+    # Always "cuda", because autocast before torch 2.5 rejects "mps" even if it is disabled.
+    with torch.autocast("cuda", enabled=image.device.type == "cuda"):
         loss = added(network.loss_terms(network(image, return_attention=()), _AnyRegion()).values())
     loss.backward()
     optimizer.step()

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..inference.devices import choose_device, training_type
+from ..inference.devices import choose_device
 from ..planning.timing import processors
 
 WORKERS_VARIABLE = "ATTENTIONSEG_WORKERS"
 MOST_WORKERS = 4
-PRECISIONS = {torch.float32: "32-true", torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed"}
+# Least CUDA compute capability for bfloat16, which has the range of float32.
+BFLOAT16_CAPABILITY = 8
 
 
 def chosen_devices(name: str) -> list[torch.device]:
@@ -35,10 +36,10 @@ def is_first_process() -> bool:
 def lightning_arguments(devices: Sequence[torch.device]) -> dict[str, Any]:
     """Arguments of a Lightning trainer for the devices and their precision."""
     kind, indices = devices[0].type, [device.index for device in devices]
-    types = {training_type(device) for device in devices}
-    precision = PRECISIONS[types.pop() if len(types) == 1 else torch.float16]
     if kind != "cuda":
-        return {"accelerator": kind, "devices": 1, "precision": precision}
+        return {"accelerator": kind, "devices": 1, "precision": "32-true"}
+    has_bfloat16 = all(torch.cuda.get_device_capability(index)[0] >= BFLOAT16_CAPABILITY for index in indices)
+    precision = "bf16-mixed" if has_bfloat16 else "16-mixed"
     return {"accelerator": "gpu", "devices": indices, "precision": precision, "strategy": "ddp" if len(indices) > 1 else "auto", "benchmark": True}
 
 

@@ -78,7 +78,7 @@ def train(
         recipe: settings.
         cases: `train` to train on, `val` to choose the epoch by.
         work: folder for this training only.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`. For its precision see `training_type`.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,1` for several GPUs, or `mps`. With CUDA, it computes in mixed precision.
         initial: weights to start from; a training is resumed with the same ones or none.
         on_progress: called with (fraction 0..1, stage, seconds left or None) before each case that is prepared and after each step.
         cancel: called before each case and each step; when it returns True the training ends, and can be resumed later.

@@ -31,16 +31,7 @@ class TestDevices:
 
 
 class TestPrecision:
-    @pytest.mark.parametrize(
-        ("able", "precision"),
-        [({"avx512_bf16": True}, "bf16-mixed"), ({"amx_bf16": True}, "bf16-mixed"), ({"avx512_bf16": False}, "32-true"), ({}, "32-true")],
-    )
-    def test_of_a_processor_by_its_instructions(self, monkeypatch, able, precision):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
-        assert lightning_arguments([torch.device("cpu")]) == {"accelerator": "cpu", "devices": 1, "precision": precision}
-
-    def test_of_a_processor_that_torch_does_not_tell_of(self, monkeypatch):
-        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    def test_the_cpu_computes_in_full(self):
         assert lightning_arguments([torch.device("cpu")])["precision"] == "32-true"
 
     @pytest.mark.parametrize(("capability", "precision"), [((7, 5), "16-mixed"), ((8, 0), "bf16-mixed"), ((9, 0), "bf16-mixed")])
