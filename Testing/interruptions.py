@@ -1,6 +1,6 @@
 """Commands that are interrupted at random instants: what they leave, in a table.
 
-    python Testing/interruptions.py [--count 40] [--seed 1]
+    python Testing/interruptions.py [--count 40] [--seed 1] [--only COMMAND ...]
 
 Runs `segment`, `batch`, `evaluate`, `train` and the import of a model on small scans, and ends each COUNT times with Ctrl-C and COUNT times with
 SIGKILL at an instant drawn from the time that it takes. After that its output has to be complete or not there (a batch: each case; a work folder of a
@@ -38,6 +38,7 @@ from tiny_models import save_unet
 from tiny_training import make_document, write_cases, write_recipe
 
 SIGNALS = {"Ctrl-C": signal.SIGINT, "SIGKILL": signal.SIGKILL}
+COMMANDS = ("segment", "batch", "evaluate", "train", "import")
 OUTCOMES = ("nothing", "complete", "finished before", "half an output", "a process goes on", "cannot go on", "other files", "hidden folders")
 BAD = OUTCOMES[3:]
 # Later than the end of an uninterrupted run by this share, to interrupt its last steps as well.
@@ -63,6 +64,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=40, help="interruptions of each command by each signal (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the instants (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", choices=COMMANDS, metavar="COMMAND", help="of segment, batch, evaluate, train and import (default: all)")
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
     torch.set_num_threads(1)
@@ -71,7 +73,9 @@ def main() -> int:
     bad = 0
     print(f"| command | seconds | signal | {' | '.join(OUTCOMES)} |\n| --- {'| --- ' * (2 + len(OUTCOMES))}|")
     with tempfile.TemporaryDirectory() as folder:
-        for name, command in make_commands(Path(folder)).items():
+        commands = make_commands(Path(folder))
+        for name in options.only or COMMANDS:
+            command = commands[name]
             expected, seconds = undisturbed(command, Path(folder) / "undisturbed" / name)
             for title, number in SIGNALS.items():
                 found = collections.Counter(

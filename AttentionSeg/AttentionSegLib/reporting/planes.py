@@ -16,6 +16,9 @@ AXIS_ENDS = (("R", "L"), ("A", "P"), ("S", "I"))
 # RAS axes across and up the picture, and the axis that the plane is perpendicular to.
 VIEWS = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
 
+# Of a voxel in the value of a pixel.
+LEAST_WEIGHT = 1e-5
+
 
 @dataclass(frozen=True)
 class Plane:
@@ -88,14 +91,20 @@ def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
     # The two neighboring voxels along each axis. They are looked up, because the box around an oblique plane holds much of the scan.
     last = np.array(labels.shape, np.int32)[:, None, None] - 1
     voxels, weights = [np.clip(low + step, 0, last) for step in (0, 1)], [1 - beyond, beyond]
-    shares: dict[int, np.ndarray] = {}
+    corners = []
     for corner in np.ndindex(2, 2, 2):
-        found = np.where(inside, labels.voxels[0][tuple(voxels[step][axis] for axis, step in enumerate(corner))], 0)
-        weight = np.prod([weights[step][axis] for axis, step in enumerate(corner)], axis=0)
-        for value in np.unique(found[found > 0]):
-            share = shares.setdefault(int(value), np.zeros(found.shape, np.float32))
-            share += weight * (found == value)
-    return shares
+        first, second, third = (weights[step][axis] for axis, step in enumerate(corner))
+        # Half of the corners or more have none, where the plane goes through centers of voxels.
+        if min(first.max(), second.max(), third.max()) > LEAST_WEIGHT:
+            found = np.where(inside, labels.voxels[0][tuple(voxels[step][axis] for axis, step in enumerate(corner))], 0)
+            corners.append((found.ravel().astype(np.intp), (first * second * third).ravel()))
+    values = np.unique(np.concatenate([np.flatnonzero(np.bincount(found)) for found, _ in corners]))
+    values = values[values > 0]
+    shares = np.zeros((len(values), inside.size), np.float32)
+    for found, weight in corners:
+        labeled = np.flatnonzero(found)
+        shares[np.searchsorted(values, found[labeled]), labeled] += weight[labeled]
+    return dict(zip(values.tolist(), shares.reshape(-1, *inside.shape)))
 
 
 def _inside(image: Image, plane: Plane) -> np.ndarray:

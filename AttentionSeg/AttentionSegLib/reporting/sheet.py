@@ -5,7 +5,8 @@ Drawn by matplotlib's objects on an Agg canvas: no window, no global state, any 
 
 from __future__ import annotations
 
-import io
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from typing import Any
 import numpy as np
 from contourpy import LineType, contour_generator
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from matplotlib.text import Text
+from matplotlib.transforms import Affine2D
 
 from ..files import atomic_path
 from ..files.nifti_header import DESCRIPTION
@@ -32,6 +35,7 @@ PAPER = "#14171c"
 INKS = {"plain": "#f1f3f5", "faint": "#a9b1ba", "warning": "#ffc14d"}
 OUTSIDE = np.array([0x1E, 0x22, 0x29], np.float32) / 255
 DENSEST_HEAT = 0.8
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 HEAT_COLORS = colormaps["inferno"](np.arange(256))[:, :3].astype(np.float32)
 
 Color = tuple[float, float, float]
@@ -43,9 +47,8 @@ class Sheet:
     def __init__(self, width: int, height: int) -> None:
         self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="none")
         self._canvas = FigureCanvasAgg(self._figure)
-        # One matplotlib axes object for all pictures: each further one takes as long to draw as its picture.
-        self._paper = self._figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-        self._paper.set_axis_off()
+        # In place of matplotlib's axes, which would take time to clip each letter.
+        self._downward = Affine2D.from_values(1, 0, 0, -1, 0, height)
         # Agg's pixel buffer, [height, width, RGBA]: pictures are copied into it, because matplotlib would resample them.
         self._pixels = np.asarray(self._canvas.get_renderer().buffer_rgba())
         self._pixels[:] = np.round(255 * np.array(to_rgba(PAPER)))
@@ -59,10 +62,7 @@ class Sheet:
     def png(self) -> bytes:
         """The sheet as PNG."""
         self._figure.draw(self._canvas.get_renderer())
-        metadata, content = PngInfo(), io.BytesIO()
-        metadata.add_text(SOFTWARE, DESCRIPTION)
-        Image.fromarray(self._pixels[..., :3]).save(content, "png", compress_level=1, pnginfo=metadata)
-        return content.getvalue()
+        return _png(self._pixels[..., :3])
 
     def text(self, x: float, y: float, text: str, size: float, align: str = "left", bold: bool = False, ink: str = "plain") -> None:
         """Write one line of text whose top is at y, in an ink of INKS; `$` and `\\` are plain characters."""
@@ -70,17 +70,19 @@ class Sheet:
 
     def swatch(self, x: float, y: float, size: float, color: Color) -> None:
         """Draw a filled square."""
-        self._paper.add_patch(Rectangle((x, y), size, size, facecolor=color, linewidth=0))
+        self._add(Rectangle((x, y), size, size, facecolor=color, linewidth=0))
 
     def picture(self, x: float, y: float, gray: np.ndarray, heat: np.ndarray | None = None) -> None:
         """Draw a gray picture with a heat map over it, unscaled: both 0..1, [rows, columns], NaN where there is no value."""
         rows, columns = gray.shape
-        self._pixels[y : y + rows, x : x + columns, :3] = np.round(255 * _blend(gray, heat))
+        shade = np.rint(np.nan_to_num(255 * gray, nan=256)).astype(np.intp)
+        warmth = 0 if heat is None else np.rint(255 * np.nan_to_num(heat)).astype(np.intp)
+        self._pixels.view(np.uint32)[y : y + rows, x : x + columns, 0] = MIXTURES[256 * shade + warmth]
 
     def lines(self, x: float, y: float, lines: Sequence[np.ndarray], color: Color, width: float) -> None:
         """Draw lines, each [points, (x, y)] in pixels of a picture at the same x and y."""
-        drawn = LineCollection([np.add(line, (x, y)) for line in lines], colors=[color], linewidths=width, path_effects=_halo(width + 1.2, 0.45))
-        self._paper.add_collection(drawn, autolim=False)
+        drawn = [np.add(line, (x, y)) for line in lines]
+        self._add(LineCollection(drawn, colors=[color], linewidths=width, path_effects=_halo(width + 1.2, 0.45)))
 
     def letters(self, x: float, y: float, plane: Plane, size: float) -> None:
         """Write R, L, A, P, S, I at the edges of a picture at the same x and y."""
@@ -95,19 +97,24 @@ class Sheet:
         millimeters = round_length(plane.side / 4)
         left, down = x + 12, y + plane.pixels - 12
         right = left + millimeters * plane.pixels / plane.side
-        self._paper.plot((left, right), (down, down), color=INKS["plain"], linewidth=2, solid_capstyle="butt", path_effects=_halo(4, 0.7))
+        self._add(Line2D((left, right), (down, down), color=INKS["plain"], linewidth=2, solid_capstyle="butt", path_effects=_halo(4, 0.7)))
         self._write((left + right) / 2, down - 5, f"{millimeters:g} mm", size, ha="center", va="bottom", path_effects=_halo(2.5, 0.8))
 
-    def color_bar(self, x: float, y: float, width: float, height: float, ends: tuple[float, float], text_size: float) -> None:
+    def color_bar(self, x: int, y: int, width: int, height: int, ends: tuple[float, float], text_size: float) -> None:
         """Draw the heat colors from bottom to top, with numbers beside them."""
-        self._paper.imshow(HEAT_COLORS[::-1, None], extent=(x, x + width, y + height, y), interpolation="nearest", aspect="auto")
+        colors = HEAT_COLORS[::-1][(2 * np.arange(height) + 1) * len(HEAT_COLORS) // (2 * height)]
+        self._pixels[y : y + height, x : x + width, :3] = np.round(255 * colors)[:, None]
         numbers = np.linspace(*ends, 5 if height > 200 else 3)
         for number, down in zip(numbers, np.linspace(y + height, y, len(numbers))):
-            self._paper.plot((x + width, x + width + 4), (down, down), color=INKS["faint"], linewidth=0.8)
+            self._add(Line2D((x + width, x + width + 4), (down, down), color=INKS["faint"], linewidth=0.8))
             self._write(x + width + 8, down, f"{number:.3g}", text_size, va="center", color=INKS["faint"])
 
     def _write(self, x: float, y: float, text: str, size: float, **style: Any) -> None:
-        self._paper.text(x, y, text, size=size, parse_math=False, **{"color": INKS["plain"], **style})
+        self._add(Text(x, y, text, size=size, parse_math=False, **{"color": INKS["plain"], **style}))
+
+    def _add(self, artist: Artist) -> None:
+        artist.set_transform(self._downward)
+        self._figure.add_artist(artist)
 
 
 def fractions(color: tuple[int, int, int]) -> Color:
@@ -118,8 +125,12 @@ def fractions(color: tuple[int, int, int]) -> Color:
 
 def outlines(share: np.ndarray) -> list[np.ndarray]:
     """The contours at one half of a label's fraction [rows, columns]: each [points, (x, y)] in pixels."""
-    rows, columns = (np.arange(length) + 0.5 for length in share.shape)
-    lines = contour_generator(columns, rows, share, line_type=LineType.Separate).lines(0.5)
+    if not share.any():
+        return []
+    # Beyond the label and a pixel on each side there are none.
+    part = tuple(slice(max(places.min() - 1, 0), places.max() + 2) for places in np.nonzero(share))
+    rows, columns = (np.arange(length)[ends] + 0.5 for length, ends in zip(share.shape, part))
+    lines = contour_generator(columns, rows, share[part], line_type=LineType.Separate).lines(0.5)
     return [line for line in lines if isinstance(line, np.ndarray)]
 
 
@@ -134,11 +145,24 @@ def _halo(width: float, opacity: float) -> Sequence[AbstractPathEffect]:
     return [Stroke(linewidth=width, foreground="black", alpha=opacity), Normal()]
 
 
-def _blend(gray: np.ndarray, heat: np.ndarray | None) -> np.ndarray:
-    """RGB 0..1: heat is transparent at 0 and more opaque with higher values."""
-    colors = np.where(np.isnan(gray)[..., None], OUTSIDE, np.nan_to_num(gray)[..., None])
-    if heat is None:
-        return colors
-    heat = np.nan_to_num(heat)
-    opacity = DENSEST_HEAT * heat[..., None]
-    return colors * (1 - opacity) + HEAT_COLORS[np.uint8(np.round(heat * 255))] * opacity
+def _png(pixels: np.ndarray) -> bytes:
+    """RGB [rows, columns, 3] of uint8 as PNG (RFC 2083). Each row is stored as the difference from the one above: Pillow takes as long to choose."""
+    height, width = pixels.shape[:2]
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)
+    rows[:, 0] = 2
+    rows[:, 1:] = np.diff(pixels.reshape(height, -1), axis=0, prepend=np.uint8(0))
+    head, text = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), f"{SOFTWARE}\0{DESCRIPTION}".encode("latin-1")
+    chunks = [b"IHDR" + head, b"tEXt" + text, b"IDAT" + zlib.compress(rows.data, 1), b"IEND"]
+    return PNG_MAGIC + b"".join(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
+
+
+def _mixtures() -> np.ndarray:
+    """RGBA in four bytes by 256 times the shade of gray, or 256 where nothing is, plus the heat color, which is more opaque with higher values."""
+    shades = np.vstack([np.linspace(0, 1, 256, dtype=np.float32)[:, None].repeat(3, 1), OUTSIDE])[:, None]
+    opacity = DENSEST_HEAT * np.linspace(0, 1, 256, dtype=np.float32)[:, None]
+    colors = np.full((257, 256, 4), 255, np.uint8)
+    colors[..., :3] = np.rint(255 * (shades * (1 - opacity) + HEAT_COLORS * opacity))
+    return colors.view(np.uint32).ravel()
+
+
+MIXTURES = _mixtures()

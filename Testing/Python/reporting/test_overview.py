@@ -20,7 +20,7 @@ from AttentionSegLib.models import Card
 from AttentionSegLib.reporting import write_overview
 from AttentionSegLib.reporting.intensities import gray_ends, heat_ends
 from AttentionSegLib.reporting.overview_layout import LARGE, MOST_LARGE, Strip, lay_out
-from AttentionSegLib.reporting.sheet import Sheet, round_length
+from AttentionSegLib.reporting.sheet import DENSEST_HEAT, HEAT_COLORS, OUTSIDE, Sheet, outlines, round_length
 from builders import make_card_document
 from matplotlib.image import imread
 from predictions import AXES, affine_around, coarse_map, make_prediction
@@ -206,6 +206,27 @@ class TestIntensities:
         low, high = heat_ends(np.zeros(100))
         assert low == 0
         assert high > 0
+
+
+class TestSheet:
+    def test_heat_lies_over_gray_the_denser_the_higher_it_is(self, tmp_path):
+        gray = np.array([[0.0, 0.5, 1.0, 1.0, np.nan]])
+        heat = np.array([[0.0, 1.0, 0.5, np.nan, np.nan]])
+        hot, middle = HEAT_COLORS[255], HEAT_COLORS[128]
+        sheet = Sheet(10, 4)
+        sheet.picture(2, 1, gray, heat)
+        sheet.save(tmp_path / "sheet.png")
+        page = imread(tmp_path / "sheet.png")
+        assert page.shape[:2] == (4, 10)
+        expected = [np.zeros(3), 0.5 * (1 - DENSEST_HEAT) + hot * DENSEST_HEAT, 1 - DENSEST_HEAT / 2 + middle * DENSEST_HEAT / 2, np.ones(3), OUTSIDE]
+        assert page[1, 2:7, :3] == pytest.approx(np.array(expected), abs=0.01)
+
+    def test_outlines_are_where_they_are_in_the_whole_picture(self):
+        share = np.zeros((30, 20))
+        share[4:9, 15:] = 1
+        (line,) = outlines(share)
+        assert (line.min(0).tolist(), line.max(0).tolist()) == ([15, 4], [19.5, 9])
+        assert outlines(np.zeros((5, 5))) == []
 
 
 class TestRoundLength:
