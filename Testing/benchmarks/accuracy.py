@@ -47,8 +47,10 @@ DIMENSIONS = {
     "2D": ("--slices", "axial"),
     "2.5D": ("--slices", "axial", "--context", "1"),
 }
+# Between the names of the data and of the network.
+DIMENSIONS_OF = "-dimensions-"
 # Of the processor, for each of the trainings that compare them.
-DIMENSIONS_HOURS = 0.15
+DIMENSIONS_HOURS = 1 / 12
 NO_GATES = {"without gates": {"gate": "none"}}
 # Of a short training: over the last 70 steps or so. That of the recipes reaches back to where a short training began.
 SHORT_AVERAGE = 0.985
@@ -171,21 +173,22 @@ def compared(part: str, options: argparse.Namespace) -> str:
 
 
 def dimensions(part: str, options: argparse.Namespace) -> str:
-    """Both networks on volumes, on slices and on slices with their neighbors, as planned by `attentionseg train` for the same time."""
-    data, rows = options.data / part.removesuffix("-dimensions"), []
-    for network in NETWORKS:
-        dice = {kind: planned_dice(data, network, kind, options) for kind in DIMENSIONS}
-        for kind, values in dice.items():
-            difference = None if kind == VOLUMES else shown(mean_and_interval(dice[VOLUMES] - values), 3, sign=True)
-            rows.append([network, kind, shown(mean_and_interval(values), 3), difference])
-    headings = ["network", "sees", "mean Dice of the labels", "3D minus this, case by case"]
-    return f"Trained by plan, {60 * DIMENSIONS_HOURS:.0f} minutes each on one core, {len(values)} cases:\n\n{markdown(headings, rows)}"
+    """A network on volumes, on slices and on slices with their neighbors, as planned by `attentionseg train` for the same time."""
+    data, network = part.split(DIMENSIONS_OF)
+    dice = {kind: planned_dice(options.data / data, network, kind, options) for kind in DIMENSIONS}
+    rows = []
+    for kind, values in dice.items():
+        difference = None if kind == VOLUMES else shown(mean_and_interval(dice[VOLUMES] - values), 3, sign=True)
+        rows.append([kind, shown(mean_and_interval(values), 3), difference])
+    headings = ["sees", "mean Dice of the labels", "3D minus this, case by case"]
+    length = f"{60 * DIMENSIONS_HOURS:.0f} minutes each on one core, {len(dice[VOLUMES])} cases"
+    return f"`{network}` trained by plan, {length}:\n\n{markdown(headings, rows)}"
 
 
 PARTS: dict[str, Callable[[str, argparse.Namespace], str]] = {
     **dict.fromkeys(DATA, shipped),
     **dict.fromkeys(COMPARISONS, compared),
-    **dict.fromkeys([f"{data}-dimensions" for data in dict.fromkeys(DATA.values())], dimensions),
+    **dict.fromkeys([f"{data}{DIMENSIONS_OF}{network}" for data in dict.fromkeys(DATA.values()) for network in NETWORKS], dimensions),
 }
 
 

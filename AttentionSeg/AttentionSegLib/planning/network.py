@@ -37,6 +37,7 @@ class NetworkPlan:
         cost: of the network.
         step_seconds: estimated time of a training step.
         fits: whether memory and time suffice.
+        waiting_seconds: time that a step waits for its patches, if it was measured.
     """
 
     arguments: dict[str, Any]
@@ -44,6 +45,7 @@ class NetworkPlan:
     cost: NetworkCost
     step_seconds: float
     fits: bool
+    waiting_seconds: float = 0.0
 
 
 def plan_grid_and_network(

@@ -160,7 +160,7 @@ def _choose(survey: Survey, network: str, budget: Budget, options: PlanOptions, 
     if budget.device is not None:
         batch = batch_size(survey.train, spec.dimensions)
         step = measured_step(spec, found.arguments, spec.seen(found.patch), batch, budget.device, cancel)
-        found = replace(found, step_seconds=step.seconds)
+        found = replace(found, step_seconds=step.seconds, waiting_seconds=step.waiting)
         notes += [step.note] if step.note else []
     return _Choices(survey, options, labels, inputs, size, slices, spec, found, spacing), notes
 

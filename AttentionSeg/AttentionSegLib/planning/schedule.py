@@ -29,29 +29,30 @@ OVERLAP = 0.5
 def plan_length(found: NetworkPlan, survey: Survey, field: np.ndarray, budget: Budget, notes: list[str], dimensions: int = 3) -> dict[str, Any]:
     """Epochs, steps per epoch, and how often to validate. Raises InputError if there is no time for the shortest training."""
     cases, batch = survey.train, batch_size(survey.train, dimensions)
+    step_seconds = found.step_seconds + found.waiting_seconds
     pass_steps = ceil(len(cases) / batch)
     stride = np.maximum(1, np.multiply(found.patch, 1 - OVERLAP))
     windows = prod(ceil(max(n - p, 0) / s) + 1 for n, p, s in zip(field, found.patch, stride))
     checked = (len(survey.cases) - len(cases)) * windows * found.step_seconds / (BACKWARD * batch)
-    least = START_SECONDS + EPOCHS * found.step_seconds + checked
+    least = START_SECONDS + EPOCHS * step_seconds + checked
     # Not checked for estimates, which are rather too long.
     if budget.device is not None and least > 3600 * budget.hours:
         msg = (
-            f"A training takes at least {_two_digits(least / 3600)} hours here ({EPOCHS} steps of {found.step_seconds:.2g} s and a "
+            f"A training takes at least {_two_digits(least / 3600)} hours here ({EPOCHS} steps of {step_seconds:.2g} s and a "
             f"validation of {checked:.2g} s), and {budget.hours:g} were given; give more hours, use a GPU, or take smaller or fewer scans."
         )
         raise InputError(msg)
     validations = int(np.clip(LONGEST_VALIDATIONS * 3600 * budget.hours / max(checked, 1e-9), 1, VALIDATIONS))
     seconds = min(budget.training_seconds, 3600 * budget.hours - START_SECONDS - validations * checked)
-    steps = min(MOST_STEPS, max(EPOCHS, int(seconds / found.step_seconds)))
+    steps = min(MOST_STEPS, max(EPOCHS, int(seconds / step_seconds)))
     one_pass = SHORTEST_EPOCH <= pass_steps <= LONGEST_EPOCH
     epoch_steps = pass_steps if one_pass else min(LONGEST_EPOCH, max(1, steps // EPOCHS))
     epochs = max(1, steps // epoch_steps)
-    every = int(np.clip(ceil(checked / (VALIDATION_SHARE * epoch_steps * found.step_seconds)), 1, max(1, epochs // validations)))
-    hours = epochs * epoch_steps * found.step_seconds / 3600
+    every = int(np.clip(ceil(checked / (VALIDATION_SHARE * epoch_steps * step_seconds)), 1, max(1, epochs // validations)))
+    hours = epochs * epoch_steps * step_seconds / 3600
     notes.append(
         f"{epochs} epochs of {epoch_steps} steps, validated every {every}: about {hours:.2g} hours on this {budget.kind.upper()} at "
-        f"{found.step_seconds:.2g} s a step, {'a high estimate' if budget.device is None else 'as measured'}, plus validation."
+        f"{step_seconds:.2g} s a step, {'a high estimate' if budget.device is None else 'as measured'}, plus validation."
     )
     if epochs * epoch_steps < STEPS_WANTED:
         notes.append(

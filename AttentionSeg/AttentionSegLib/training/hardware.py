@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from ..errors import InputError
 from ..inference.devices import choose_device
-from ..planning.timing import processors
+from ..planning.timing import patch_workers
 
-WORKERS_VARIABLE = "ATTENTIONSEG_WORKERS"
-MOST_WORKERS = 4
 # Least CUDA compute capability for bfloat16, which has the range of float32.
 BFLOAT16_CAPABILITY = 8
 
@@ -44,13 +39,6 @@ def lightning_arguments(devices: Sequence[torch.device]) -> dict[str, Any]:
 
 
 def loader_arguments(device: torch.device) -> dict[str, Any]:
-    """Arguments of a data loader for a device: with worker processes, except in Slicer, which each of them would start again, and on few cores.
-
-    Raises InputError if the environment variable ATTENTIONSEG_WORKERS, which sets their number, is not a number of processes.
-    """
-    given = os.environ.get(WORKERS_VARIABLE)
-    if given is not None and not given.isdecimal():
-        msg = f"{WORKERS_VARIABLE} is '{given}'; set it to a whole number of processes of at least 0."
-        raise InputError(msg)
-    count = int(given) if given is not None else 0 if "slicer" in sys.modules else min(MOST_WORKERS, max(0, processors() - 2))
+    """Arguments of a data loader for a device. Errors are those of `patch_workers`."""
+    count = patch_workers()
     return {"num_workers": count, "persistent_workers": count > 0, "pin_memory": device.type == "cuda"}

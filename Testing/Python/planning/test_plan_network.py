@@ -106,6 +106,19 @@ class TestTriedOut:
         assert 80 * document["training"]["epochs"] == pytest.approx(self.BUDGET.training_seconds / 0.5, abs=80)
         assert "at 0.5 s a step, as measured" in note(document, str(document["training"]["epochs"]))
 
+    def test_the_time_for_making_patches_counts(self, monkeypatch):
+        steps = []
+        for step in (StepTime(0.5), StepTime(0.25, waiting=0.25), StepTime(0.5, waiting=0.5)):
+            monkeypatch.setattr(planned, "measured_step", lambda *_, step=step: step)
+            steps.append(80 * plan(crops(), budget=self.BUDGET)["training"]["epochs"])
+        assert steps[0] == steps[1] == pytest.approx(2 * steps[2], abs=160)
+
+    @pytest.mark.parametrize(("workers", "waits"), [("0", True), ("2", False)])
+    def test_a_step_waits_for_its_patches_if_no_other_process_makes_them(self, monkeypatch, workers, waits):
+        monkeypatch.setenv("ATTENTIONSEG_WORKERS", workers)
+        monkeypatch.setattr(timing, "_patch_seconds", lambda: 3.0)
+        assert self.of_a_step("attention-unet", {"channels": [4, 8]}).waiting == (2 * 3 if waits else 0)
+
     def test_hours_that_are_too_few_for_any_training_are_refused(self, monkeypatch):
         monkeypatch.setattr(planned, "measured_step", lambda *_: StepTime(30))
         survey = crops()
