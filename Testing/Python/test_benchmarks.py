@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
@@ -11,11 +12,12 @@ import pytest
 import torch
 from AttentionSegLib.batch import BatchResult
 from AttentionSegLib.batch.manifest import Entry
+from AttentionSegLib.files import write_map
 from AttentionSegLib.image import Image
 from AttentionSegLib.models import find_model
 from AttentionSegLib.networks import build_network
 from AttentionSegLib.networks.position_attention import PositionAttention
-from benchmarks import accuracy, head_changes, scaling
+from benchmarks import accuracy, head_changes, scaling, versions
 from benchmarks.contenders import ACCELERATED, GUIDED, MONAI_BASIC_UNET, UNET, Contender, MatrixAttention, Setting, attention_pass
 from benchmarks.memory import peak_of_this_process
 from benchmarks.networks import comparisons, parse
@@ -23,6 +25,7 @@ from benchmarks.operations import gigaflops, kernel_among, shares
 from benchmarks.side_by_side import NetworkResult, check, relative_difference
 from benchmarks.table import Row, cpu_model, markdown, write_rows
 from benchmarks.timing import medians
+from tiny_models import save_unet
 from torch import nn
 from torch.testing import assert_close
 
@@ -368,3 +371,20 @@ class TestHeadChanges:
         assert seen.shape == kept.shape == (8, 8, 9)
         middle = seen.to_ijk(image.to_ras(np.array([2, 2, 12]))).round().astype(int)
         assert kept[tuple(middle)] == reference[2, 2, 12]
+
+
+class TestVersions:
+    def test_a_run_is_measured_in_its_parts(self, tmp_path):
+        """This version beside itself, on a scan of noise."""
+        save_unet(tmp_path / "model")
+        scan = np.random.default_rng(0).normal(size=(1, 16, 16, 16)).astype(np.float32)
+        write_map(Image(scan, np.eye(4)), tmp_path / "scan.nii.gz")
+        options = argparse.Namespace(scan=tmp_path / "scan.nii.gz", model=tmp_path / "model")
+        first, seconds, network, files, beside, gigabytes = versions.segment(versions.THIS, options, tmp_path / "results")
+        assert 0 < first < seconds
+        assert seconds == pytest.approx(network + files + beside)
+        assert 0 < files < seconds
+        assert 0.05 < gigabytes < 5
+        lines = versions.differences(tmp_path / "results", tmp_path / "results")
+        assert any("scan_segmentation.seg.nrrd" in line and "0 of 4096 voxels" in line for line in lines)
+        assert any("scan_uncertainty.nrrd" in line and "0.0e+00" in line for line in lines)

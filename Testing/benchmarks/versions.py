@@ -107,20 +107,27 @@ def main() -> None:
 
 
 def of_scan(options: argparse.Namespace, root: Path) -> None:
-    headings = ["`segment`", "seconds", "network", "files", "beside these", "peak GB"]
+    headings = ["`segment`", "first patch after, s", "done after, s", "network, s", "files, s", "beside these, s", "peak GB"]
     both = {"this version": THIS, "the other": options.other}
     print(markdown(headings, [[name, *segment(tree, options, root / name)] for name, tree in both.items()]) + "\n")
     print("\n".join(differences(*(root / name for name in both))) + "\n", flush=True)
 
 
 def segment(tree: Path, options: argparse.Namespace, output: Path) -> list[float]:
-    """Seconds in all, of the network, of files and of the rest, and the largest memory in GB."""
-    measured, start = output.with_suffix(".json"), time.monotonic()
-    run(tree, SEGMENT, measured, "segment", options.scan, "--model", options.model, "--output", output, "--device", "cpu")
+    """Seconds until the network starts and in all, those of the network, of files and of the rest, and the largest memory in GB."""
+    measured, first = output.with_suffix(".json"), None
+    arguments = measured, "segment", options.scan, "--model", options.model, "--output", output, "--device", "cpu"
+    start = time.monotonic()
+    with subprocess.Popen(command(SEGMENT, *arguments), env=environment(tree), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while shown := os.read(process.stderr.fileno(), 1 << 16):
+            if first is None and b"network" in shown:
+                first = time.monotonic() - start
+    if process.returncode:
+        sys.exit(f"`segment` of {tree} failed.")
     seconds, found = time.monotonic() - start, json.loads(measured.read_text())
     (report,) = output.glob("*_report.json")
     network = json.loads(report.read_text())["seconds"]["network"]
-    return [seconds, network, found["files"], seconds - network - found["files"], found["GB"]]
+    return [first, seconds, network, found["files"], seconds - network - found["files"], found["GB"]]
 
 
 def differences(ours: Path, theirs: Path) -> list[str]:
@@ -146,9 +153,15 @@ def of_batch(options: argparse.Namespace, root: Path) -> None:
 
 def run(tree: Path, script: str, *arguments: object) -> str:
     """What a script that imports the code of a work tree prints."""
-    environment = {**os.environ, "PYTHONPATH": str(tree.resolve() / "AttentionSeg")}
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command(script, *arguments), env=environment(tree), check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def command(script: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-c", script, *map(str, arguments)]
+
+
+def environment(tree: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(tree.resolve() / "AttentionSeg")}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -61,7 +62,10 @@ def page(folder: Path, card: Card, entries: Sequence[Entry], skipped: Sequence[S
     done = [entry for entry in entries if entry.state == DONE]
     labels, flags = _labels(card, done), flags_of(done, gone)
     failures = len(entries) - len(done)
-    rows = [_row(folder, entry, labels, flags, n, n - failures < MOST_PICTURES) for n, entry in enumerate(sorted(entries, key=_rank))]
+    # Pictures are read and made smaller by all processors.
+    with ThreadPoolExecutor() as pool:
+        ranked = enumerate(sorted(entries, key=_rank))
+        rows = list(pool.map(lambda place: _row(folder, place[1], labels, flags, place[0], place[0] - failures < MOST_PICTURES), ranked))
     seconds = [_seconds(entry) for entry in done]
     unit = next((size_of(label)[1] for entry in done for label in entry.labels), "mL")
     return render(

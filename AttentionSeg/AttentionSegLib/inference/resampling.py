@@ -81,9 +81,14 @@ def inside(matrix: np.ndarray, input_shape: Sequence[int], shape: Sequence[int])
     result = np.ones(tuple(shape), dtype=bool)
     index = np.ogrid[tuple(slice(0, n) for n in shape)]
     for row, size in zip(matrix[:3], input_shape):
-        coordinate = row[0] * index[0] + row[1] * index[1] + row[2] * index[2] + row[3]
+        coordinate = along(row, index)
         result &= (coordinate >= -0.5 - ALIGNED) & (coordinate <= size - 0.5 + ALIGNED)
     return result
+
+
+def along(row: np.ndarray, index: Sequence[np.ndarray]) -> np.ndarray:
+    """An index in the input, by a row of the voxel map, at indices of the output that broadcast; of the axes alone that it depends on."""
+    return sum((factor * axis for factor, axis in zip(row, index) if factor), np.full([1] * index[0].ndim, row[-1]))
 
 
 def _axis_order(matrix: np.ndarray, shape: Sequence[int]) -> list[int] | None:

@@ -9,7 +9,7 @@ import torch
 
 from ..image import Image
 from ..inference.parts import affine_from, beneath
-from ..inference.resampling import inside, voxel_map
+from ..inference.resampling import along, inside, voxel_map
 from ..inference.resampling import sample as resampled
 
 AXIS_ENDS = (("R", "L"), ("A", "P"), ("S", "I"))
@@ -83,21 +83,21 @@ def sample_labels(labels: Image, plane: Plane) -> dict[int, np.ndarray]:
     The contour at one half is the label's outline. Labels that the plane misses are left out.
     """
     matrix = voxel_map(plane.affine, labels.affine)
-    rows, columns = np.ogrid[: plane.pixels, : plane.pixels]
-    indices = (matrix[:3, 0] * rows[..., None] + matrix[:3, 1] * columns[..., None] + matrix[:3, 3]).transpose(2, 0, 1)
+    index = np.ogrid[: plane.pixels, : plane.pixels]
+    places = [along(row[[0, 1, 3]], index) for row in matrix[:3]]
     inside = _inside(labels, plane)
-    low = np.floor(indices).astype(np.int32)
-    beyond = (indices - low).astype(np.float32)
+    low = [np.floor(place).astype(np.int32) for place in places]
+    beyond = [(place - first).astype(np.float32) for place, first in zip(places, low)]
     # The two neighboring voxels along each axis. They are looked up, because the box around an oblique plane holds much of the scan.
-    last = np.array(labels.shape, np.int32)[:, None, None] - 1
-    voxels, weights = [np.clip(low + step, 0, last) for step in (0, 1)], [1 - beyond, beyond]
+    voxels = [[np.clip(first + step, 0, size - 1) for first, size in zip(low, labels.shape)] for step in (0, 1)]
+    weights = [[1 - one for one in beyond], beyond]
     corners = []
     for corner in np.ndindex(2, 2, 2):
         first, second, third = (weights[step][axis] for axis, step in enumerate(corner))
         # Half of the corners or more have none, where the plane goes through centers of voxels.
         if min(first.max(), second.max(), third.max()) > LEAST_WEIGHT:
             found = np.where(inside, labels.voxels[0][tuple(voxels[step][axis] for axis, step in enumerate(corner))], 0)
-            corners.append((found.ravel().astype(np.intp), (first * second * third).ravel()))
+            corners.append((found.ravel().astype(np.intp), np.broadcast_to(first * second * third, found.shape).ravel()))
     values = np.unique(np.concatenate([np.flatnonzero(np.bincount(found)) for found, _ in corners]))
     values = values[values > 0]
     shares = np.zeros((len(values), inside.size), np.float32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
@@ -110,7 +112,8 @@ class Sheet:
             self._write(x + width + 8, down, f"{number:.3g}", text_size, va="center", color=INKS["faint"])
 
     def _write(self, x: float, y: float, text: str, size: float, **style: Any) -> None:
-        self._add(Text(x, y, text, size=size, parse_math=False, **{"color": INKS["plain"], **style}))
+        font = _font(size, style.pop("weight", "normal"))
+        self._add(Text(x, y, text, fontproperties=font, parse_math=False, **{"color": INKS["plain"], **style}))
 
     def _add(self, artist: Artist) -> None:
         artist.set_transform(self._downward)
@@ -140,6 +143,12 @@ def round_length(longest: float) -> float:
     return float(max(step * decade for step in (1, 2, 5) if step * decade <= longest))
 
 
+@lru_cache
+def _font(size: float, weight: str) -> FontProperties:
+    """Made once, because the settings of a font are looked up for a long time."""
+    return FontProperties(size=size, weight=weight)
+
+
 def _halo(width: float, opacity: float) -> Sequence[AbstractPathEffect]:
     """A black halo around a light line or letter, so that it is visible on white bone."""
     return [Stroke(linewidth=width, foreground="black", alpha=opacity), Normal()]
@@ -150,7 +159,9 @@ def _png(pixels: np.ndarray) -> bytes:
     height, width = pixels.shape[:2]
     rows = np.zeros((height, 1 + 3 * width), np.uint8)
     rows[:, 0] = 2
-    rows[:, 1:] = np.diff(pixels.reshape(height, -1), axis=0, prepend=np.uint8(0))
+    flat = pixels.reshape(height, -1)
+    rows[0, 1:] = flat[0]
+    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
     head, text = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), f"{SOFTWARE}\0{DESCRIPTION}".encode("latin-1")
     chunks = [b"IHDR" + head, b"tEXt" + text, b"IDAT" + zlib.compress(rows.data, 1), b"IEND"]
     return PNG_MAGIC + b"".join(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
