@@ -5,8 +5,7 @@ Drawn by matplotlib's objects on an Agg canvas: no window, no global state, any 
 
 from __future__ import annotations
 
-import struct
-import zlib
+import io
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +25,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ..files import atomic_path
 from ..files.nifti_header import DESCRIPTION
@@ -37,7 +38,6 @@ PAPER = "#14171c"
 INKS = {"plain": "#f1f3f5", "faint": "#a9b1ba", "warning": "#ffc14d"}
 OUTSIDE = np.array([0x1E, 0x22, 0x29], np.float32) / 255
 DENSEST_HEAT = 0.8
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 HEAT_COLORS = colormaps["inferno"](np.arange(256))[:, :3].astype(np.float32)
 
 Color = tuple[float, float, float]
@@ -64,7 +64,10 @@ class Sheet:
     def png(self) -> bytes:
         """The sheet as PNG."""
         self._figure.draw(self._canvas.get_renderer())
-        return _png(self._pixels[..., :3])
+        metadata, content = PngInfo(), io.BytesIO()
+        metadata.add_text(SOFTWARE, DESCRIPTION)
+        Image.fromarray(self._pixels[..., :3]).save(content, "png", compress_level=1, pnginfo=metadata)
+        return content.getvalue()
 
     def text(self, x: float, y: float, text: str, size: float, align: str = "left", bold: bool = False, ink: str = "plain") -> None:
         """Write one line of text whose top is at y, in an ink of INKS; `$` and `\\` are plain characters."""
@@ -152,19 +155,6 @@ def _font(size: float, weight: str) -> FontProperties:
 def _halo(width: float, opacity: float) -> Sequence[AbstractPathEffect]:
     """A black halo around a light line or letter, so that it is visible on white bone."""
     return [Stroke(linewidth=width, foreground="black", alpha=opacity), Normal()]
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    """RGB [rows, columns, 3] of uint8 as PNG (RFC 2083). Each row is stored as the difference from the one above: Pillow takes as long to choose."""
-    height, width = pixels.shape[:2]
-    rows = np.zeros((height, 1 + 3 * width), np.uint8)
-    rows[:, 0] = 2
-    flat = pixels.reshape(height, -1)
-    rows[0, 1:] = flat[0]
-    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
-    head, text = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), f"{SOFTWARE}\0{DESCRIPTION}".encode("latin-1")
-    chunks = [b"IHDR" + head, b"tEXt" + text, b"IDAT" + zlib.compress(rows.data, 1), b"IEND"]
-    return PNG_MAGIC + b"".join(struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
 
 
 def _mixtures() -> np.ndarray:
