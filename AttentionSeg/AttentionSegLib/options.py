@@ -45,7 +45,7 @@ class RunOptions(KeywordOnly):
             at the first run, which takes some seconds.
         memory_limit_gb: memory that a run may take, in GB; None for no limit. On a CUDA device a run that would need more uses smaller batches, or in
             the end the CPU, and its notes say so. On the CPU it is refused by an estimate (see `inference.memory_estimate.estimated_bytes`).
-        mirroring: whether to run the network on the left-right mirror image of each patch as well.
+        mirroring: whether to run the network on the left-right mirror image of each patch as well; it always is if the card has `mirrored`.
         overlap: fraction of a patch that the next one covers again, 0..0.9; that of the card when None. More takes longer, and gives less weight to
             the edges of patches, where the network has little context.
         attention: which maps: all, none, or those named. May be given as text: `all`, `none` or names separated by commas.

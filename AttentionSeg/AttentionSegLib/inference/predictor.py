@@ -78,7 +78,7 @@ class Predictor:
         self._search = RegionSearch(self.model)
         card = self.model.card
         self.overlap = card.overlap if options.overlap is None else float(options.overlap)
-        self.options = replace(options, overlap=self.overlap)
+        self.options = replace(options, overlap=self.overlap, mirroring=options.mirroring or card.mirrored)
         if options.mirroring:
             check_mirroring(card)
         self._at_a_time = (PATCHES_AT_A_TIME if card.slice_axis is None else SLICES_AT_A_TIME)[self.device.type]

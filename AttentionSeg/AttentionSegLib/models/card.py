@@ -42,6 +42,7 @@ class Card:
     context: int
     patch_size: tuple[int, int, int]
     overlap: float
+    mirrored: bool
     labels: tuple[Label, ...]
     field_of_view: str
     region_size: tuple[float, float, float] | None
@@ -138,6 +139,7 @@ class Card:
             context=document.get("context", 0),
             patch_size=tuple(document["patch_size"]),
             overlap=document["overlap"],
+            mirrored=document.get("mirrored", False),
             labels=labels,
             field_of_view=document["field_of_view"]["kind"],
             region_size=tuple(region) if region else None,
@@ -171,6 +173,8 @@ class Card:
             wrong = "mirror_swaps for a label that it does not have"
         elif self.raw.get("postprocessing", {}).get("separate_sides") and not self.side_pairs:
             wrong = "separate_sides without mirror_swaps in 'training'; leave it out, or name the pairs"
+        elif self.mirrored and self.mirroring is None:
+            wrong = "'mirrored' without the axis from left to right in mirror_axes of 'training'; leave it out"
         elif self.found_by is not None and (self.largest_foreground or self.side_pairs):
             wrong = "largest_foreground or separate_sides beside found_by, whose regions are segmented one by one; leave it out"
         elif self.arrangement is not None and (self.needs_region or not set(self.arrangement.centers) <= set(values)):

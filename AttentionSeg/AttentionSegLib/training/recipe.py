@@ -120,8 +120,8 @@ class Recipe:
 
     def draft_card(self) -> Card:
         """The validated card, with placeholders for checksum and size of the weights."""
-        # The pairs of sides are those of the training.
-        more = {"training": self.settings} if self.card.get("postprocessing", {}).get("separate_sides") else {}
+        # Sides and mirror images are those of the training.
+        more = {"training": self.settings} if self.card.get("mirrored") or self.card.get("postprocessing", {}).get("separate_sides") else {}
         return Card.from_document(with_weights({**self.card, **more}, "0" * 64, 1), "the card of the recipe")
 
     @property

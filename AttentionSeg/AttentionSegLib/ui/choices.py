@@ -248,4 +248,6 @@ class Choices:
 
     @property
     def _mirroring_reason(self) -> str:
+        if self.model is not None and self.model.always_mirrors:
+            return _("This model always segments the mirror image as well.")
         return "" if self.model is None or self.model.can_mirror else _("This model was not trained on mirrored scans.")

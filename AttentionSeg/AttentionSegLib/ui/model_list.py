@@ -59,6 +59,11 @@ class ModelChoice:
         """Whether the mirror image can be segmented as well; True while the card cannot be read."""
         return self.card is None or self.card.mirroring is not None
 
+    @property
+    def always_mirrors(self) -> bool:
+        """Whether the mirror image is segmented as well in every run."""
+        return self.card is not None and self.card.mirrored
+
     def matches(self, search: str) -> bool:
         """Whether the model's description contains every word of a search."""
         description = f"{self.id} {self.title} {self.text} {self.more}".lower()

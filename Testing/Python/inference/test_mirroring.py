@@ -78,6 +78,19 @@ def test_labels_without_sides_stay():
     assert tiny.card.mirroring == (0, [0, 1, 2])
 
 
+def test_a_card_can_ask_for_it_in_every_run():
+    asked, plain = (Predictor(model(**more), "cpu", "torch") for more in ({"mirrored": True}, {}))
+    wanted = Predictor(plain.model, "cpu", "torch", mirroring=True)
+    assert (asked.options.mirroring, plain.options.mirroring) == (True, False)
+    found, expected = (predictor(noise(), probabilities=True).probabilities.voxels for predictor in (asked, wanted))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_card_that_asks_for_it_without_a_training_on_mirror_images_is_refused():
+    with pytest.raises(InputError, match="'mirrored' without the axis from left to right"):
+        model(training={"mirror_axes": [1]}, mirrored=True)
+
+
 def test_openvino_mirrors_alike():
     pytest.importorskip("openvino")
     found, expected = (Predictor(model(), "cpu", backend, mirroring=True)(noise(), probabilities=True) for backend in ("openvino", "torch"))

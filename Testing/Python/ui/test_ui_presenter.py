@@ -10,6 +10,7 @@ import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.mrml import segment as segment_module
 from AttentionSegLib.ui import segmenter as segmenter_module
+from AttentionSegLib.ui.model_list import ModelChoice
 from AttentionSegLib.ui.run import progress_text
 from doubles import Application, InstallationDouble, make_scan
 from scenes import nodes_of
@@ -106,6 +107,12 @@ class TestRun:
         app.run()
         app.presenter.choose_model("tiny-mirrored")
         assert app.view.shown.mirroring
+
+    def test_a_model_that_always_mirrors_leaves_no_choice(self, app, monkeypatch):
+        monkeypatch.setattr(ModelChoice, "always_mirrors", True)
+        app.choose("tiny-mirrored")
+        assert not app.view.shown.mirroring
+        assert app.view.shown.mirroring_reason == "This model always segments the mirror image as well."
 
     def test_two_volumes_of_the_same_name(self, app, scene):
         first, second = make_scan(scene), make_scan(scene, shape=(16, 16, 24))
