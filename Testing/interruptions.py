@@ -43,6 +43,8 @@ OUTCOMES = ("nothing", "complete", "finished before", "half an output", "a proce
 BAD = OUTCOMES[3:]
 # Later than the end of an uninterrupted run by this share, to interrupt its last steps as well.
 BEYOND = 1.1
+# Runs that are timed; the shortest counts, because other programs may take the processor.
+TIMED = 3
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,15 @@ def undisturbed(command: Command, out: Path) -> tuple[dict[str, set[str]], float
     os.environ["XDG_DATA_HOME"] = str(first)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         codes = [attentionseg(command.words(first))]
-    started = time.monotonic()
-    codes.append(ended(start(command, out)))
-    seconds = time.monotonic() - started
+    seconds = []
+    for turn in range(TIMED):
+        started = time.monotonic()
+        codes.append(ended(start(command, out if turn == 0 else out.with_name(f"{out.name} {turn}"))))
+        seconds.append(time.monotonic() - started)
     if any(codes):
         msg = f"The command {command.words(out)} ends with the exit codes {codes} without an interruption."
         raise RuntimeError(msg)
-    return contents(command, out), seconds
+    return contents(command, out), min(seconds)
 
 
 def interrupted(command: Command, out: Path, number: signal.Signals, seconds: float, expected: dict[str, set[str]]) -> str:
