@@ -19,6 +19,9 @@ from .grid import coarser_spacing, field_voxels, in_mm, largest_patch, median_sp
 
 # Optimizer steps that a training should have: the patch is chosen so that there is time for them.
 STEPS_WANTED = 2500
+# Steps for which the patch is chosen where there is no time for those even with the smallest patches: these see too little to be worth many steps,
+# and take far more time per voxel.
+STEPS_NEEDED = 250
 # Patches per step, in 2D and 3D.
 BATCH = {2: 8, 3: 2}
 LARGEST_PATCH, LEAST_PATCH = {2: 1024**2, 3: 192**3}, {2: 64**2, 3: 16**3}
@@ -84,7 +87,9 @@ def plan_grid_and_network(
     widths = ", ".join(f"{key} {value}" for key, value in found.arguments.items() if key in shown)
     memory = found.cost.step_bytes(prod(found.patch), BATCH[spec.dimensions]) / 2**30
     notes.append(f"Network {spec.name} ({widths}), {found.cost.parameters / 1e6:.2g} million parameters; a step takes about {memory:.2g} GiB.")
-    if not found.fits:
+    if not found.fits and _fits(spec, found.cost, found.patch, budget, STEPS_NEEDED):
+        notes.append(f"There is no time for {STEPS_WANTED} steps even with the smallest patches; use a GPU, give more hours, or expect a weak model.")
+    elif not found.fits:
         notes.append("Even the smallest patches are too much for memory or time here; use a GPU, give more hours, or expect a weak model.")
     return found, spacing
 
@@ -123,12 +128,15 @@ def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: np.ndarray, 
     while True:
         arguments = variant.arguments(spec.seen(patch), spec.seen(spacing))
         cost = spec.cost(arguments)
-        smaller = patch
-        while not _fits(spec, cost, smaller, budget):
-            shrunk = _largest(spec, field, spacing, max(LEAST_PATCH[spec.dimensions], SMALLER * prod(smaller)), variant.patch_step)
-            if shrunk == smaller:
+        for steps in (STEPS_WANTED, STEPS_NEEDED):
+            smaller = patch
+            while not _fits(spec, cost, smaller, budget, steps):
+                shrunk = _largest(spec, field, spacing, max(LEAST_PATCH[spec.dimensions], SMALLER * prod(smaller)), variant.patch_step)
+                if shrunk == smaller:
+                    break
+                smaller = shrunk
+            if _fits(spec, cost, smaller, budget, steps):
                 break
-            smaller = shrunk
         # With a smaller patch the network may have fewer levels, and so another cost.
         if smaller == patch:
             seconds = budget.seconds(cost.step_flops(prod(patch), BATCH[spec.dimensions]))
@@ -142,7 +150,7 @@ def _largest(spec: NetworkSpec, field: np.ndarray, spacing: np.ndarray, most_vox
     return tuple(patch if spec.axis is None else [*patch[: spec.axis], 1, *patch[spec.axis :]])
 
 
-def _fits(spec: NetworkSpec, cost: NetworkCost, patch: Sequence[int], budget: Budget) -> bool:
+def _fits(spec: NetworkSpec, cost: NetworkCost, patch: Sequence[int], budget: Budget, steps: int = STEPS_WANTED) -> bool:
     voxels, batch = prod(patch), BATCH[spec.dimensions]
     seconds = budget.seconds(cost.step_flops(voxels, batch))
-    return seconds * STEPS_WANTED <= budget.training_seconds and cost.step_bytes(voxels, batch) <= budget.usable_bytes
+    return seconds * steps <= budget.training_seconds and cost.step_bytes(voxels, batch) <= budget.usable_bytes

@@ -53,6 +53,11 @@ class TestNetwork:
         assert note(document, "Even the smallest patches are too much")
         assert "are few for a training from scratch" in "".join(document["notes"])
 
+    def test_too_little_time_for_many_steps_makes_fewer_of_large_patches(self):
+        document = plan(crops(), "guided-attention", replace(CPU, flops_per_second=1.3e11, hours=1 / 12))
+        assert note(document, "There is no time for 2500 steps even with the smallest patches")
+        assert document["card"]["patch_size"] == [32, 32, 32]
+
     def test_guided_attention_for_small_patches_has_a_fine_grid_on_a_fast_computer(self):
         fast, slow = (plan(crops(), "guided-attention", budget)["card"]["network"]["arguments"] for budget in (GPU, CPU))
         assert (fast["stem_stride"], slow["stem_stride"]) == (2, 4)
