@@ -12,11 +12,11 @@ from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from benchmarks.head_changes import HIPPOCAMPI, NAMES, Score, renumbered, scored, turned
+from benchmarks.head_changes import HIPPOCAMPI, NAMES, Score, renumbered, scored
 
 MODEL = "brain-mr-attention-unet"
 # Mean of all structures; the mean of ten heads is in docs/models.md.
-LEAST_DICE = 0.66
+LEAST_DICE = 0.70
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +52,11 @@ def inverted(image: Image) -> Image:
 def test_all_structures_of_a_head_in_any_contrast(predictor, head, change):
     score = score_of(predictor, change(head[0]), head[1])
     assert np.nanmean(score.dice) > LEAST_DICE
-    assert score.dice[[NAMES.index(name) for name in HIPPOCAMPI]].min() > 0.6
+    assert score.dice[[NAMES.index(name) for name in HIPPOCAMPI]].min() > 0.68
     assert score.missing == 0
     assert max(score.away) < 5
 
 
-def test_a_turned_head(predictor, head):
-    image, reference = head
-    score = score_of(predictor, turned(image, {}, 0, 15)[0], reference)
-    assert np.nanmean(score.dice) > LEAST_DICE - 0.1
-    assert max(score.away) < 6
-
-
-def test_a_trunk_is_told(predictor, data_folder):
-    path = data_folder / "robustness" / "mr_trunk_3mm_LPS.nii.gz"
-    if not path.is_file():
-        pytest.skip(f"no scan at {path}")
-    assert "probably shows something else" in predictor(read_image(path), attention=False).unlike
-
-
 def test_noise_is_told(predictor):
-    noise = Image(np.random.default_rng(0).standard_normal((1, 64, 64, 64)).astype(np.float32), np.diag([3, 3, 3, 1.0]), "noise")
+    noise = Image(np.random.default_rng(0).standard_normal((1, 64, 64, 64)).astype(np.float32), np.diag([2, 2, 2, 1.0]), "noise")
     assert "probably shows something else" in predictor(noise, attention=False).unlike
