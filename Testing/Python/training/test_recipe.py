@@ -35,8 +35,8 @@ class TestShippedRecipes:
         card = recipe.draft_card()
         network = build_network(card.network, len(card.inputs), len(card.labels) + 1, card.network_arguments)
         assert path.stem == card.id
-        assert all(size % stride == 0 for size, stride in zip(recipe.patch_size, network.total_stride))
-        assert recipe.patch_size == card.patch_size
+        # The network pads patches to a multiple of its stride: those of the training are then as large as those of a run.
+        assert tuple(-(-size // stride) * stride for size, stride in zip(recipe.patch_size, network.total_stride)) == card.patch_size
 
     @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
     def test_the_command_in_the_card_of_its_model_begins_the_training(self, path, tmp_path, monkeypatch, capsys):
