@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class Sheet:
         rows, columns = gray.shape
         shade = np.rint(np.nan_to_num(255 * gray, nan=256)).astype(np.intp)
         warmth = 0 if heat is None else np.rint(255 * np.nan_to_num(heat)).astype(np.intp)
-        self._pixels.view(np.uint32)[y : y + rows, x : x + columns, 0] = MIXTURES[256 * shade + warmth]
+        self._pixels.view(np.uint32)[y : y + rows, x : x + columns, 0] = _mixtures()[256 * shade + warmth]
 
     def lines(self, x: float, y: float, lines: Sequence[np.ndarray], color: Color, width: float) -> None:
         """Draw lines, each [points, (x, y)] in pixels of a picture at the same x and y."""
@@ -157,6 +158,7 @@ def _halo(width: float, opacity: float) -> Sequence[AbstractPathEffect]:
     return [Stroke(linewidth=width, foreground="black", alpha=opacity), Normal()]
 
 
+@lru_cache(maxsize=1)
 def _mixtures() -> np.ndarray:
     """RGBA in four bytes by 256 times the shade of gray, or 256 where nothing is, plus the heat color, which is more opaque with higher values."""
     shades = np.vstack([np.linspace(0, 1, 256, dtype=np.float32)[:, None].repeat(3, 1), OUTSIDE])[:, None]
@@ -164,6 +166,3 @@ def _mixtures() -> np.ndarray:
     colors = np.full((257, 256, 4), 255, np.uint8)
     colors[..., :3] = np.rint(255 * (shades * (1 - opacity) + HEAT_COLORS * opacity))
     return colors.view(np.uint32).ravel()
-
-
-MIXTURES = _mixtures()
