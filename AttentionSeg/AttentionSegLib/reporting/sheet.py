@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import lru_cache
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
