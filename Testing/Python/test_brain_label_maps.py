@@ -58,3 +58,15 @@ def test_every_number_has_its_label_and_unknown_ones_are_named():
     assert [maps.LEARNED_AS[int(label)] for label in labels[4:]] == [1, 0]
     with pytest.raises(ValueError, match="999"):
         maps.renumbered(np.array([[[999]]]))
+
+
+def test_small_ventricles_keep_their_depth_and_give_way_to_the_tissue_beside_them(head):
+    head[20:30, 20:30, 15:25] = maps.LATERAL
+    head[25, 25, 20] = 136
+    small = maps.with_small_ventricles(head)
+    before, after = (np.isin(numbers, [maps.LATERAL, 136]) for numbers in (head, small))
+    assert after.sum() / before.sum() == pytest.approx(0.45, abs=0.02)
+    assert not (after & ~before).any()
+    assert small[25, 25, 20] == 136
+    assert np.isin(small[before & ~after], [LEFT_WHITE, RIGHT_WHITE]).all()
+    np.testing.assert_array_equal(small[~before], head[~before])

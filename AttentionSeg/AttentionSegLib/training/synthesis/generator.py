@@ -39,7 +39,7 @@ class Generator:
         synthesis: ranges.
         learned: [values] uint8, the label as which each value of the prepared maps is learned.
         looks: [values] int, the number of the Gaussian of each value.
-        tissues: [values] int, the number of the first value of the same tissue.
+        tissues: [values] int, the number of the first value of the same tissue, -1 without one.
         spacing: of the working grid in mm.
         channel: of the card, with the normalization.
     """
@@ -121,8 +121,11 @@ class Generator:
         """Mean intensities of the values: independent, or nearly the same within each tissue."""
         means = rng.uniform(0, 1, int(self.looks.max()) + 1)
         if self.synthesis.tissues and rng.random() < self.synthesis.tissue_share:
+            named = np.flatnonzero(self.tissues[: len(means)] >= 0)
+            first, tissue = np.unique(self.tissues[named], return_inverse=True)
             spread = rng.uniform(0, self.synthesis.tissue_deviation)
-            means = np.clip(means[self.tissues[: len(means)]] + rng.normal(0, spread, len(means)), 0, 1)
+            shared = _apart(len(first), self.synthesis.tissue_contrast, rng)
+            means[named] = np.clip(shared[tissue] + rng.normal(0, spread, len(named)), 0, 1)
         return means
 
     def _exposed(self, body: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -156,6 +159,13 @@ class Generator:
                 ends = slice(0, lost) if rng.random() < 0.5 else slice(n - lost, n)
                 seen[(slice(None),) * axis + (ends,)] = False
         return seen
+
+
+def _apart(count: int, least: float, rng: np.random.Generator) -> np.ndarray:
+    """So many numbers in 0..1, uniformly from all that differ by at least `least`, or evenly spaced if there are none."""
+    least = min(least, 1 / max(count - 1, 1))
+    spaced = np.sort(rng.uniform(0, 1 - least * (count - 1), count)) + least * np.arange(count)
+    return rng.permutation(spaced)
 
 
 def _shown(scan: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:

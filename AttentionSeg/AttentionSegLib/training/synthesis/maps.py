@@ -42,7 +42,7 @@ class Numbering:
         learned: [values] uint8, the label as which each is learned, `IGNORED` for the ignore label.
         looks: [values] int, the number whose intensities each shares: both sides of a pair have the same, and so have the n-th values learned as
             one side and as the other.
-        tissues: [values] int, the number of the first value of the same tissue.
+        tissues: [values] int, the number of the first value of the same tissue, -1 without one.
     """
 
     values: tuple[int, ...]
@@ -77,7 +77,7 @@ class Numbering:
                 looks[twin] = number
         first: dict[int, int] = {}
         tissues = [
-            first.setdefault(synthesis.tissues[value], number) if value in synthesis.tissues else number for number, value in enumerate(values)
+            first.setdefault(synthesis.tissues[value], number) if value in synthesis.tissues else -1 for number, value in enumerate(values)
         ]
         return cls(values, np.array(learned, np.uint8), looks, np.array(tissues))
 

@@ -27,6 +27,7 @@ class Synthesis:
         elastic_spacing_mm: between these control points.
         deviation: largest standard deviation of the intensities within a label; the means lie in 0..1.
         tissue_share: of images in which the values of a tissue share a mean intensity, as in most real scans.
+        tissue_contrast: least difference between the mean intensities of two tissues in such images.
         tissue_deviation: largest standard deviation of the means of such values around that of their tissue.
         texture: largest standard deviation of the smooth change of intensity within labels that are not learned, which hold many tissues.
         dark_air_share: of images whose voxels without any label are about 0.
@@ -55,6 +56,7 @@ class Synthesis:
     elastic_spacing_mm: float = 20.0
     deviation: float = 0.14
     tissue_share: float = 0.5
+    tissue_contrast: float = 0.0
     tissue_deviation: float = 0.08
     texture: float = 0.15
     dark_air_share: float = 0.8

@@ -57,6 +57,19 @@ class TestContrast:
         near = [abs(np.median(image[values == LEFT]) - np.median(image[values == RIGHT])) < 0.01 for image in images]
         assert abs(sum(near) - alike) <= 2
 
+    @pytest.mark.parametrize("contrast", [0.0, 0.3])
+    def test_tissues_differ_by_a_least_contrast(self, contrast):
+        values = make_map()
+        settings = {"tissue_share": 1.0, "tissue_deviation": 0.0, "tissue_contrast": contrast, "deviation": 0.0, "noise": 0.0, "bias_field": 0.0, "gamma": 0.0}
+        generator = make_generator(looks=(0, 1, 2, 3), tissues={1: 5, 2: 6}, **settings)
+        differences = []
+        for seed in range(40):
+            image, _ = generator.scan(values, middle_of(values), values.shape, np.random.default_rng(seed))
+            # The image is stretched to 0..1, so a contrast can only become larger.
+            differences.append(np.median(image[values == LEFT]) - np.median(image[values == RIGHT]))
+        assert (np.abs(differences).min() > 0.25) == bool(contrast)
+        assert 8 <= sum(difference > 0 for difference in differences) <= 32
+
     def test_images_are_normalized(self):
         image, _ = draw(noise=0.1)
         assert image.mean() == pytest.approx(0, abs=1e-3)

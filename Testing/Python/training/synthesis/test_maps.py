@@ -38,7 +38,7 @@ class TestNumbering:
 
     def test_values_of_a_tissue_have_the_number_of_its_first(self):
         numbering = Numbering.of(3, Synthesis(learned_as={30: 1}, tissues={2: 7, 3: 8, 30: 7}), None, [])
-        assert numbering.tissues.tolist() == [0, 1, 2, 3, 2]
+        assert numbering.tissues.tolist() == [-1, -1, 2, 3, 2]
 
     def test_a_tissue_of_an_unknown_value_is_refused(self):
         with pytest.raises(InputError, match="tissues names 9"):
