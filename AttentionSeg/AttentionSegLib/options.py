@@ -13,11 +13,12 @@ LARGEST_OVERLAP = 0.9
 ATTENTION_GRIDS = ("network", "input")
 OTHER_WORDS = {"scan": "input"}
 FORMATS = ("nrrd", "nii")
+HIRESCAM, SEG_GRAD_CAM = EXPLAIN_METHODS = ("hirescam", "seg-grad-cam")
 # Options of where a run computes, which do not change its result; of what the engine returns and no command writes; of which files are written;
 # of how scans are read.
 COMPUTING = ("device", "backend", "memory_limit_gb")
 RETURNED = ("probabilities",)
-WRITTEN = ("attention", "attention_grid", "explain", "explain_layer", "file_format", "dicom", "anonymize")
+WRITTEN = ("attention", "attention_grid", "explain", "explain_layer", "explain_method", "file_format", "dicom", "anonymize")
 READ = ("regularize", "rescale")
 PER_IMAGE = (*RETURNED, *WRITTEN, *READ)
 
@@ -52,9 +53,10 @@ class RunOptions(KeywordOnly):
         probabilities: whether to return them; they take 2 bytes per voxel and label.
         attention_grid: `network` for maps on the grid they have in the network, `input` for maps resampled to the image, 0 outside the region;
             `scan` means `input`.
-        explain: names of labels, for each of which Seg-Grad-CAM shows which features raised it: one more map `why <label>`, as a share of its largest
-            value (see `inference.explanation`).
+        explain: names of labels, for each of which one more map `why <label>` shows which features raised it, as a share of its largest value (see
+            `inference.explanation`).
         explain_layer: the layer of the network (see `Network.explained_layers`); its default when None.
+        explain_method: `hirescam`, or `seg-grad-cam`, which weights all places of a patch alike.
         regularize: whether to resample DICOM slices on an irregular grid, such as of a tilted gantry or with two distances, to a regular one.
         rescale: whether to subtract 1024 from CT that seems to be stored as HU + 1024.
         file_format: of the files written, `nrrd` or `nii`.
@@ -77,6 +79,7 @@ class RunOptions(KeywordOnly):
     attention_grid: str = "network"
     explain: tuple[str, ...] = ()
     explain_layer: str | None = None
+    explain_method: str = HIRESCAM
     file_format: str = "nrrd"
     dicom: bool = False
     anonymize: bool = False
@@ -93,6 +96,8 @@ class RunOptions(KeywordOnly):
             msg = f"The overlap of patches is {overlap:g}; give a number from 0 to {LARGEST_OVERLAP:g}, such as 0.5 for half of a patch."
         elif self.attention_grid not in ATTENTION_GRIDS:
             msg = f"There is no attention grid '{self.attention_grid}'; choose one of {', '.join(ATTENTION_GRIDS)}."
+        elif self.explain_method not in EXPLAIN_METHODS:
+            msg = f"There is no method of explanation '{self.explain_method}'; choose one of {', '.join(EXPLAIN_METHODS)}."
         elif self.file_format not in FORMATS:
             msg = f"There is no format '{self.file_format}'; choose one of {', '.join(FORMATS)}."
         if msg:
@@ -124,7 +129,8 @@ class RunOptions(KeywordOnly):
         attention = self.attention if isinstance(self.attention, bool) else list(self.attention)
         # Left out if not used, so that results of earlier versions count as up to date.
         grid = {"attention_grid": self.attention_grid} if self.attention_grid != "network" else {}
-        explained = {"explain": list(self.explain), "explain_layer": self.explain_layer} if self.explain else {}
+        explaining = {"explain": list(self.explain), "explain_layer": self.explain_layer, "explain_method": self.explain_method}
+        explained = explaining if self.explain else {}
         without_name = {"anonymize": True} if self.anonymize else {}
         others = {**grid, **explained, **without_name}
         return {"attention": attention, "format": self.file_format, "dicom": self.dicom, **others, **self.of_result()}

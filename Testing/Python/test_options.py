@@ -39,6 +39,7 @@ def test_maps_are_given_as_text_or_as_names(given, kept):
         ("memory_limit_gb", float("inf"), "The memory limit is inf GB"),
         ("attention_grid", "patient", "no attention grid 'patient'"),
         ("file_format", "dicom", "no format 'dicom'; choose one of nrrd, nii"),
+        ("explain_method", "lime", "no method of explanation 'lime'; choose one of hirescam, seg-grad-cam"),
     ],
 )
 def test_a_value_out_of_its_range_is_refused(name, value, sentence):

@@ -54,7 +54,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         metavar="DATA",
         help="write Dice and, with --maps, the figures of the maps into the card of the model, as measured on data of this name",
     )
-    add_run_options(evaluate, ("device", "mirroring", "overlap", "explain_layer", "rescale"))
+    add_run_options(evaluate, ("device", "mirroring", "overlap", "explain_layer", "explain_method", "rescale"))
     add_label_options(evaluate)
     evaluate.set_defaults(run=run)
 

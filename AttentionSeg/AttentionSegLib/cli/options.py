@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..options import FORMATS, RunOptions
+from ..options import EXPLAIN_METHODS, FORMATS, HIRESCAM, RunOptions
 
 if TYPE_CHECKING:
     from ..datasets import LabelReading
@@ -17,7 +17,8 @@ MIRROR = "segment the mirror image as well and take the mean, if the model was t
 REGULARIZE = "resample DICOM slices of a tilted gantry or at several distances to a regular grid, instead of rejecting them"
 RESCALE = "subtract 1024 from CT that looks as if it was stored as HU + 1024"
 GRID = "write maps on the grid that they have in the network, or resampled to that of the scan (default: network)"
-EXPLAIN = "also write a map that explains this label (Seg-Grad-CAM); may be given more than once"
+EXPLAIN = "also write a map of what raised this label; may be given more than once"
+METHOD = f"whether each place is weighted by itself, or all of a patch alike (default: {HIRESCAM})"
 LIMIT = "largest memory to use on a CUDA device, or on the CPU, where a scan that is estimated to need more is refused (default: all)"
 # By the names of the attributes of `RunOptions`.
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -25,6 +26,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "attention_grid": ("--attention-grid", {"default": "network", "choices": ("network", "scan"), "help": GRID}),
     "explain": ("--explain", {"action": "append", "default": [], "metavar": "LABEL", "help": EXPLAIN}),
     "explain_layer": ("--explain-layer", {"metavar": "NAME", "help": "layer of the network at which labels are explained (default: the network's)"}),
+    "explain_method": ("--explain-method", {"default": HIRESCAM, "choices": EXPLAIN_METHODS, "help": METHOD}),
     "file_format": ("--format", {"default": "nrrd", "choices": FORMATS, "help": "file format of the results (default: nrrd)"}),
     "dicom": ("--dicom", {"action": "store_true", "help": "write a DICOM segmentation of each DICOM series too (needs highdicom)"}),
     "anonymize": ("--anonymize", {"action": "store_true", "help": "leave name, ID and dates of the patient out of DICOM segmentations"}),
@@ -84,7 +86,8 @@ def command_of(command: str, options: argparse.Namespace, paths: Container[str],
     """
     words = ["attentionseg", command]
     for name, value in sorted(vars(options).items()):
-        if name not in left_out and value is not None and value is not False:
+        usual = name in ARGUMENTS and value == ARGUMENTS[name][1].get("default")
+        if name not in left_out and not usual and value is not None and value is not False:
             flag = ARGUMENTS[name][0] if name in ARGUMENTS else f"--{name.replace('_', '-')}"
             words += [flag, *([] if value is True else [Path(value).name if name in paths else str(value)])]
     return shlex.join(words)

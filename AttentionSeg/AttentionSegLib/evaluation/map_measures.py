@@ -49,9 +49,9 @@ MAP_MEASURES = (*LOCALIZATION, *GATE, *DELETION)
 # Reference maps to compare with: the same value everywhere, and values that fall with the distance from the center of the scan.
 CONSTANT, CENTER = "constant", "center"
 REFERENCES = {CONSTANT: "The same everywhere", CENTER: "Nearness to the center of the scan"}
-# The explanation of each label by Seg-Grad-CAM, measured on that label.
+# The explanation of each label, measured on that label.
 WHY = "why"
-TITLES = {**REFERENCES, WHY: "Why the label is there (Seg-Grad-CAM)"}
+TITLES = {**REFERENCES, WHY: "Why the label is there"}
 SANITY_RULE = (
     "With random weights: the same for the network before training, with new weights for each case (Adebayo et al. 2018, arXiv:1810.03292). "
     "Marked: the 95 % interval of the difference, trained minus random, does not lie above 0, so the figure may come from the architecture alone."

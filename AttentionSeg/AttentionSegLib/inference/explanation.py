@@ -1,4 +1,4 @@
-"""Explanation of labels by Seg-Grad-CAM (Vinogradova et al. 2020, arXiv:2002.11434), of single voxels as HiResCAM (arXiv:2011.08891)."""
+"""Explanation of labels by HiResCAM (Draelos and Carin 2020, arXiv:2011.08891) or Seg-Grad-CAM (Vinogradova et al. 2020, arXiv:2002.11434)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..image import Image
 from ..map_kinds import WHY
 from ..models import Card, Label, Model, card_of_sides
 from ..networks.small_convolutions import halve_convolutions
-from ..options import RunOptions
+from ..options import SEG_GRAD_CAM, RunOptions
 from ..region import Region
 from .attention_maps import attention_image
 from .blend import Blend
@@ -63,32 +63,32 @@ def check_explain(options: RunOptions, labels: Sequence[Label], model: Model) ->
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Seg-Grad-CAM of labels over a volume, patch by patch, blended like the logits.
+    """Maps of what raised the logits of labels over a volume, patch by patch, blended like the logits.
 
-        L = ReLU(sum_k a_k A_k),   a_k = mean over positions of d(sum of the label's logits over its voxels) / d A_k
+        G_k = d(sum of the label's logits over its voxels) / d A_k
+        HiResCAM:      L = ReLU(sum_k G_k A_k), each position weighted by its own gradient
+        Seg-Grad-CAM:  L = ReLU(sum_k (mean over positions of G_k) A_k)
 
     A are the features of a layer for a patch. A patch without a voxel of the label adds 0. The sum is over the voxels
     that the network assigns to the label. It needs a few times the memory of a patch's forward pass, and for each label one map at a time.
 
-    The features of a few voxels' neighborhood alone reach their logits, but mean weights make the same features bright anywhere in the patch. With
-    `pointwise`, each position has its own weights (Draelos and Carin 2020, arXiv:2011.08891), and where the gradient is 0 the map is 0:
-
-        L = ReLU(sum_k (d(sum of the label's logits over its voxels) / d A_k) A_k)
+    Only the features around a label reach its logits. Mean weights make the same features bright anywhere in the patch; weights of their own leave 0
+    where the gradient is 0.
 
     Attributes:
         model: its network is not changed; it is run by torch, with the weights as they were loaded.
         layer: name of the layer, see `Network.explained_layers`; the first when None.
+        method: `hirescam` or `seg-grad-cam`.
         values: channel of the logits by label name; None for a label that this volume cannot have, whose map is 0.
         patch, overlap: see `sliding_window.run`.
-        pointwise: whether each position is weighted by its own gradient, as for a single voxel, instead of by the mean.
     """
 
     model: Model
     layer: str | None
+    method: str
     values: Mapping[str, int | None]
     patch: Sequence[int]
     overlap: float
-    pointwise: bool = False
 
     def images(
         self, volume: Tensor, logits: Tensor, grid: WorkingGrid, placement: Placement, progress: Progress
@@ -149,7 +149,7 @@ class Explanation:
                 found = whole(inputs[(slice(None), *window)][None].to(device))[0]
             for number, (name, mask) in enumerate(here.items(), start=1):
                 (gradient,) = torch.autograd.grad(found[known[name]][mask].sum(), kept[0], retain_graph=number < len(here))
-                values = _weighted(kept[0].detach(), gradient if self.pointwise else _mean(gradient))
+                values = _weighted(kept[0].detach(), _mean(gradient) if self.method == SEG_GRAD_CAM else gradient)
                 values = values if axis is None else values.movedim(0, 1 + axis)[None]
                 blend.add(name, values[(slice(None), slice(None), *(slice(n) for n in size))], [window])
         means = blend.means()

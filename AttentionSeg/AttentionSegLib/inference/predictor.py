@@ -121,7 +121,7 @@ class Predictor:
                 as a whole; in a larger one its regions are found first, and each has labels of its own (see `models.card_of_sides`).
             on_progress: called with (fraction 0..1, stage, seconds left or None) between patches, and between the steps of finding.
             cancel: called as often; the run ends when it returns True.
-            changes: `attention`, `attention_grid`, `explain`, `explain_layer` and `probabilities` of `RunOptions`, for this image.
+            changes: `attention`, `attention_grid`, `explain`, `explain_layer`, `explain_method` and `probabilities` of `RunOptions`, for this image.
 
         Raises:
             InputError: before any work, if image, region or a name cannot be used; later, if no region is found (see `find_regions`), one shows a
@@ -220,7 +220,7 @@ class Predictor:
         """The explanation of the requested labels in a region, whose labels have values above `offset` in the card of the result."""
         values = {label.name: label.value - offset for label in card.labels if label.name in options.explain}
         of_region = {name: value if 0 < value <= len(self.model.card.labels) else None for name, value in values.items()}
-        return Explanation(self.model, options.explain_layer, of_region, self.patch, self.overlap)
+        return Explanation(self.model, options.explain_layer, options.explain_method, of_region, self.patch, self.overlap)
 
     def _attention(self, name: str, parts: list[Part], on: Image | None) -> Image:
         """A map merged from all parts, on the grid that it has in the network or on that of an image."""

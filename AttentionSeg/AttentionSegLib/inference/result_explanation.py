@@ -89,7 +89,7 @@ def explain_result(
             window = _nearest_window(place, predictor, grid)
             volume, labels, grid = volume[(slice(None), *window)], labels[window], _grid_of(window, grid)
         progress.stage("network")
-        explanation = Explanation(model, options.explain_layer, {label: channel}, predictor.patch, predictor.overlap, pointwise=place is not None)
+        explanation = Explanation(model, options.explain_layer, options.explain_method, {label: channel}, predictor.patch, predictor.overlap)
         maps, _notes = explanation.images_of(volume, labels, grid, predictor.device, progress)
         (found,) = shares_of_largest([maps[WHY + label]])
         progress.finish()

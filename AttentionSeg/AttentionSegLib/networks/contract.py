@@ -110,7 +110,7 @@ class Network(nn.Module, ABC):
 
     @property
     def explained_layers(self) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
-        """The layers at which Seg-Grad-CAM can explain a label, the default first: by name a module with output [B, C, *S/stride], and the stride."""
+        """The layers at which a label can be explained, the default first: by name a module with output [B, C, *S/stride], and the stride."""
         return {}
 
     @staticmethod

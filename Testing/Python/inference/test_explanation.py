@@ -1,4 +1,4 @@
-"""Seg-Grad-CAM: equal to the equation on one patch, only where a label is, blended over patches, refused for labels that are not there."""
+"""HiResCAM and Seg-Grad-CAM: equal to the equations on one patch, only where a label is, blended over patches, refused for other labels."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from AttentionSegLib.inference.preprocessing import WorkingGrid
 from AttentionSegLib.inference.progress import Progress
 from AttentionSegLib.map_kinds import map_kind
 from AttentionSegLib.models import Model
+from AttentionSegLib.options import EXPLAIN_METHODS, HIRESCAM, SEG_GRAD_CAM
 from tiny_models import UNET, guided, intensity_model, random_model, save_unet
 
 ANTERIOR, POSTERIOR = "Hippocampus anterior", "Hippocampus posterior"
@@ -38,7 +39,7 @@ def finding_anterior(network: dict[str, Any], **changes: Any) -> Model:
     return model
 
 
-def by_hand(model: Model, layer: str, voxels: np.ndarray, value: int) -> np.ndarray:
+def by_hand(model: Model, layer: str, voxels: np.ndarray, value: int, method: str = HIRESCAM) -> np.ndarray:
     """The equation for a scan of one patch, as a share of its largest value."""
     network = copy.deepcopy(model.network)
     kept: list[torch.Tensor] = []
@@ -46,20 +47,23 @@ def by_hand(model: Model, layer: str, voxels: np.ndarray, value: int) -> np.ndar
     logits = network(torch.from_numpy(voxels)[None])
     kept[0].retain_grad()
     logits[0, value][logits[0].argmax(0) == value].sum().backward()
-    found = (kept[0].grad.flatten(2).mean(2).view(*kept[0].shape[:2], *[1] * (kept[0].ndim - 2)) * kept[0]).sum(1)[0].relu().detach().numpy()
+    means = kept[0].grad.flatten(2).mean(2).view(*kept[0].shape[:2], *[1] * (kept[0].ndim - 2))
+    found = ((means if method == SEG_GRAD_CAM else kept[0].grad) * kept[0]).sum(1)[0].relu().detach().numpy()
     return found / found.max()
 
 
 @pytest.mark.parametrize("network", [UNET, guided()], ids=lambda network: network["name"])
 @pytest.mark.parametrize("which", [0, -1], ids=["default layer", "last layer"])
-def test_of_one_patch_it_is_the_equation(network, which):
+@pytest.mark.parametrize("method", EXPLAIN_METHODS)
+def test_of_one_patch_it_is_the_equation(network, which, method):
     model = finding_anterior(network)
     layer, (_, stride) = list(model.network.explained_layers.items())[which]
-    found = Predictor(model, "cpu", "torch")(noise(16, 16, 16), explain=[ANTERIOR], explain_layer=layer if which else None, attention=False)
+    predictor = Predictor(model, "cpu", "torch", attention=False, explain_layer=layer if which else None, explain_method=method)
+    found = predictor(noise(16, 16, 16), explain=[ANTERIOR])
     (name,) = found.attention
     assert name == f"why {ANTERIOR}"
     np.testing.assert_allclose(found.attention[name].spacing, stride)
-    expected = by_hand(model, layer, noise(16, 16, 16).voxels, 1)[tuple(slice(n) for n in found.attention[name].shape)]
+    expected = by_hand(model, layer, noise(16, 16, 16).voxels, 1, method)[tuple(slice(n) for n in found.attention[name].shape)]
     assert expected.std() > 0.05
     np.testing.assert_allclose(found.attention[name].voxels[0], expected, atol=1e-3)
 
@@ -174,7 +178,7 @@ def test_where_a_gpu_runs_out_of_memory_the_cpu_explains_and_a_note_says_so():
     network = copy.deepcopy(model.network)
     network.__class__ = OnFullGpu
     volume, grid = torch.from_numpy(noise(16, 16, 16).voxels), WorkingGrid(np.eye(4), (16, 16, 16), 3 * ((0, 16),))
-    full = Explanation(replace(model, network=network), None, {ANTERIOR: 1}, [16, 16, 16], 0)
+    full = Explanation(replace(model, network=network), None, HIRESCAM, {ANTERIOR: 1}, [16, 16, 16], 0)
     labels = torch.ones(16, 16, 16, dtype=torch.long)
     found, notes = full.images_of(volume, labels, grid, torch.device("meta"), Progress())
     expected, none = replace(full, model=model).images_of(volume, labels, grid, torch.device("cpu"), Progress())

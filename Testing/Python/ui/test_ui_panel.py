@@ -184,7 +184,7 @@ def test_every_model_has_an_icon_so_that_titles_stand_below_each_other(app):
 
 
 def test_the_whole_title_is_told_where_the_list_has_no_room_for_it(app):
-    title = "Hippocampus, anterior and posterior (MR T1), guided attention"
+    title = "Hippocampus, guided attention (MR T1)"
     app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText(title))
     assert not app.ui.modelMoreText.isVisible()
     app.ui.modelMoreButton.click()

@@ -76,9 +76,7 @@ class Numbering:
             for number, twin in zip(*both):
                 looks[twin] = number
         first: dict[int, int] = {}
-        tissues = [
-            first.setdefault(synthesis.tissues[value], number) if value in synthesis.tissues else -1 for number, value in enumerate(values)
-        ]
+        tissues = [first.setdefault(synthesis.tissues[value], number) if value in synthesis.tissues else -1 for number, value in enumerate(values)]
         return cls(values, np.array(learned, np.uint8), looks, np.array(tissues))
 
     def numbered(self, label: Image, case_id: str) -> Image:

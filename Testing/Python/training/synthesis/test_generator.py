@@ -60,7 +60,15 @@ class TestContrast:
     @pytest.mark.parametrize("contrast", [0.0, 0.3])
     def test_tissues_differ_by_a_least_contrast(self, contrast):
         values = make_map()
-        settings = {"tissue_share": 1.0, "tissue_deviation": 0.0, "tissue_contrast": contrast, "deviation": 0.0, "noise": 0.0, "bias_field": 0.0, "gamma": 0.0}
+        settings = {
+            "tissue_share": 1.0,
+            "tissue_deviation": 0.0,
+            "tissue_contrast": contrast,
+            "deviation": 0.0,
+            "noise": 0.0,
+            "bias_field": 0.0,
+            "gamma": 0.0,
+        }
         generator = make_generator(looks=(0, 1, 2, 3), tissues={1: 5, 2: 6}, **settings)
         differences = []
         for seed in range(40):
