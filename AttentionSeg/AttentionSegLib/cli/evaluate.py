@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..evaluation.map_worth import MapScores
     from ..evaluation.predictions import EvaluatedPredictions
 
-OF_MODEL = ("split", "role", "compare", "regions", "maps", "update_card")
+OF_MODEL = ("split", "role", "compare", "regions", "maps", "without_explanations", "update_card")
 # Options for the card: those whose values are paths, and those that do not change its figures.
 PATHS = ("model", "images", "labels", "split", "regions")
 LEFT_OUT = ("output", "compare", "device", "update_card", "run")
@@ -48,6 +48,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--compare", metavar="ID", help="another model, measured on the same cases")
     evaluate.add_argument(
         "--maps", action="store_true", help="measure the attention maps too: localization, effect on the segmentation, comparison with random weights"
+    )
+    evaluate.add_argument(
+        "--without-explanations", action="store_true", help="with --maps: leave out the explanation of each label, which takes most of the time"
     )
     evaluate.add_argument(
         "--update-card",

@@ -96,7 +96,8 @@ class MapWorth:
         predictor: of the model, on torch.
         cases: ids, in the order in which they are measured.
         ignored: the ignore label; its voxels are left out.
-        thorough: whether to measure also explanations, changed gates and deleted positions, which takes most of the runs.
+        thorough: whether to measure also changed gates and deleted positions, which takes most of the runs.
+        explanations: whether to measure also the explanation of each label.
 
     Attributes:
         explain: the labels whose explanations are measured as maps too, each on its own label; empty if the network has no layer for it.
@@ -105,11 +106,13 @@ class MapWorth:
         InputError: if the network has no maps.
     """
 
-    def __init__(self, predictor: Predictor, cases: Sequence[str], ignored: int | None = None, thorough: bool = True) -> None:
+    def __init__(
+        self, predictor: Predictor, cases: Sequence[str], ignored: int | None = None, thorough: bool = True, explanations: bool = True
+    ) -> None:
         self._predictor, self._ignored, self._thorough = predictor, ignored, thorough
         network, card = predictor.model.network, predictor.model.card
         self._labels = tuple(label.name for label in card.labels)
-        self.explain = self._labels if thorough and network.explained_layers else ()
+        self.explain = self._labels if explanations and network.explained_layers else ()
         self._names = [*predictor.attention_names, *([WHY] if self.explain else [])]
         if not predictor.attention_names:
             msg = f"The model {card.id} has no attention maps that could be measured; leave --maps out."

@@ -27,6 +27,7 @@ class EvaluationOptions:
         reading: how the label maps are read: values to read as others, the ignore label, whether to resample.
         maps: whether to measure the attention maps of the model as well (see MAP_MEASURES), on scans that are segmented as a whole. Everything then
             runs on torch.
+        without_explanations: whether `maps` leaves out the explanation of each label, which takes a backward pass per patch and label.
         update_card: name of the data. With it, the Dice of the model, and with `maps` the figures of its maps, are written into its card as measured
             on these data; a model that ships with AttentionSeg is refused.
         command: stored in the card with the figures, to document how they were measured.
@@ -38,12 +39,16 @@ class EvaluationOptions:
     regions: str | os.PathLike | None = None
     reading: LabelReading = AS_STORED
     maps: bool = False
+    without_explanations: bool = False
     update_card: str | None = None
     command: str = BY_PYTHON
 
     def __post_init__(self) -> None:
         if self.update_card is not None and not self.update_card.strip():
             msg = "The name of the data for the model card is empty; name the data that the figures were measured on."
+            raise InputError(msg)
+        if self.without_explanations and not self.maps:
+            msg = "Explanations are measured with the attention maps only; leave out without_explanations, or ask for the maps."
             raise InputError(msg)
 
 

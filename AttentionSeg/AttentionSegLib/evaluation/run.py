@@ -121,11 +121,12 @@ def evaluate(
         from .page import Data, Findings
 
         predictors = [Predictor(one, options=run) for one in given]
-        worth = MapWorth(predictors[0], [case.id for case in cases], asked.reading.ignored_label) if asked.maps else None
+        ids, ignored = [case.id for case in cases], asked.reading.ignored_label
+        worth = MapWorth(predictors[0], ids, ignored, explanations=not asked.without_explanations) if asked.maps else None
         progress = EvaluationProgress(len(cases), len(given) + (worth.runs if worth else 0), on_progress, cancel)
         cards = [predictor.model.card for predictor in predictors]
         judged, notes = _check_cases(cases, cards, progress, asked.maps, regions, run.rescale)
-        scores, pictures = measure_cases(predictors, cases, progress, asked.reading.ignored_label, judged, worth, regions)
+        scores, pictures = measure_cases(predictors, cases, progress, ignored, judged, worth, regions)
         compared = scores[1] if asked.compare is not None else None
         data = Data(
             without_parents(images), without_parents(labels), None if asked.split is None else without_parents(asked.split), asked.role, tuple(notes)

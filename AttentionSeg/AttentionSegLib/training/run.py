@@ -152,7 +152,7 @@ def train_model(
         worth = None
         # Maps are measured on scans that are segmented as a whole.
         if predictor.attention_names and card.found_by is None:
-            worth = MapWorth(predictor, [case.id for case in measured], recipe.ignored_label, thorough=False)
+            worth = MapWorth(predictor, [case.id for case in measured], recipe.ignored_label, thorough=False, explanations=False)
         progress = EvaluationProgress(len(measured), 1 + (worth.runs if worth else 0), part_of(report_progress, TRAINED, 1, "measuring "), cancel)
         (scores,), pictures = measure_cases([predictor], measured, progress, recipe.ignored_label, worth=worth)
         maps = worth.scores if worth else None

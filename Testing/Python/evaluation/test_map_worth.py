@@ -159,3 +159,18 @@ def test_command(tmp_path, capsys):
         assert {row["map"] for row in csv.DictReader(stream)} == {"gate_2", "gate_3", "why", "constant", "center"}
     command = f"attentionseg evaluate --images {images.name} --labels {labels.name} --maps --model model"
     assert {entry["command"] for entry in load_model(model).card.raw["maps"]} == {command}
+
+
+def test_explanations_can_be_left_out(tmp_path, capsys):
+    model, (images, labels) = save_unet(tmp_path / "model"), write_cases(tmp_path / "scans", "b")
+    arguments = [
+        "evaluate",
+        *map(str, ("--model", model, "--images", images, "--labels", labels, "--output", tmp_path / "results", "--device", "cpu")),
+    ]
+    assert main([*arguments, "--without-explanations"]) == 2
+    assert "leave out without_explanations, or ask for the maps" in capsys.readouterr().err
+    assert main([*arguments, "--maps", "--without-explanations"]) == 0
+    with (tmp_path / "results" / "maps.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["map"] for row in rows} == {"gate_2", "gate_3", "constant", "center"}
+    assert {row["weights"] for row in rows if row["measure"] == "dice_lost_mean" and row["value"]} == {"trained", "random"}
