@@ -60,7 +60,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     drawn.add_argument(
         "--tissues",
         metavar="VALUE=TISSUE,...",
-        help="values of the same tissue, by a number for each tissue, such as 2=1,7=1,3=2,8=2; they look nearly alike in half of the images",
+        help="values of the same tissue, by a number for each tissue, such as 2=1,7=1,3=2,8=2; they look nearly alike in four of five images",
     )
     drawn.add_argument("--validation-images", metavar="DIR", help="scans to validate on (default: scans synthesized from a fifth of the label maps)")
     drawn.add_argument("--validation-labels", metavar="DIR", help="their label maps, of the same names")

@@ -55,8 +55,8 @@ class Synthesis:
     elastic_mm: float = 3.0
     elastic_spacing_mm: float = 20.0
     deviation: float = 0.14
-    tissue_share: float = 0.5
-    tissue_contrast: float = 0.0
+    tissue_share: float = 0.8
+    tissue_contrast: float = 0.15
     tissue_deviation: float = 0.08
     texture: float = 0.15
     dark_air_share: float = 0.8
