@@ -9,13 +9,11 @@ from ..errors import InputError
 from ..image import Image
 from ..models import Card, find_model
 from ..models.card import CARD_NAME
-from ..models.found_by import FindingModel
 from ..progress import Cancel, OnProgress
 from .checks import check_input
-from .finding_by_template import find_by_template
 from .found_regions import FoundRegions
 from .progress import Progress
-from .shared_libraries import preload_simpleitk
+from .region_search import RegionSearch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,13 +52,6 @@ def find_regions(
     check_input(image, None, card)
     progress = Progress(on_progress, cancel)
     progress.stage("find")
-    if isinstance(card.found_by, FindingModel):
-        # Imported here because it loads torch.
-        preload_simpleitk()
-        from .finding_by_model import find_by_model, load_finder
-
-        found = find_by_model(card, card.found_by, load_finder(card, card.found_by), image, progress.step)
-    else:
-        found = find_by_template(card, card.found_by, folder, image, progress.step)
+    found = RegionSearch(card, folder).search(card.found_by, image, progress.step)
     progress.finish()
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +55,8 @@ def load_finding_model(source: FindingModel, of: str, modalities: Sequence[str],
     if wrong:
         msg = f"{of} are found by the model {source.model}, which {wrong}; name another model or label, or give a region."
         raise InputError(msg)
-    return Predictor(model, device)
+    # A place is found as well without the mirror image, in half the time.
+    return Predictor(replace(model, card=replace(model.card, mirrored=False)), device)
 
 
 def find_by_model(card: Card, source: FindingModel, finder: Predictor, image: Image, on_step: OnStep) -> FoundRegions:

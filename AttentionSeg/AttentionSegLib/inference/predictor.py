@@ -75,8 +75,8 @@ class Predictor:
         self._backend_name = choose_backend(options.backend, self.device)
         self._backend: Backend | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
-        self._search = RegionSearch(self.model)
         card = self.model.card
+        self._search = RegionSearch(card, self.model.folder)
         self.overlap = card.overlap if options.overlap is None else float(options.overlap)
         self.options = replace(options, overlap=self.overlap, mirroring=options.mirroring or card.mirrored)
         if options.mirroring:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..image import Image
-from ..models import Card, Model
+from ..models import Card
 from ..models.found_by import FindingModel, FoundBy
 from .checks import is_searched
 from .finding_by_template import find_by_template
@@ -14,7 +14,10 @@ from .progress import Progress
 from .shared_libraries import preload_simpleitk
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .predictor import Predictor
+    from .registration import OnStep
 
 
 # The last search of this process: what was searched for, and what was found.
@@ -25,16 +28,16 @@ class RegionSearch:
     """Finds the regions of a model in scans, unless they are those of the last search, by this or another model.
 
     Args:
-        model: whose regions are searched for.
+        card, folder: of the model whose regions are searched for.
     """
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    def __init__(self, card: Card, folder: Path) -> None:
+        self._card, self._folder = card, folder
         self._finder: Predictor | None = None
 
     def __call__(self, image: Image, progress: Progress) -> FoundRegions | None:
         """The regions of a scan that is larger than a region; None if there is nothing to find. Raises InputError, see `find_regions`."""
-        card, source = self._model.card, self._model.card.found_by
+        card, source = self._card, self._card.found_by
         if source is None or not is_searched(image.spacing * image.shape, card):
             return None
         global _last
@@ -42,10 +45,19 @@ class RegionSearch:
         key = image.digest(), source, card.region_size, self._weights_of_finder(source)
         last = _last
         if last is None or last[0] != key:
-            _last = last = key, self._found_in(image, source, progress)
+            _last = last = key, self.search(source, image, progress.step)
         found = last[1]
         progress.repeat(len(found.regions))
         return found
+
+    def search(self, source: FoundBy, image: Image, on_step: OnStep) -> FoundRegions:
+        """The regions of any scan, by the method that the card names. Raises InputError, see `find_regions`."""
+        if isinstance(source, FindingModel):
+            finder = self._loaded(source)
+            from .finding_by_model import find_by_model
+
+            return find_by_model(self._card, source, finder, image, on_step)
+        return find_by_template(self._card, source, self._folder, image, on_step)
 
     def _weights_of_finder(self, source: FoundBy) -> str | None:
         """The checksum of the model that finds the regions, which is loaded; None if a template does."""
@@ -53,20 +65,12 @@ class RegionSearch:
 
     def _loaded(self, source: FindingModel) -> Predictor:
         if self._finder is None:
-            # Imported here because scipy takes a while to import.
+            # Imported here because scipy and torch take a while to import.
             preload_simpleitk()
             from .finding_by_model import load_finder
 
-            self._finder = load_finder(self._model.card, source)
+            self._finder = load_finder(self._card, source)
         return self._finder
-
-    def _found_in(self, image: Image, source: FoundBy, progress: Progress) -> FoundRegions:
-        card = self._model.card
-        if isinstance(source, FindingModel):
-            from .finding_by_model import find_by_model
-
-            return find_by_model(card, source, self._loaded(source), image, progress.step)
-        return find_by_template(card, source, self._model.folder, image, progress.step)
 
 
 def offsets_of(found: FoundRegions | None, card: Card) -> list[int]:

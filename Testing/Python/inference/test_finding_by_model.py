@@ -7,6 +7,7 @@ import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor, find_regions, finding_by_model
+from AttentionSegLib.inference.finding_by_model import load_finder
 from AttentionSegLib.models import Card, Model
 from builders import make_card_document
 from tiny_models import IntensityNetwork, make_card
@@ -97,6 +98,12 @@ class TestFound:
     def test_without_a_predictor(self, engine):
         found = find_regions(engine.model, scan())
         assert set(found.regions) == {"right", "left"}
+
+    def test_the_mirror_image_is_left_out(self, engine, installed):
+        installed(make_card(id="coarse", labels=labels_of(LABELS.values()), mirrored=True, training={"mirror_axes": [0], "mirror_swaps": [[1, 2]]}))
+        finder = load_finder(engine.model.card, engine.model.card.found_by)
+        assert not finder.options.mirroring
+        assert finder.model.card.raw["mirrored"]
 
     def test_a_given_region_rules(self, engine):
         from AttentionSegLib.region import Region
