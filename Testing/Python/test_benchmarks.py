@@ -333,7 +333,7 @@ class TestHeadChanges:
         image, reference = self.head()
         score = head_changes.scored(Image(reference[None], image.affine), reference, BRAIN_LABELS)
         assert (score.dice == 1).all()
-        assert score.mixed.max() == 0
+        assert score.mixed.max() == score.beyond.max() == 0
         assert score.away.max() == 0
         assert score.missing == 0
 
@@ -345,6 +345,14 @@ class TestHeadChanges:
         score = head_changes.scored(Image(swapped[None], image.affine), reference, BRAIN_LABELS)
         assert (score.mixed == 1).all()
         assert score.missing == 2 * pairs
+
+    @pytest.mark.parametrize(("voxels", "beyond"), [(1, 0), (3, 2 / 9)])
+    def test_a_voxel_at_the_midline_is_on_either_side(self, voxels, beyond):
+        left, right = BRAIN_LABELS["Left thalamus"], BRAIN_LABELS["Right thalamus"]
+        reference, found = (np.where(np.arange(12)[:, None, None] < edge, right, left) * np.ones((12, 4, 4), int) for edge in (6, 6 - voxels))
+        score = head_changes.scored(Image(found[None], np.eye(4)), reference, BRAIN_LABELS)
+        assert score.mixed.max() == pytest.approx(voxels / (6 + voxels))
+        assert score.beyond.max() == pytest.approx(beyond)
 
     def test_voxels_that_are_not_judged_count_nowhere(self):
         image, reference = self.head()

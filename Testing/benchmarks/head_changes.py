@@ -4,8 +4,9 @@ python Testing/benchmarks/head_changes.py --model MODEL --heads HEADS [--changes
 
 MODEL is an id or a folder, with labels named as in Testing/brain_label_maps.py. HEADS holds images/ and labels/ in FreeSurfer's numbers, 255 where
 nothing is judged. Dice is the mean of all structures and of the hippocampi, over heads; "mixed" is the largest share of a structure's voxels that lie
-in structures of the other side of the reference; "missing" counts structures without a voxel; "away" is the largest distance between centers of
-bounding boxes of a hippocampus. Of other scans and of noise it is printed whether the result says that they probably show something else.
+in structures of the other side of the reference, "beyond a voxel" of those that touch no structure of their own side either: the midline runs through
+voxels; "missing" counts structures without a voxel; "away" is the largest distance between centers of bounding boxes of a hippocampus. Of other scans
+and of noise it is printed whether the result says that they probably show something else.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from AttentionSegLib.models import find_model, load_model
 from benchmarks.finding import turned
 from benchmarks.table import machine, markdown
 from poses import storages
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 IGNORED = 255
 NAMES, PAIRS = brain_label_maps.NAMES, len(brain_label_maps.SIDED)
@@ -47,10 +48,11 @@ Trial = tuple[str, Image, np.ndarray]
 
 @dataclass
 class Score:
-    """Of one trial: Dice by structure, shares of mixed sides, and distances of hippocampi in mm; NaN for what neither has."""
+    """Of one trial: Dice by structure, shares of mixed sides, those beyond a voxel, and distances of hippocampi in mm; NaN for what neither has."""
 
     dice: np.ndarray
     mixed: np.ndarray
+    beyond: np.ndarray
     away: np.ndarray
 
     @property
@@ -76,7 +78,7 @@ def main() -> None:
         scores.setdefault(change, []).append(scored(predictor(image, attention=False).labels, reference, values))
     plain = scores.get("as they are")
     rows = [row(change, found, plain) for change, found in scores.items()]
-    print(markdown(["change", "scans", "Dice", "lost", "of hippocampi", "mixed, %", "missing", "away, mm"], rows))
+    print(markdown(["change", "scans", "Dice", "lost", "of hippocampi", "mixed, %", "beyond a voxel, %", "missing", "away, mm"], rows))
     print()
     if plain:
         dice = np.nanmean([score.dice for score in plain], axis=0)
@@ -154,13 +156,16 @@ def scored(labels: Image, reference: np.ndarray, values: dict[str, int]) -> Scor
     true = [reference == label for label in range(1, len(NAMES) + 1)]
     dice = [2 * (one & other).sum() / total if (total := one.sum() + other.sum()) else np.nan for one, other in zip(found, true)]
     sides = np.any(true[:PAIRS], axis=0), np.any(true[PAIRS : 2 * PAIRS], axis=0)
-    mixed = [(found[index] & sides[index < PAIRS]).sum() / max(found[index].sum(), 1) for index in range(2 * PAIRS)]
+    deep = [other & ~binary_dilation(own, np.ones((3, 3, 3))) for own, other in zip(sides, sides[::-1])][::-1]
+    mixed, beyond = (
+        np.array([(found[index] & wrong[index < PAIRS]).sum() / max(found[index].sum(), 1) for index in range(2 * PAIRS)]) for wrong in (sides, deep)
+    )
     away = []
     for name in HIPPOCAMPI:
         places = [labels.to_ras(np.argwhere(mask)) for mask in (found[NAMES.index(name)], true[NAMES.index(name)])]
         centers = [(points.min(0) + points.max(0)) / 2 for points in places if len(points)]
         away.append(np.linalg.norm(centers[0] - centers[1]) if len(centers) == 2 else np.nan)
-    return Score(np.array(dice), np.array(mixed), np.array(away))
+    return Score(np.array(dice), mixed, beyond, np.array(away))
 
 
 def row(change: str, found: list[Score], plain: list[Score] | None) -> list[object]:
@@ -168,9 +173,9 @@ def row(change: str, found: list[Score], plain: list[Score] | None) -> list[obje
     # Only heads that were changed are compared, and structures that the change left in the scan.
     before = float(np.nanmean([np.nanmean(score.dice) for score in plain])) if plain else np.nan
     hippocampi = float(np.nanmean([score.dice[[NAMES.index(name) for name in HIPPOCAMPI]] for score in found]))
-    mixed = 100 * float(np.max([score.mixed for score in found]))
+    mixed, beyond = (100 * float(np.max(shares)) for shares in ([score.mixed for score in found], [score.beyond for score in found]))
     away = float(np.nanmax([score.away for score in found]))
-    return [change, len(found), mean, before - mean, hippocampi, mixed, sum(score.missing for score in found), away]
+    return [change, len(found), mean, before - mean, hippocampi, mixed, beyond, sum(score.missing for score in found), away]
 
 
 if __name__ == "__main__":
