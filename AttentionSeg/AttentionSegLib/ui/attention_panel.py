@@ -111,8 +111,8 @@ class AttentionPanel:
                 self._add_heading(group)
                 for entry in entries:
                     self._add_map(entry, is_shown=entry.node is shown.eye)
-            # A map that a key hid stays the current line, so that the next key shows it again.
-            current = shown.eye if shown.eye is not None else chosen
+            # A map that a key hid stays the current line, so that the next key shows it again. While the probe is shown, no line is.
+            current = shown.eye if shown.eye is not None or shown.probe else chosen
             if current is not None and current in self._lines:
                 ui.mapList.setCurrentRow(self._lines.index(current))
         fit_height(ui.mapList, len(self._lines), max(LINE_OF_LIST, ui.mapList.sizeHintForRow(len(self._lines) - 1)), at_most=LINES)

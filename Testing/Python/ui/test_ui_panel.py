@@ -79,6 +79,12 @@ def choose(app, model="Tiny U-Net", volume=None):
     return volume
 
 
+def middle_of(volume):
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    return [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2])]
+
+
 def test_says_why_the_button_is_grey(app):
     app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText("Tiny U-Net"))
     app.picture("empty")
@@ -284,6 +290,19 @@ def test_a_key_toggles_the_map_of_the_current_line(app, key):
         shortcuts[0].activated.emit()
         assert view.GetForegroundVolumeID() == shown
         assert app.ui.mapList.currentRow == 4
+
+
+def test_no_line_is_current_while_the_probe_is_shown_instead_of_a_map(app):
+    volume = choose(app, "Tiny guided")
+    app.scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+    app.ui.segmentButton.click()
+    app.wait()
+    assert app.ui.mapList.currentRow > 0
+    app.ui.probeCheckBox.click()
+    app.attention.look_from(middle_of(volume))
+    assert app.ui.mapList.currentRow == -1
+    app.ui.probeCheckBox.click()
+    assert app.ui.mapList.currentRow > 0
 
 
 def test_segments_are_shown_in_3d(app):
