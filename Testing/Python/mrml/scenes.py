@@ -166,3 +166,18 @@ def affine_of_segment(segmentation_node, segment_id) -> np.ndarray:
 
 def nodes_of(scene) -> list[str]:
     return [scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())]
+
+
+def save_and_load(scene, folder):
+    """A new scene from an .mrb file of the old one."""
+    path = str(folder / "scene.mrb")
+    assert scene.WriteToMRB(path)
+    (folder / "cache").mkdir()
+    (folder / "cache" / ".slicer-cache").touch()
+    files = slicer.vtkDataIOManager()
+    files.SetCacheManager(slicer.vtkCacheManager())
+    files.GetCacheManager().SetRemoteCacheDirectory(str(folder / "cache"))
+    loaded = slicer.vtkMRMLScene()
+    loaded.SetDataIOManager(files)
+    assert loaded.ReadFromMRB(path)
+    return loaded

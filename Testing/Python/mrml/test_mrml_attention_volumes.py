@@ -8,13 +8,8 @@ import slicer
 from AttentionSegLib.image import Image
 from AttentionSegLib.mrml import image_from_volumes
 from AttentionSegLib.mrml.attention_volumes import is_own_map, publish_map
-from scenes import AFFINES, make_prediction, make_volume
+from scenes import AFFINES, make_prediction
 from vtk.util.numpy_support import vtk_to_numpy
-
-
-@pytest.fixture
-def volume(scene):
-    return make_volume(scene)
 
 
 @pytest.fixture

@@ -16,11 +16,6 @@ from scenes import AFFINES, PARENTS, SHAPE, linear_transform, make_volume, put_u
 CENTER, SIZE = (4.0, -7.0, 12.0), (30.0, 20.0, 10.0)
 
 
-@pytest.fixture
-def volume(scene):
-    return make_volume(scene)
-
-
 def make_roi(scene, directions=None):
     roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
     roi.SetSize(*SIZE)

@@ -28,11 +28,6 @@ from scenes import (
 ANTERIOR, POSTERIOR = "hippocampus-t1_1", "hippocampus-t1_2"
 
 
-@pytest.fixture
-def volume(scene):
-    return make_volume(scene)
-
-
 def predict(volume, labels=None):
     return make_prediction(image_from_volumes([volume]), labels)
 

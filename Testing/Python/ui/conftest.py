@@ -35,3 +35,30 @@ def models(model_folder, monkeypatch, tmp_path):
     # OpenVINO would convert a network for seconds, in every test anew.
     monkeypatch.setenv("ATTENTIONSEG_BACKEND", "torch")
     return model_folder
+
+
+@pytest.fixture
+def module(scene, monkeypatch):
+    """The module's file, loaded as the application loads it; for tests that import `loaded_module`."""
+    from loaded_module import loaded_module
+
+    with loaded_module(scene, monkeypatch) as module:
+        yield module
+
+
+@pytest.fixture
+def logic(module):
+    made = module.AttentionSegLogic()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def widget(module):
+    from loaded_module import first_widget
+
+    made = module.AttentionSegWidget()
+    made.setup()
+    yield made
+    made.cleanup()
+    first_widget(made).setMRMLScene(None)

@@ -8,6 +8,7 @@ import numpy as np
 from AttentionSegLib.ui.presenter import Presenter
 from AttentionSegLib.ui.segmenter import Segmenter
 from AttentionSegLib.ui.settings import Settings
+from AttentionSegLib.ui.train_presenter import TrainPresenter
 from scenes import AFFINES, make_volume
 
 # One patch of the tiny models.
@@ -119,3 +120,22 @@ class Application:
 def make_scan(scene, name="T1", shape=SHAPE):
     voxels = np.random.default_rng(3).normal(100, 30, shape).astype(np.float32)
     return make_volume(scene, AFFINES["RAS"], voxels, name)
+
+
+def form_application(scene):
+    """An application with a model chosen, for the forms of the other sections."""
+    app = Application(scene)
+    app.presenter.choose_model("tiny-unet")
+    app.settings.device = "cpu"
+    return app
+
+
+def form(app, kind, *more):
+    app.form_view = PanelDouble()
+    return kind(app.form_view, app.settings, InstallationDouble(), app.keep_polling, *more)
+
+
+def training_form(app):
+    """What the presenter tells of new models is in `app.trained`."""
+    app.trained = []
+    return form(app, TrainPresenter, app.trained.append)

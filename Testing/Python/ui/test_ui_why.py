@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+from attention_application import AttentionDouble
 from AttentionSegLib.ui.attention_presenter import AttentionPresenter
 from AttentionSegLib.ui.why_presenter import WhyPresenter
 from doubles import Application, InstallationDouble, PanelDouble, make_scan
 from scenes import linear_transform, nodes_of, put_under, rigid
 
 POSTERIOR = "Hippocampus posterior"
-
-
-class AttentionDouble:
-    def show(self, shown):
-        self.shown = shown
 
 
 @pytest.fixture
