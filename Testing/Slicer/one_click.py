@@ -1,6 +1,6 @@
 """What one click gives in the real application: each scan is loaded into an empty scene, the module is opened, and Segment is pressed.
 
-    Slicer --no-splash --additional-module-paths AttentionSeg --python-script Testing/Slicer/one_click.py -- SCAN... [--labels FOLDER]
+    Slicer --no-splash --additional-module-paths "$PWD/AttentionSeg" --python-script Testing/Slicer/one_click.py -- SCAN... [--labels FOLDER]
 
 Prints for each scan the chosen model, what the panel says at the end, and the volume and center of each segment. With a folder of label maps of the
 same names as the scans (FreeSurfer's numbers: 17 left, 53 right hippocampus) also how far each hippocampus lies from its reference. Ends with every

@@ -1,6 +1,6 @@
 """The module's self test in the real application. Needs no network connection.
 
-    Slicer --testing --no-splash --additional-module-paths AttentionSeg --python-script Testing/Slicer/test_in_slicer.py -- PICTURE.png
+    Slicer --testing --no-splash --additional-module-paths "$PWD/AttentionSeg" --python-script Testing/Slicer/test_in_slicer.py -- PICTURE.png
 
 torch, monai, safetensors and jsonschema must be installed in Slicer's Python. The exit code is 0 when all is well. The picture is optional.
 """

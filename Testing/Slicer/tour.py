@@ -1,6 +1,6 @@
 """A walk through the panel in the real application, for the pictures of the documentation: what a user sees, and how long it takes.
 
-    Slicer --no-splash --additional-module-paths AttentionSeg --python-script Testing/Slicer/tour.py -- SCAN.nii.gz PICTURES
+    Slicer --no-splash --additional-module-paths "$PWD/AttentionSeg" --python-script Testing/Slicer/tour.py -- SCAN.nii.gz PICTURES
 
 SCAN is a T1-weighted head, such as the MNI152 head that `python3 Testing/run.py demo` writes; PICTURES a folder. Prints seconds, the largest gap of
 the event loop during each run, and every warning and error of Slicer's log. The exit code is 0 when all steps were made and the log is clean.
