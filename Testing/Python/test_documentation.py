@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from AttentionSegLib import __version__
 from AttentionSegLib.cli import _joined_region, _parser
-from test_architecture import FLOOR_OF
+from rooms import FLOOR_OF
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OURS = re.compile(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from test_architecture import LIBRARY, LIBRARY_SOURCES, MODULE, REPOSITORY, SOURCES, imports_of, room_of
+from rooms import LIBRARY, LIBRARY_SOURCES, MODULE, REPOSITORY, SOURCES, imports_of, room_of
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -1,4 +1,4 @@
-"""Good and bad scans, a tiny model, and what a batch of them left."""
+"""Good and bad scans, a tiny model, and what a batch of them left; and one scan with its results."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from AttentionSegLib.batch import BatchResult
+from AttentionSegLib.batch import BatchResult, CaseResult, segment_case
+from AttentionSegLib.files import write_map
+from AttentionSegLib.image import Image
+from AttentionSegLib.inference import Predictor
 from batch_runs import GOOD, batch
 from batch_scans import write_scan
-from tiny_models import save_unet
+from case_files import ENDINGS, REGION
+from poses import OBLIQUE, PERMUTED, affine_around
+from tiny_models import intensity_model, save_unet
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +46,23 @@ def finished(scans, unbroken, tmp_path) -> tuple[Path, Path]:
     for folder, name in ((scans, "scans"), (unbroken.folder, "results")):
         shutil.copytree(folder, tmp_path / name)
     return tmp_path / "scans", tmp_path / "results"
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(intensity_model(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory) -> Path:
+    voxels = np.random.default_rng(0).uniform(0, 150, (1, 16, 14, 12))
+    path = tmp_path_factory.mktemp("scans") / "Kopf ä 1.nii.gz"
+    write_map(Image(voxels, affine_around((20, -30, 40), (16, 14, 12), OBLIQUE @ PERMUTED, (1, 1.2, 0.9))), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(predictor, scan, tmp_path_factory) -> dict[str, CaseResult]:
+    """By format. Both lie in a folder that was not there before."""
+    folder = tmp_path_factory.mktemp("results")
+    return {name: segment_case(predictor, [scan], folder / "new" / name, REGION, file_format=name) for name in ENDINGS}

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from AttentionSegLib.errors import Cancelled, InputError
 from AttentionSegLib.image import Image
-from AttentionSegLib.inference import FoundRegions, Prediction, Predictor, region_search
+from AttentionSegLib.inference import Prediction, Predictor, region_search
 from AttentionSegLib.inference.progress import Progress
 from AttentionSegLib.inference.region_search import RegionSearch
-from AttentionSegLib.region import Region
 from AttentionSegLib.reporting import measure
 
 SIDES = ("right", "left")
@@ -45,20 +44,6 @@ def alone(engine, head, prediction) -> list[Prediction]:
 def fresh(engine) -> Predictor:
     """That has seen no scan yet."""
     return Predictor(engine.model, "cpu")
-
-
-@pytest.fixture
-def placed(monkeypatch):
-    """Regions put where a test wants them, in place of those that are found."""
-
-    def place(**centers: tuple[float, float, float]) -> None:
-        def find(card, _template, _folder, _image, on_step) -> FoundRegions:
-            on_step(1.0)
-            return FoundRegions({name: Region(center, card.region_size) for name, center in centers.items()}, "the test", 1.0)
-
-        monkeypatch.setattr(region_search, "find_by_template", find)
-
-    return place
 
 
 class TestLabels:

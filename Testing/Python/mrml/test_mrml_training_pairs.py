@@ -9,31 +9,14 @@ from AttentionSegLib.datasets import folder_cases
 from AttentionSegLib.datasets.cases import read_labelled
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import Card
-from AttentionSegLib.mrml import image_from_volumes, publish_segmentation
+from AttentionSegLib.mrml import image_from_volumes
 from AttentionSegLib.mrml.attention_volumes import MAP_ATTRIBUTE
 from AttentionSegLib.mrml.provenance import MODEL_ID
 from AttentionSegLib.mrml.training_pairs import TISSUE, read_pairs, scene_pairs, write_pairs
 from AttentionSegLib.mrml.transforms import local_affine
 from builders import make_card_document
-from scenes import AFFINES, PARENTS, SHAPE, make_labels, make_prediction, make_volume, put_under
-
-NAMES = ["Hippocampus anterior", "Hippocampus posterior"]
-
-
-def make_pair(scene, name="T1", labels=None, affine=None):
-    """A volume and a segmentation with the labels [I, J, K] of two structures, as if a person had drawn them."""
-    volume, segmentation = make_result(scene, name, labels, affine)
-    inner = segmentation.GetSegmentation()
-    for index in range(inner.GetNumberOfSegments()):
-        inner.GetNthSegment(index).RemoveTag(MODEL_ID)
-    return volume, segmentation
-
-
-def make_result(scene, name="T1", labels=None, affine=None):
-    """The same by a model."""
-    volume = make_volume(scene, affine, name=name)
-    labels = make_labels() if labels is None else labels
-    return volume, publish_segmentation(make_prediction(image_from_volumes([volume]), labels), volume)
+from pair_scenes import NAMES, make_pair, make_result, segment
+from scenes import AFFINES, PARENTS, SHAPE, make_labels, make_volume, put_under
 
 
 def test_results_of_models_are_offered_on_request(scene):
@@ -88,10 +71,6 @@ def test_a_label_map_without_names(scene):
     volume = make_volume(scene)
     label_map = make_label_map(scene, volume, make_labels(), "T1-label")
     assert read_pairs([(volume, label_map)]).label_names == {1: "Label 1", 2: "Label 2"}
-
-
-def segment(node, name):
-    return node.GetSegmentation().GetSegment(node.GetSegmentation().GetSegmentIdBySegmentName(name))
 
 
 def only_labels(pairs):

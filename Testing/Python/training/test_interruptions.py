@@ -13,42 +13,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from AttentionSegLib.datasets.cases import find_cases
 from AttentionSegLib.errors import Cancelled, InputError, OutOfMemory, OutputError
 from AttentionSegLib.models import save_model
 from AttentionSegLib.training.initial_weights import InitialWeights
-from AttentionSegLib.training.recipe import Recipe
-from tiny_training import make_document, write_case, write_cases, write_recipe
+from interrupted_training import EPOCHS, NETWORK, STEPS, Folder, after_step
+from tiny_training import make_document, write_case
 
 pytest.importorskip("lightning")
 from AttentionSegLib.training.callbacks import AtomicCheckpoints
-from AttentionSegLib.training.trainer import Trained, train
+from AttentionSegLib.training.trainer import Trained
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 HERE = Path(__file__).parent
-# Dropout, because its random numbers too must go on where they were.
-NETWORK = {"name": "attention-unet", "arguments": {"spatial_dims": 3, "channels": [4, 8], "norm": "instance", "dropout": 0.2}}
-EPOCHS, STEPS = 3, 4
-
-
-class Folder:
-    """A folder with a recipe of 3 epochs, 4 steps each, and its cases."""
-
-    def __init__(self, path: Path, **settings) -> None:
-        self.path = path
-        self.split = write_cases(path)
-        self.write({"epochs": EPOCHS, "steps_per_epoch": STEPS, "validate_every": 2, **settings})
-
-    def write(self, settings: dict) -> None:
-        write_recipe(self.path, make_document({"network": NETWORK}, **settings))
-
-    def train(self, work: str = "work", **arguments) -> Trained:
-        recipe = Recipe.load(self.path / "recipe.json")
-        cases = find_cases(self.path / "images", self.path / "labels", self.split)
-        return train(recipe, cases, self.path / work, **{"device": "cpu", **arguments})
-
-    def last(self, work: str = "work") -> dict:
-        return torch.load(self.path / work / "last.ckpt", weights_only=True)
 
 
 def model_of(unbroken: tuple[Folder, Trained], folder: Path, scale: float = 1.0) -> Path:
@@ -65,19 +41,6 @@ def model_of(unbroken: tuple[Folder, Trained], folder: Path, scale: float = 1.0)
 def unbroken(tmp_path_factory) -> tuple[Folder, Trained]:
     folder = Folder(tmp_path_factory.mktemp("unbroken"))
     return folder, folder.train()
-
-
-def after_step(number: int, error: BaseException):
-    """A listener that raises after so many steps."""
-    left = number
-
-    def on_progress(_done, stage, _seconds):
-        nonlocal left
-        left -= stage.startswith("epoch")
-        if left == 0:
-            raise error
-
-    return on_progress
 
 
 def assert_same(trained: Trained, expected: Trained) -> None:

@@ -25,6 +25,8 @@ SETTINGS = {
     "seed": 3,
 }
 ROLES = {"case_1": "train", "case_2": "train", "case_3": "val"}
+# As an option of the command; more than a tiny training takes.
+HOURS = "0.1"
 
 
 def make_document(card: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:

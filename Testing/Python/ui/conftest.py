@@ -38,6 +38,14 @@ def models(model_folder, monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def app(scene):
+    """A presenter with its doubles around it; many tests have one of their own."""
+    from doubles import Application
+
+    return Application(scene)
+
+
+@pytest.fixture
 def module(scene, monkeypatch):
     """The module's file, loaded as the application loads it; for tests that import `loaded_module`."""
     from loaded_module import loaded_module

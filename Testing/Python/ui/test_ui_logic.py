@@ -13,8 +13,8 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.mrml.attention_volumes import MAP_ATTRIBUTE
 from doubles import make_scan
 from loaded_module import let_run
+from pair_scenes import make_pair
 from scenes import nodes_of, save_and_load
-from test_mrml_training_pairs import make_pair
 
 
 class TestLogic:

@@ -1,88 +1,20 @@
-"""The panel itself: every widget of AttentionSeg.ui bound, under stand-ins for Slicer's Qt."""
+"""The panel itself, under stand-ins for Slicer's Qt: what is chosen in it, the button, and how a run ends."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
-from doubles import Application, InstallationDouble, make_scan
+from doubles import InstallationDouble, make_scan
+from panel_application import PanelApplication, choose, shown_panel
 from scenes import nodes_of
 from tiny_models import AS_IT_IS, save_unet
-
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-pytest.importorskip("PySide6", reason="PySide6 is not installed", exc_type=ImportError)
-import stand_ins
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence, QShortcut
-
-APPLICATION = stand_ins.install()
-UI = Path(__file__).resolve().parents[3] / "AttentionSeg" / "Resources" / "UI" / "AttentionSeg.ui"
-
-
-class PanelApplication(Application):
-    """The presenters with the real panel, as the module's widget puts them together."""
-
-    def __init__(self, scene, installation=None):
-        from AttentionSegLib.ui.attention_panel import AttentionPanel
-        from AttentionSegLib.ui.attention_presenter import AttentionPresenter
-        from AttentionSegLib.ui.panel import Panel
-        from AttentionSegLib.ui.why_panel import WhyPanel
-        from AttentionSegLib.ui.why_presenter import WhyPresenter
-
-        self.top = stand_ins.load_ui(UI)
-        self.top.setMRMLScene(scene)
-        self.ui = stand_ins.child_widgets(self.top)
-        self.panel = Panel(self.ui)
-        super().__init__(scene, installation, view=self.panel)
-        self.panel.connect(self.presenter)
-        attention_panel = AttentionPanel(self.ui)
-        self.attention = AttentionPresenter(attention_panel, self.settings)
-        attention_panel.connect(self.attention)
-        why_panel = WhyPanel(self.ui)
-        self.why = WhyPresenter(why_panel, self.attention, InstallationDouble(), self.keep_polling)
-        why_panel.connect(self.why)
-        self.top.resize(300, 1100)
-        self.top.show()
-
-    def on_result(self, result):
-        super().on_result(result)
-        self.attention.set_result(result)
-
-    def close(self):
-        self.top.setMRMLScene(None)
-        self.top.close()
-
-    def picture(self, name):
-        """Draw the panel, where the variable ATTENTIONSEG_PICTURES names a folder."""
-        folder = os.environ.get("ATTENTIONSEG_PICTURES")
-        if folder:
-            APPLICATION.processEvents()
-            self.top.grab().save(str(Path(folder) / f"{name}.png"))
 
 
 @pytest.fixture
 def app(scene):
-    scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
-    scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
-    made = PanelApplication(scene)
-    yield made
-    made.close()
-
-
-def choose(app, model="Tiny U-Net", volume=None):
-    volume = volume or make_scan(app.scene)
-    app.ui.modelSelector.setCurrentIndex(app.ui.modelSelector.findText(model))
-    app.ui.inputSelector1.setCurrentNode(volume)
-    return volume
-
-
-def middle_of(volume):
-    bounds = [0.0] * 6
-    volume.GetRASBounds(bounds)
-    return [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2])]
+    with shown_panel(scene) as made:
+        yield made
 
 
 def test_says_why_the_button_is_grey(app):
@@ -117,27 +49,6 @@ def test_two_choices_and_one_click(app):
     assert [app.ui.resultTable.item(row, 1).text() for row in range(2)] == ["Hippocampus anterior", "Hippocampus posterior"]
     assert app.ui.resultTable.horizontalHeaderItem(4).text() == "Parts"
     assert sum(int(app.ui.resultTable.item(row, 4).text()) for row in range(2)) >= 1
-
-
-def test_why_in_a_row_of_the_table(app):
-    choose(app)
-    app.ui.segmentButton.click()
-    app.wait()
-    table, why = app.ui.resultTable, app.ui.resultTable.columnCount - 1
-    table.cellClicked(1, 1)
-    assert not app.polls
-    table.cellClicked(1, why)
-    assert [table.item(row, why).text() for row in range(2)] == ["", "Cancel"]
-    assert app.ui.whyProgressBar.isVisible()
-    table.cellClicked(1, why)
-    app.wait()
-    assert app.ui.whyMessageLabel.text == "The explanation was cancelled."
-    table.cellClicked(1, why)
-    app.wait()
-    app.picture("why")
-    assert app.ui.whyMessageLabel.text.endswith("Bright places raised Hippocampus posterior.")
-    assert [table.item(row, why).text() for row in range(2)] == ["Why?", "Why?"]
-    assert app.ui.mapList.currentItem().text().startswith("Why Hippocampus posterior (")
 
 
 def test_progress_and_cancel(app):
@@ -256,75 +167,6 @@ def test_region_button(app, models, tmp_path, monkeypatch):
     app.ui.placeRegionButton.click()
     assert app.ui.regionSelector.currentNode().IsA("vtkMRMLMarkupsROINode")
     assert app.ui.segmentButton.isEnabled()
-
-
-def test_the_eye_of_a_map(app):
-    choose(app)
-    app.ui.segmentButton.click()
-    app.wait()
-    view = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
-    nodes = app.results[-1].nodes
-    app.ui.mapList.itemClicked(app.ui.mapList.item(0))
-    assert view.GetForegroundVolumeID() in {node.GetID() for node in nodes.attention.values()}
-    app.ui.mapList.itemClicked(app.ui.mapList.item(4))
-    assert view.GetForegroundVolumeID() == nodes.uncertainty.GetID()
-    app.ui.opacitySlider.setValue(0.8)
-    assert view.GetForegroundOpacity() == 0.8
-    app.ui.thresholdSlider.setValue(0.4)
-    assert nodes.uncertainty.GetDisplayNode().GetLowerThreshold() == pytest.approx(0.4)
-    app.ui.mapList.itemClicked(app.ui.mapList.item(4))
-    assert view.GetForegroundVolumeID() is None
-
-
-@pytest.mark.parametrize("key", [Qt.Key_Space, Qt.Key_Return, Qt.Key_Enter])
-def test_a_key_toggles_the_map_of_the_current_line(app, key):
-    choose(app)
-    app.ui.segmentButton.click()
-    app.wait()
-    shortcuts = [found for found in app.ui.mapList.target.findChildren(QShortcut) if found.key() == QKeySequence(key)]
-    assert [found.context() for found in shortcuts] == [Qt.WidgetShortcut]
-    view = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
-    app.ui.mapList.setCurrentRow(4)
-    for shown in (app.results[-1].uncertainty.GetID(), None, app.results[-1].uncertainty.GetID()):
-        # Not by an event of the keyboard: off screen, which widget gets it depends on the windows of earlier tests.
-        shortcuts[0].activated.emit()
-        assert view.GetForegroundVolumeID() == shown
-        assert app.ui.mapList.currentRow == 4
-
-
-def test_no_line_is_current_while_the_probe_is_shown_instead_of_a_map(app):
-    volume = choose(app, "Tiny guided")
-    app.scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
-    app.ui.segmentButton.click()
-    app.wait()
-    assert app.ui.mapList.currentRow > 0
-    app.ui.probeCheckBox.click()
-    app.attention.look_from(middle_of(volume))
-    assert app.ui.mapList.currentRow == -1
-    app.ui.probeCheckBox.click()
-    assert app.ui.mapList.currentRow > 0
-
-
-def test_segments_are_shown_in_3d(app):
-    assert not app.ui.showSegments3dButton.isEnabled()
-    choose(app)
-    app.ui.segmentButton.click()
-    app.wait()
-    app.ui.showSegments3dButton.click()
-    assert app.results[-1].segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
-    assert app.ui.showSegments3dButton.checked
-    app.ui.showSegments3dButton.click()
-    assert not app.ui.showSegments3dButton.checked
-
-
-def test_the_table_goes_to_the_clipboard(app):
-    choose(app)
-    app.ui.segmentButton.click()
-    app.wait()
-    app.ui.copyTableButton.click()
-    lines = APPLICATION.clipboard().text().splitlines()
-    assert lines[0] == "Segment\tVolume (mL)\tMean uncertainty\tComponents"
-    assert lines[1].startswith("Hippocampus anterior\t")
 
 
 def test_installing(scene):

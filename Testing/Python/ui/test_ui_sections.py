@@ -7,7 +7,7 @@ import sys
 import slicer
 from AttentionSegLib.network_names import NETWORKS
 from loaded_module import APPLICATION, first_widget, let_run
-from test_mrml_training_pairs import make_pair
+from pair_scenes import make_pair
 
 
 class TestWidget:

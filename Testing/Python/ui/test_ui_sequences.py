@@ -8,16 +8,11 @@ import slicer
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.ui.segmenter import Options, Segmenter
 from AttentionSegLib.ui.sequence_run import SegmentedSequence, start_sequence
-from doubles import SHAPE, Application, make_scan
+from doubles import SHAPE, make_scan
 from scenes import linear_transform, nodes_of, put_under, rigid
 from sequence_scenes import make_sequence
 
 FRAMES = 3
-
-
-@pytest.fixture
-def app(scene):
-    return Application(scene)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from AttentionSegLib.datasets.cases import read_labelled
 from AttentionSegLib.errors import Cancelled
 from AttentionSegLib.ui import environment
 from doubles import form_application, training_form
-from test_mrml_training_pairs import NAMES, make_pair, segment
+from pair_scenes import NAMES, make_pair, segment
 from tiny_models import save_unet
 
 
