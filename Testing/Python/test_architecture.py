@@ -6,8 +6,10 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import pytest
 from rooms import FLOOR_OF, LIBRARY, LIBRARY_SOURCES, MODULE, SOURCES, Import, imports_of, room_of, tree_of
 
 MAY_IMPORT = {"slicer": {"mrml", "ui"}, "vtk": {"mrml", "ui"}, "qt": {"ui"}, "ctk": {"ui"}}
@@ -51,6 +53,20 @@ class TestRooms:
             from_imports = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom) and not node.level]
             wrong += [f"{identify(path)}:{node.lineno}" for node in from_imports if node.module.split(".")[0] == "AttentionSegLib"]
         assert wrong == []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Not even inside functions or for types alone."""
+    files = {".".join(path.relative_to(MODULE).with_suffix("").parts).removesuffix(".__init__"): path for path in LIBRARY_SOURCES}
+    imported: dict[str, set[str]] = {name: set() for name in files}
+    for name, path in files.items():
+        for module, _line in imports_of(path):
+            target = module if module in files else module.rpartition(".")[0]
+            imported[name] |= {target} & files.keys() - {name}
+    try:
+        TopologicalSorter(imported).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_every_room_has_its_floor():

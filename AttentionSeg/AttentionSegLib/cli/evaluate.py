@@ -17,7 +17,7 @@ from .options import add_label_options, add_run_options, command_of, label_readi
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
-    from ..evaluation.map_worth import MapScores
+    from ..evaluation.map_scores import MapScores
     from ..evaluation.predictions import EvaluatedPredictions
 
 OF_MODEL = ("split", "role", "compare", "regions", "maps", "without_explanations", "update_card")

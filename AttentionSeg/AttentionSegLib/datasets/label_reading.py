@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import read_label_layers
-from ..files.segments import Segment, read_segments
+from ..files.listed_segment import Segment
+from ..files.segments import read_segments
 from ..image import Image, Note
 from ..same_grid import place_on
 from ..written_names import same_name

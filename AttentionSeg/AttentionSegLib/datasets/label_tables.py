@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 
 from ..errors import InputError
-from ..files.segments import Segment, read_segments
+from ..files.listed_segment import Segment
+from ..files.segments import read_segments
 from ..written_names import folded, same_name
 from .cases import Case
 from .label_names import common_names

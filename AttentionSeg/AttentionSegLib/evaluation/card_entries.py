@@ -8,7 +8,7 @@ from .definitions import MEAN
 from .map_measures import REFERENCES
 
 if TYPE_CHECKING:
-    from .map_worth import MapScores
+    from .map_scores import MapScores
     from .statistics import Scores
 
 # By entry of the card: measure, and whether with trained or random weights.

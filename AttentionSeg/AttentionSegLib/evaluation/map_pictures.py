@@ -22,7 +22,7 @@ from .statistics import mean_of_labels
 
 if TYPE_CHECKING:
     from ..inference import Prediction
-    from .map_worth import MapScores
+    from .map_scores import MapScores
 
 PIXELS, BAR, NUMBERS, EDGE = 260, 12, 52, 8
 WHITE = (1.0, 1.0, 1.0)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
 from ..map_kinds import WHY as WHY_PREFIX
-from ..writing import csv_text
-from .definitions import MEAN
 from .map_measures import CENTER, CONSTANT, GATE, LOCALIZATION, MAP_MEASURES, REFERENCES, WHY
-from .statistics import mean_and_interval, mean_of_labels
+from .map_scores import WEIGHTS, MapScores
 
 if TYPE_CHECKING:
     from ..image import Image
@@ -21,12 +19,9 @@ if TYPE_CHECKING:
     from ..models import Model
     from ..options import RunOptions
     from ..progress import Cancel
+    from .localization import LabelsOnGrid
     from .map_pictures import MapPictures
     from .progress import EvaluationProgress
-
-TRAINED, RANDOM = "trained", "random"
-WEIGHTS = (TRAINED, RANDOM)
-_KEYS = [measure.key for measure in MAP_MEASURES]
 
 
 def on_torch(options: RunOptions) -> RunOptions:
@@ -35,58 +30,6 @@ def on_torch(options: RunOptions) -> RunOptions:
         msg = f"Attention maps cannot be measured with the back end {options.backend}; choose torch, or leave --maps out."
         raise InputError(msg)
     return replace(options, backend="torch")
-
-
-@dataclass(frozen=True, eq=False)
-class MapScores:
-    """The scores of the maps of one model.
-
-    Attributes:
-        labels, cases: by name.
-        maps: names of the maps, then REFERENCES.
-        values: [WEIGHTS, cases, labels, maps, MAP_MEASURES], NaN where undefined. A reference has no weights and is stored under `trained`.
-    """
-
-    labels: tuple[str, ...]
-    cases: tuple[str, ...]
-    maps: tuple[str, ...]
-    values: np.ndarray
-
-    def summary(self) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
-        """By label (`mean`: mean of the labels), map and measure: `trained` and `random` with mean, interval and n, and `not_above_random`.
-
-        The last is True if the interval of trained minus random, case by case, does not lie above 0 (for one case: if the difference does not).
-        Measures that a map does not have are left out.
-        """
-        cases, labels, maps, measures = self.values.shape[1:]
-        flat = [values.reshape(cases, labels, maps * measures) for values in self.values]
-        trained, random = (np.concatenate([values, mean_of_labels(values)[:, None]], 1).reshape(cases, labels + 1, maps, measures) for values in flat)
-        return {
-            label: {name: _of_map(trained[:, i, j], random[:, i, j]) for j, name in enumerate(self.maps)}
-            for i, label in enumerate([*self.labels, MEAN])
-        }
-
-    def table(self) -> str:
-        """The content of `maps.csv`: case,label,map,weights,measure,value, without undefined values."""
-        rows = [("case", "label", "map", "weights", "measure", "value")]
-        for n, i, j, w, k in np.argwhere(np.isfinite(self.values.transpose(1, 2, 3, 0, 4))):
-            weights = "" if self.maps[j] in REFERENCES else WEIGHTS[w]
-            rows.append((self.cases[n], self.labels[i], self.maps[j], weights, _KEYS[k], f"{self.values[w, n, i, j, k]:.7g}"))
-        return csv_text(rows)
-
-
-def _of_map(trained: np.ndarray, random: np.ndarray) -> dict[str, dict[str, Any]]:
-    """The summary by measure of values [cases, MAP_MEASURES]."""
-    return {key: _compared(*pair) for key, pair in zip(_KEYS, zip(trained.T, random.T)) if np.isfinite(pair[0]).any()}
-
-
-def _compared(trained: np.ndarray, random: np.ndarray) -> dict[str, Any]:
-    found: dict[str, Any] = {TRAINED: mean_and_interval(trained)}
-    if np.isfinite(random).any():
-        difference = mean_and_interval(trained - random)
-        least = difference["mean"] if difference["low"] is None else difference["low"]
-        found |= {RANDOM: mean_and_interval(random), "not_above_random": not (least is not None and least > 0)}
-    return found
 
 
 class MapWorth:
@@ -208,7 +151,7 @@ class MapWorth:
         )
         return np.where(ours + theirs, 2 * both / np.maximum(ours + theirs, 1), 1.0)
 
-    def _on_grid_of(self, attention: Image, reference: Image) -> Any:
+    def _on_grid_of(self, attention: Image, reference: Image) -> LabelsOnGrid:
         from .localization import LabelsOnGrid
 
         return LabelsOnGrid(attention, reference, self._numbers, self._ignored)

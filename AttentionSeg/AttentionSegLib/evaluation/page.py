@@ -16,7 +16,7 @@ from ..reporting.spread import Spread, across, spread
 from .definitions import EMPTY_RULE, MEAN, METRICS, Metric
 from .map_measures import MAP_MEASURES, SANITY_RULE, TITLES
 from .map_pictures import MapPictures
-from .map_worth import MapScores
+from .map_scores import MapScores
 from .statistics import RESAMPLES, Scores
 
 # Values for the table of means in a page, besides the scores.

@@ -22,7 +22,7 @@ from .definitions import MEAN, METRICS
 from .page import MEANS
 from .progress import EvaluationProgress
 from .results import results_folder, tables
-from .statistics import Summary, mean_of_labels, summarize
+from .statistics import PredictionScores
 
 if TYPE_CHECKING:
     from ..image import Image, Note
@@ -30,31 +30,6 @@ if TYPE_CHECKING:
 
 # Results of a batch: the folder of the case folders.
 BATCH_CASES = "cases"
-DICE = [metric.key for metric in METRICS].index("dice")
-
-
-@dataclass(frozen=True, eq=False)
-class PredictionScores:
-    """The scores of predictions.
-
-    Attributes:
-        labels: names of the labels.
-        cases: ids of the cases.
-        values: [cases, labels, METRICS], NaN where undefined.
-    """
-
-    labels: tuple[str, ...]
-    cases: tuple[str, ...]
-    values: np.ndarray
-
-    def summary(self) -> Summary:
-        """Mean and 95 % interval of every label and metric, and of the mean of the labels under the name `mean`."""
-        return summarize(self.values, self.labels)
-
-    @property
-    def worst_first(self) -> list[tuple[str, float]]:
-        """Each case with its mean Dice, the lowest first."""
-        return sorted(zip(self.cases, mean_of_labels(self.values)[:, DICE].tolist()), key=lambda pair: pair[1])
 
 
 @dataclass(frozen=True, eq=False)

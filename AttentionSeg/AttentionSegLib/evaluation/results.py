@@ -15,12 +15,11 @@ from ..errors import InputError
 from ..models import Card
 from ..writing import all_or_none, csv_text, output_folder, write_text
 from .definitions import METRICS
-from .statistics import Scores
+from .statistics import PredictionScores, Scores
 
 if TYPE_CHECKING:
-    from .map_worth import MapScores
+    from .map_scores import MapScores
     from .page import Findings
-    from .predictions import PredictionScores
 
 FILES = ("report.html", "metrics.csv", "summary.json", "comparison.json", "compared_metrics.csv", "compared_summary.json", "maps.csv", "maps.json")
 

@@ -29,17 +29,15 @@ from .options import OPTIONS, EvaluationOptions
 from .progress import EvaluationProgress
 from .regions import read_regions
 from .results import results_folder, write_results
-from .statistics import Scores
+from .statistics import DICE, Scores
 
 if TYPE_CHECKING:
     from ..image import Image, Note
     from ..inference import Predictor
     from ..models import Model
     from ..progress import Cancel, OnProgress
-    from .map_worth import MapScores
+    from .map_scores import MapScores
     from .page import Picture
-
-DICE = [metric.key for metric in METRICS].index("dice")
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from .definitions import MEAN, METRICS
 
 RESAMPLES = 10_000
 SEED = 0
+DICE = [metric.key for metric in METRICS].index("dice")
 
 # By label and metric: mean, low, high (None if undefined) and n.
 Summary = dict[str, dict[str, dict[str, Optional[float]]]]
@@ -77,3 +78,27 @@ def mean_and_interval(values: np.ndarray) -> dict[str, float | None]:
         resampled = np.random.default_rng(SEED).choice(values, (RESAMPLES, values.size)).mean(axis=1)
         low, high = (float(end) for end in np.percentile(resampled, (2.5, 97.5)))
     return {"mean": mean, "low": low, "high": high, "n": int(values.size)}
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionScores:
+    """The scores of predictions.
+
+    Attributes:
+        labels: names of the labels.
+        cases: ids of the cases.
+        values: [cases, labels, METRICS], NaN where undefined.
+    """
+
+    labels: tuple[str, ...]
+    cases: tuple[str, ...]
+    values: np.ndarray
+
+    def summary(self) -> Summary:
+        """Mean and 95 % interval of every label and metric, and of the mean of the labels under the name `mean`."""
+        return summarize(self.values, self.labels)
+
+    @property
+    def worst_first(self) -> list[tuple[str, float]]:
+        """Each case with its mean Dice, the lowest first."""
+        return sorted(zip(self.cases, mean_of_labels(self.values)[:, DICE].tolist()), key=lambda pair: pair[1])

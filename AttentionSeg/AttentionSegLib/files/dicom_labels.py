@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from ..errors import InputError
 from ..image import LPS_TO_RAS, Image, check_affine
 from .dicom_header import reading
-from .segments import Segment
+from .listed_segment import Segment
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 # Tolerance of a frame's position, as a share of the distance between slices.

@@ -5,29 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 from .formats import DICOM_ENDINGS, ending_of
+from .listed_segment import Segment
 from .nrrd import read_keys
 
 ID = re.compile(r"Segment(\d+)_ID")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One segment: the voxels of a layer that have its value.
-
-    Attributes:
-        name: for display.
-        value: in its layer; segments in different layers may have the same value.
-        layer: among those of the file, from 0.
-    """
-
-    name: str
-    value: int
-    layer: int
 
 
 def read_segments(path: str | os.PathLike) -> tuple[Segment, ...]:

@@ -18,6 +18,9 @@ from .region_search import RegionSearch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..models import Model
+    from .predictor import Predictor
+
 
 class ModelOnDisk(Protocol):
     """A loaded `Model`, or a `ListedModel` of the catalogue."""
@@ -52,6 +55,13 @@ def find_regions(
     check_input(image, None, card)
     progress = Progress(on_progress, cancel)
     progress.stage("find")
-    found = RegionSearch(card, folder).search(card.found_by, image, progress.step)
+    found = RegionSearch(card, folder, _predictor).search(card.found_by, image, progress.step)
     progress.finish()
     return found
+
+
+def _predictor(model: Model) -> Predictor:
+    # Imported here because it loads torch.
+    from .predictor import Predictor
+
+    return Predictor(model)

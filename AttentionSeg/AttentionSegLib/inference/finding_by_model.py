@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import SimpleITK
@@ -13,13 +13,14 @@ from scipy import ndimage
 from ..errors import InputError
 from ..files.itk import from_itk, to_itk
 from ..image import Image
-from ..models import Card, find_model, load_model
+from ..models import Card, Model, find_model, load_model
 from ..models.found_by import FindingModel
 from ..region import Region
 from .found_regions import FoundRegions, left_out
 
 if TYPE_CHECKING:
-    from .predictor import Predictor
+    from ..progress import OnProgress
+    from .prediction import Prediction
     from .registration import OnStep
 
 Center = tuple[float, float, float]
@@ -27,39 +28,38 @@ Center = tuple[float, float, float]
 LEAST_VOXELS = 20
 
 
-def load_finder(card: Card, source: FindingModel) -> Predictor:
-    """Load the model that finds the regions of another, on the best device available. For errors see `load_finding_model`."""
-    return load_finding_model(source, f"The regions of the model {card.id}", [channel.modality for channel in card.inputs])
+class Finder(Protocol):
+    """A `Predictor` of the model that finds regions."""
+
+    model: Model
+
+    def __call__(self, image: Image, *, on_progress: OnProgress | None = None, attention: bool = True) -> Prediction: ...
 
 
-def load_finding_model(source: FindingModel, of: str, modalities: Sequence[str], device: str = "auto") -> Predictor:
-    """Load a model that finds regions.
+def loaded_finder(source: FindingModel, of: str, modalities: Sequence[str]) -> Model:
+    """Load a model that finds regions. It does not segment the mirror image: a place is found as well without, in half the time.
 
     Args:
         source: the model and its labels.
         of: whose regions, in messages.
         modalities: of the inputs of the model for the regions.
-        device: see `choose_device`.
 
     Raises:
         InputError: if it is not installed, lacks the labels or the inputs that the card names, or needs a region itself.
     """
-    from .predictor import Predictor
-
     try:
         model = load_model(find_model(source.model))
     except InputError as error:
         msg = f"{of} are found by the model {source.model}, which cannot be used: {error}"
         raise InputError(msg) from error
-    wrong = source.fault_of(model.card, modalities)
+    wrong = model.card.fault_as_finder(source, modalities)
     if wrong:
         msg = f"{of} are found by the model {source.model}, which {wrong}; name another model or label, or give a region."
         raise InputError(msg)
-    # A place is found as well without the mirror image, in half the time.
-    return Predictor(replace(model, card=replace(model.card, mirrored=False)), device)
+    return replace(model, card=replace(model.card, mirrored=False))
 
 
-def find_by_model(card: Card, source: FindingModel, finder: Predictor, image: Image, on_step: OnStep) -> FoundRegions:
+def find_by_model(card: Card, source: FindingModel, finder: Finder, image: Image, on_step: OnStep) -> FoundRegions:
     """Find regions around labels of another model (see `find_regions`).
 
     The scan is reduced to about the spacing of the finding model, to save time. Of each label only the largest component is used.
@@ -67,7 +67,7 @@ def find_by_model(card: Card, source: FindingModel, finder: Predictor, image: Im
     Args:
         card: of the model whose regions are searched for.
         source: the finding model and its labels.
-        finder: see `load_finder`.
+        finder: of the finding model.
         image: the scan.
         on_step: called with the fraction done, 0..1.
     """
@@ -91,7 +91,7 @@ def find_by_model(card: Card, source: FindingModel, finder: Predictor, image: Im
     return FoundRegions(inside, f"the model {source.model}", None, (*missed, *notes))
 
 
-def found_centers(source: FindingModel, finder: Predictor, image: Image, on_step: OnStep) -> tuple[dict[str, Center], str]:
+def found_centers(source: FindingModel, finder: Finder, image: Image, on_step: OnStep) -> tuple[dict[str, Center], str]:
     """Find the labels of the regions in a scan.
 
     Returns:

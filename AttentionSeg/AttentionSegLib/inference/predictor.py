@@ -76,7 +76,7 @@ class Predictor:
         self._backend: Backend | None = None
         self.model = model if isinstance(model, Model) else load_model(find_model(model))
         card = self.model.card
-        self._search = RegionSearch(card, self.model.folder)
+        self._search = RegionSearch(card, self.model.folder, Predictor)
         self.overlap = card.overlap if options.overlap is None else float(options.overlap)
         self.options = replace(options, overlap=self.overlap, mirroring=options.mirroring or card.mirrored)
         if options.mirroring:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..image import Image
@@ -16,7 +17,8 @@ from .shared_libraries import preload_simpleitk
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .predictor import Predictor
+    from ..models import Model
+    from .finding_by_model import Finder
     from .registration import OnStep
 
 
@@ -29,11 +31,12 @@ class RegionSearch:
 
     Args:
         card, folder: of the model whose regions are searched for.
+        predictor: makes a predictor of the model that finds them, if one does.
     """
 
-    def __init__(self, card: Card, folder: Path) -> None:
-        self._card, self._folder = card, folder
-        self._finder: Predictor | None = None
+    def __init__(self, card: Card, folder: Path, predictor: Callable[[Model], Finder]) -> None:
+        self._card, self._folder, self._predictor = card, folder, predictor
+        self._finder: Finder | None = None
 
     def __call__(self, image: Image, progress: Progress) -> FoundRegions | None:
         """The regions of a scan that is larger than a region; None if there is nothing to find. Raises InputError, see `find_regions`."""
@@ -63,13 +66,14 @@ class RegionSearch:
         """The checksum of the model that finds the regions, which is loaded; None if a template does."""
         return self._loaded(source).model.card.weights_sha256 if isinstance(source, FindingModel) else None
 
-    def _loaded(self, source: FindingModel) -> Predictor:
+    def _loaded(self, source: FindingModel) -> Finder:
         if self._finder is None:
             # Imported here because scipy and torch take a while to import.
             preload_simpleitk()
-            from .finding_by_model import load_finder
+            from .finding_by_model import loaded_finder
 
-            self._finder = load_finder(self._card, source)
+            modalities = [channel.modality for channel in self._card.inputs]
+            self._finder = self._predictor(loaded_finder(source, f"The regions of the model {self._card.id}", modalities))
         return self._finder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +15,7 @@ from ..network_names import check_network
 from .arrangement import Arrangement, parse_arrangement
 from .card_schema import LARGEST_CARD, check_schema
 from .channels import Channel, scans_of
-from .found_by import FoundBy, parse_found_by
+from .found_by import FindingModel, FoundBy, parse_found_by
 from .terms import Label, parse_label
 
 CARD_NAME = "model.json"
@@ -99,6 +100,19 @@ class Card:
         for one, other in training.get("mirror_swaps", ()):
             values[one], values[other] = other, one
         return axis, values
+
+    def fault_as_finder(self, source: FindingModel, modalities: Sequence[str]) -> str | None:
+        """What keeps this model from finding the regions of one with inputs of these modalities, as the rest of a sentence; None if nothing does."""
+        known = [label.name for label in self.labels]
+        missing = [region.label for region in source.regions if region.label not in known]
+        if missing:
+            return f"has no label '{missing[0]}', only {', '.join(known)}"
+        if self.found_by is not None:
+            return "has regions to be found itself"
+        if self.needs_region:
+            return "needs a region itself"
+        inputs = [channel.modality for channel in self.inputs]
+        return None if inputs == list(modalities) else f"has other inputs ({', '.join(inputs)})"
 
     @classmethod
     def load(cls, path: Path) -> Card:

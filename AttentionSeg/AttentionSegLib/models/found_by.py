@@ -6,16 +6,12 @@ import gzip
 import hashlib
 import re
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from ..errors import InputError
 from .terms import Code
-
-if TYPE_CHECKING:
-    from .card import Card
 
 # Bytes of the file, as in the schema, and of its unpacked content, which could fill a disk even from a file of a few kB.
 LARGEST_TEMPLATE, LARGEST_UNPACKED = 1_000_000, 32_000_000
@@ -97,19 +93,6 @@ class FindingModel:
     def document(self) -> dict[str, Any]:
         """The block `found_by` of a card."""
         return {"kind": "model", "model": self.model, "labels": {region.name: region.label for region in self.regions}}
-
-    def fault_of(self, finder: Card, modalities: Sequence[str]) -> str | None:
-        """What keeps a model from finding the regions of one with inputs of these modalities, as the rest of a sentence; None if nothing does."""
-        known = [label.name for label in finder.labels]
-        missing = [region.label for region in self.regions if region.label not in known]
-        if missing:
-            return f"has no label '{missing[0]}', only {', '.join(known)}"
-        if finder.found_by is not None:
-            return "has regions to be found itself"
-        if finder.needs_region:
-            return "needs a region itself"
-        inputs = [channel.modality for channel in finder.inputs]
-        return None if inputs == list(modalities) else f"has other inputs ({', '.join(inputs)})"
 
 
 FoundBy = Union[Template, FindingModel]

@@ -42,7 +42,7 @@ def check_finding(source: FindingModel, cases: CaseSet, modality: str | None, re
     found = Card.load(find_model(source.model) / CARD_NAME)
     channels, doing = len(cases.roles["train"][0].images), f"The model {source.model} cannot find the regions of a training"
     modalities = [channel.modality for channel in found.inputs]
-    wrong = source.fault_of(found, [modality] * channels if modality else modalities)
+    wrong = found.fault_as_finder(source, [modality] * channels if modality else modalities)
     sided = left_right_pairs(cases.label_names)
     if found.id != source.model:
         wrong = f"is a folder and not the id of an installed model; install it (attentionseg models import {source.model}), and name {found.id}"

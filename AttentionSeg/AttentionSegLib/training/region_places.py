@@ -80,9 +80,10 @@ def place_regions(
         Cancelled: if `cancel` returned True.
     """
     # Imported here because it loads torch.
-    from ..inference.finding_by_model import load_finding_model
+    from ..inference import Predictor
+    from ..inference.finding_by_model import loaded_finder
 
-    finder = load_finding_model(source, "The regions of the training", modalities, device)
+    finder = Predictor(loaded_finder(source, "The regions of the training", modalities), device)
     folder, reporter, placed, problems = folder / REGIONS, Reporter(on_progress, cancel), {}, []
     every = [case for role in ROLES for case in cases.roles[role]]
     for done, case in enumerate(every):

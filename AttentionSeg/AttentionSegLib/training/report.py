@@ -18,7 +18,7 @@ from ..reporting.pages import render
 
 if TYPE_CHECKING:
     from ..evaluation import Scores
-    from ..evaluation.map_worth import MapScores
+    from ..evaluation.map_scores import MapScores
     from ..evaluation.page import Picture
     from ..models import Card
     from .trainer import Trained

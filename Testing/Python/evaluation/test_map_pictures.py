@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from AttentionSegLib.evaluation.map_measures import MAP_MEASURES, REFERENCES
 from AttentionSegLib.evaluation.map_pictures import PIXELS, draw_maps, typical_case
-from AttentionSegLib.evaluation.map_worth import MapScores
+from AttentionSegLib.evaluation.map_scores import MapScores
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Prediction
 from matplotlib.image import imread

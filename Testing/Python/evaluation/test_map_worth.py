@@ -13,7 +13,7 @@ from AttentionSegLib.cli import main
 from AttentionSegLib.datasets import LabelReading
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.evaluation import Evaluation, evaluate
-from AttentionSegLib.evaluation.map_worth import MapScores
+from AttentionSegLib.evaluation.map_scores import MapScores
 from AttentionSegLib.models import Model, catalogue, load_model
 from AttentionSegLib.network_names import NETWORKS
 from heads import entries

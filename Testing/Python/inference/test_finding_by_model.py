@@ -7,7 +7,7 @@ import pytest
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor, find_regions, finding_by_model
-from AttentionSegLib.inference.finding_by_model import load_finder
+from AttentionSegLib.inference.finding_by_model import loaded_finder
 from AttentionSegLib.models import Card, Model
 from builders import make_card_document
 from tiny_models import IntensityNetwork, make_card
@@ -101,9 +101,9 @@ class TestFound:
 
     def test_the_mirror_image_is_left_out(self, engine, installed):
         installed(make_card(id="coarse", labels=labels_of(LABELS.values()), mirrored=True, training={"mirror_axes": [0], "mirror_swaps": [[1, 2]]}))
-        finder = load_finder(engine.model.card, engine.model.card.found_by)
-        assert not finder.options.mirroring
-        assert finder.model.card.raw["mirrored"]
+        finder = loaded_finder(engine.model.card.found_by, "The regions", ["MR"])
+        assert finder.card.raw["mirrored"]
+        assert not Predictor(finder, "cpu", "torch").options.mirroring
 
     def test_a_given_region_rules(self, engine):
         from AttentionSegLib.region import Region

@@ -208,10 +208,10 @@ class TestSearchedOnce:
         assert again.found.regions.keys() == {"right", "left"}
 
     def test_for_all_models_that_search_alike(self, fresh, head, searches):
-        RegionSearch(fresh.model.card, fresh.model.folder)(head[0], Progress())
+        RegionSearch(fresh.model.card, fresh.model.folder, Predictor)(head[0], Progress())
         larger = replace(fresh.model, card=replace(fresh.model.card, region_size=(60.0, 60.0, 60.0)))
         for model in (fresh.model, fresh.model, larger, fresh.model):
-            RegionSearch(model.card, model.folder)(head[0], Progress())
+            RegionSearch(model.card, model.folder, Predictor)(head[0], Progress())
         assert len(searches) == 3
 
     @pytest.mark.parametrize("what", ["voxels", "affine", "name"])
