@@ -47,8 +47,14 @@ def child_widgets(top: Wrapped) -> SimpleNamespace:
 
 
 def install() -> QtWidgets.QApplication:
-    """Put the module `qt` in place, and start an application."""
+    """Put the module `qt` in place, once, because the panel's files keep the one that they imported; and start an application."""
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    if "qt" not in sys.modules:
+        sys.modules["qt"] = _qt()
+    return application
+
+
+def _qt() -> ModuleType:
     qt = ModuleType("qt")
     for name in api():
         found = next((getattr(module, name) for module in (QtWidgets, QtGui, QtCore) if hasattr(module, name)), None)
@@ -63,8 +69,7 @@ def install() -> QtWidgets.QApplication:
     )
     qt.QDesktopServices = SimpleNamespace(openUrl=lambda url: QtGui.QDesktopServices.openUrl(unwrap(url)))
     qt.Qt = QtCore.Qt
-    sys.modules["qt"] = qt
-    return application
+    return qt
 
 
 def install_module_bases() -> None:
