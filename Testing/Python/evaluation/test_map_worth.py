@@ -97,7 +97,7 @@ class TestMark:
 class TestRefused:
     def refused(self, model: Path | Model, folder: Path, **options: object) -> str:
         with pytest.raises(InputError) as refusal:
-            evaluate(model, *write_cases(folder / "scans", "b"), folder / "results", device="cpu", maps=True, **options)
+            evaluate(model, *write_cases(folder / "scans", "b"), folder / "results", device="cpu", **{"maps": True, **options})
         assert not (folder / "results").exists()
         return str(refusal.value)
 
@@ -108,6 +108,17 @@ class TestRefused:
 
     def test_of_openvino(self, tmp_path):
         assert "back end openvino" in self.refused(save_unet(tmp_path / "model"), tmp_path, backend="openvino")
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ({"without_explanations": True, "explain_layer": "bottleneck"}, "No label is explained"),
+            ({"maps": False, "explain_method": "seg-grad-cam"}, "No label is explained"),
+            ({"update_card": "Our scans", "explain_method": "seg-grad-cam"}, "The card holds figures of explanations as every run makes them"),
+        ],
+    )
+    def test_of_explanations_that_are_not_made_or_not_those_of_the_card(self, tmp_path, options, sentence):
+        assert sentence in self.refused(save_unet(tmp_path / "model"), tmp_path, **options)
 
     def test_of_a_scan_in_which_regions_would_be_searched(self, tmp_path):
         model = Model(make_card(**entries(tmp_path, field_of_view={"kind": "region", "size_mm": [6, 6, 6]})), random_network(UNET), tmp_path)
