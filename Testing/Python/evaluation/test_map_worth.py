@@ -168,6 +168,7 @@ def test_command(tmp_path, capsys):
     assert out.splitlines()[-2:] == [str(tmp_path / "results" / name) for name in ("maps.csv", "maps.json")]
     with (tmp_path / "results" / "maps.csv").open(newline="") as stream:
         assert {row["map"] for row in csv.DictReader(stream)} == {"gate_2", "gate_3", "why", "constant", "center"}
+    assert "Why the label is there (hirescam, decoder_3)" in (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     command = f"attentionseg evaluate --images {images.name} --labels {labels.name} --maps --model model"
     assert {entry["command"] for entry in load_model(model).card.raw["maps"]} == {command}
 
