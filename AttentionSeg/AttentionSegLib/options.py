@@ -116,6 +116,11 @@ class RunOptions(KeywordOnly):
         defaults: dict[str, Any] = {field.name: field.default for field in fields(self) if field.name in names}
         return replace(self, **defaults)
 
+    @property
+    def explains_as_usual(self) -> bool:
+        """Whether labels are explained at the network's own layer and by the default method, as those that model cards have figures of."""
+        return self.explain_layer is None and self.explain_method == HIRESCAM
+
     def of_image(self) -> dict[str, Any]:
         """The options that may be chosen for each image."""
         return {name: getattr(self, name) for name in PER_IMAGE}

@@ -13,7 +13,7 @@ from ..evaluation.definitions import MEAN
 from ..evaluation.map_measures import MAP_MEASURES
 from ..files.formats import described
 from ..terminal import ProgressDisplay
-from .options import add_label_options, add_run_options, command_of, label_reading, run_options
+from .options import ARGUMENTS, add_label_options, add_run_options, command_of, label_reading, run_options
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OF_MODEL = ("split", "role", "compare", "regions", "maps", "without_explanations", "update_card")
 # Options for the card: those whose values are paths, and those that do not change its figures.
 PATHS = ("model", "images", "labels", "split", "regions")
+OF_RUN = ("device", "mirroring", "overlap", "explain_layer", "explain_method", "rescale")
 LEFT_OUT = ("output", "compare", "device", "update_card", "run")
 
 
@@ -57,7 +58,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         metavar="DATA",
         help="write Dice and, with --maps, the figures of the maps into the card of the model, as measured on data of this name",
     )
-    add_run_options(evaluate, ("device", "mirroring", "overlap", "explain_layer", "explain_method", "rescale"))
+    add_run_options(evaluate, OF_RUN)
     add_label_options(evaluate)
     evaluate.set_defaults(run=run)
 
@@ -85,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_predictions(options: argparse.Namespace) -> int:
     unused = [f"--{name.replace('_', '-')}" for name in ("model", "images", *OF_MODEL) if getattr(options, name)]
+    unused += [flag for name in OF_RUN for flag, how in [ARGUMENTS[name]] if getattr(options, name) not in (how.get("default"), False)]
     if unused:
         msg = f"Predictions are measured as they are; leave out {', '.join(unused)}."
         raise InputError(msg)

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..options import EXPLAIN_METHODS, FORMATS, HIRESCAM, RunOptions
 
 if TYPE_CHECKING:
@@ -48,8 +49,12 @@ def add_run_options(command: argparse._ActionsContainer, names: Iterable[str] = 
 
 
 def run_options(given: argparse.Namespace) -> RunOptions:
-    """The options of a run from the arguments. InputError if one is out of its range."""
-    return RunOptions(**{name: value for name, value in vars(given).items() if name in ARGUMENTS})
+    """The options of a run from the arguments. InputError if one is out of its range, or says how to explain a label and none is named."""
+    options = RunOptions(**{name: value for name, value in vars(given).items() if name in ARGUMENTS})
+    if "explain" in given and not options.explain and not options.explains_as_usual:
+        msg = "--explain-layer and --explain-method say how a label is explained; name the label with --explain, or leave them out."
+        raise InputError(msg)
+    return options
 
 
 def add_label_options(command: argparse._ActionsContainer) -> None:

@@ -25,12 +25,14 @@ class MapScores:
         labels, cases: by name.
         maps: names of the maps, then REFERENCES.
         values: [WEIGHTS, cases, labels, maps, MAP_MEASURES], NaN where undefined. A reference has no weights and is stored under `trained`.
+        explained: method and layer of the explanations; empty if no label is explained.
     """
 
     labels: tuple[str, ...]
     cases: tuple[str, ...]
     maps: tuple[str, ...]
     values: np.ndarray
+    explained: str = ""
 
     def summary(self) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
         """By label (`mean`: mean of the labels), map and measure: `trained` and `random` with mean, interval and n, and `not_above_random`.

@@ -72,7 +72,9 @@ class MapWorth:
     @property
     def scores(self) -> MapScores:
         """The scores of the cases measured so far."""
-        return MapScores(self._labels, self._cases, (*self._names, *REFERENCES), self._values)
+        options, layers = self._predictor.options, self._predictor.model.network.explained_layers
+        explained = f"{options.explain_method}, {options.explain_layer or next(iter(layers))}" if self.explain else ""
+        return MapScores(self._labels, self._cases, (*self._names, *REFERENCES), self._values, explained)
 
     def measure(self, number: int, image: Image, prediction: Prediction, reference: Image, progress: EvaluationProgress) -> None:
         """Measure a case.

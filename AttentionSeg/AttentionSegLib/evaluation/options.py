@@ -11,6 +11,7 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..models import Model
+    from ..options import RunOptions
 
 BY_PYTHON = "AttentionSegLib.evaluation.evaluate"
 
@@ -49,6 +50,21 @@ class EvaluationOptions:
             raise InputError(msg)
         if self.without_explanations and not self.maps:
             msg = "Explanations are measured with the attention maps only; leave out without_explanations, or ask for the maps."
+            raise InputError(msg)
+
+    def check_explaining(self, run: RunOptions) -> None:
+        """Raise InputError for a layer or method of explanations where no label is explained, or the card would take them for the usual ones."""
+        msg = None
+        if run.explains_as_usual:
+            return
+        if not self.maps or self.without_explanations:
+            msg = "No label is explained, so layer and method of explanations have no effect; leave them out, or measure the maps with explanations."
+        elif self.update_card is not None:
+            msg = (
+                "The card holds figures of explanations as every run makes them, not by another layer or method; "
+                "leave these out, or the explanations, or leave the card as it is."
+            )
+        if msg:
             raise InputError(msg)
 
 

@@ -14,7 +14,7 @@ from ..map_kinds import map_kind
 from ..reporting.pages import render
 from ..reporting.spread import Spread, across, spread
 from .definitions import EMPTY_RULE, MEAN, METRICS, Metric
-from .map_measures import MAP_MEASURES, SANITY_RULE, TITLES
+from .map_measures import MAP_MEASURES, SANITY_RULE, TITLES, WHY
 from .map_pictures import MapPictures
 from .map_scores import MapScores
 from .statistics import RESAMPLES, Scores
@@ -93,6 +93,8 @@ def maps_section(maps: MapScores | None, pictures: MapPictures | None = None) ->
     summary = maps.summary()
     measures = tuple(measure for measure in MAP_MEASURES if any(measure.key in found for found in summary[MEAN].values()))
     titles = {name: TITLES.get(name) or map_kind(name, maps.maps).title for name in maps.maps}
+    if maps.explained:
+        titles[WHY] = f"{TITLES[WHY]} ({maps.explained})"
     return {"maps": maps, "worth": summary, "map_titles": titles, "map_measures": measures, "sanity_rule": SANITY_RULE, "map_pictures": pictures}
 
 

@@ -99,6 +99,7 @@ def evaluate(
     asked = EvaluationOptions(**{name: options.pop(name) for name in OPTIONS & options.keys()})
     given = [model] if asked.compare is None else [model, asked.compare]
     run = replace(options.pop("options", None) or RunOptions(), **options)
+    asked.check_explaining(run)
     run = on_torch(run) if asked.maps else run
     folders = [find_model(one) if isinstance(one, (str, os.PathLike)) else one.folder for one in given]
     cards = [Card.load(folder / CARD_NAME) if isinstance(one, (str, os.PathLike)) else one.card for one, folder in zip(given, folders)]

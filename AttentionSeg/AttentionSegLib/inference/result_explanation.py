@@ -53,7 +53,7 @@ def explain_result(
         image: that was segmented.
         label: name of a label in `prediction.card`.
         at: a place in RAS mm. With it, the sum of the equation has one term: the label's logit at that voxel of the working grid, whichever label the
-            voxel has in the result, and the features are weighted position by position. Without it, the sum is over the voxels of the segment.
+            voxel has in the result, and the method is that of the options of the result. Without it, the sum is over the voxels of the segment.
         on_progress, cancel: see `Predictor`.
 
     Returns:

@@ -29,6 +29,8 @@ def plan_synthesis(synthesis: dict[str, Any], cases: Sequence[CaseStatistics], s
     tissues = len(set(synthesis["tissues"].values()))
     if tissues:
         further += f", {100 * synthesis['tissue_share']:.0f} % with the same look within each of {tissues} tissue(s)"
+        apart = min(synthesis["tissue_contrast"], 1 / max(tissues - 1, 1))
+        further += f" and at least {100 * apart:.0f} % of the range of intensities between two" if tissues > 1 and apart else ""
     return {**synthesis, "steps": steps}, (
         f"Every image is synthesized from one of {len(cases)} label maps (Billot et al. 2023): random contrast{further}, deformation, bias field, "
         f"noise, slices of {thin:g} to {thick:g} mm; {100 * synthesis['stripped_share']:.0f} % without what is not learned, "

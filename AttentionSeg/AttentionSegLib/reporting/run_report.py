@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import RESEARCH_ONLY
 from ..files import write_text
-from ..map_kinds import map_kind
+from ..map_kinds import WHY, map_kind
 from ..models.measured_maps import MeasuredMap, measured_map, measured_maps
 from ..revision import version_text
 from .measurements import Measurement, measure
@@ -94,9 +94,14 @@ def _label(measurement: Measurement) -> dict[str, Any]:
 
 
 def _attention_maps(prediction: Prediction) -> list[dict[str, Any]]:
-    measured = measured_maps(prediction.card.raw)
-    maps = prediction.attention
-    return [{**_attention_map(name, image, maps), **_measured(measured_map(measured, name))} for name, image in maps.items()]
+    measured, maps, options = measured_maps(prediction.card.raw), prediction.attention, prediction.options
+    how = {"method": options.explain_method, "layer": options.explain_layer}
+    described = []
+    for name, image in maps.items():
+        explains = name.startswith(WHY)
+        worth = None if explains and not options.explains_as_usual else measured_map(measured, name)
+        described.append({**_attention_map(name, image, maps), **(how if explains else {}), **_measured(worth)})
+    return described
 
 
 def _measured(found: MeasuredMap | None) -> dict[str, Any]:

@@ -75,6 +75,10 @@ class TestBadScan:
         text = self.refused(capfd, output, scan, more=["--attention", names])
         assert re.fullmatch(r"The model tiny-unet has no attention map '(gate_9|all|)'; it has gate_2, gate_3\.", text)
 
+    @pytest.mark.parametrize("how", [["--explain-method", "seg-grad-cam"], ["--explain-layer", "bottleneck"]])
+    def test_how_to_explain_no_label(self, capfd, output, scan, how):
+        assert "name the label with --explain" in self.refused(capfd, output, scan, more=how)
+
     def test_real_scans_that_are_no_volumes(self, capfd, output, data_folder):
         for path in sorted((data_folder / "robustness" / "dicom_single_files").iterdir()):
             assert str(path) in self.refused(capfd, output, path)

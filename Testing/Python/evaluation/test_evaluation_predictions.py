@@ -128,7 +128,12 @@ class TestPredictions:
 
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
-        [([], "--predictions DIR"), (["--predictions", "p", "--model", "m"], "leave out --model"), (["--model", "m"], "--images DIR")],
+        [
+            ([], "--predictions DIR"),
+            (["--predictions", "p", "--model", "m"], "leave out --model"),
+            (["--model", "m"], "--images DIR"),
+            (["--predictions", "p", "--explain-method", "seg-grad-cam", "--mirror"], "leave out --mirror, --explain-method"),
+        ],
     )
     def test_either_these_or_a_model(self, folders, tmp_path, capfd, arguments, sentence):
         assert main(["evaluate", *arguments, "--labels", str(folders[1]), "--output", str(tmp_path / "out")]) == 2

@@ -97,7 +97,7 @@ class TestMark:
 class TestRefused:
     def refused(self, model: Path | Model, folder: Path, **options: object) -> str:
         with pytest.raises(InputError) as refusal:
-            evaluate(model, *write_cases(folder / "scans", "b"), folder / "results", device="cpu", maps=True, **options)
+            evaluate(model, *write_cases(folder / "scans", "b"), folder / "results", device="cpu", **{"maps": True, **options})
         assert not (folder / "results").exists()
         return str(refusal.value)
 
@@ -108,6 +108,17 @@ class TestRefused:
 
     def test_of_openvino(self, tmp_path):
         assert "back end openvino" in self.refused(save_unet(tmp_path / "model"), tmp_path, backend="openvino")
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ({"without_explanations": True, "explain_layer": "bottleneck"}, "No label is explained"),
+            ({"maps": False, "explain_method": "seg-grad-cam"}, "No label is explained"),
+            ({"update_card": "Our scans", "explain_method": "seg-grad-cam"}, "The card holds figures of explanations as every run makes them"),
+        ],
+    )
+    def test_of_explanations_that_are_not_made_or_not_those_of_the_card(self, tmp_path, options, sentence):
+        assert sentence in self.refused(save_unet(tmp_path / "model"), tmp_path, **options)
 
     def test_of_a_scan_in_which_regions_would_be_searched(self, tmp_path):
         model = Model(make_card(**entries(tmp_path, field_of_view={"kind": "region", "size_mm": [6, 6, 6]})), random_network(UNET), tmp_path)
@@ -157,6 +168,7 @@ def test_command(tmp_path, capsys):
     assert out.splitlines()[-2:] == [str(tmp_path / "results" / name) for name in ("maps.csv", "maps.json")]
     with (tmp_path / "results" / "maps.csv").open(newline="") as stream:
         assert {row["map"] for row in csv.DictReader(stream)} == {"gate_2", "gate_3", "why", "constant", "center"}
+    assert "Why the label is there (hirescam, decoder_3)" in (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     command = f"attentionseg evaluate --images {images.name} --labels {labels.name} --maps --model model"
     assert {entry["command"] for entry in load_model(model).card.raw["maps"]} == {command}
 

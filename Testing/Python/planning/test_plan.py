@@ -17,7 +17,9 @@ from AttentionSegLib.planning.budget import Budget, NetworkSpec
 from AttentionSegLib.planning.grid import foreground_share
 from AttentionSegLib.planning.labels import label_entries, plan_postprocessing, plan_weights
 from AttentionSegLib.planning.plan import write_plan
+from AttentionSegLib.planning.synthesis import plan_synthesis
 from AttentionSegLib.training.recipe import Recipe
+from AttentionSegLib.training.synthesis.settings import Synthesis
 from planning_surveys import CPU, GPU, crops, make_label, make_survey, plan, refused
 
 
@@ -178,3 +180,12 @@ class TestRealData:
         assert document["training"]["mirror_swaps"] == [[4, 3]]
         assert document["training"]["foreground_share"] > 0.5
         assert json.loads(json.dumps(document)) == document
+
+
+class TestSynthesis:
+    @pytest.mark.parametrize(("tissues", "apart"), [({1: 1, 2: 1}, None), ({1: 1, 2: 2}, 15), ({n: n for n in range(1, 12)}, 10)])
+    def test_it_says_how_far_apart_tissues_are(self, tissues, apart):
+        settings = Synthesis(learned_as=dict.fromkeys(range(3, 12), 0), tissues=tissues).document
+        _entry, sentence = plan_synthesis(settings, make_survey().train, np.ones(3))
+        said = f"{len(set(tissues.values()))} tissue(s) and at least {apart} % of the range of intensities between two, deformation"
+        assert (said in sentence) if apart else ("between two" not in sentence)

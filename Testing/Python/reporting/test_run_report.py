@@ -72,6 +72,17 @@ class TestRunReport:
         assert "in 90 % of pairs" in found[measured]["measured"]["text"]
         assert "measured" not in found[other]
 
+    @pytest.mark.parametrize(("how", "known"), [({}, True), ({"explain_method": "seg-grad-cam"}, False), ({"explain_layer": "bottleneck"}, False)])
+    def test_says_how_a_label_was_explained_and_what_was_measured_of_just_that(self, prediction, how, known):
+        maps = [{"map": "why", "roc_auc": 0.9, "data": "scans", "cases": 5, "command": "attentionseg evaluate --maps"}]
+        card = replace(prediction.card, raw={**prediction.card.raw, "maps": maps})
+        explained = {**prediction.attention, "why Hippocampus anterior": prediction.attention["gate_2"]}
+        options = replace(prediction.options, explain=("Hippocampus anterior",), **how)
+        gate, _gate, why = run_report(replace(prediction, card=card, attention=explained, options=options), [], None, [])["attention"]
+        assert (why["method"], why["layer"]) == (options.explain_method, options.explain_layer)
+        assert ("measured" in why) == known
+        assert "method" not in gate
+
     def test_keeps_tiny_attention_apart_from_zero(self, prediction):
         tiny = Image(np.full((1, 4, 4, 4), 3e-9, np.float32), np.eye(4))
         (entry,) = run_report(replace(prediction, attention={"position": tiny}), [], None, [])["attention"]

@@ -144,6 +144,7 @@ class TestRecipe:
             ("validate_every", 0),
             ("patience", 0),
             ("warm_up", 5),
+            ("synthesis", {"tissue_contrast": 1.5}),
         ],
         ids=str,
     )

@@ -79,7 +79,7 @@ class Synthesis:
             elif name in ("scaling", "slice_mm"):
                 right = len(value) == 2 and all(map(_is_number, value)) and 0 < value[0] <= value[1]
             else:
-                largest = 1.0 if name.endswith("_share") or name == "cut_size" else math.inf
+                largest = 1.0 if name.endswith("_share") or name in ("cut_size", "tissue_contrast") else math.inf
                 right = _is_number(value) and 0 <= value <= largest and (value > 0 or name != "elastic_spacing_mm")
             if not right:
                 msg = f"{name} of the synthesis is {value!r}, out of range"
