@@ -49,6 +49,7 @@ def map_entries(scores: MapScores, data: str, command: str) -> list[dict[str, An
     for name, found in scores.summary()[MEAN].items():
         if name not in REFERENCES and "auc" in found:
             means = {entry: found[measure][weights]["mean"] for entry, (measure, weights) in OF_MAP.items() if weights in found.get(measure, ())}
-            figures = {entry: round(mean, 3) for entry, mean in means.items()}
+            # Adding 0 leaves no -0.0.
+            figures = {entry: round(mean, 3) + 0.0 for entry, mean in means.items()}
             entries.append({"map": name, **figures, "data": data, "cases": found["auc"]["trained"]["n"], "command": command})
     return entries

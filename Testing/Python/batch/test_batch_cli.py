@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +14,6 @@ from batch_scans import write_scan
 from tiny_models import AS_IT_IS, save_unet
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return save_unet(tmp_path_factory.mktemp("models") / "tiny", id="tiny-unet")
 
 
 def batch(*arguments: object) -> int:

@@ -11,14 +11,8 @@ from AttentionSegLib.batch import segment_folder
 from AttentionSegLib.cli import main
 from AttentionSegLib.errors import InputError
 from batch_scans import directions_of, positions_of, write_dicom, write_series
-from tiny_models import save_unet
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return save_unet(tmp_path_factory.mktemp("models") / "tiny", id="tiny-unet")
 
 
 def batch(folder: Path, model: Path, **options):

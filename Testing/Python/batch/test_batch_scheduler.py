@@ -12,17 +12,11 @@ import pytest
 from AttentionSegLib.batch import segment_folder
 from AttentionSegLib.errors import InputError
 from batch_scans import write_scan
-from tiny_models import save_unet
 
 distributed = pytest.importorskip("distributed")
 
 PACKAGES = Path(segment_folder.__code__.co_filename).parents[2]
 CASES = 6
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return save_unet(tmp_path_factory.mktemp("models") / "tiny", id="tiny-unet")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from AttentionSegLib.cli import main
 from AttentionSegLib.datasets import LabelReading
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.evaluation import Evaluation, evaluate
+from AttentionSegLib.evaluation.card_entries import map_entries
+from AttentionSegLib.evaluation.map_measures import MAP_MEASURES
 from AttentionSegLib.evaluation.map_scores import MapScores
 from AttentionSegLib.models import Model, catalogue, load_model
 from AttentionSegLib.network_names import NETWORKS
@@ -186,3 +188,10 @@ def test_explanations_can_be_left_out(tmp_path, capsys):
         rows = list(csv.DictReader(stream))
     assert {row["map"] for row in rows} == {"gate_2", "gate_3", "constant", "center"}
     assert {row["weights"] for row in rows if row["measure"] == "dice_lost_mean" and row["value"]} == {"trained", "random"}
+
+
+def test_a_figure_that_rounds_to_nothing_has_no_sign():
+    values = np.full((2, 1, 1, 1, len(MAP_MEASURES)), 0.5)
+    values[..., [measure.key for measure in MAP_MEASURES].index("dice_lost_mean")] = -0.0002
+    (entry,) = map_entries(MapScores(("a label",), ("a case",), ("gate_2",), values), "Our scans", "a command")
+    assert str(entry["dice_lost"]) == "0.0"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from AttentionSegLib.image import Image
-from poses import AXES, affine_around, centers
+from AttentionSegLib.inference import Prediction
+from poses import AXES, Storage, affine_around, centers
 
 CENTER = np.array([20.0, -30.0, 40.0])
 SLOPE = np.array([3.0, -2.0, 1.5])
@@ -34,3 +35,12 @@ def deep_in(image: Image, ras: np.ndarray, margin: float) -> np.ndarray:
 
 def dice(first: np.ndarray, second: np.ndarray, value: int) -> float:
     return 2 * ((first == value) & (second == value)).sum() / ((first == value).sum() + (second == value).sum())
+
+
+def assert_alike_when_stored(storage: Storage, found: Prediction, first: Prediction) -> None:
+    """The result of a scan stored in another order is that of the scan."""
+    np.testing.assert_array_equal(storage.unstore(found.labels.voxels), first.labels.voxels)
+    np.testing.assert_allclose(storage.unstore(found.uncertainty.voxels), first.uncertainty.voxels, atol=1e-4)
+    for name, attention in found.attention.items():
+        np.testing.assert_allclose(attention.affine, first.attention[name].affine, atol=1e-9)
+        np.testing.assert_allclose(attention.voxels, first.attention[name].voxels, atol=1e-4)

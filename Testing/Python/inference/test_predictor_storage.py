@@ -10,7 +10,7 @@ from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Prediction, Predictor
 from AttentionSegLib.models import find_model
 from AttentionSegLib.region import Region
-from placed_scans import CENTER, deep_in, dice, grid_over
+from placed_scans import CENTER, assert_alike_when_stored, deep_in, dice, grid_over
 from poses import OBLIQUE, PERMUTED, Storage, affine_around, centers, storages
 from scipy.ndimage import map_coordinates
 
@@ -43,11 +43,7 @@ class TestStorage:
         assert len(np.unique(first.labels.voxels)) > 1
         for storage in storages():
             found = unet(storage.store(noise), roi)
-            np.testing.assert_array_equal(storage.unstore(found.labels.voxels), first.labels.voxels)
-            np.testing.assert_allclose(storage.unstore(found.uncertainty.voxels), first.uncertainty.voxels, atol=1e-4)
-            for name, attention in found.attention.items():
-                np.testing.assert_allclose(attention.affine, first.attention[name].affine, atol=1e-9)
-                np.testing.assert_allclose(attention.voxels, first.attention[name].voxels, atol=1e-4)
+            assert_alike_when_stored(storage, found, first)
 
     def test_an_anatomy_scanned_obliquely_gives_the_same_segmentation(self, predictor):
         def scan(axes: np.ndarray, spacing: tuple[float, ...]) -> Image:

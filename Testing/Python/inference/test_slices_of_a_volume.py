@@ -13,7 +13,7 @@ from AttentionSegLib.inference import Prediction, Predictor
 from AttentionSegLib.inference import predictor as engine
 from AttentionSegLib.models import Model
 from AttentionSegLib.region import Region
-from placed_scans import CENTER, SPACINGS, deep_in, ramp, ramp_image
+from placed_scans import CENTER, SPACINGS, assert_alike_when_stored, deep_in, ramp, ramp_image
 from poses import AXES, OBLIQUE, Storage, affine_around, centers, storages
 from slice_networks import NETWORKS, SLICES, across, noise
 from tiny_models import SliceIntensityNetwork, make_card, random_model
@@ -111,11 +111,7 @@ class TestSlicesOfAVolume:
         assert len(np.unique(first.labels.voxels)) > 1
         for storage in list(storages())[5::11]:
             found = predictor(storage.store(image), roi)
-            np.testing.assert_array_equal(storage.unstore(found.labels.voxels), first.labels.voxels)
-            np.testing.assert_allclose(storage.unstore(found.uncertainty.voxels), first.uncertainty.voxels, atol=1e-4)
-            for name, attention in found.attention.items():
-                np.testing.assert_allclose(attention.affine, first.attention[name].affine, atol=1e-9)
-                np.testing.assert_allclose(attention.voxels, first.attention[name].voxels, atol=1e-4)
+            assert_alike_when_stored(storage, found, first)
 
     @pytest.mark.parametrize("overlap", [0, 0.3, 0.9])
     def test_several_patches_per_slice_leave_no_seam(self, overlap):
