@@ -49,7 +49,7 @@ class EvaluationOptions:
             msg = "The name of the data for the model card is empty; name the data that the figures were measured on."
             raise InputError(msg)
         if self.without_explanations and not self.maps:
-            msg = "Explanations are measured with the attention maps only; leave out without_explanations, or ask for the maps."
+            msg = "Without the maps no explanation is measured; ask for the maps too, or do not ask to leave out the explanations."
             raise InputError(msg)
 
     def check_explaining(self, run: RunOptions) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The id of the map that a volume shows, such as `gate_2`.
 MAP_ATTRIBUTE = "AttentionSeg.Map"
+# Method and layer of an explanation where they are not the usual ones, of which the model's card has figures.
+EXPLAINED_ATTRIBUTE = "AttentionSeg.Explained"
 CLEAR_BELOW = 0.01
 
 

@@ -12,7 +12,8 @@ import vtk
 
 from ..errors import InputError
 from ..image import Image
-from .attention_volumes import MAP_ATTRIBUTE, add_map, fill_map, map_voxels
+from ..map_kinds import WHY
+from .attention_volumes import EXPLAINED_ATTRIBUTE, MAP_ATTRIBUTE, add_map, fill_map, map_voxels
 from .node_names import free_name, remove_node
 from .own_results import RUN_ATTRIBUTE, earlier_result, keep, mark, run_key
 from .segmentations import publish_segmentation
@@ -21,6 +22,7 @@ from .surfaces import has_surfaces, show_surfaces
 if TYPE_CHECKING:
     from ..inference.prediction import Prediction
     from ..models import Card, Label
+    from ..options import RunOptions
     from ..region import Region
 
 FOLDER = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelFolder()
@@ -87,6 +89,7 @@ def publish(
         maps = {name: reused.get(name) or add_map(name, card, volume_node) for name in images}
         for name, node in maps.items():
             fill_map(node, voxels[name], images[name].affine, volume_node)
+            mark_explained(node, name, prediction.options)
         if segmentation_node is not None:
             keep(segmentation)
         elif segmentation not in earlier:
@@ -141,6 +144,12 @@ def publish_beside(
             node.SetName(free_name(scene, f"{volume_node.GetName()} {name}", [node]))
         mark([node], volume_node, nodes.uncertainty.GetAttribute(RUN_ATTRIBUTE))
     return node
+
+
+def mark_explained(node: slicer.vtkMRMLScalarVolumeNode, name: str, options: RunOptions) -> None:
+    """Note on the map of an explanation by which method and at which layer it was made, if not as usual; on other maps nothing."""
+    unusual = name.startswith(WHY) and not options.explains_as_usual
+    node.SetAttribute(EXPLAINED_ATTRIBUTE, f"{options.explain_method}, {options.explain_layer or 'usual layer'}" if unusual else None)
 
 
 def _map_images(prediction: Prediction) -> dict[str, Image]:

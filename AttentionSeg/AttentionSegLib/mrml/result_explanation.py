@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..image import Image
 from ..map_kinds import why_at, why_map
 from .attention_volumes import MAP_ATTRIBUTE
-from .publish import publish_beside
+from .publish import mark_explained, publish_beside
 from .segment import SegmentedVolume
 from .transforms import transform_between
 from .volumes import image_from_volumes, volume_state
@@ -89,7 +89,10 @@ def publish_explanation(question: Question, image: Image, maps: Sequence[slicer.
         maps: earlier ones of the result, in its scene: that of the same segment, or at another voxel for the same label, is replaced.
     """
     before = next((node for node in maps if _is_replaced(node.GetAttribute(MAP_ATTRIBUTE) or "", question)), None)
-    return publish_beside(question.result.nodes, question.result.volume, image, question.name, question.result.prediction.card, before)
+    result = question.result
+    node = publish_beside(result.nodes, result.volume, image, question.name, result.prediction.card, before)
+    mark_explained(node, question.name, result.prediction.options)
+    return node
 
 
 def _is_replaced(name: str, question: Question) -> bool:

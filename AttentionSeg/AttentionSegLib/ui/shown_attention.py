@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..map_kinds import map_kind
 from ..models.measured_maps import measured_map, measured_maps
-from ..mrml.attention_volumes import MAP_ATTRIBUTE
+from ..mrml.attention_volumes import EXPLAINED_ATTRIBUTE, MAP_ATTRIBUTE
 from ..reporting import STATISTICS
 from ..reporting.label_statistics import SIZES, Statistic, shown_size
 
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class ListedMap:
-    """A map in the list: its id (`gate_2`), group heading, title, volume, and what was measured of it in plain words."""
+    """A map in the list: its id (`gate_2`), group heading, title, volume, and how it was explained or what was measured of it in plain words."""
 
     name: str
     group: str
@@ -63,8 +63,10 @@ def listed_maps(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode], card: Mapping[s
     kinds = [map_kind(name, names) for name in names]
     groups = list(dict.fromkeys(kind.group for kind in kinds))
     of_model = measured_maps(card)
-    measured = {name: measured_map(of_model, name) for name in names}
-    worth = {name: found.text if found else "" for name, found in measured.items()}
+    # By another method or at another layer than the map that was measured.
+    unusual = {name: node.GetAttribute(EXPLAINED_ATTRIBUTE) for name, node in zip(names, nodes)}
+    measured = {name: None if unusual[name] else measured_map(of_model, name) for name in names}
+    worth = {name: unusual[name] or (found.text if found else "") for name, found in measured.items()}
     listed = [ListedMap(name, kind.group, kind.title_at(node.GetSpacing()), node, worth[name]) for name, kind, node in zip(names, kinds, nodes)]
 
     def place(entry: ListedMap) -> tuple[int, float]:

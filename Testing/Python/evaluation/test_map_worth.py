@@ -182,7 +182,7 @@ def test_explanations_can_be_left_out(tmp_path, capsys):
         *map(str, ("--model", model, "--images", images, "--labels", labels, "--output", tmp_path / "results", "--device", "cpu")),
     ]
     assert main([*arguments, "--without-explanations"]) == 2
-    assert "leave out without_explanations, or ask for the maps" in capsys.readouterr().err
+    assert "Without the maps no explanation is measured; ask for the maps too" in capsys.readouterr().err
     assert main([*arguments, "--maps", "--without-explanations"]) == 0
     with (tmp_path / "results" / "maps.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))

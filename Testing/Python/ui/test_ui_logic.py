@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import slicer
 from AttentionSegLib.errors import InputError
+from AttentionSegLib.models.measured_maps import MeasuredMap
 from AttentionSegLib.mrml.attention_volumes import MAP_ATTRIBUTE
+from AttentionSegLib.ui.shown_attention import listed_maps
 from doubles import make_scan
 from loaded_module import let_run
 from pair_scenes import make_pair
@@ -56,6 +58,22 @@ class TestLogic:
         assert [slicer.util.arrayFromVolume(node).max() for node in nodes] == [1, 1]
         with pytest.raises(InputError, match="outside the region in which Hippocampus posterior was looked for"):
             logic.explain(result, "Hippocampus posterior", (900, 0, 0))
+
+    @pytest.mark.parametrize(
+        ("how", "said"),
+        [({}, MeasuredMap(2, 0.9).text), ({"explain_method": "seg-grad-cam"}, "seg-grad-cam, usual layer")],
+        ids=["usual", "other method"],
+    )
+    def test_figures_of_the_card_are_not_those_of_another_explanation(self, logic, scene, how, said):
+        """Also when a volume shows first the one and then the other."""
+        card = {"maps": [{"map": "why", "cases": 2, "roc_auc": 0.9}]}
+        volume, told = make_scan(scene), []
+        for options in ({"explain_method": "seg-grad-cam", "explain_layer": "bottleneck"}, how):
+            result = logic.segmentVolume(volume, "tiny-unet", attention="none", explain=["Hippocampus anterior"], **options)
+            explained = [*result.attention.values(), logic.explain(result, "Hippocampus posterior")]
+            told.append([entry.worth for entry in listed_maps(explained, card)])
+        assert told[0] == ["seg-grad-cam, bottleneck"] * 2
+        assert told[1] == [said] * 2
 
     def test_a_memory_limit_reaches_the_engine(self, logic, scene, monkeypatch):
         limits = []
