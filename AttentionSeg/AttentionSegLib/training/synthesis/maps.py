@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Numbering:
         learned: [values] uint8, the label as which each is learned, `IGNORED` for the ignore label.
         looks: [values] int, the number whose intensities each shares: both sides of a pair have the same, and so have the n-th values learned as
             one side and as the other.
-        tissues: [values] int, the number of the first value of the same tissue, -1 without one.
+        tissues: [values] int, the number of the first value of the same tissue, -1 without one. What is given for one side of a pair holds for both.
     """
 
     values: tuple[int, ...]
@@ -52,7 +52,11 @@ class Numbering:
 
     @classmethod
     def of(cls, labels: int, synthesis: Synthesis, ignored: int | None, swaps: Sequence[tuple[int, int]]) -> Numbering:
-        """The numbering for a card with so many labels and a recipe. Raises InputError if a value has two meanings or is learned as no label."""
+        """The numbering for a card with so many labels and a recipe.
+
+        Raises:
+            InputError: if a value has two meanings or is learned as no label, or the sides of a pair have two tissues.
+        """
         extra = sorted(synthesis.learned_as)
         twice = [value for value in extra if value <= labels or value == ignored]
         astray = [f"{value} as {label}" for value, label in sorted(synthesis.learned_as.items()) if label > labels]
@@ -75,9 +79,7 @@ class Numbering:
             both = [[number for number, label in enumerate(learned) if label == side] for side in (one, other)]
             for number, twin in zip(*both):
                 looks[twin] = number
-        first: dict[int, int] = {}
-        tissues = [first.setdefault(synthesis.tissues[value], number) if value in synthesis.tissues else -1 for number, value in enumerate(values)]
-        return cls(values, np.array(learned, np.uint8), looks, np.array(tissues))
+        return cls(values, np.array(learned, np.uint8), looks, _tissues(values, looks, synthesis.tissues))
 
     def numbered(self, label: Image, case_id: str) -> Image:
         """A label map with numbers instead of values. Raises InputError if it contains an unknown value."""
@@ -92,6 +94,17 @@ class Numbering:
         number = {value: n for n, value in enumerate(self.values)}
         lookup = np.array([number[int(value)] for value in found], np.uint8)
         return Image(lookup[np.searchsorted(found, label.voxels)], label.affine, label.name)
+
+
+def _tissues(values: Sequence[int], looks: np.ndarray, given: Mapping[int, int]) -> np.ndarray:
+    by_look: dict[int, int] = {}
+    for value, look in zip(values, looks.tolist()):
+        if value in given and by_look.setdefault(look, given[value]) != given[value]:
+            other = next(one for one, its in zip(values, looks.tolist()) if its == look and one in given)
+            msg = f"tissues has {other} as {given[other]} and {value} as {given[value]}, but both sides look the same; give them the same tissue."
+            raise InputError(msg)
+    first: dict[int, int] = {}
+    return np.array([first.setdefault(by_look[look], number) if look in by_look else -1 for number, look in enumerate(looks.tolist())])
 
 
 def prepare_maps(cases: Sequence[Case], card: Card, recipe: Recipe, folder: Path, on_case: OnCase = None) -> list[PreparedMap]:

@@ -40,6 +40,14 @@ class TestNumbering:
         numbering = Numbering.of(3, Synthesis(learned_as={30: 1}, tissues={2: 7, 3: 8, 30: 7}), None, [])
         assert numbering.tissues.tolist() == [-1, -1, 2, 3, 2]
 
+    @pytest.mark.parametrize("given", [{1: 7, 3: 8}, {2: 7, 3: 8}, {1: 7, 2: 7, 3: 8}], ids=["first side", "second side", "both"])
+    def test_a_tissue_of_one_side_of_a_pair_is_that_of_both(self, given):
+        assert Numbering.of(3, Synthesis(tissues=given), None, [(1, 2)]).tissues.tolist() == [-1, 1, 1, 3]
+
+    def test_two_tissues_of_a_pair_are_refused(self):
+        with pytest.raises(InputError, match="has 1 as 7 and 2 as 8, but both sides look the same"):
+            Numbering.of(2, Synthesis(tissues={1: 7, 2: 8}), None, [(1, 2)])
+
     def test_a_tissue_of_an_unknown_value_is_refused(self):
         with pytest.raises(InputError, match="tissues names 9"):
             Numbering.of(2, Synthesis(tissues={1: 1, 9: 1}), None, [])
