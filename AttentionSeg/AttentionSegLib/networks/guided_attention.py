@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -11,14 +10,13 @@ from torch import Tensor, nn
 
 from .backbones import RESNETS, ResNetBackbone
 from .contract import Network, RegionLoss, Variant, are_counts
-from .guided_block import Attended, GuidedAttentionBlock, SemanticModule
+from .guided_block import SCALES, GuidedArguments, RefinementStep
 from .layers import conv_norm_prelu, convolution, crop, pad_to_multiple, resize
 from .output import NetworkOutput, Pair, ReturnAttention, wanted_maps
 from .position_attention import PositionFeatures
 from .scale_spread import ScaleSpread
 from .supervision import added, deep_supervision, squared_distances
 
-SCALES = 4
 # Voxels of the backbone's first stage per voxel of the encoder-decoder's latent code, and per voxel of the last stage.
 CODE_STRIDE = 4
 LAST_STAGE_STRIDE = 8
@@ -34,44 +32,6 @@ PUBLISHED = (4, 1.0, 64)
 def _variant(stem_stride: int, backbone: int, backbone_width: float, width: int, norm: str = "instance") -> Variant:
     sizes = {"backbone": backbone, "backbone_width": backbone_width, "stem_stride": stem_stride, "width": width}
     return Variant(lambda patch, _spacing: {"spatial_dims": len(patch), **sizes, "norm": norm}, CODE_STRIDE * stem_stride)
-
-
-class RefinementStep(nn.Module):
-    """A guided attention block for each scale, and the encoder-decoder that they share. Shapes: see `GuidedAttentionBlock`."""
-
-    def __init__(self, spatial_dims: int, width: int, norm: str, position: bool, channel: bool, guided: bool) -> None:
-        super().__init__()
-        self.semantic = SemanticModule(spatial_dims, 2 * width, norm) if guided else None
-        self.blocks = nn.ModuleList(GuidedAttentionBlock(spatial_dims, width, norm, position, channel, guided) for _ in range(SCALES))
-
-    def forward(self, scale: int, x: Tensor) -> tuple[Attended, Tensor | None, Tensor | None]:
-        latent, decoded = self.semantic(x) if self.semantic is not None else (None, None)
-        return self.blocks[scale](x, decoded), latent, decoded
-
-
-@dataclass(frozen=True)
-class GuidedArguments:
-    """The arguments of a guided-attention network.
-
-    Attributes:
-        backbone: depth of the ResNet: 10, 18, 34, 50 or 101.
-        backbone_width: factor on the channels of the ResNet.
-        stem_stride: input voxels per voxel of its first stage: 4 as in the paper, 2 or 1 for small structures.
-        width: C, channels of the attention (64 in the paper).
-        steps: M, refinement steps (2 in the paper); 1 means no refinement.
-        position, channel, guided: False leaves out position attention, channel attention or the guidance by the encoder-decoder.
-        norm: `batch`, or `instance` for small batches.
-    """
-
-    backbone: int = 18
-    backbone_width: float = 1.0
-    stem_stride: int = 4
-    width: int = 64
-    steps: int = 2
-    position: bool = True
-    channel: bool = True
-    guided: bool = True
-    norm: str = "batch"
 
 
 class GuidedAttention(Network):
@@ -110,8 +70,7 @@ class GuidedAttention(Network):
             conv_norm_prelu(spatial_dims, width, width, 3, norm),
             conv_norm_prelu(spatial_dims, width, width, 1, norm),
         )
-        parts = given.position, given.channel, given.guided
-        self.steps = nn.ModuleList(RefinementStep(spatial_dims, width, norm, *parts) for _ in range(given.steps))
+        self.steps = nn.ModuleList(RefinementStep(spatial_dims, given) for _ in range(given.steps))
         self.first_heads = nn.ModuleList(convolution(spatial_dims, width, out_channels, 1) for _ in range(SCALES))
         self.heads = nn.ModuleList(convolution(spatial_dims, width, out_channels, 1) for _ in range(SCALES))
 

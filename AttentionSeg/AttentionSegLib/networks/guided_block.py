@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -9,6 +10,36 @@ from torch import Tensor, nn
 from .channel_attention import ChannelAttention
 from .layers import conv_block, conv_norm_prelu, convolution, max_pool, normalization, transposed_convolution
 from .position_attention import PositionAttention, PositionFeatures
+
+SCALES = 4
+
+
+@dataclass(frozen=True)
+class GuidedArguments:
+    """The arguments of a guided-attention network.
+
+    Attributes:
+        backbone: depth of the ResNet: 10, 18, 34, 50 or 101.
+        backbone_width: factor on the channels of the ResNet.
+        stem_stride: input voxels per voxel of its first stage: 4 as in the paper, 2 or 1 for small structures.
+        width: C, channels of the attention (64 in the paper).
+        steps: M, refinement steps (2 in the paper); 1 means no refinement.
+        position, channel, guided: False leaves out position attention, channel attention or the guidance by the encoder-decoder.
+        norm: `batch`, or `instance` for small batches.
+        query_channels, similarity: D of the position attention, and how it compares; see `PositionAttention`.
+    """
+
+    backbone: int = 18
+    backbone_width: float = 1.0
+    stem_stride: int = 4
+    width: int = 64
+    steps: int = 2
+    position: bool = True
+    channel: bool = True
+    guided: bool = True
+    norm: str = "batch"
+    query_channels: int | None = None
+    similarity: str = "dot"
 
 
 class SemanticModule(nn.Module):
@@ -55,28 +86,29 @@ class GuidedAttentionBlock(nn.Module):
 
     Args:
         spatial_dims: 2 or 3.
-        width: C, channels of the result; the input has 2 C.
-        norm: `batch` or `instance`.
-        position, channel: whether to use these attentions.
-        guided: whether to use `decoded`.
+        arguments: of the network. With `width` C the input has 2 C channels and the result C.
 
     Shapes: x [B, 2 C, *S], decoded [B, 2 C, *S] or None when not guided.
     """
 
-    def __init__(self, spatial_dims: int, width: int, norm: str, position: bool, channel: bool, guided: bool) -> None:
+    def __init__(self, spatial_dims: int, arguments: GuidedArguments) -> None:
         super().__init__()
+        width = arguments.width
 
         def frame(inputs: int) -> nn.Module:
-            return conv_norm_prelu(spatial_dims, inputs, width, 3, norm)
+            return conv_norm_prelu(spatial_dims, inputs, width, 3, arguments.norm)
 
-        has_features = channel or not position
-        self.position_in: nn.Module | None = frame(2 * width) if position else None
-        self.position_out: nn.Module | None = frame(width) if position else None
+        def position_attention() -> PositionAttention:
+            return PositionAttention(spatial_dims, width, arguments.query_channels, arguments.similarity)
+
+        has_features = arguments.channel or not arguments.position
+        self.position_in: nn.Module | None = frame(2 * width) if arguments.position else None
+        self.position_out: nn.Module | None = frame(width) if arguments.position else None
         self.channel_in: nn.Module | None = frame(2 * width) if has_features else None
         self.channel_out: nn.Module | None = frame(width) if has_features else None
-        self.position_attention = PositionAttention(spatial_dims, width) if position else None
-        self.channel_attention = ChannelAttention() if channel else nn.Identity()
-        self.guide = convolution(spatial_dims, 2 * width, width, 3, padding=1) if guided else None
+        self.position_attention = position_attention() if arguments.position else None
+        self.channel_attention = ChannelAttention() if arguments.channel else nn.Identity()
+        self.guide = convolution(spatial_dims, 2 * width, width, 3, padding=1) if arguments.guided else None
         self.project = convolution(spatial_dims, width, width, 1)
 
     def forward(self, x: Tensor, decoded: Tensor | None) -> Attended:
@@ -90,3 +122,16 @@ class GuidedAttentionBlock(nn.Module):
         if self.guide is not None:
             found = found * self.guide(decoded)
         return Attended(self.project(found), positions)
+
+
+class RefinementStep(nn.Module):
+    """A guided attention block for each scale, and the encoder-decoder that they share. Shapes: see `GuidedAttentionBlock`."""
+
+    def __init__(self, spatial_dims: int, arguments: GuidedArguments) -> None:
+        super().__init__()
+        self.semantic = SemanticModule(spatial_dims, 2 * arguments.width, arguments.norm) if arguments.guided else None
+        self.blocks = nn.ModuleList(GuidedAttentionBlock(spatial_dims, arguments) for _ in range(SCALES))
+
+    def forward(self, scale: int, x: Tensor) -> tuple[Attended, Tensor | None, Tensor | None]:
+        latent, decoded = self.semantic(x) if self.semantic is not None else (None, None)
+        return self.blocks[scale](x, decoded), latent, decoded

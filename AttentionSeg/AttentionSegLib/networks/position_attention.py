@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .contract import are_counts
 from .layers import convolution
 from .streamed_attention import exact, streamed_attention, without_autocast
 
@@ -20,6 +21,8 @@ COMPARED_ROWS = 256
 QUERY_SHARE = 8
 # Each part of the queries has its own copy of keys and values.
 MOST_PARTS = 4
+SIMILARITIES = ("dot", "cosine")
+TAU_AT_FIRST, LARGEST_TAU = 10.0, 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,27 +98,38 @@ class PositionAttention(nn.Module):
 
         q = W_q x,  k = W_k x,  v = W_v x,   S = softmax(q^T k) over positions,   y = gamma (S v) + x
 
-    There is no scaling of q^T k; gamma is learned and starts at 0. S is never stored: memory grows with N, not with N^2, in the forward and the
-    backward pass.
+    gamma is learned and starts at 0. S is never stored: memory grows with N, not with N^2, in the forward and the backward pass.
 
     Args:
         spatial_dims: 2 or 3.
-        channels: C; queries and keys have C / 8 (at least 1).
+        channels: C.
+        query_channels: D, channels of queries and keys, at most C; None for those of the paper, C / 8 (at least 1).
+        similarity: `dot` as above, without a scale, as in the paper; or `cosine`, so that no key draws attention by its length: queries and keys are
+            brought to length 1, and S = softmax(tau q^T k) with a learned tau, at first 10 and at most 100 (scaled cosine attention, Liu et al. 2022,
+            arXiv:2111.09883).
 
     Shapes: x [B, C, *S] -> y [B, C, *S] and the `PositionFeatures` of the grid S.
+
+    Raises:
+        ValueError: if an argument is not one of these.
     """
 
-    def __init__(self, spatial_dims: int, channels: int) -> None:
+    def __init__(self, spatial_dims: int, channels: int, query_channels: int | None = None, similarity: str = "dot") -> None:
         super().__init__()
-        inner = max(1, channels // QUERY_SHARE)
+        inner = max(1, channels // QUERY_SHARE) if query_channels is None else query_channels
+        _check_arguments(channels, inner, similarity)
         self.query = convolution(spatial_dims, channels, inner, 1)
         self.key = convolution(spatial_dims, channels, inner, 1)
         self.value = convolution(spatial_dims, channels, channels, 1)
         self.gamma = nn.Parameter(torch.zeros(1))
+        self.log_tau = nn.Parameter(torch.full((1,), log(TAU_AT_FIRST))) if similarity == "cosine" else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, PositionFeatures]:
         size = tuple(x.shape[2:])
         queries, keys, values = (_positions(layer(x)) for layer in (self.query, self.key, self.value))
+        if self.log_tau is not None:
+            tau = self.log_tau.clamp(max=log(LARGEST_TAU)).exp()
+            queries, keys = tau * F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
         taken_up = attend(queries, keys, values).transpose(1, 2).reshape(x.shape)
         return self.gamma * taken_up + x, PositionFeatures(queries, keys, size)
 
@@ -157,3 +171,13 @@ def _has_kernel(values: Tensor) -> bool:
 def _positions(x: Tensor) -> Tensor:
     """[B, C, *S] -> [B, N, C]"""
     return x.reshape(*x.shape[:2], prod(x.shape[2:])).transpose(1, 2)
+
+
+def _check_arguments(channels: int, query_channels: int, similarity: str) -> None:
+    msg = None
+    if not are_counts([query_channels]) or query_channels > channels:
+        msg = f"query_channels is {query_channels}; it must be a whole number from 1 to the width, {channels}."
+    elif similarity not in SIMILARITIES:
+        msg = f"There is no similarity '{similarity}'; choose one of {', '.join(SIMILARITIES)}."
+    if msg:
+        raise ValueError(msg)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from AttentionSegLib.networks.position_attention import PositionAttention
 from torch import Tensor
 
 
-def make_attention(channels: int, size: tuple[int, ...]) -> PositionAttention:
+def make_attention(channels: int, size: tuple[int, ...], **arguments: Any) -> PositionAttention:
     """An attention whose parameters are all far from zero, gamma too, so that every term of the equations counts."""
     torch.manual_seed(1)
-    attention = PositionAttention(len(size), channels).double()
+    attention = PositionAttention(len(size), channels, **arguments).double()
     for parameter in attention.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     torch.nn.init.constant_(attention.gamma, 1.7)

@@ -72,6 +72,10 @@ BAD_ARGUMENTS = [
     ({"backbone_width": 0}, "width is 0"),
     ({"backbone_width": -1}, "width is -1"),
     ({"norm": "layer"}, "no norm 'layer'"),
+    ({"query_channels": 0}, "query_channels is 0"),
+    ({"query_channels": "8"}, "query_channels is 8"),
+    ({"query_channels": SMALL["width"] + 1}, f"from 1 to the width, {SMALL['width']}"),
+    ({"similarity": "euclidean"}, "no similarity 'euclidean'"),
 ]
 
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from AttentionSegLib.networks.guided_block import GuidedAttentionBlock, SemanticModule
+from AttentionSegLib.networks.guided_block import GuidedArguments, GuidedAttentionBlock, SemanticModule
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -32,8 +32,8 @@ def randomize(module: nn.Module) -> nn.Module:
 
 def make_block(spatial_dims: int, parts: tuple[bool, bool, bool]) -> GuidedAttentionBlock:
     position, channel, guided = parts
-    block = GuidedAttentionBlock(spatial_dims, WIDTH, "batch", position=position, channel=channel, guided=guided)
-    return randomize(block)
+    arguments = GuidedArguments(width=WIDTH, norm="batch", position=position, channel=channel, guided=guided)
+    return randomize(GuidedAttentionBlock(spatial_dims, arguments))
 
 
 def random(*shape: int, seed: int = 2) -> Tensor:

@@ -37,10 +37,17 @@ def path(request, monkeypatch):
     return function
 
 
+# As in the paper, and what may differ from it.
+KINDS = {"paper": {}, "more channels": {"query_channels": 5}, "cosine": {"query_channels": 3, "similarity": "cosine"}}
+
+
 def equations(attention: PositionAttention, x: Tensor) -> Tensor:
-    """q = W_q x, k = W_k x, v = W_v x, y = gamma (S v) + x"""
+    """q = W_q x, k = W_k x, v = W_v x, y = gamma (S v) + x; with a tau, q and k have length 1, and tau times their product counts"""
     layers = (attention.query, attention.key, attention.value)
     queries, keys, values = (torch.einsum("bcn,dc->bnd", x.flatten(2), layer.weight.flatten(1)) + layer.bias for layer in layers)
+    if attention.log_tau is not None:
+        queries, keys = (unit / unit.square().sum(2, keepdim=True).sqrt() for unit in (queries, keys))
+        queries = attention.log_tau.exp() * queries
     return attention.gamma * whole_matrix_attention(queries, keys, values).transpose(1, 2).reshape(x.shape) + x
 
 
@@ -58,9 +65,10 @@ def assert_near(computed: Tensor, expected: Tensor, tolerance: float, of: Tensor
 
 @pytest.mark.parametrize(("channels", "size"), GRIDS.values(), ids=GRIDS)
 class TestEquations:
+    @pytest.mark.parametrize("arguments", KINDS.values(), ids=KINDS)
     @pytest.mark.parametrize(("kind", "tolerance"), PRECISIONS.values(), ids=PRECISIONS)
-    def test_output_and_gradients(self, path, channels, size, kind, tolerance):
-        attention, x = make_attention(channels, size), random(2, channels, *size).requires_grad_()
+    def test_output_and_gradients(self, path, channels, size, kind, tolerance, arguments):
+        attention, x = make_attention(channels, size, **arguments), random(2, channels, *size).requires_grad_()
         expected = equations(attention, x)
         expected_gradients = gradients(expected, {"x": x, **dict(attention.named_parameters())})
         assert (expected - x).abs().max() > 1
@@ -72,11 +80,13 @@ class TestEquations:
         assert_near(output, expected, tolerance)
         computed = gradients(output, {"x": x, **dict(attention.named_parameters())})
         # The bias of the keys adds the same to a whole row, which the softmax takes away again: its zero is as exact as the weights are.
-        key_bias = expected_gradients.pop("key.bias")
-        assert_near(computed["key.bias"], key_bias, tolerance, of=expected_gradients["key.weight"])
+        if attention.log_tau is None:
+            key_bias = expected_gradients.pop("key.bias")
+            assert_near(computed["key.bias"], key_bias, tolerance, of=expected_gradients["key.weight"])
         for name, values in expected_gradients.items():
             assert values.abs().max() > 0.1
-            assert_near(computed[name], values, tolerance)
+            # Of tau it is a sum over all rows, in which most cancels out, as little cancels in that of gamma.
+            assert_near(computed[name], values, tolerance, of=expected_gradients["gamma"] if name == "log_tau" else None)
 
     @pytest.mark.parametrize(("kind", "tolerance"), HALF_PRECISIONS)
     def test_half_precision(self, path, channels, size, kind, tolerance):
@@ -108,6 +118,16 @@ class TestEquations:
         assert torch.equal(output, x)
         output.square().sum().backward()
         assert attention.gamma.grad.abs() > 1e-3
+
+    @pytest.mark.parametrize(("similarity", "same"), [("dot", False), ("cosine", True)])
+    def test_a_long_key_draws_attention_only_by_the_dot_product(self, path, channels, size, similarity, same):
+        attention, x = make_attention(channels, size, query_channels=4, similarity=similarity), random(1, channels, *size)
+        torch.nn.init.zeros_(attention.query.bias)
+        torch.nn.init.zeros_(attention.key.bias)
+        longer = x.clone()
+        longer[(..., *(0,) * len(size))] *= 8
+        before, after = (attention(image)[1].received() for image in (x, longer))
+        assert torch.allclose(before, after, rtol=0, atol=1e-9) == same
 
     def test_positions_are_a_set(self, path, channels, size):
         """What is at another place comes out at that place: mirrored, and in any order."""
