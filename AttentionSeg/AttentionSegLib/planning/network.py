@@ -17,14 +17,13 @@ from ..progress import Cancel, check_cancel
 from .budget import Budget, NetworkCost, NetworkSpec
 from .grid import coarser_spacing, field_voxels, in_mm, largest_patch, median_spacing
 
-# Optimizer steps that a training should have: the patch is chosen so that there is time for them.
-STEPS_WANTED = 2500
-# Steps for which the patch is chosen where there is no time for those even with the smallest patches: these see too little to be worth many steps,
-# and take far more time per voxel.
-STEPS_NEEDED = 250
+# Optimizer steps that a training should have, for which patches are made smaller, and those that it must have, for which they are made smaller still.
+STEPS_WANTED, STEPS_NEEDED = 2500, 250
 # Patches per step, in 2D and 3D.
 BATCH = {2: 8, 3: 2}
 LARGEST_PATCH, LEAST_PATCH = {2: 1024**2, 3: 192**3}, {2: 64**2, 3: 16**3}
+# Smaller ones see too little to be worth more steps, and take far more time per voxel.
+SMALL_PATCH = {2: 128**2, 3: 32**3}
 # A patch of a whole scan should have as many voxels as a cube (or square) with this edge; one of a crop should cover all of it.
 USEFUL_PATCH = {2: 256, 3: 32}
 SMALLER = 0.95
@@ -88,7 +87,7 @@ def plan_grid_and_network(
     memory = found.cost.step_bytes(prod(found.patch), BATCH[spec.dimensions]) / 2**30
     notes.append(f"Network {spec.name} ({widths}), {found.cost.parameters / 1e6:.2g} million parameters; a step takes about {memory:.2g} GiB.")
     if not found.fits and _fits(spec, found.cost, found.patch, budget, STEPS_NEEDED):
-        notes.append(f"There is no time for {STEPS_WANTED} steps even with the smallest patches; use a GPU, give more hours, or expect a weak model.")
+        notes.append(f"There is no time for {STEPS_WANTED} steps even with small patches; use a GPU, give more hours, or expect a weak model.")
     elif not found.fits:
         notes.append("Even the smallest patches are too much for memory or time here; use a GPU, give more hours, or expect a weak model.")
     return found, spacing
@@ -128,15 +127,14 @@ def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: np.ndarray, 
     while True:
         arguments = variant.arguments(spec.seen(patch), spec.seen(spacing))
         cost = spec.cost(arguments)
-        for steps in (STEPS_WANTED, STEPS_NEEDED):
-            smaller = patch
+        smaller = patch
+        for steps, least in ((STEPS_WANTED, SMALL_PATCH), (STEPS_NEEDED, LEAST_PATCH)):
             while not _fits(spec, cost, smaller, budget, steps):
-                shrunk = _largest(spec, field, spacing, max(LEAST_PATCH[spec.dimensions], SMALLER * prod(smaller)), variant.patch_step)
+                most = max(least[spec.dimensions], SMALLER * prod(smaller))
+                shrunk = smaller if most >= prod(smaller) else _largest(spec, field, spacing, most, variant.patch_step)
                 if shrunk == smaller:
                     break
                 smaller = shrunk
-            if _fits(spec, cost, smaller, budget, steps):
-                break
         # With a smaller patch the network may have fewer levels, and so another cost.
         if smaller == patch:
             seconds = budget.seconds(cost.step_flops(prod(patch), BATCH[spec.dimensions]))

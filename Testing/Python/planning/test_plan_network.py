@@ -55,8 +55,16 @@ class TestNetwork:
 
     def test_too_little_time_for_many_steps_makes_fewer_of_large_patches(self):
         document = plan(crops(), "guided-attention", replace(CPU, flops_per_second=1.3e11, hours=1 / 12))
-        assert note(document, "There is no time for 2500 steps even with the smallest patches")
+        assert note(document, "There is no time for 2500 steps even with small patches")
         assert document["card"]["patch_size"] == [32, 32, 32]
+
+    @pytest.mark.parametrize("network", ["attention-unet", "guided-attention"])
+    def test_more_time_never_makes_patches_smaller(self, network):
+        """Neither where there is time for many steps of tiny patches only, nor where there is just time for many of larger ones."""
+        plans = [plan(make_survey(), network, replace(CPU, hours=minutes / 60)) for minutes in (1, 3, 5, 12, 30, 60, 180)]
+        sizes = [prod(document["card"]["patch_size"]) for document in plans]
+        assert sizes == sorted(sizes)
+        assert sizes[0] < 32**3 < sizes[-1]
 
     def test_guided_attention_for_small_patches_has_a_fine_grid_on_a_fast_computer(self):
         fast, slow = (plan(crops(), "guided-attention", budget)["card"]["network"]["arguments"] for budget in (GPU, CPU))
