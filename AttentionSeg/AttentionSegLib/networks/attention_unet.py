@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .attention_gate import GatedSkip
-from .contract import RegionLoss, Variant, are_counts
-from .layers import conv_block, convolution, crop, max_pool, normalization, pad_to_multiple, resize
+from .contract import RegionLoss, Variant
+from .layers import are_counts, conv_block, convolution, crop, max_pool, normalization, pad_to_multiple, resize
 from .levels import FEWEST_VOXELS, MOST_CHANNELS, MOST_LEVELS, PLANNED_CHANNELS, Layer, LeveledNetwork, Stride, default_first
 from .output import NetworkOutput, ReturnAttention, wanted_maps
 from .supervision import deep_supervision

@@ -127,8 +127,3 @@ class Network(nn.Module, ABC):
             output: of `forward`, in training or evaluation mode; how its side logits and `compared` are used is up to the network.
             region: the components of the loss. The term `dice` is later multiplied by its weight in the recipe, which may be 0.
         """
-
-
-def are_counts(values: object) -> bool:
-    """Whether this is a list or tuple of whole numbers of at least 1. Cards are JSON, in which it can be of any type."""
-    return isinstance(values, (list, tuple)) and all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)

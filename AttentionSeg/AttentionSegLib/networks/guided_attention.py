@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from .backbones import RESNETS, ResNetBackbone
-from .contract import Network, RegionLoss, Variant, are_counts
+from .contract import Network, RegionLoss, Variant
 from .guided_block import SCALES, GuidedArguments, RefinementStep
-from .layers import conv_norm_prelu, convolution, crop, pad_to_multiple, resize
+from .layers import are_counts, conv_norm_prelu, convolution, crop, pad_to_multiple, resize
 from .output import NetworkOutput, Pair, ReturnAttention, wanted_maps
 from .position_attention import PositionFeatures
 from .scale_spread import ScaleSpread

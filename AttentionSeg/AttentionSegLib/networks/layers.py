@@ -104,3 +104,8 @@ def pad_to_multiple(x: Tensor, multiple: Sequence[int], coarsest: Sequence[int] 
 def crop(x: Tensor, size: Sequence[int]) -> Tensor:
     """The first `size` voxels along each axis. [B, C, *S] -> [B, C, *size]"""
     return x[(slice(None), slice(None), *(slice(0, s) for s in size))]
+
+
+def are_counts(values: object) -> bool:
+    """Whether this is a list or tuple of whole numbers of at least 1. Cards are JSON, in which it can be of any type."""
+    return isinstance(values, (list, tuple)) and all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)

@@ -7,7 +7,8 @@ from typing import ClassVar, Union
 
 from torch import nn
 
-from .contract import Network, are_counts
+from .contract import Network
+from .layers import are_counts
 
 Stride = Union[int, Sequence[int]]
 # A layer, and its input voxels per voxel along each axis.

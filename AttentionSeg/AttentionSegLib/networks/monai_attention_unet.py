@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .contract import RegionLoss, Variant, are_counts
-from .layers import crop, pad_to_multiple
+from .contract import RegionLoss, Variant
+from .layers import are_counts, crop, pad_to_multiple
 from .levels import FEWEST_VOXELS, MOST_CHANNELS, MOST_LEVELS, PLANNED_CHANNELS, Layer, LeveledNetwork, Stride, default_first
 from .output import NetworkOutput, ReturnAttention, wanted_maps
 from .supervision import deep_supervision

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .contract import are_counts
-from .layers import convolution
+from .layers import are_counts, convolution
 from .streamed_attention import exact, streamed_attention, without_autocast
 
 # Entries of the matrix that are computed at a time for a map: 2**22 numbers, 16 MiB.
