@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="as of attentionseg (default: auto)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=f"of: {', '.join(PARTS)} (default: all)")
     options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
     for part in options.only:
         text = PARTS[part](part, options)
         made = f"Made by `python Testing/benchmarks/accuracy.py --data data --work work --only {part}` on {machine()}."
