@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tarfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path, PureWindowsPath
@@ -91,7 +92,10 @@ def read_weights(path: Path) -> Mapping[str, object]:
         if path.suffix.lower() == ".safetensors":
             return load_file(path)
         # Before version 2.6, torch runs code from its oldest format, a tar archive, in spite of `weights_only`.
-        content = None if tarfile.is_tarfile(path) else torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of a pickle that torch did not write; if it cannot be read, the message below says so.
+            warnings.simplefilter("ignore")
+            content = None if tarfile.is_tarfile(path) else torch.load(path, map_location="cpu", weights_only=True)
     # A damaged pickle can raise anything.
     except Exception as error:
         msg = f"The weights {path} cannot be read: they are damaged, of another kind, or would run code when opened; {RIGHT_KIND}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from torch import nn
 
 from ..errors import InputError
 from ..models import Card, load_model
 from ..models.card import CARD_NAME
+from ..networks import network_class
 from ..networks.backbones import ResNetBackbone
 from ..networks.pretrained import load_pretrained
-from ..networks.weights_source import is_url, local_weights, sha256_of
+from ..networks.weights_source import is_url, local_weights, read_weights, sha256_of
 
 # Least fraction of the weights that must fit for another model to be a start.
 LEAST_SHARE = 0.5
@@ -30,6 +32,24 @@ class InitialWeights:
 
     start_from: Path | None = None
     pretrained: str | None = None
+
+    def check(self, network: str | None) -> None:
+        """Raise InputError for two sources, a network without a backbone, or a file of pretrained weights that cannot be read.
+
+        Args:
+            network: a key of `NETWORKS`; None if it is not known yet.
+        """
+        if self.start_from is not None and self.pretrained is not None:
+            msg = f"Both a model to start from ({self.start_from}) and pretrained weights ({self.pretrained}) were given; give one of them."
+            raise InputError(msg)
+        if self.pretrained is not None and network is not None and not network_class(network).backbones:
+            msg = (
+                f"The network '{network}' has no backbone for the pretrained weights {self.pretrained}; leave them out, "
+                "or train a network with one, such as guided-attention."
+            )
+            raise InputError(msg)
+        if self.pretrained is not None and not is_url(self.pretrained):
+            read_weights(local_weights(self.pretrained))
 
     @property
     def lasting(self) -> dict[str, str]:
@@ -58,23 +78,14 @@ def initialize(network: nn.Module, card: Card, initial: InitialWeights) -> list[
         A sentence about the loaded weights, if there is a source.
 
     Raises:
-        InputError: if both sources are given, or the weights cannot be read or do not fit.
+        InputError: if both sources are given, the network has no backbone for pretrained weights, or the weights cannot be read or do not fit.
     """
+    initial.check(card.network)
     start_from, pretrained = initial.start_from, initial.pretrained
-    if start_from is not None and pretrained is not None:
-        msg = f"Both a model to start from ({start_from}) and pretrained weights ({pretrained}) were given; give one of them."
-        raise InputError(msg)
     if start_from is not None:
         return [take_weights(network, card, start_from)]
     if pretrained is not None:
-        backbone = getattr(network, "backbone", None)
-        if not isinstance(backbone, ResNetBackbone):
-            msg = (
-                f"The network '{card.network}' has no backbone for the pretrained weights {pretrained}; leave them out, "
-                "or train a network with one, such as guided-attention."
-            )
-            raise InputError(msg)
-        return [str(load_pretrained(backbone, pretrained))]
+        return [str(load_pretrained(cast(ResNetBackbone, network.backbone), pretrained))]
     return []
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from AttentionSegLib.datasets.cases import find_cases
+from AttentionSegLib.datasets.case_set import CaseSet
+from AttentionSegLib.datasets.cases import Case, find_cases
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import save_model
 from AttentionSegLib.networks import build_network
+from AttentionSegLib.training import train_model
 from AttentionSegLib.training.initial_weights import InitialWeights, initialize, take_weights
 from safetensors.torch import save_file
 from tiny_models import random_network
@@ -102,6 +104,15 @@ class TestPretrained:
         card = make_card(network=UNET)
         with pytest.raises(InputError, match=r"^The network 'attention-unet' has no backbone for the pretrained weights [^\n]+\.$"):
             initialize(network_of(card), card, InitialWeights(pretrained=str(tmp_path / "weights.pth")))
+
+    def test_they_are_looked_at_before_the_cases(self, tmp_path):
+        """And nothing is left of the attempt."""
+        (tmp_path / "weights.pth").write_text("no weights")
+        missing = [Case("a", (tmp_path / "a.nii.gz",), tmp_path / "b.nii.gz")]
+        for network, sentence in (("guided-attention", r"cannot be read: they are damaged"), ("attention-unet", "has no backbone")):
+            with pytest.raises(InputError, match=rf"^The [^\n]+{sentence}[^\n]+\.$"):
+                train_model(CaseSet({"train": missing, "val": missing}), network, tmp_path / "model", pretrained=str(tmp_path / "weights.pth"))
+        assert [path.name for path in tmp_path.iterdir()] == ["weights.pth"]
 
     def test_not_both(self, tmp_path):
         card = make_card(network=GUIDED)
