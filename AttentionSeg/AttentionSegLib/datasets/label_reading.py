@@ -105,7 +105,8 @@ def read_labels(path: Path, reading: LabelReading) -> tuple[Image, list[Note]]:
 def labels_on_scan(label: Image, scan: Image, resample: bool, words: tuple[str, str] = ("label map", "scan")) -> tuple[Image, list[Note]]:
     """A label map [1, I, J, K] on the grid of its scan.
 
-    Voxels at the same positions are reordered, without loss. Positions up to a tenth of a voxel apart count as the same.
+    Voxels at the same positions are reordered, without loss. Positions up to a tenth of a voxel apart count as the same. A picture, which has no
+    place, has to have the size of its scan, and is laid over it pixel by pixel.
 
     Args:
         label: values; 0 is background.
@@ -114,9 +115,12 @@ def labels_on_scan(label: Image, scan: Image, resample: bool, words: tuple[str, 
         words: for both in messages.
 
     Raises:
-        InputError: if all labels are outside of the scan; without `resample` also if the grids differ or some labels are outside.
+        InputError: if all labels are outside of the scan, or a picture has another size than its scan; without `resample` also if the grids differ
+            or some labels are outside.
     """
     what, grid = words
+    if not label.spacing_known:
+        return _laid_over(label, scan, words)
     labeled = int(np.count_nonzero(label.voxels))
     placement = place_on(label, scan)
     if placement is not None and placement.is_near:
@@ -150,6 +154,16 @@ def labels_on_scan(label: Image, scan: Image, resample: bool, words: tuple[str, 
     if lost:
         notes.append(Note(f"Labels outside of the {grid} were left out", f"{lost} of {labeled} voxels"))
     return Image(voxels, scan.affine, label.name), notes
+
+
+def _laid_over(label: Image, scan: Image, words: tuple[str, str]) -> tuple[Image, list[Note]]:
+    what, grid = words
+    if label.shape != scan.shape:
+        sizes = [" x ".join(map(str, image.shape)) for image in (label, scan)]
+        msg = f"{label.name} has {sizes[0]} pixels and {scan.name} {sizes[1]}, and a picture has no place; give a {what} in the size of its {grid}."
+        raise InputError(msg)
+    note = Note(f"The {what} is a picture, which has no place, and was laid over its {grid} pixel by pixel")
+    return Image(label.voxels, scan.affine, label.name), [note] if scan.spacing_known else []
 
 
 def _labels_of_segments(layers: Image, segments: Sequence[Segment], reading: LabelReading) -> tuple[Image, list[Note]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from AttentionSegLib.datasets.label_tables import read_otherwise
 from AttentionSegLib.files.nifti import write_nifti
 from AttentionSegLib.image import Image
 from label_files import AFFINE, NAMES, SHAPE, SPACING, labels_of, refused, write_scan
+from PIL import Image as Pillow
 from poses import AXES, affine_around, storages
 from segmentation_files import write_segments
 
@@ -43,6 +45,24 @@ class TestPlace:
         affine[:3, 3] = Image(np.zeros((1, *SHAPE)), AFFINE).to_ras([2, 3, 4])
         write_segments(tmp_path / "label.seg.nrrd", expected[None, 2:4, 3:6, 4:5], affine, [("Left", 1, 0)])
         np.testing.assert_array_equal(read(tmp_path, tmp_path / "label.seg.nrrd").label.voxels[0], expected)
+
+    def test_a_picture_is_laid_over_a_slice_of_its_size(self, tmp_path):
+        """Such as the mask of a radiograph, whose pixels are not 1 mm wide."""
+        scan = Image(np.random.default_rng(0).normal(size=(1, *SHAPE[:2], 1)).astype(np.float32), AFFINE)
+        write_nifti(tmp_path / "scan.nii.gz", scan.voxels[0], scan.affine)
+        labels = labels_of()[:, :, 5]
+        Pillow.fromarray(labels.T).save(tmp_path / "label.png")
+        case = Case("a", (tmp_path / "scan.nii.gz",), tmp_path / "label.png")
+        found = read_labelled(case)
+        np.testing.assert_array_equal(found.label.voxels[0, :, :, 0], labels)
+        np.testing.assert_array_equal(found.label.affine, found.image.affine)
+        (note,) = found.notes
+        assert note.what == "The label map is a picture, which has no place, and was laid over its scan pixel by pixel"
+        Pillow.fromarray(labels.T[1:]).save(tmp_path / "label.png")
+        for resample in (False, True):
+            sentence = refused(read_labelled, replace(case, reading=LabelReading(resample=resample)))
+            assert "label.png has 9 x 9 x 1 pixels and" in sentence
+            assert "give a label map in the size of its scan" in sentence
 
     def test_a_hair_beside_is_accepted_and_said(self, tmp_path):
         moved = AFFINE.copy()
