@@ -9,6 +9,7 @@ import numpy as np
 
 from ..image import Image, Note
 from ..models import Card
+from ..models.card import ACROSS
 
 # Slices this many times thicker than those of the training data give a warning.
 THICK = 2.5
@@ -36,7 +37,7 @@ class ScanFacts:
     Attributes:
         name: its name in messages.
         spacing: of the voxels in mm.
-        extent: edges in mm, the shortest first.
+        extent: edges in mm, the shortest first; two of a single slice.
         intensities: their estimated unit or range: `HU`, `HU + 1024`, `0..1`, `0..255`, `few values`, or empty if none is recognized.
         modality: from DICOM; None if unknown.
     """
@@ -51,7 +52,8 @@ class ScanFacts:
     def of(cls, name: str, voxels: np.ndarray, affine: np.ndarray, modality: str | None = None) -> ScanFacts:
         """Make the facts of voxels [I, J, K] with an affine."""
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
-        return cls(name, tuple(spacing.tolist()), tuple(np.sort(spacing * voxels.shape).tolist()), look_of(voxels), modality)
+        extent = np.sort((spacing * voxels.shape)[np.array(voxels.shape) > 1])
+        return cls(name, tuple(spacing.tolist()), tuple(extent.tolist()), look_of(voxels), modality)
 
     @property
     def looks_like(self) -> str | None:
@@ -156,7 +158,8 @@ def _size(scan: ScanFacts, card: Card) -> str:
             return f"{scan.name} is only {size} mm large; check the unit of its voxel size."
         span = 0.0 if card.arrangement is None else float(np.ptp(list(card.arrangement.centers.values()), axis=0).max())
         return f"{scan.name} covers {size} mm; the structures that the model knows lie up to {span:.0f} mm apart." if max(scan.extent) < span else ""
-    known = np.sort(card.region_size)
+    across = ACROSS[card.slices] if card.slices is not None and len(scan.extent) < 3 else None
+    known = np.sort([edge for axis, edge in enumerate(card.region_size) if axis != across])[-len(scan.extent) :]
     share = np.array(scan.extent) / known
     if not (share < SMALLER_THAN_REGION).any():
         return ""

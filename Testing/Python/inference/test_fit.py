@@ -100,6 +100,15 @@ def test_a_scan_in_another_unit():
     assert any("x 1e+04 mm large; check the unit" in said for said in notes_of(card, mr(), (417.0, 417.0, 417.0)))
 
 
+def test_a_single_slice_is_as_large_as_a_region_in_its_plane():
+    flat = {"network": {"name": "attention-unet", "arguments": {"spatial_dims": 2}}, "slices": "axial", "patch_size": [16, 16, 1]}
+    card = card_of("MR", field_of_view={"kind": "region", "size_mm": [20, 22, 24]}, **flat)
+    assert notes_of(card, mr()[:, :, 12:13]) == []
+    assert notes_of(card, mr()[5:15, :, 12:13]) == ["scan covers 10 x 22 mm; the model was trained on about 20 x 22 mm."]
+    # The panel compares before a model of volumes refuses a slice.
+    assert notes_of(card_of("MR", field_of_view={"kind": "region", "size_mm": [20, 22, 24]}), mr()[:, :, 12:13]) == []
+
+
 def test_what_dicom_says_of_an_image_counts():
     said = Image(mr()[None], np.eye(4), "scan", modalities=("MR",))
     assert image_fit(card_of("CT"), said) == ["scan looks like MR; the model was trained on CT."]
