@@ -49,4 +49,5 @@ def test_resolutions():
 
 def test_maps_of_the_network_tell_their_resolution():
     assert map_kind("gate_2").title_at((2, 2, 2)) == "Attention gate, level 2 (2 mm)"
+    assert map_kind("gate_2").title_at((2, 2, 1), known=False) == "Attention gate, level 2 (2 x 2 pixels)"
     assert map_kind("uncertainty").title_at((2, 2, 2)) == "Uncertainty"

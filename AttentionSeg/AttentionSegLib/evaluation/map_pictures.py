@@ -15,7 +15,7 @@ from ..reporting.field_of_view import field_of_view
 from ..reporting.intensities import gray_ends, heat_ends, scaled
 from ..reporting.measurements import measure
 from ..reporting.overview_page import Cut
-from ..reporting.planes import sample, sample_labels
+from ..reporting.planes import sample, sample_labels, upright
 from ..reporting.sheet import Sheet, outlines
 from .map_measures import LOCALIZATION, REFERENCES, WHY
 from .statistics import mean_of_labels
@@ -71,6 +71,8 @@ def draw_maps(maps: MapScores, number: int, image: Image, prediction: Prediction
         prediction: with the maps, and the explanation of one label at most.
         reference: label values on the grid of the scan.
     """
+    image, prediction = upright(image, prediction)
+    reference = replace(reference, affine=image.affine)
     whole = _cut(image, prediction, reference)
     values = {label.name: label.value for label in prediction.card.labels}
     auc = dict(zip(maps.maps, _auc(maps)[number].tolist()))

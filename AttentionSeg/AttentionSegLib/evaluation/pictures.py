@@ -13,7 +13,7 @@ from ..reporting.field_of_view import FieldOfView, field_of_view
 from ..reporting.intensities import gray_ends, scaled
 from ..reporting.measurements import measure
 from ..reporting.placement import nearest_voxel
-from ..reporting.planes import VIEWS, sample, sample_labels
+from ..reporting.planes import sample, sample_labels, upright, views_of
 from ..reporting.sheet import Sheet, fractions, outlines
 from .page import Picture
 
@@ -28,13 +28,15 @@ WHITE = (1.0, 1.0, 1.0)
 
 
 def draw_case(image: Image, prediction: Prediction, reference: Image) -> bytes:
-    """A PNG of the axial, coronal and sagittal plane through the difference of prediction and reference.
+    """A PNG of the axial, coronal and sagittal plane through the difference of prediction and reference; of a single slice only its own.
 
     The prediction is a solid line in the color of the label, the reference a dashed white one. Radiological convention.
     """
-    sheet = Sheet(3 * (PIXELS + MARGIN) + MARGIN, TITLE + PIXELS + MARGIN)
+    image, prediction = upright(image, prediction)
+    reference = replace(reference, affine=image.affine)
     view = _field_of_view(image, prediction, reference)
-    planes = [view.plane(name, PIXELS) for name in VIEWS]
+    planes = [view.plane(name, PIXELS) for name in views_of(image)]
+    sheet = Sheet(len(planes) * (PIXELS + MARGIN) + MARGIN, TITLE + PIXELS + MARGIN)
     pictures = [sample(image, plane) for plane in planes]
     ends = gray_ends(np.stack(pictures), prediction.card.inputs[0].modality)
     colors = {label.value: fractions(label.color) for label in prediction.card.labels}

@@ -255,4 +255,6 @@ def _limit(survey: Survey, drawn: bool) -> str:
     spacing = np.array([case.spacing_mm for case in survey.train])
     if drawn:
         return f"Trained on images synthesized from {len(spacing)} label maps; not tested on scans."
+    if not any(case.spacing_known for case in survey.train):
+        return f"Trained on {len(spacing)} images with pixels of unknown size, taken as 1 mm wide; not tested where the size is known."
     return f"Trained on {len(spacing)} scans with voxels of {in_mm(spacing.min(0))} to {in_mm(spacing.max(0))}; not tested on others."

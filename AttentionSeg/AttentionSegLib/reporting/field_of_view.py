@@ -28,11 +28,13 @@ class FieldOfView:
     Args:
         focus: intersection of the planes, RAS mm [3].
         low, high: corners of the box, RAS mm [3] each.
+        unit: of lengths in words, see `Plane`.
     """
 
     focus: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    unit: str = "mm"
 
     def plane(self, view: str, pixels: int) -> Plane:
         """The square plane of a view that contains the box, at the same scale in every view."""
@@ -41,7 +43,7 @@ class FieldOfView:
         center[through] = self.focus[through]
         side = (self.high - self.low).max()
         right, anterior, superior = center.tolist()
-        return Plane(view, (right, anterior, superior), float(side), pixels)
+        return Plane(view, (right, anterior, superior), float(side), pixels, self.unit)
 
 
 def field_of_view(image: Image, prediction: Prediction, measurements: list[Measurement]) -> FieldOfView:
@@ -51,15 +53,15 @@ def field_of_view(image: Image, prediction: Prediction, measurements: list[Measu
     found and a plane through the center would pass between them, it is that of the first region. Without a labeled voxel, the box is that of the
     voxels with uncertainty above 0, or the whole image.
     """
-    labels = prediction.labels
+    labels, unit = prediction.labels, "mm" if image.spacing_known else "pixels"
     image_low, image_high = _ends(image.corners())
     box = bounding_box(labels.voxels[0] != 0)
     if box is None:
         searched = bounding_box(prediction.uncertainty.voxels[0] > 0)
         low, high = _ends(_box_in_ras(prediction.uncertainty, searched)) if searched else (image_low, image_high)
-        return FieldOfView((low + high) / 2, low, high)
+        return FieldOfView((low + high) / 2, low, high, unit)
     low, high = _ends(_box_in_ras(labels, box))
-    return FieldOfView(_focus(prediction, measurements), np.maximum(low - MARGIN_MM, image_low), np.minimum(high + MARGIN_MM, image_high))
+    return FieldOfView(_focus(prediction, measurements), np.maximum(low - MARGIN_MM, image_low), np.minimum(high + MARGIN_MM, image_high), unit)
 
 
 def _focus(prediction: Prediction, measurements: list[Measurement]) -> np.ndarray:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_overview(image: Image, prediction: Prediction, path: Path | str, title: str | None = None) -> None:
-    """Write one PNG, 1584 pixels wide: axial, coronal and sagittal planes through the segmentation.
+    """Write one PNG, 1584 pixels wide: axial, coronal and sagittal planes through the segmentation, or the one of a single slice.
 
     The first row shows the outlines of the labels with their volumes, the next rows the attention maps over the image, each
     with its color bar, and the last row the uncertainty. Of several channels the first is shown. Radiological convention:

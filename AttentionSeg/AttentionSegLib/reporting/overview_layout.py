@@ -10,25 +10,27 @@ LARGE, SMALL = 400, 200
 # More maps than this are laid out smaller, two per row, so that the picture does not get too long.
 MOST_LARGE = 3
 BETWEEN_COLUMNS = 28
+VIEWS_OF_VOLUME = 3
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Position of three square pictures of `size` with a column of text to their right."""
+    """Position of square pictures of `size`, three or one of a single slice, with a column of text to their right."""
 
     left: int
     top: int
     size: int
+    pictures: int = VIEWS_OF_VOLUME
 
     @property
     def places(self) -> list[int]:
-        """Left edges of the three pictures."""
-        return [self.left + i * (self.size + GAP) for i in range(3)]
+        """Left edges of the pictures."""
+        return [self.left + i * (self.size + GAP) for i in range(self.pictures)]
 
     @property
     def side(self) -> int:
         """Left edge of the column of text."""
-        return self.places[2] + self.size + (20 if self.size == LARGE else 12)
+        return self.places[-1] + self.size + (20 if self.size == LARGE else 12)
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Layout:
     height: int
 
 
-def lay_out(maps: int) -> Layout:
-    """Lay out a number of maps (at least one) below the anatomy: large, one per row, or small, two per row."""
-    anatomy = Strip(MARGIN, HEAD + TITLES + 16, LARGE)
-    per_line, size = (1, LARGE) if maps <= MOST_LARGE else (2, SMALL)
+def lay_out(maps: int, pictures: int = VIEWS_OF_VOLUME) -> Layout:
+    """Lay out a number of maps (at least one) below the anatomy: large, one per row, or small, two per row; of single slices large, two per row."""
+    anatomy = Strip(MARGIN, HEAD + TITLES + 16, LARGE, pictures)
+    per_line, size = (2, LARGE) if pictures == 1 else (1, LARGE) if maps <= MOST_LARGE else (2, SMALL)
     column = (WIDTH - 2 * MARGIN + BETWEEN_COLUMNS) // per_line
     top = anatomy.top + LARGE + 2 * GAP
-    strips = [Strip(MARGIN + n % per_line * column, top + n // per_line * (size + GAP), size) for n in range(maps)]
+    strips = [Strip(MARGIN + n % per_line * column, top + n // per_line * (size + GAP), size, pictures) for n in range(maps)]
     bottom = strips[-1].top + size
     return Layout((MARGIN, 18), anatomy, strips, (MARGIN, bottom + 16), bottom + FOOT)

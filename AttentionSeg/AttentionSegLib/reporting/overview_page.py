@@ -15,7 +15,7 @@ from .field_of_view import FieldOfView, field_of_view
 from .intensities import gray_ends, heat_ends, scaled
 from .measurements import Measurement, measure
 from .overview_layout import LARGE, WIDTH, Strip, lay_out
-from .planes import VIEWS, Plane, sample, sample_labels
+from .planes import Plane, sample, sample_labels, upright, views_of
 from .sheet import Color, Sheet, fractions, outlines
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..inference.prediction import Prediction
 
 WHITE = (1.0, 1.0, 1.0)
+# Largest width of the list of labels.
+LEGEND = 360
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +38,9 @@ class Cut:
 
 def draw_overview(image: Image, prediction: Prediction, title: str | None) -> Sheet:
     """Draw the picture that `write_overview` describes."""
+    image, prediction = upright(image, prediction)
     maps = [*prediction.attention.items(), ("uncertainty", prediction.uncertainty)]
-    layout = lay_out(len(maps))
+    layout = lay_out(len(maps), len(views_of(image)))
     sheet = Sheet(WIDTH, layout.height)
     measurements = measure(prediction)
     view = field_of_view(image, prediction, measurements)
@@ -51,14 +54,14 @@ def draw_overview(image: Image, prediction: Prediction, title: str | None) -> Sh
         ends = _draw_map(sheet, strip, behind, heat, ends=(0.0, 1.0) if heat is prediction.uncertainty else None)
         kind = map_kind(name, prediction.attention)
         details = [name, _times(heat.shape)] if kind.of_network else [_times(heat.shape)]
-        _draw_caption(sheet, strip, kind.title_at(heat.spacing), details, ends)
+        _draw_caption(sheet, strip, kind.title_at(heat.spacing, image.spacing_known), details, ends)
     _draw_foot(sheet, layout.foot, prediction)
     return sheet
 
 
 def _cut(image: Image, prediction: Prediction, view: FieldOfView, pixels: int) -> list[Cut]:
-    """The three planes through the segmentation, each `pixels` wide and high."""
-    planes = [view.plane(name, pixels) for name in VIEWS]
+    """The planes through the segmentation, each `pixels` wide and high."""
+    planes = [view.plane(name, pixels) for name in views_of(image)]
     pictures = [sample(image, plane) for plane in planes]
     ends = gray_ends(np.stack(pictures), prediction.card.inputs[0].modality)
     cuts = []
@@ -72,6 +75,8 @@ def _draw_head(sheet: Sheet, place: tuple[int, int], image: Image, prediction: P
     left, top = place
     sheet.text(left, top, _fitting(title or image.name, 100), size=16, bold=True)
     facts = [f"{_times(image.shape)} voxels of {_times(image.spacing)} mm"]
+    if not image.spacing_known:
+        facts = [f"{_times(length for length in image.shape if length > 1)} pixels of unknown size"]
     if image.channels > 1:
         facts.append(f"shown: {_fitting(prediction.card.inputs[0].name, 40)}, the first of {image.channels} channels")
     if prediction.found is not None:
@@ -91,7 +96,8 @@ def _draw_anatomy(sheet: Sheet, strip: Strip, cuts: list[Cut], colors: dict[int,
 
 
 def _draw_legend(sheet: Sheet, strip: Strip, measurements: list[Measurement]) -> None:
-    left, right, line = strip.side, WIDTH - strip.left, 21
+    left, line = strip.side, 21
+    right = min(WIDTH - strip.left, left + LEGEND)
     y: float = strip.top
     if not any(m.voxels for m in measurements):
         sheet.text(left, y, "No label was found.", size=12, bold=True, ink="warning")

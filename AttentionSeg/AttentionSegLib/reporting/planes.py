@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,9 +13,43 @@ from ..inference.parts import affine_from, beneath
 from ..inference.resampling import along, inside, voxel_map
 from ..inference.resampling import sample as resampled
 
+if TYPE_CHECKING:
+    from ..inference.prediction import Prediction
+
 AXIS_ENDS = (("R", "L"), ("A", "P"), ("S", "I"))
 # RAS axes across and up the picture, and the axis that the plane is perpendicular to.
 VIEWS = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
+
+
+def views_of(image: Image) -> tuple[str, ...]:
+    """The views to show of an image: all, or of a single slice the one in which it lies, as the others would be a line."""
+    if not image.is_slice:
+        return tuple(VIEWS)
+    return tuple(view for view, (_, _, through) in VIEWS.items() if image.shape[image.nearest_axes[through]] == 1)
+
+
+def upright(image: Image, prediction: Prediction) -> tuple[Image, Prediction]:
+    """A single slice with its result, turned around its center until it lies along RAS axes; volumes as they are.
+
+    A view through a slice that lies oblique in the patient would show a band of it.
+    """
+    if not image.is_slice:
+        return image, prediction
+    turn = np.eye(4)
+    directions = image.affine[:3, :3] / image.spacing
+    aligned = np.zeros((3, 3))
+    for ras, axis in enumerate(image.nearest_axes):
+        aligned[ras, axis] = 1 if directions[ras, axis] > 0 else -1
+    turn[:3, :3] = aligned @ directions.T
+    center = image.corners().mean(axis=0)
+    turn[:3, 3] = center - turn[:3, :3] @ center
+
+    def turned(one: Image) -> Image:
+        return replace(one, affine=turn @ one.affine)
+
+    maps = {name: turned(one) for name, one in prediction.attention.items()}
+    return turned(image), replace(prediction, labels=turned(prediction.labels), uncertainty=turned(prediction.uncertainty), attention=maps)
+
 
 # Of a voxel in the value of a pixel.
 LEAST_WEIGHT = 1e-5
@@ -32,12 +67,14 @@ class Plane:
         center: center of the picture, RAS mm; its coordinate perpendicular to the plane is the plane's position.
         side: edge of the picture in mm.
         pixels: edge of the picture in pixels.
+        unit: of lengths in words: `pixels` for an image without spacing, whose pixels are taken to be 1 mm wide.
     """
 
     view: str
     center: tuple[float, float, float]
     side: float
     pixels: int
+    unit: str = "mm"
 
     @property
     def position(self) -> float:
@@ -46,8 +83,9 @@ class Plane:
 
     @property
     def title(self) -> str:
+        """The view and its position, or the view alone of a picture, which has no place in the patient."""
         axis = AXIS_ENDS[VIEWS[self.view][2]][0]
-        return f"{self.view}, {axis} = {round(self.position, 1) + 0.0:g} mm"
+        return f"{self.view}, {axis} = {round(self.position, 1) + 0.0:g} mm" if self.unit == "mm" else self.view
 
     @property
     def letters(self) -> dict[str, str]:

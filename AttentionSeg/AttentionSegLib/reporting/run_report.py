@@ -100,7 +100,8 @@ def _attention_maps(prediction: Prediction) -> list[dict[str, Any]]:
     for name, image in maps.items():
         explains = name.startswith(WHY)
         worth = None if explains and not options.explains_as_usual else measured_map(measured, name)
-        described.append({**_attention_map(name, image, maps), **(how if explains else {}), **_measured(worth)})
+        shown = _attention_map(name, image, maps, prediction.labels.spacing_known)
+        described.append({**shown, **(how if explains else {}), **_measured(worth)})
     return described
 
 
@@ -109,12 +110,12 @@ def _measured(found: MeasuredMap | None) -> dict[str, Any]:
     return {} if found is None else {"measured": {**asdict(found), "text": found.text}}
 
 
-def _attention_map(name: str, image: Image, among: Iterable[str]) -> dict[str, Any]:
+def _attention_map(name: str, image: Image, among: Iterable[str], spacing_known: bool) -> dict[str, Any]:
     return {
         "name": name,
-        "title": map_kind(name, among).title_at(image.spacing),
+        "title": map_kind(name, among).title_at(image.spacing, spacing_known),
         "shape": list(image.shape),
-        "spacing_mm": _numbers(image.spacing),
+        "spacing_mm": _numbers(image.spacing) if spacing_known else None,
         "range": [_number(image.voxels.min()), _number(image.voxels.max())],
     }
 

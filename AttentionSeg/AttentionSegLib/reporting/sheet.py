@@ -98,12 +98,12 @@ class Sheet:
             self._write(x + across, y + down, plane.letters[edge], size, ha=ha, va=va, path_effects=_halo(2.5, 0.8))
 
     def scale_bar(self, x: float, y: float, plane: Plane, size: float) -> None:
-        """Draw a bar of a round length in mm in the lower left corner of a picture at the same x and y."""
-        millimeters = round_length(plane.side / 4)
+        """Draw a bar of a round length in the lower left corner of a picture at the same x and y."""
+        length = round_length(plane.side / 4)
         left, down = x + 12, y + plane.pixels - 12
-        right = left + millimeters * plane.pixels / plane.side
+        right = left + length * plane.pixels / plane.side
         self._add(Line2D((left, right), (down, down), color=INKS["plain"], linewidth=2, solid_capstyle="butt", path_effects=_halo(4, 0.7)))
-        self._write((left + right) / 2, down - 5, f"{millimeters:g} mm", size, ha="center", va="bottom", path_effects=_halo(2.5, 0.8))
+        self._write((left + right) / 2, down - 5, f"{length:g} {plane.unit}", size, ha="center", va="bottom", path_effects=_halo(2.5, 0.8))
 
     def color_bar(self, x: int, y: int, width: int, height: int, ends: tuple[float, float], text_size: float) -> None:
         """Draw the heat colors from bottom to top, with numbers beside them."""

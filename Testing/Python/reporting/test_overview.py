@@ -37,6 +37,13 @@ def make_scan(maps: int = 2, axes: np.ndarray = AXES["oblique"]) -> tuple[Image,
     return image, make_prediction(labels, affine, {f"gate_{n}": coarse_map(image, 2 ** (n % 3 + 1), n) for n in range(maps)})
 
 
+def shifted(voxels: int) -> np.ndarray:
+    """An affine that shifts along the second axis."""
+    affine = np.eye(4)
+    affine[1, 3] = voxels
+    return affine
+
+
 def picture_of(strip: Strip, view: int, page: np.ndarray) -> np.ndarray:
     """The pixels of one of the three pictures of a strip."""
     left = strip.places[view]
@@ -68,6 +75,27 @@ class TestWriteOverview:
         text = " ".join(written)
         assert "Attention gate, level 0 (2 x 3 x 4 mm) gate_0" in text
         assert "Uncertainty" in written
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_of_a_single_slice_only_its_own_view_is_shown(self, known, tmp_path, monkeypatch):
+        """In whole, though it lies oblique in the patient; without a spacing in pixels."""
+        written: list[str] = []
+        monkeypatch.setattr(Sheet, "_write", lambda self, x, y, text, *args, **style: written.append(text))
+        image, prediction = make_scan(2)
+        thin = [replace(one, voxels=one.voxels[:, :, 11:12], spacing_known=known) for one in (image, prediction.labels, prediction.uncertainty)]
+        maps = {name: replace(heat, voxels=heat.voxels[:, :, 3:4]) for name, heat in prediction.attention.items()}
+        image, labels, uncertainty = (replace(one, affine=one.affine @ shifted(11)) for one in thin)
+        maps = {name: replace(heat, affine=image.affine @ np.diag([2, 2, 1, 1])) for name, heat in maps.items()}
+        write_overview(image, replace(prediction, labels=labels, uncertainty=uncertainty, attention=maps), tmp_path / "overview.png")
+        page, layout = imread(tmp_path / "overview.png"), lay_out(3, pictures=1)
+        assert page.shape[0] == layout.height
+        (view,) = [text for text in written if text.startswith(("axial", "coronal", "sagittal"))]
+        assert view.endswith(" mm") == known
+        assert any(text.endswith("mm") for text in written) == known
+        assert ("40 x 24 pixels of unknown size" in written) != known
+        for strip in [layout.anatomy, *layout.maps]:
+            shown = np.abs(picture_of(strip, 0, page) - OUTSIDE).max(axis=-1) > 0.02
+            assert shown.mean() > 0.5
 
     def test_right_front_and_head_are_on_the_left_and_up(self, tmp_path):
         """Label 1, red, lies to the right, the front and the head of label 2, blue, on a grid that runs the other way."""

@@ -72,6 +72,11 @@ class TestModel:
         assert (label["milliliters"], label["square_millimeters"]) == (None, None)
         assert label["voxels"] == np.count_nonzero(read_image(tmp_path / "case_0_segmentation.seg.nrrd").voxels)
         assert f"{label['voxels']} pixels" in capsys.readouterr().out
+        for entry in report["attention"]:
+            assert entry["title"].endswith(" pixels)")
+            assert entry["spacing_mm"] is None
+        (limit,) = load_model(trained / "model").card.raw["limits"]
+        assert "pixels of unknown size" in limit
 
     def test_batch_and_evaluate(self, trained, tmp_path):
         run("batch", trained / "images", model=trained / "model", output=tmp_path / "batch")
