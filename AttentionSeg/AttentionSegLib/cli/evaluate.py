@@ -11,7 +11,7 @@ from ..errors import InputError, after_results
 from ..evaluation import EMPTY_RULE, METRICS
 from ..evaluation.definitions import MEAN
 from ..evaluation.map_measures import MAP_MEASURES
-from ..files.formats import described
+from ..files.formats import DICOM_ENDINGS, described
 from ..terminal import ProgressDisplay
 from .options import ARGUMENTS, add_label_options, add_run_options, command_of, label_reading, run_options
 
@@ -36,7 +36,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=EMPTY_RULE,
     )
     evaluate.add_argument("--model", metavar="ID", help="id of an installed model, or path of a model folder")
-    evaluate.add_argument("--images", metavar="DIR", help=f"folder of scans: {described()}")
+    evaluate.add_argument("--images", metavar="DIR", help=f"folder of scans: {described()}, or DICOM images ({', '.join(DICOM_ENDINGS)})")
     evaluate.add_argument(
         "--predictions", metavar="DIR", help="folder of label maps of any program, or results of a batch, to measure instead of --model and --images"
     )

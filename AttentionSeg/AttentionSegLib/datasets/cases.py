@@ -108,7 +108,7 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
         )
         raise InputError(msg)
     if not scans:
-        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(ENDINGS)}."
+        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(SCANS)}."
         raise InputError(msg)
     cases = [Case(name, paths, maps[name]) for name, paths in scans.items()]
     check_channels(cases)
