@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
 from ..files import DicomSeries, find_series
-from ..files.formats import PICTURES, SEGMENTATION
+from ..files.formats import DICOM_ENDINGS, PICTURES, SEGMENTATION
 from ..files.names import extension
 from ..models import Card
 from .found import VOLUME_ENDINGS, Search, without_extension
@@ -47,15 +48,22 @@ def _add_series(search: Search, files: Sequence[Path], modality: str) -> None:
     series, damaged = find_series(files)
     # What was derived from a scan may join it later, and must not change its name.
     in_folder = Counter(one.folder for one in series if not _unwanted(one, modality))
+    with_others = {Path(path).parent for case in search.found for path in case.inputs}
     for one in series:
         reason = _unwanted(one, modality)
         if reason:
             search.skip(one, reason)
             continue
+        beside = [path for path in damaged if path.parent in {file.parent for file in one.files}]
+        problem = damaged[beside[0]] if beside else None
+        if not one.is_volume and (in_folder[one.folder] > 1 or one.folder in with_others):
+            path = one.files[0]
+            title = search.relative(path.with_suffix("") if path.suffix.lower() in DICOM_ENDINGS else path)
+            search.add(title, replace(one, place=path), problem=problem)
+            continue
         title = search.relative(one.folder)
         title = search.root.resolve().name if title == "." else title
-        beside = [path for path in damaged if path.parent in {file.parent for file in one.files}]
-        search.add(f"{title}__{one.title or one.uid}" if in_folder[one.folder] > 1 else title, one, problem=damaged[beside[0]] if beside else None)
+        search.add(f"{title}__{one.title or one.uid}" if in_folder[one.folder] > 1 else title, one, problem=problem)
     with_series = {file.parent for one in series for file in one.files}
     for path, sentence in damaged.items():
         if path.parent not in with_series:

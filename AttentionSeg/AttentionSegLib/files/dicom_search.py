@@ -20,7 +20,7 @@ LISTED = 8
 
 @dataclass(frozen=True)
 class DicomSeries(os.PathLike):
-    """One series; as a path it is its folder.
+    """One series; as a path it is its folder, or `place`.
 
     Attributes:
         folder: the deepest folder that holds all its files.
@@ -30,6 +30,7 @@ class DicomSeries(os.PathLike):
         number, description: empty if there are none.
         localizer: whether it is a scout view, by its ImageType.
         is_volume: whether it has more than one slice.
+        place: the file of a single image that lies beside other scans, of which its name tells it; else None.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class DicomSeries(os.PathLike):
     description: str = ""
     localizer: bool = False
     is_volume: bool = True
+    place: Path | None = None
 
     @property
     def title(self) -> str:
@@ -51,7 +53,7 @@ class DicomSeries(os.PathLike):
         return self.is_volume and not self.localizer and self.modality not in DERIVED
 
     def __fspath__(self) -> str:
-        return str(self.folder)
+        return str(self.place or self.folder)
 
     def __str__(self) -> str:
         return f"{self.folder} (series {self.title or self.uid})"

@@ -12,9 +12,9 @@ from AttentionSegLib.image import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "files"))
 
-from dicom_series import directions_of, positions_of, write_series
+from dicom_series import directions_of, positions_of, write_series, write_slice
 
-__all__ = ["directions_of", "positions_of", "write_dicom", "write_scan", "write_series"]
+__all__ = ["directions_of", "positions_of", "write_dicom", "write_scan", "write_series", "write_slice"]
 
 SHAPE = (16, 14, 12)
 

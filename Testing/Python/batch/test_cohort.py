@@ -13,9 +13,10 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, write_map, write_segmentation
 from AttentionSegLib.image import Image
 from AttentionSegLib.reporting.sheet import Sheet
-from batch_scans import write_dicom
+from batch_scans import directions_of, write_dicom, write_slice
 from cohort_files import ONE, inputs, names, touch
 from PIL import Image as Pillow
+from pydicom.uid import generate_uid
 
 
 class TestFolder:
@@ -126,6 +127,19 @@ class TestDicom:
         write_dicom(tmp_path / "Müller" / "T1", 0, Modality="MR")
         assert names(find_cases(tmp_path, ONE, recursive=True)) == ["Müller__T1"]
         assert names(find_cases(tmp_path / "Müller" / "T1", ONE)) == ["T1"]
+
+    def test_images_beside_others_are_called_after_their_files(self, tmp_path):
+        """Such as radiographs in one folder: each is a series, and their descriptions are alike."""
+        axial = directions_of("axial")
+        for name in ("one.dcm", "IM0002", "alone/1.dcm"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            tags = {"Modality": "MR", "SeriesNumber": 1, "SeriesDescription": "chest", "SeriesInstanceUID": generate_uid()}
+            write_slice(tmp_path / name, np.zeros((5, 6), np.int16), np.zeros(3), axial, **tags)
+        cohort = find_cases(tmp_path, ONE, recursive=True)
+        assert names(cohort) == ["IM0002", "alone", "one"]
+        assert [Path(case.inputs[0]).name for case in cohort.cases] == ["IM0002", "alone", "one.dcm"]
+        touch(tmp_path / "alone", "b.nii")
+        assert names(find_cases(tmp_path / "alone", ONE)) == ["1", "b"]
 
     def test_a_damaged_slice_is_a_problem_of_its_series(self, tmp_path):
         write_dicom(tmp_path / "a", 0, Modality="MR")
