@@ -41,14 +41,14 @@ class MapKind:
         """Whether it is a map of the network, with a resolution of its own that the title states."""
         return self.group not in (_CERTAINTY, _OTHER)
 
-    def title_at(self, spacing: Sequence[float], known: bool = True) -> str:
+    def title_at(self, spacing: Iterable[float], known: bool = True) -> str:
         """The title, for maps of the network with the resolution from a spacing: `Attention gate, level 2 (2 mm)`.
 
         Args:
             spacing: of the map in mm.
             known: False for maps of a 2D image without spacing, whose pixels were assumed to be 1 mm wide: `Attention gate, level 2 (2 x 2 pixels)`.
         """
-        resolution = in_millimeters(spacing) if known else f"{' x '.join(f'{length:.3g}' for length in spacing[:2])} pixels"
+        resolution = in_millimeters(spacing) if known else f"{' x '.join(f'{length:.3g}' for length in list(spacing)[:2])} pixels"
         return f"{self.title} ({resolution})" if self.of_network else self.title
 
 

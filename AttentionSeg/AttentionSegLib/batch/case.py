@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -126,8 +127,8 @@ def write_files(
     segmentation_ending, map_ending = ENDINGS[prediction.options.file_format]
     first, report = f"{stem}_segmentation{segmentation_ending}", report_name(stem)
     write_segmentation(prediction.labels, prediction.card, folder / first)
-    for name, attention in prediction.attention.items():
-        write_map(attention, folder / f"{stem}_{_for_file(name)}{map_ending}", name, prediction.card)
+    for name, shown in _for_files(prediction.attention).items():
+        write_map(prediction.attention[name], folder / f"{stem}_{shown}{map_ending}", name, prediction.card)
     # The picture is drawn by one processor, while the others compress.
     with ThreadPoolExecutor(1) as beside:
         uncertainty = folder / f"{stem}_uncertainty{map_ending}"
@@ -151,6 +152,13 @@ def write_files(
     return names, prediction
 
 
-def _for_file(name: str) -> str:
-    """The name of a map without spaces and signs, which names of labels have."""
-    return re.sub(r"[^\w-]+", "_", name)
+def _for_files(names: Iterable[str]) -> dict[str, str]:
+    """By name of a map, the name without spaces and signs, which names of labels have; with a number where it would be that of another map."""
+    shown: dict[str, str] = {}
+    taken: Counter[str] = Counter()
+    for name in names:
+        plain = re.sub(r"[^\w-]+", "_", name)
+        taken[plain.casefold()] += 1
+        count = taken[plain.casefold()]
+        shown[name] = plain if count == 1 else f"{plain}-{count}"
+    return shown

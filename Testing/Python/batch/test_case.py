@@ -42,6 +42,17 @@ class TestFiles:
         np.testing.assert_allclose(read_image(files[0]).affine, image.affine, atol=1e-4)
         assert files[3].read_bytes().startswith(b"\x89PNG")
 
+    def test_names_that_differ_in_signs_alone_have_files_of_their_own(self, predictor, scan, tmp_path):
+        """Labels may have any name, such as T+ and T*."""
+        image = read_image(scan)
+        found = predictor(image, REGION, attention=False)
+        flat = [replace(found.uncertainty, voxels=np.full_like(found.uncertainty.voxels, value)) for value in range(3)]
+        maps = dict(zip(["why T+", "why t*", "why T"], flat))
+        files = write_case(lambda *_: replace(found, attention=maps), predictor.model.card, image, [scan], tmp_path).files
+        shown = {path.name.partition("_why_")[2]: path for path in files if "_why_" in path.name}
+        assert sorted(shown) == ["T.nrrd", "T_.nrrd", "t_-2.nrrd"]
+        assert [read_image(shown[name]).voxels.max() for name in ("T_.nrrd", "t_-2.nrrd", "T.nrrd")] == [0, 1, 2]
+
     def test_are_read_by_other_programs(self, scan, results):
         segments = slicerio.read_segmentation(str(results["nrrd"].files[0]))["segments"]
         assert [segment["name"] for segment in segments] == ["Hippocampus anterior", "Hippocampus posterior"]
