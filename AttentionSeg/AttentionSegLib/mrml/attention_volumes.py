@@ -12,6 +12,7 @@ from ..reporting.intensities import map_top
 from .heat_map import heat_map
 from .node_names import free_name
 from .provenance import provenance
+from .volumes import is_picture
 from .voxels import fill_voxels, matrix_to_vtk, view_voxels
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MAP_ATTRIBUTE = "AttentionSeg.Map"
 # Method and layer of an explanation where they are not the usual ones, of which the model's card has figures.
 EXPLAINED_ATTRIBUTE = "AttentionSeg.Explained"
+# Of a picture, whose pixels are of unknown size.
+IN_PIXELS_ATTRIBUTE = "AttentionSeg.InPixels"
 CLEAR_BELOW = 0.01
 
 
@@ -81,6 +84,7 @@ def fill_map(node: slicer.vtkMRMLScalarVolumeNode, voxels: vtk.vtkImageData, aff
     """
     with slicer.util.NodeModify(node):
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+        node.SetAttribute(IN_PIXELS_ATTRIBUTE, "1" if is_picture(volume_node) else None)
         node.SetIJKToRASMatrix(matrix_to_vtk(affine))
         set_window(node.GetDisplayNode(), view_voxels(voxels), node.GetAttribute(MAP_ATTRIBUTE), CLEAR_BELOW)
         node.SetAndObserveImageData(voxels)

@@ -92,10 +92,10 @@ def _view(node: slicer.vtkMRMLScalarVolumeNode, number: int) -> Image:
     if components != 1 and not in_colors:
         msg = f"{name} has {components} values per voxel, such as a color image; convert it to a scalar volume first."
         raise InputError(msg)
-    return Image(view_channels(image_data), local_affine(node), name, spacing_known=not _is_picture(node))
+    return Image(view_channels(image_data), local_affine(node), name, spacing_known=not is_picture(node))
 
 
-def _is_picture(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+def is_picture(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     """Whether a volume was loaded from a 2D image file without spacing, and has not been given one since."""
     storage = node.GetStorageNode()
     return storage is not None and ending_of(storage.GetFileName() or "") in PICTURES.endings and set(node.GetSpacing()) == {1.0}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..map_kinds import map_kind
 from ..models.measured_maps import measured_map, measured_maps
-from ..mrml.attention_volumes import EXPLAINED_ATTRIBUTE, MAP_ATTRIBUTE
+from ..mrml.attention_volumes import EXPLAINED_ATTRIBUTE, IN_PIXELS_ATTRIBUTE, MAP_ATTRIBUTE
 from ..reporting import STATISTICS
 from ..reporting.label_statistics import SIZES, Statistic, shown_size
 
@@ -67,7 +67,8 @@ def listed_maps(nodes: Sequence[slicer.vtkMRMLScalarVolumeNode], card: Mapping[s
     unusual = {name: node.GetAttribute(EXPLAINED_ATTRIBUTE) for name, node in zip(names, nodes)}
     measured = {name: None if unusual[name] else measured_map(of_model, name) for name in names}
     worth = {name: unusual[name] or (found.text if found else "") for name, found in measured.items()}
-    listed = [ListedMap(name, kind.group, kind.title_at(node.GetSpacing()), node, worth[name]) for name, kind, node in zip(names, kinds, nodes)]
+    titles = [kind.title_at(node.GetSpacing(), node.GetAttribute(IN_PIXELS_ATTRIBUTE) is None) for kind, node in zip(kinds, nodes)]
+    listed = [ListedMap(name, kind.group, title, node, worth[name]) for name, kind, title, node in zip(names, kinds, titles, nodes)]
 
     def place(entry: ListedMap) -> tuple[int, float]:
         found = measured[entry.name]

@@ -8,7 +8,8 @@ import slicer
 from AttentionSegLib.image import Image
 from AttentionSegLib.mrml import image_from_volumes
 from AttentionSegLib.mrml.attention_volumes import is_own_map, publish_map
-from scenes import AFFINES, make_prediction
+from AttentionSegLib.ui.shown_attention import listed_maps
+from scenes import AFFINES, make_prediction, make_volume
 from vtk.util.numpy_support import vtk_to_numpy
 
 
@@ -38,6 +39,15 @@ def test_says_which_model_made_it(volume, card):
     assert node.GetAttribute("AttentionSeg.ModelId") == "hippocampus-t1"
     assert node.GetAttribute("AttentionSeg.ModelVersion") == "1.0.0"
     assert node.GetAttribute("AttentionSeg.WeightsSHA256") == "0" * 64
+
+
+@pytest.mark.parametrize(("name", "title"), [("photo.png", "(4 x 4 pixels)"), ("slice.nrrd", "(4 x 4 x 1 mm)")])
+def test_a_map_of_a_picture_is_listed_in_pixels(scene, card, name, title):
+    picture = make_volume(scene, np.diag([-1.0, -1, 1, 1]), np.ones((7, 5, 1), np.uint8))
+    picture.AddDefaultStorageNode(name)
+    node = publish_map(Image(np.ones((1, 2, 2, 1), np.float32), np.diag([-4.0, -4, 1, 1])), "gate_3", card, picture)
+    (entry,) = listed_maps([node], {})
+    assert entry.title.endswith(title)
 
 
 def test_maps_are_told_from_scans(scene, volume, card):
