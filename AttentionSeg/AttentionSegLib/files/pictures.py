@@ -57,13 +57,14 @@ def _pixels(picture: Pillow.Image, path: Path, labels: bool) -> np.ndarray:
     if picture.mode in GRAY or (labels and picture.mode == "P"):
         pixels = np.array(picture)
         return pixels.astype(np.uint8) if picture.mode == "1" else pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    is_gray = picture.mode == "LA"
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         if picture.getchannel("A").getextrema() != (OPAQUE, OPAQUE):
             msg = f"{path} is partly transparent, so its colors are not those that a viewer shows; save it without transparency."
             raise InputError(msg)
     colors = np.array(picture.convert("RGB"))
-    is_gray = picture.mode == "LA" or (labels and (colors == colors[..., :1]).all())
+    is_gray = is_gray or (labels and (colors == colors[..., :1]).all())
     if labels and not is_gray:
         msg = f"{path} is a label map in colors; save it with one number for each pixel: 0 background, 1, 2, ... labels."
         raise InputError(msg)

@@ -47,6 +47,10 @@ class TestPictures:
         assert read_image(tmp_path / "a.png").voxels[:, 0, 0, 0].tolist() == [[0, 0, 0], [255, 0, 0], [0, 255, 0]][GRAY[0, 0] % 3]
         np.testing.assert_array_equal(read_label_layers(tmp_path / "a.png").voxels[0, :, :, 0].T, GRAY % 3)
 
+    def test_gray_with_an_opaque_alpha_channel_is_gray(self, tmp_path):
+        Pillow.fromarray(GRAY).convert("LA").save(tmp_path / "a.png")
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png").voxels[..., 0], GRAY.T[None])
+
     @pytest.mark.parametrize("ending", ["jpg", "tif"])
     def test_a_photograph_is_turned_as_the_camera_says(self, tmp_path, ending):
         turned = Pillow.Exif()
