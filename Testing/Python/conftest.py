@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Torch's threads wait for each other by spinning: on a busy machine with few cores, two are many times slower than one.
@@ -42,3 +43,21 @@ def _no_earlier_search(monkeypatch):
     module = sys.modules.get("AttentionSegLib.inference.region_search")
     if module is not None:
         monkeypatch.setattr(module, "_last", None)
+
+
+THREADS = pytest.StashKey[int]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "torch" in sys.modules:
+        item.stash[THREADS] = sys.modules["torch"].get_num_threads()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """No test, and no fixture, leaves torch with another number of threads, on which time, memory and the last digits of later tests depend."""
+    yield
+    before = item.stash.get(THREADS, None)
+    if before is not None and sys.modules["torch"].get_num_threads() != before:
+        sys.modules["torch"].set_num_threads(before)
+        pytest.fail(f"It left another number of threads than the {before} that torch had; set them back.")

@@ -160,6 +160,7 @@ class TestTriedOut:
         monkeypatch.setattr(timing.os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
         monkeypatch.setattr(timing, "processors", lambda: 2)
         monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+        monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
         found = self.of_a_step("attention-unet", {"channels": [4, 8]})
         assert found.seconds == pytest.approx(OVERHEAD * seconds)
         assert said in found.note
