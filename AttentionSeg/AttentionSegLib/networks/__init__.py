@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..network_names import NETWORKS, check_network
 from .attention_gate import AttentionGate
 from .attention_unet import AttentionUNet
-from .contract import Network
+from .contract import Network, Variant
 from .guided_attention import GuidedAttention
 from .output import NetworkOutput
 
@@ -19,6 +19,16 @@ def network_class(name: str) -> type[Network]:
     check_network(name)
     module, _, found = NETWORKS[name].partition(":")
     return getattr(import_module(module, __name__), found)
+
+
+def published_variant(name: str, backbone: str) -> Variant:
+    """A network as it was published with a backbone. Raises InputError if there is no such network, or it has no such backbone."""
+    backbones = network_class(name).backbones
+    if backbone not in backbones:
+        known = f"choose one of {', '.join(backbones)}" if backbones else "it has none, leave the backbone out"
+        msg = f"The network '{name}' has no backbone '{backbone}'; {known}."
+        raise InputError(msg)
+    return backbones[backbone]
 
 
 def build_network(name: str, in_channels: int, out_channels: int, arguments: dict[str, Any]) -> Network:

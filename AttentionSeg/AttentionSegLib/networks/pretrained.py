@@ -91,11 +91,18 @@ def load_pretrained(
         msg = f"channels is '{channels}'; choose one of {', '.join(CHANNELS)}."
         raise InputError(msg)
     name = "the given tensors" if isinstance(source, Mapping) else str(source)
-    found = _tensors(source if isinstance(source, Mapping) else read_weights(local_weights(source, sha256)))
+    report, fitting = fit(backbone, source if isinstance(source, Mapping) else read_weights(local_weights(source, sha256)), name, channels)
+    backbone.load_state_dict(fitting, strict=False)
+    return report
+
+
+def fit(backbone: ResNetBackbone, weights: Mapping[str, object], name: str, channels: str = "sum") -> tuple[FitReport, dict[str, Tensor]]:
+    """The tensors that fit a backbone, which may be on the device `meta`; `name` is that of their source. For the rest see `load_pretrained`."""
+    found = _tensors(weights)
     expected = {key: value for key, value in backbone.state_dict().items() if not key.endswith(BATCH_COUNTER)}
 
     _check_blocks(name, found, expected)
-    before, after = _input_channels(name, found), expected[FIRST_CONVOLUTION].shape[1]
+    before, after = _first_convolution(name, found).shape[1], expected[FIRST_CONVOLUTION].shape[1]
     adapted = found if before == after else {**found, FIRST_CONVOLUTION: _adapted(found[FIRST_CONVOLUTION], after, channels)}
     report = FitReport(
         name,
@@ -107,8 +114,12 @@ def load_pretrained(
         channels,
     )
     _check_foundation(report, found, expected)
-    backbone.load_state_dict({key: adapted[key] for key in report.fitted}, strict=False)
-    return report
+    return report, {key: adapted[key] for key in report.fitted}
+
+
+def dimensions(weights: Mapping[str, object], name: str) -> int:
+    """The dimensions of the images that a pretrained ResNet is for. Raises InputError if the weights, of the source `name`, are not those of one."""
+    return _first_convolution(name, _tensors(weights)).ndim - 2
 
 
 def _tensors(state: Mapping[str, object]) -> dict[str, Tensor]:
@@ -118,12 +129,12 @@ def _tensors(state: Mapping[str, object]) -> dict[str, Tensor]:
     return {key: value for key, value in tensors.items() if not key.endswith(BATCH_COUNTER)}
 
 
-def _input_channels(source: str, found: Mapping[str, Tensor]) -> int:
+def _first_convolution(source: str, found: Mapping[str, Tensor]) -> Tensor:
     first = found.get(FIRST_CONVOLUTION)
     if first is None or first.ndim < 3:
         msg = f"The weights from {source} are not those of a ResNet: they have no convolution '{FIRST_CONVOLUTION}'; {WHAT_TO_DO}"
         raise InputError(msg)
-    return first.shape[1]
+    return first
 
 
 def _adapted(weight: Tensor, count: int, channels: str) -> Tensor:

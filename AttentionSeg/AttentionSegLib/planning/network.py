@@ -11,7 +11,7 @@ import numpy as np
 
 from ..datasets.survey import Survey
 from ..errors import InputError
-from ..networks import Network, network_class
+from ..networks import Network, network_class, published_variant
 from ..networks.contract import Variant
 from ..progress import Cancel, check_cancel
 from .budget import Budget, NetworkCost, NetworkSpec
@@ -115,11 +115,7 @@ def _plan_network(spec: NetworkSpec, field: np.ndarray, spacing: np.ndarray, is_
 def _variants(network: type[Network], spec: NetworkSpec, budget: Budget) -> Sequence[Variant]:
     if spec.backbone is None:
         return network.variants(budget.kind)
-    if spec.backbone not in network.backbones:
-        known = f"choose one of {', '.join(network.backbones)}" if network.backbones else "it has none, leave the backbone out"
-        msg = f"The network '{spec.name}' has no backbone '{spec.backbone}'; {known}."
-        raise InputError(msg)
-    return [network.backbones[spec.backbone]]
+    return [published_variant(spec.name, spec.backbone)]
 
 
 def _with_largest_patch(spec: NetworkSpec, variant: Variant, field: np.ndarray, spacing: np.ndarray, budget: Budget) -> NetworkPlan:

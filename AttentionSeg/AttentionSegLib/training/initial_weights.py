@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import nn
 
 from ..errors import InputError
 from ..models import Card, load_model
 from ..models.card import CARD_NAME
-from ..networks import network_class
+from ..networks import build_network, network_class, published_variant
 from ..networks.backbones import ResNetBackbone
-from ..networks.pretrained import load_pretrained
+from ..networks.pretrained import dimensions, fit, load_pretrained
 from ..networks.weights_source import is_url, local_weights, read_weights, sha256_of
 
 # Least fraction of the weights that must fit for another model to be a start.
@@ -33,12 +34,26 @@ class InitialWeights:
     start_from: Path | None = None
     pretrained: str | None = None
 
-    def check(self, network: str | None) -> None:
-        """Raise InputError for two sources, a network without a backbone, or a file of pretrained weights that cannot be read.
+    def check(self, network: str | None, backbone: str | None) -> None:
+        """Raise InputError for two sources, an unknown backbone, or pretrained weights that can't be used.
 
         Args:
             network: a key of `NETWORKS`; None if it is not known yet.
+            backbone: its name; None if the plan decides on the size of the network, and so on the weights that fit.
         """
+        self.check_network(network)
+        published = None if network is None or backbone is None else published_variant(network, backbone)
+        if self.pretrained is None or is_url(self.pretrained):
+            return
+        weights = read_weights(local_weights(self.pretrained))
+        if network is not None and published is not None:
+            axes = dimensions(weights, self.pretrained)
+            with torch.device("meta"):
+                built = build_network(network, 1, 2, published.arguments((1,) * axes, (1.0,) * axes))
+            fit(cast(ResNetBackbone, built.backbone), weights, self.pretrained)
+
+    def check_network(self, network: str | None) -> None:
+        """Raise InputError for two sources, or pretrained weights for a network without a backbone."""
         if self.start_from is not None and self.pretrained is not None:
             msg = f"Both a model to start from ({self.start_from}) and pretrained weights ({self.pretrained}) were given; give one of them."
             raise InputError(msg)
@@ -48,8 +63,6 @@ class InitialWeights:
                 "or train a network with one, such as guided-attention."
             )
             raise InputError(msg)
-        if self.pretrained is not None and not is_url(self.pretrained):
-            read_weights(local_weights(self.pretrained))
 
     @property
     def lasting(self) -> dict[str, str]:
@@ -80,7 +93,7 @@ def initialize(network: nn.Module, card: Card, initial: InitialWeights) -> list[
     Raises:
         InputError: if both sources are given, the network has no backbone for pretrained weights, or the weights cannot be read or do not fit.
     """
-    initial.check(card.network)
+    initial.check_network(card.network)
     start_from, pretrained = initial.start_from, initial.pretrained
     if start_from is not None:
         return [take_weights(network, card, start_from)]

@@ -113,7 +113,7 @@ def train_model(
 
     check_cancel(cancel, "loading packages")
     initial = InitialWeights(None if asked.start_from is None else find_model(asked.start_from), asked.pretrained)
-    initial.check(network)
+    initial.check(network, asked.backbone)
     folder = check_output_folder(output.with_name(f"{output.name}-training") if asked.work is None else Path(asked.work))
     # The processes that Lightning starts for further devices work in the folder of the first.
     with locked(folder) if is_first_process() else nullcontext():

@@ -114,6 +114,18 @@ class TestPretrained:
                 train_model(CaseSet({"train": missing, "val": missing}), network, tmp_path / "model", pretrained=str(tmp_path / "weights.pth"))
         assert [path.name for path in tmp_path.iterdir()] == ["weights.pth"]
 
+    @pytest.mark.parametrize(
+        ("backbone", "sentence"),
+        [("resnet34", "are of a ResNet of another depth, with 2 blocks in 'layer1' there and 3 here"), ("resnet17", "has no backbone 'resnet17'")],
+    )
+    def test_they_are_of_the_backbone_that_was_asked_for(self, tmp_path, backbone, sentence):
+        weights = tmp_path / "weights.pth"
+        torch.save(random_network({"name": "guided-attention", "arguments": {"spatial_dims": 2, "backbone": 18}}).backbone.state_dict(), weights)
+        missing = [Case("a", (tmp_path / "a.nii.gz",), tmp_path / "b.nii.gz")]
+        with pytest.raises(InputError, match=sentence):
+            train_model(CaseSet({"train": missing}), "guided-attention", tmp_path / "model", pretrained=str(weights), backbone=backbone)
+        InitialWeights(pretrained=str(weights)).check("guided-attention", "resnet18")
+
     def test_not_both(self, tmp_path):
         card = make_card(network=GUIDED)
         with pytest.raises(InputError, match=r"^Both a model to start from [^\n]+; give one of them\.$"):
