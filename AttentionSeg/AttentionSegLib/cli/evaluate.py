@@ -11,9 +11,8 @@ from ..errors import InputError, after_results
 from ..evaluation import EMPTY_RULE, METRICS
 from ..evaluation.definitions import MEAN
 from ..evaluation.map_measures import MAP_MEASURES
-from ..files.formats import DICOM_ENDINGS, described
 from ..terminal import ProgressDisplay
-from .options import ARGUMENTS, add_label_options, add_run_options, command_of, label_reading, run_options
+from .options import ARGUMENTS, LABELED_IMAGES, add_label_options, add_run_options, command_of, label_reading, run_options
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -36,7 +35,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         epilog=EMPTY_RULE,
     )
     evaluate.add_argument("--model", metavar="ID", help="id of an installed model, or path of a model folder")
-    evaluate.add_argument("--images", metavar="DIR", help=f"folder of scans: {described()}, or DICOM images ({', '.join(DICOM_ENDINGS)})")
+    evaluate.add_argument("--images", metavar="DIR", help=LABELED_IMAGES)
     evaluate.add_argument(
         "--predictions", metavar="DIR", help="folder of label maps of any program, or results of a batch, to measure instead of --model and --images"
     )

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..files.formats import DICOM_ENDINGS, described
 from ..options import EXPLAIN_METHODS, FORMATS, HIRESCAM, RunOptions
 
 if TYPE_CHECKING:
     from ..datasets import LabelReading
 
+LABELED_IMAGES = f"folder of scans: {described()}, DICOM images ({', '.join(DICOM_ENDINGS)}), or a folder of DICOM slices for each"
 MIRROR = "segment the mirror image as well and take the mean, if the model was trained so; twice as long"
 REGULARIZE = "resample DICOM slices of a tilted gantry or at several distances to a regular grid, instead of rejecting them"
 RESCALE = "subtract 1024 from CT that looks as if it was stored as HU + 1024"

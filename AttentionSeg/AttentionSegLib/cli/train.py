@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import RESEARCH_ONLY
 from ..errors import Cancelled, InputError
-from ..files.formats import DICOM_ENDINGS, described
 from ..network_names import NETWORKS
 from ..terminal import ProgressDisplay
-from .options import add_label_options, add_run_options, command_of, label_reading
+from .options import LABELED_IMAGES, add_label_options, add_run_options, command_of, label_reading
 
 if TYPE_CHECKING:
     from ..datasets import CaseSet
@@ -40,7 +39,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         description=f"Survey labelled scans, plan, train, measure, and write a model. Run it again to resume after an interruption. {RESEARCH_ONLY}",
     )
     data = train.add_argument_group("data")
-    data.add_argument("--images", metavar="DIR", help=f"folder of scans: {described()}, or DICOM images ({', '.join(DICOM_ENDINGS)})")
+    data.add_argument("--images", metavar="DIR", help=LABELED_IMAGES)
     data.add_argument("--labels", metavar="DIR", help="folder of label maps of the same names: 0 background, 1, 2, ... labels")
     data.add_argument("--dataset", metavar="FILE", help="dataset.json of nnU-Net or the Medical Segmentation Decathlon, instead of these two")
     data.add_argument(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..written_names import folded
-from .cases import Case, assign, find_cases, label_maps_in, named, pair_scans
+from .case_files import label_maps_in
+from .cases import Case, assign, find_cases, named, pair_scans
 from .label_names import quoted
 from .label_reading import AS_STORED, LabelReading
 from .label_tables import gaps_filled, read_alike

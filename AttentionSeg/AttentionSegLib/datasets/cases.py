@@ -13,17 +13,15 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..files import read_images
-from ..files.formats import DICOM_ENDINGS, ENDINGS, ending_of
 from ..files.names import composed
 from ..files.tables import decoded, read_table
 from ..image import Image, Note
 from ..inference.fit import in_hu
+from .case_files import SCANS, check_folders, images_in, label_maps_in
 from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 
 ROLES = ("train", "val")
 MOST_NAMED = 5
-# DICOM: single files with a 2D image, such as a radiograph.
-SCANS = (*ENDINGS, *DICOM_ENDINGS)
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 
 
@@ -33,7 +31,7 @@ class Case:
 
     Attributes:
         id: unique name of the case.
-        images: one file per channel, in order; empty if images are synthesized from the label map.
+        images: one file, or folder of DICOM slices, per channel, in order; empty if images are synthesized from the label map.
         label: the label map.
         reading: how the label map is read.
         rescale: whether to subtract 1024 from channels that look like CT stored as HU + 1024.
@@ -58,7 +56,8 @@ def find_cases(images: Path, labels: Path, split: Path, only: str | None = None)
     """The cases of each role (`train`, `val` and any others in the split).
 
     Args:
-        images: folder of scans, `<id>.nii.gz` or another scan format; with several channels `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
+        images: folder of scans, `<id>.nii.gz` or another scan format, or the folder `<id>` of DICOM slices; with several channels
+            `<id>_0000.nii.gz`, `<id>_0001.nii.gz` and so on.
         labels: folder of label maps `<id>.nii.gz`.
         split: CSV file with the columns `id` and `dev_role`, or `id` and `role`; or the `splits_final.json` of nnU-Net, whose first fold is used.
         only: a role whose cases alone are looked for; None for all, among which `train` and `val` must be.
@@ -68,7 +67,7 @@ def find_cases(images: Path, labels: Path, split: Path, only: str | None = None)
             their channels.
     """
     check_folders(images, labels)
-    scans, maps = scans_in(Path(images), SCANS), label_maps_in(Path(labels))
+    scans, maps = images_in(Path(images)), label_maps_in(Path(labels))
     return assign(split, lambda case_id: Case(case_id, _find_images(scans, case_id, images), _find(maps, case_id, labels)), only)
 
 
@@ -100,7 +99,7 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
     """
     check_folders(images, labels)
     maps = label_maps_in(labels)
-    scans = _by_case(scans_in(images, SCANS), maps)
+    scans = _by_case(images_in(images), maps)
     lonely = [f"no label map of {name}" for name in scans if name not in maps] + [f"no scan of {name}" for name in maps if name not in scans]
     if lonely:
         msg = (
@@ -108,35 +107,11 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
         )
         raise InputError(msg)
     if not scans:
-        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(SCANS)}."
+        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(SCANS)}, or of folders of DICOM slices."
         raise InputError(msg)
     cases = [Case(name, paths, maps[name]) for name, paths in scans.items()]
     check_channels(cases)
     return cases
-
-
-def label_maps_in(folder: Path) -> dict[str, Path]:
-    """The label maps in a folder by case name: the files that `scans_in` finds, and DICOM files."""
-    return scans_in(folder, SCANS)
-
-
-def scans_in(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
-    """The scans in a folder by case name; extensions are not case-sensitive. Hidden files, such as those that macOS adds to archives, are skipped.
-
-    Raises:
-        InputError: if two files have the name of one case.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        stem = _stem(path, endings)
-        if stem is None or path.name.startswith("."):
-            continue
-        name = composed(stem)
-        if name in found:
-            msg = f"{folder} has both {found[name].name} and {path.name}, which are one case by their names; keep one of them."
-            raise InputError(msg)
-        found[name] = path
-    return found
 
 
 def read_labelled(case: Case) -> Labeled:
@@ -177,14 +152,6 @@ def one_sentence(problems: Sequence[str], what: str) -> str:
     """One message from several problems: `what` cannot be done, and the first few problems."""
     more = f" And {len(problems) - MOST_NAMED} more." if len(problems) > MOST_NAMED else ""
     return f"{what}; {len(problems)} problem(s): {' '.join(problems[:MOST_NAMED])}{more}"
-
-
-def check_folders(images: Path, labels: Path) -> None:
-    """Raise InputError unless both folders exist."""
-    for folder in (images, labels):
-        if not folder.is_dir():
-            msg = f"There is no folder {folder}; give the folder of the scans and that of their label maps."
-            raise InputError(msg)
 
 
 def check_channels(cases: Sequence[Case]) -> None:
@@ -231,11 +198,6 @@ def _by_case(scans: dict[str, Path], maps: dict[str, Path]) -> dict[str, tuple[P
             msg = f"Case {case_id} has no scan {case_id}_{missing:04}, but one of a later channel; number the channels from 0000 without gaps."
             raise InputError(msg)
     return {case_id: tuple(channels[number] for number in sorted(channels)) for case_id, channels in cases.items()}
-
-
-def _stem(path: Path, endings: Sequence[str]) -> str | None:
-    ending = ending_of(path.name)
-    return path.name[: -len(ending)] if ending in endings else None
 
 
 def _find_images(scans: Mapping[str, Path], case_id: str, folder: Path) -> tuple[Path, ...]:

@@ -15,8 +15,9 @@ from ..files.formats import ENDINGS, ending_of
 from ..files.names import composed
 from ..files.tables import decoded
 from ..written_names import same_name
+from .case_files import scans_in
 from .case_set import CaseSet, divided
-from .cases import Case, check_channels, numbered, pair_scans, scans_in
+from .cases import Case, check_channels, numbered, pair_scans
 from .label_reading import AS_STORED, LabelReading
 from .label_tables import read_alike
 

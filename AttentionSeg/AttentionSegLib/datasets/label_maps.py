@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files.formats import ENDINGS
+from .case_files import label_maps_in
 from .case_set import CaseSet, divided
 from .case_statistics import CaseStatistics
-from .cases import Case, label_maps_in, named, pair_scans
+from .cases import Case, named, pair_scans
 from .label_reading import AS_STORED, LabelReading
 from .label_tables import read_alike
 from .sides import left_right_pairs

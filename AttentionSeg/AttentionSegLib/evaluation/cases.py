@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets.cases import MOST_NAMED, Case, check_folders, find_cases, pair_scans
+from ..datasets.case_files import check_folders
+from ..datasets.cases import MOST_NAMED, Case, find_cases, pair_scans
 from ..datasets.label_reading import LabelReading
 from ..datasets.label_tables import read_otherwise
 from ..errors import InputError

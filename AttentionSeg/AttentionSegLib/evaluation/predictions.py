@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..datasets.cases import Case, check_folders, label_maps_in, named, note_sentences, one_sentence
+from ..datasets.case_files import check_folders, label_maps_in
+from ..datasets.cases import Case, named, note_sentences, one_sentence
 from ..datasets.label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 from ..datasets.label_tables import read_alike, read_otherwise
 from ..errors import InputError

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import CaseSet
+from ..datasets.case_files import files_of, readable
 from ..datasets.case_set import with_validation
 from ..datasets.cases import ROLES, Case, named
 from ..datasets.label_names import label_of
@@ -192,11 +193,8 @@ def _other_scans(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
 
 def _mark(case: Case) -> list[int]:
     """A checksum of each file of a scan."""
-    try:
-        return [_checksum(path) for path in case.images]
-    except OSError as error:
-        msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
-        raise InputError(msg) from error
+    with readable():
+        return [_checksum(path) for scan in case.images for path in files_of(scan)]
 
 
 def _checksum(path: Path) -> int:

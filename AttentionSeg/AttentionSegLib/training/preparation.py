@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..datasets.case_files import file_stamps
 from ..datasets.cases import Case, read_labelled
 from ..errors import InputError, OutputError
 from ..files.requirements import MOST_LABELS
@@ -146,11 +147,7 @@ def on_grid(label: Image, affine: np.ndarray, shape: tuple[int, int, int], ignor
 
 
 def _key(case: Case, card: Card, ignored_label: int | None) -> str:
-    try:
-        files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in (*case.images, case.label)]
-    except OSError as error:
-        msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
-        raise InputError(msg) from error
+    files = file_stamps((*case.images, case.label))
     parts = [card.raw["inputs"], card.spacing, card.orientation, len(card.labels), ignored_label, *case.reading.settings]
     if case.rescale:
         parts.append("HU + 1024")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datasets import CaseSet
+from ..datasets.case_files import file_stamps
 from ..datasets.cases import ROLES, Case, one_sentence, read_labelled
 from ..errors import InputError
 from ..files import write_text
@@ -148,11 +149,7 @@ def _place(case: Case, key: str, source: FindingModel, finder: Predictor) -> Pla
 
 def _key(case: Case, source: FindingModel, finder: Card) -> str:
     """A checksum of all that the places of the regions of a case depend on."""
-    try:
-        files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in (*case.images, case.label)]
-    except OSError as error:
-        msg = f"{error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
-        raise InputError(msg) from error
+    files = file_stamps((*case.images, case.label))
     return checksum(files, source.document, finder.raw["weights"]["sha256"], case.reading.ignored_label, case.reading.settings, case.rescale)
 
 

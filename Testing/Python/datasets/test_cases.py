@@ -11,7 +11,9 @@ import nibabel
 import numpy as np
 import pytest
 from AttentionSegLib.datasets.cases import Case, find_cases, pair_scans, read_labelled
+from AttentionSegLib.files.nifti import write_nifti
 from case_folders import folders, refused, touch, write_split
+from dicom_series import affine_of, directions_of, positions_of, write_series
 
 
 class TestPairs:
@@ -52,6 +54,38 @@ class TestPairs:
         images, labels = folders(tmp_path, "a", "a")
         touch(images, "a.nrrd")
         assert "has both a.nii.gz and a.nrrd" in refused(pair_scans, images, labels)
+
+    def test_folders_of_dicom_slices(self, tmp_path):
+        names, directions = ("Müller 1", "b.2"), directions_of("oblique")
+        positions = positions_of(4, directions)
+        voxels = {name: np.random.default_rng(len(name)).integers(-900, 900, (6, 5, 4)).astype(np.int16) for name in names}
+        for name in names:
+            folder = tmp_path / "images" / name
+            write_series(folder, voxels[name], positions, directions)
+            touch(folder, "README.txt")
+            (tmp_path / "labels").mkdir(exist_ok=True)
+            write_nifti(tmp_path / "labels" / f"{name}.nii.gz", (voxels[name] > 0).astype(np.uint8), affine_of(positions, directions))
+        touch(tmp_path / "images" / "notes", "about.txt")
+        touch(tmp_path / "images" / ".hidden", "IM0001")
+
+        cases = pair_scans(tmp_path / "images", tmp_path / "labels")
+        assert [case.id for case in cases] == sorted(names)
+        for case in cases:
+            image, label, _ = read_labelled(case)
+            assert np.array_equal(image.voxels[0], voxels[case.id])
+            assert np.array_equal(label.voxels, image.voxels > 0)
+        split = write_split(tmp_path, "id,role\nb.2,train\nMüller 1,val\n")
+        assert find_cases(tmp_path / "images", tmp_path / "labels", split) == {"train": [cases[1]], "val": [cases[0]]}
+
+    def test_folders_beside_scans_are_no_cases(self, tmp_path):
+        images, labels = folders(tmp_path, "a", "a")
+        write_series(images / "b", np.zeros((6, 5, 4), np.int16), positions_of(4, directions_of("axial")), directions_of("axial"))
+        assert [case.id for case in pair_scans(images, labels)] == ["a"]
+
+    def test_a_dicom_folder_without_label_map(self, tmp_path):
+        images, labels = folders(tmp_path, "", "")
+        write_series(images / "b", np.zeros((6, 5, 4), np.int16), positions_of(4, directions_of("axial")), directions_of("axial"))
+        assert "no label map of b; " in refused(pair_scans, images, labels)
 
     def test_a_missing_folder(self, tmp_path):
         assert "There is no folder" in refused(pair_scans, tmp_path / "none", tmp_path)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from AttentionSegLib.datasets.cases import Case, label_maps_in, read_labelled
+from AttentionSegLib.datasets.case_files import label_maps_in
+from AttentionSegLib.datasets.cases import Case, read_labelled
 from AttentionSegLib.datasets.label_reading import LabelReading
 from AttentionSegLib.files import read_image
 from AttentionSegLib.files.dicom_segmentation import write_dicom_segmentation

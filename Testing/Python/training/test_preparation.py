@@ -164,7 +164,7 @@ class TestPrepareCases:
     def test_a_scan_that_is_gone(self, tmp_path):
         case = written_case(tmp_path, *make_volumes(0))
         case.label.unlink()
-        with pytest.raises(InputError, match=r"^Case case: [^\n]+case\.nii\.gz cannot be read \(No such file or directory\); [^\n]+\.$"):
+        with pytest.raises(InputError, match=r"^[^\n]+case\.nii\.gz cannot be read \(No such file or directory\); [^\n]+\.$"):
             self.prepared(tmp_path, case)
 
     def test_it_tells_how_far_it_is(self, tmp_path):

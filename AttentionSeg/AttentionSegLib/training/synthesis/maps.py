@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...datasets.case_files import file_stamps
 from ...datasets.cases import Case, named
 from ...datasets.label_reading import read_labels
 from ...errors import InputError
@@ -147,11 +148,5 @@ def _fine_card(card: Card, recipe: Recipe) -> Card:
 
 
 def _key(case: Case, fine: Card, numbering: Numbering) -> str:
-    try:
-        state = case.label.stat()
-    except OSError as error:
-        msg = f"Case {case.id}: {error.filename} cannot be read ({error.strerror}); restore the file or take the case out."
-        raise InputError(msg) from error
-    parts = [str(case.label), state.st_size, state.st_mtime_ns, fine.spacing, fine.orientation, numbering.values, numbering.learned.tolist()]
-    parts += case.reading.settings
+    parts = [file_stamps([case.label]), fine.spacing, fine.orientation, numbering.values, numbering.learned.tolist(), *case.reading.settings]
     return hashlib.sha256(json.dumps(["maps", FORMAT, *parts]).encode()).hexdigest()[:32]
