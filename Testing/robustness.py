@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "Python" / "files"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "Python"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "AttentionSeg"))
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image

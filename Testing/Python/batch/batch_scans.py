@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from AttentionSegLib.files import write_map
 from AttentionSegLib.image import Image
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "files"))
-
-from dicom_series import directions_of, positions_of, write_series, write_slice
-
-__all__ = ["directions_of", "positions_of", "write_dicom", "write_scan", "write_series", "write_slice"]
+from dicom_series import directions_of, positions_of, write_series
 
 SHAPE = (16, 14, 12)
 

@@ -10,7 +10,8 @@ import pytest
 from AttentionSegLib.batch import segment_folder
 from AttentionSegLib.cli import main
 from AttentionSegLib.errors import InputError
-from batch_scans import directions_of, positions_of, write_dicom, write_series
+from batch_scans import write_dicom
+from dicom_series import directions_of, positions_of, write_series
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 

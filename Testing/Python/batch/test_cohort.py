@@ -13,8 +13,9 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image, write_map, write_segmentation
 from AttentionSegLib.image import Image
 from AttentionSegLib.reporting.sheet import Sheet
-from batch_scans import directions_of, write_dicom, write_slice
+from batch_scans import write_dicom
 from cohort_files import ONE, inputs, names, touch
+from dicom_series import directions_of, write_slice
 from PIL import Image as Pillow
 from pydicom.uid import generate_uid
 

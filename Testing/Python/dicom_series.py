@@ -1,4 +1,4 @@
-"""DICOM files as scanners write them, for the tests of this folder."""
+"""DICOM files as scanners write them."""
 
 from __future__ import annotations
 
