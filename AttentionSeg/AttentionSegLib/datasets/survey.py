@@ -61,6 +61,11 @@ class Survey:
         """The training cases."""
         return [case for case in self.cases if case.role == "train"]
 
+    @property
+    def spacing_known(self) -> bool:
+        """False if no case states its spacing, as 2D image files do not."""
+        return any(case.spacing_known for case in self.cases)
+
 
 def make_survey(
     case_set: CaseSet,

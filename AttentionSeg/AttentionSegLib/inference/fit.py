@@ -40,6 +40,7 @@ class ScanFacts:
         extent: edges in mm, the shortest first; two of a single slice.
         intensities: their estimated unit or range: `HU`, `HU + 1024`, `0..1`, `0..255`, `few values`, or empty if none is recognized.
         modality: from DICOM; None if unknown.
+        spacing_known: False for a 2D image without spacing (see `Image`).
     """
 
     name: str
@@ -47,13 +48,14 @@ class ScanFacts:
     extent: tuple[float, ...]
     intensities: str
     modality: str | None = None
+    spacing_known: bool = True
 
     @classmethod
-    def of(cls, name: str, voxels: np.ndarray, affine: np.ndarray, modality: str | None = None) -> ScanFacts:
+    def of(cls, name: str, voxels: np.ndarray, affine: np.ndarray, modality: str | None = None, spacing_known: bool = True) -> ScanFacts:
         """Make the facts of voxels [I, J, K] with an affine."""
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         extent = np.sort((spacing * voxels.shape)[np.array(voxels.shape) > 1])
-        return cls(name, tuple(spacing.tolist()), tuple(extent.tolist()), look_of(voxels), modality)
+        return cls(name, tuple(spacing.tolist()), tuple(extent.tolist()), look_of(voxels), modality, spacing_known)
 
     @property
     def looks_like(self) -> str | None:
@@ -92,7 +94,9 @@ def fit_notes(card: Card, scans: Sequence[ScanFacts | None]) -> list[str]:
     notes: list[str] = []
     for channel, scan in zip(card.inputs, scans):
         if scan is not None:
-            notes += filter(None, (_modality(scan, channel.modality, card), _thickness(scan, card), _size(scan, card)))
+            # Lengths mean nothing to a model of pixels.
+            lengths = (_thickness, _size) if card.spacing_known else (_pixels,)
+            notes += filter(None, [_modality(scan, channel.modality, card), *(differs(scan, card) for differs in lengths)])
     return notes
 
 
@@ -100,7 +104,9 @@ def image_fit(card: Card, image: Image) -> list[str]:
     """The sentences for the channels of an image."""
     names = [image.name] if image.channels == 1 else [f"{image.name} ({channel.name})" for channel in card.inputs]
     modalities = image.modalities or (None,) * image.channels
-    return fit_notes(card, [ScanFacts.of(name, voxels, image.affine, modality) for name, voxels, modality in zip(names, image.voxels, modalities)])
+    known = image.spacing_known
+    facts = [ScanFacts.of(name, voxels, image.affine, modality, known) for name, voxels, modality in zip(names, image.voxels, modalities)]
+    return fit_notes(card, facts)
 
 
 def rescaled(image: Image, card: Card) -> Image:
@@ -139,6 +145,15 @@ def _modality(scan: ScanFacts, wanted: str, card: Card) -> str:
         return f"{scan.name} has intensities of {look}, as photographs have; the model was trained on CT in HU."
     # A crop of a CT need not show air.
     return "" if card.needs_region else f"{scan.name} has no air below {AIR_IN_HU:g} HU; the model was trained on CT in HU."
+
+
+def _pixels(scan: ScanFacts, card: Card) -> str:
+    if not scan.spacing_known or set(scan.spacing) == {1.0}:
+        return ""
+    return (
+        f"{scan.name} has pixels of {min(scan.spacing):.3g} mm; the model was trained on images of unknown pixel size and takes 1 mm for one of "
+        "their pixels. Give the image without its spacing, such as a PNG file, if it has as many pixels as they had."
+    )
 
 
 def _thickness(scan: ScanFacts, card: Card) -> str:

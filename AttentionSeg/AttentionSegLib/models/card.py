@@ -38,6 +38,7 @@ class Card:
     network_arguments: dict[str, Any]
     inputs: tuple[Channel, ...]
     spacing: tuple[float, float, float]
+    spacing_known: bool
     orientation: str
     slices: str | None
     context: int
@@ -148,6 +149,7 @@ class Card:
             network_arguments=dict(document["network"]["arguments"]),
             inputs=tuple(Channel(c["name"], c["modality"], dict(c["normalization"])) for c in document["inputs"]),
             spacing=tuple(document["spacing_mm"]),
+            spacing_known=document.get("spacing_known", True),
             orientation=document["orientation"],
             slices=document.get("slices"),
             context=document.get("context", 0),

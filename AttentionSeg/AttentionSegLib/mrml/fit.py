@@ -16,7 +16,7 @@ from ..inference.fit import AIR_IN_HU, ScanFacts, can_rescale, fit_notes
 from ..inference.memory_estimate import estimated_bytes, estimated_gpu_bytes
 from .regions import region_from_roi
 from .transforms import local_affine
-from .volumes import dicom_modality
+from .volumes import dicom_modality, is_picture
 from .voxels import view_channels
 
 if TYPE_CHECKING:
@@ -106,4 +106,4 @@ def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None,
 
 def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> ScanFacts:
     """Facts of a volume with voxels; the modality is that of its DICOM header."""
-    return ScanFacts.of(node.GetName(), view_channels(node.GetImageData())[0], local_affine(node), dicom_modality(node))
+    return ScanFacts.of(node.GetName(), view_channels(node.GetImageData())[0], local_affine(node), dicom_modality(node), not is_picture(node))

@@ -49,7 +49,7 @@ def plan_inputs(survey: Survey, modality: str | None) -> tuple[list[dict[str, An
         kind = modality or OTHER
         normalization: dict[str, Any] = {"kind": "z-score", "percentiles": PERCENTILES}
         return [{"name": color, "modality": kind, "normalization": normalization} for color in COLORS], [IN_COLORS]
-    pictures = modality is None and not any(case.spacing_known for case in survey.cases)
+    pictures = modality is None and not survey.spacing_known
     for channel, foreground in enumerate(survey.foreground):
         given = survey.channel_names[channel] if survey.channel_names else ""
         odd = {case.id: case.intensities[channel] for case in survey.cases if not _is_ct(case.intensities[channel])}

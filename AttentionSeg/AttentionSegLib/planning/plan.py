@@ -25,6 +25,7 @@ from .grid import ORIENTATION, field_of_view, field_voxels, foreground_share, in
 from .inputs import plan_inputs
 from .labels import label_entries, plan_mirroring, plan_postprocessing, plan_weights
 from .network import NetworkPlan, plan_grid_and_network
+from .plan_options import PlanOptions
 from .schedule import OVERLAP, batch_size, plan_length
 from .slices import VOLUMES, Slices, choose_slices
 from .synthesis import plan_synthesis
@@ -38,53 +39,7 @@ UNSTATED = "unstated"
 ANY_MODALITY = "OT"
 
 
-@dataclass(frozen=True)
-class FoundRegion:
-    """The regions of a model that are found by another one: the block `found_by` of the card, their size in mm, and the reason for it."""
-
-    found_by: dict[str, Any]
-    size: tuple[float, float, float]
-    note: str
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """Choices of the user; the others are made from the data and the computer.
-
-    Attributes:
-        title: of the model; the names of its labels when left out.
-        modality: of all channels (`CT`, `MR`, `PT`, `US`, `OT`); derived from names and intensities when left out.
-        region: whether the model is for a region around a structure; decided by the size of the scans when left out.
-        labels: entries of the card with names, colors and terms, such as those of a segmentation in Slicer; drafted when left out.
-        license: of the weights; unstated when left out.
-        slices: `axial`, `coronal` or `sagittal` for a 2D network on the slices of the scans, `none` for a 3D network. When left out, decided by the
-            data: 2D if cases are single slices, or slices are far apart.
-        context: neighboring slices on each side that a 2D network gets as further inputs; none when left out.
-        backbone: such as `resnet101`, for the network as published with this backbone and its pretrained weights; when left out, the size is chosen
-            by data and computer.
-        start_from: model whose weights the training starts from; its network, grid and normalization are kept.
-        found: the regions, if another model finds them; the cases are then crops of that size.
-        synthesis: how images are synthesized from label maps; None if cases have scans.
-        seed: of weights, order and augmentation.
-    """
-
-    title: str | None = None
-    modality: str | None = None
-    region: bool | None = None
-    labels: Sequence[dict[str, Any]] | None = None
-    license: str | None = None
-    slices: str | None = None
-    context: int | None = None
-    backbone: str | None = None
-    start_from: Card | None = None
-    found: FoundRegion | None = None
-    synthesis: dict[str, Any] | None = None
-    seed: int = 0
-
-
-def make_plan(
-    survey: Survey, network: str, model_id: str, budget: Budget, options: PlanOptions = PlanOptions(), cancel: Cancel | None = None
-) -> dict[str, Any]:
+def make_plan(survey: Survey, network: str, model_id: str, budget: Budget, options: PlanOptions, cancel: Cancel | None = None) -> dict[str, Any]:
     """Plan a training.
 
     Args:
@@ -179,6 +134,7 @@ def _card(model_id: str, choices: _Choices) -> dict[str, Any]:
         "network": {"name": choices.spec.name, "arguments": choices.network.arguments},
         "inputs": choices.inputs,
         "spacing_mm": choices.spacing.tolist(),
+        **({} if survey.spacing_known else {"spacing_known": False}),
         "orientation": ORIENTATION,
         **({} if choices.slices is None else {"slices": choices.slices.name, "context": choices.slices.context}),
         "patch_size": list(choices.network.patch),
@@ -255,6 +211,6 @@ def _limit(survey: Survey, drawn: bool) -> str:
     spacing = np.array([case.spacing_mm for case in survey.train])
     if drawn:
         return f"Trained on images synthesized from {len(spacing)} label maps; not tested on scans."
-    if not any(case.spacing_known for case in survey.train):
+    if not survey.spacing_known:
         return f"Trained on {len(spacing)} images with pixels of unknown size, taken as 1 mm wide; not tested where the size is known."
     return f"Trained on {len(spacing)} scans with voxels of {in_mm(spacing.min(0))} to {in_mm(spacing.max(0))}; not tested on others."

@@ -23,7 +23,7 @@ from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..models.found_by import FindingModel
 from ..planning.grid import in_mm
-from ..planning.plan import FoundRegion
+from ..planning.plan_options import FoundRegion
 from ..region import Region
 from ..writing import atomic_folder
 from .region_places import REGIONS, Placement, checksum, place_regions, plan_regions

@@ -17,7 +17,8 @@ from ..models import Card, find_model
 from ..models.card import CARD_NAME
 from ..models.titles import id_of
 from ..planning.budget import Budget
-from ..planning.plan import PlanOptions, make_plan, write_plan
+from ..planning.plan import make_plan, write_plan
+from ..planning.plan_options import PlanOptions
 from ..progress import check_cancel
 from .found_regions import check_finding, surveyed_regions
 from .options import TrainingOptions

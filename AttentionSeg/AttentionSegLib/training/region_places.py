@@ -19,7 +19,7 @@ from ..files import write_text
 from ..models import Card
 from ..models.found_by import FindingModel
 from ..planning.grid import in_mm
-from ..planning.plan import FoundRegion
+from ..planning.plan_options import FoundRegion
 from ..progress import Reporter
 
 if TYPE_CHECKING:

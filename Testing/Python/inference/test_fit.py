@@ -91,6 +91,17 @@ def test_thick_slices():
     assert notes_of(card_of("MR"), mr(), (1, 1, 6)) == ["scan has 6 mm between slices; the model was trained on 1 mm."]
 
 
+def test_a_model_of_pixels():
+    """Such as of PNG files: it takes an image without spacing, or one of 1 mm, as it is."""
+    card = card_of("MR", spacing_known=False, field_of_view={"kind": "region", "size_mm": [200, 220, 240]})
+    (note,) = notes_of(card, mr(), (0.2, 0.25, 1))
+    assert note.startswith(
+        "scan has pixels of 0.2 mm; the model was trained on images of unknown pixel size and takes 1 mm for one of their pixels. "
+    )
+    assert notes_of(card, mr()) == []
+    assert image_fit(card, Image(mr()[None], np.diag([0.2, 0.2, 1, 1]), "picture", spacing_known=False)) == []
+
+
 def test_a_scan_in_another_unit():
     card = card_of("MR", field_of_view={"kind": "region", "size_mm": [20, 22, 24]})
     assert notes_of(card, mr()) == []

@@ -11,7 +11,8 @@ from AttentionSegLib.datasets.survey import Foreground, Survey
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.inference.progress import Cancel
 from AttentionSegLib.planning.budget import Budget
-from AttentionSegLib.planning.plan import PlanOptions, make_plan
+from AttentionSegLib.planning.plan import make_plan
+from AttentionSegLib.planning.plan_options import PlanOptions
 
 CPU = Budget("cpu", 16 * 2**30, 8e10)
 GPU = Budget("gpu", 24 * 2**30, 2e13)

@@ -15,6 +15,7 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.files import read_image
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference.checks import check_input
+from AttentionSegLib.inference.fit import image_fit
 from AttentionSegLib.models import Card, load_model
 from AttentionSegLib.planning import schedule
 from builders import make_card_document
@@ -75,8 +76,14 @@ class TestModel:
         for entry in report["attention"]:
             assert entry["title"].endswith(" pixels)")
             assert entry["spacing_mm"] is None
-        (limit,) = load_model(trained / "model").card.raw["limits"]
-        assert "pixels of unknown size" in limit
+
+    def test_it_knows_pixels_alone(self, trained):
+        card = load_model(trained / "model").card
+        assert "pixels of unknown size" in card.raw["limits"][0]
+        image = read_image(trained / "images" / "case_0.png")
+        assert image_fit(card, image) == []
+        known = image_fit(card, Image(image.voxels, np.diag([0.2, 0.2, 1, 1]), "photograph"))
+        assert "photograph (red) has pixels of 0.2 mm; the model was trained on images of unknown pixel size" in known[0]
 
     def test_batch_and_evaluate(self, trained, tmp_path):
         run("batch", trained / "images", model=trained / "model", output=tmp_path / "batch")
