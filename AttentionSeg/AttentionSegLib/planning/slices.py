@@ -74,12 +74,16 @@ def choose_slices(
             raise InputError(msg)
         return None
     if start is not None and (start.slices, start.context) != (name, context):
-        works = "volumes" if start.slices is None else f"{start.slices} slices with {start.context} neighbors on each side"
+        works = "volumes" if start.slices is None else f"{start.slices} slices with {_neighbors(start.context)} on each side"
         msg = f"The model {start.id} works on {works}, not on {name} slices with {context}; start from another model, or choose the same."
         raise InputError(msg)
-    beside = f", each with {context} neighbors on either side" if context else ""
+    beside = f", each with {_neighbors(context)} on either side" if context else ""
     notes.append(f"A 2D network on {name} slices{beside}: {why}.")
     return Slices(name, context)
+
+
+def _neighbors(context: int) -> str:
+    return f"{context} neighbor{'' if context == 1 else 's'}"
 
 
 def _chosen(cases: Sequence[CaseStatistics], chosen: str | None, start: Card | None) -> tuple[str | None, str]:

@@ -128,5 +128,5 @@ def size_of(statistics: Mapping[str, Number]) -> tuple[float, str]:
 def shown_size(statistics: Mapping[str, Number]) -> str:
     """The size of a label as text."""
     number, unit = size_of(statistics)
-    decimals = 0 if unit == "pixels" else 1 if number >= 10 else 2 if number >= 0.1 else 4
+    decimals = 0 if unit == "pixels" or not number else 1 if number >= 10 else 2 if number >= 0.1 else 4
     return f"{number:.{decimals}f} {unit}"

@@ -143,6 +143,8 @@ class TestSlices:
         card = Card.from_document(with_weights(plan(make_survey(), slices="coronal", context=2)["card"], "0" * 64, 1))
         assert (card.slices, card.context, card.in_channels, card.slice_axis) == ("coronal", 2, 5, 1)
         assert "for 2D networks" in refused(make_survey(), context=1)
+        for context, written in ((1, "1 neighbor on"), (2, "2 neighbors on")):
+            assert f"each with {written} either side" in " ".join(plan(make_survey(), slices="coronal", context=context)["notes"])
 
     def test_a_patch_is_as_large_as_memory_allows(self):
         flat = make_survey(shape=(512, 512, 200), intensities=CT)

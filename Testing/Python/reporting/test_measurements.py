@@ -41,6 +41,7 @@ class TestMeasure:
         labels = np.where(two_blocks() == 2, 2, 0)
         first, second = measure(make_prediction(labels, np.eye(4)))
         assert (first.voxels, first.milliliters, first.mean_uncertainty, first.center) == (0, 0.0, None, None)
+        assert first.size == "0 mL"
         assert second.voxels == 2
 
     def test_components_touch_by_corners(self):
