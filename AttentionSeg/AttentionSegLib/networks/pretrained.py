@@ -20,7 +20,8 @@ FOUNDATION = ("conv1.", "bn1.", "layer1.")
 # A counter of batch norm that is not used with a fixed momentum.
 BATCH_COUNTER = "num_batches_tracked"
 WHAT_TO_DO = (
-    "give weights of a ResNet of the same depth, width and number of dimensions (torchvision's for 2D, MedicalNet's for 3D), or train from scratch."
+    "give weights of a ResNet of the same depth, width and number of dimensions (torchvision's for 2D, MedicalNet's for 3D), plan a network with "
+    "their backbone (--backbone resnet50, for example), or train from scratch."
 )
 
 
