@@ -22,6 +22,8 @@ from blank_pictures import blank_pictures
 
 __all__ = ["blank_pictures", "data_folder"]
 
+# No test reports that OpenVINO is used.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 atexit.register(shutil.rmtree, os.environ["ATTENTIONSEG_CACHE"], ignore_errors=True)
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "Testing"))

@@ -9,6 +9,7 @@ from AttentionSegLib.errors import InputError
 from AttentionSegLib.image import Image
 from AttentionSegLib.inference import Predictor
 from AttentionSegLib.inference.mirroring import MirroredNetwork
+from AttentionSegLib.inference.openvino_network import openvino_available
 from tiny_models import UNET, guided, random_model
 from torch.testing import assert_close
 
@@ -91,8 +92,8 @@ def test_a_card_that_asks_for_it_without_a_training_on_mirror_images_is_refused(
         model(training={"mirror_axes": [1]}, mirrored=True)
 
 
+@pytest.mark.skipif(not openvino_available(), reason="OpenVINO is not installed")
 def test_openvino_mirrors_alike():
-    pytest.importorskip("openvino")
     found, expected = (Predictor(model(), "cpu", backend, mirroring=True)(noise(), probabilities=True) for backend in ("openvino", "torch"))
     assert found.backend == "openvino"
     np.testing.assert_allclose(found.probabilities.voxels, expected.probabilities.voxels, atol=5e-3)

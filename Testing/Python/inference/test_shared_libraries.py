@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 MODULE = Path(__file__).resolve().parents[3] / "AttentionSeg"
-SETUP = "import sys; from AttentionSegLib.inference.shared_libraries import preload_openvino, preload_simpleitk, preload_torch"
+# No test reports that OpenVINO is used.
+SETUP = "import sys; sys.modules['openvino_telemetry'] = None; "
+SETUP += "from AttentionSegLib.inference.shared_libraries import preload_openvino, preload_simpleitk, preload_torch"
 
 
 def printed(code: str) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from AttentionSegLib.networks import NetworkOutput, build_network
 from torch import Tensor, nn
 
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+NORMS = (nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 # No multiple of any stride.
 ODD = {2: (23, 17), 3: (7, 11, 5)}
 
@@ -42,6 +45,12 @@ class Case(NamedTuple):
 
 def make_input(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(7))
+
+
+def biases_before_norms(network: nn.Module) -> set[str]:
+    """Names of biases of convolutions whose mean the next layer takes out again: their gradient is 0 but for rounding."""
+    leaves = [(name, module) for name, module in network.named_modules() if not any(module.children())]
+    return {f"{name}.bias" for (name, one), (_, following) in pairwise(leaves) if isinstance(one, CONVOLUTIONS) and isinstance(following, NORMS)}
 
 
 class AnyRegion:
