@@ -8,6 +8,8 @@ LABELS = 5
 # As fractions of a view. The title is above the bar, and Slicer's annotations are at the bottom.
 SIZE, POSITION = (0.12, 0.4), (0.98, 0.6)
 TEXT_SIZE = 12
+# Opacity of the black behind the text.
+BACKDROP = 0.5
 
 
 def show_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str, unit: str) -> None:
@@ -30,6 +32,9 @@ def show_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str, unit: str) -> 
         legend.SetSaveWithScene(node.GetSaveWithScene())
         for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
             text.SetFontSize(TEXT_SIZE)
+            # White on a bright scan cannot be read.
+            text.SetBackgroundColor(0, 0, 0)
+            text.SetBackgroundOpacity(BACKDROP)
 
 
 def hide_legend(node: slicer.vtkMRMLScalarVolumeNode) -> None:

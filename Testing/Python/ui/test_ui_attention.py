@@ -91,8 +91,12 @@ class TestMaps:
             app.attention.show_map(shown)
             assert [node for node in maps if has_legend(node)] == ([] if shown is None else [shown])
         app.attention.show_map(maps[0])
-        title = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(maps[0]).GetTitleText()
-        assert title.startswith("Attention gate,\nlevel ")
+        legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(maps[0])
+        assert legend.GetTitleText().startswith("Attention gate,\nlevel ")
+        for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+            # White text, also where the scan is white.
+            behind = 1 - text.GetBackgroundOpacity() * (1 - text.GetBackgroundColor()[0])
+            assert min(text.GetColor()) - behind >= 0.5
         app.attention.show_map(result.uncertainty)
         nodes = len(nodes_of(app.scene))
         app.attention.close()
