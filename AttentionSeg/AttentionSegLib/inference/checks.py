@@ -30,8 +30,8 @@ def check_input(image: Image, region: Region | None, card: Card) -> None:
     Checked: number of channels, a volume or the slice orientation of the model, finite numbers, more than one intensity, a region that contains
     voxels, and that a region is given if the model needs one and its card names no method to find it.
     """
-    _check_channels(image, card)
-    _check_slice(image, card)
+    check_channels(image, card)
+    check_slice(image, card)
     check_voxels(image, [channel.name for channel in card.inputs])
     if region is not None:
         _check_region(image, region)
@@ -41,7 +41,8 @@ def check_input(image: Image, region: Region | None, card: Card) -> None:
         raise InputError(msg)
 
 
-def _check_channels(image: Image, card: Card) -> None:
+def check_channels(image: Image, card: Card) -> None:
+    """Raise InputError for a gray image where the model takes colors, the other way, or another number of inputs."""
     msg = None
     if len(card.scans) != len(card.inputs) and image.channels == 1:
         msg = f"{image.name} is gray, and the model {card.id} takes images in colors (red, green, blue); choose a model for gray images."
@@ -54,7 +55,8 @@ def _check_channels(image: Image, card: Card) -> None:
         raise InputError(msg)
 
 
-def _check_slice(image: Image, card: Card) -> None:
+def check_slice(image: Image, card: Card) -> None:
+    """Raise InputError for an image without voxels, or a single slice that the model does not take."""
     size = " x ".join(map(str, image.shape))
     if min(image.shape) < 1:
         msg = f"{image.name} has no voxels ({size}); choose another scan."
@@ -64,12 +66,17 @@ def _check_slice(image: Image, card: Card) -> None:
     if card.slices is None:
         msg = f"{image.name} has {size} voxels, and the model {card.id} takes volumes; give the scan with all of its slices, or choose a 2D model."
         raise InputError(msg)
-    thin = [name for name, axis in ACROSS.items() if image.shape[image.nearest_axes[axis]] == 1]
+    thin = thin_planes(image)
     if thin != [card.slices]:
         msg = (
             f"{image.name} ({size} voxels) is a single {' and '.join(thin)} slice, and the model {card.id} takes {card.slices} ones; choose another."
         )
         raise InputError(msg)
+
+
+def thin_planes(image: Image) -> list[str]:
+    """The planes in which an image is a single slice: `axial`, `coronal` or `sagittal`; none for a volume."""
+    return [name for name, axis in ACROSS.items() if image.shape[image.nearest_axes[axis]] == 1]
 
 
 def larger_than_region(extent: Numbers, size: Sequence[float] | None) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import slicer
 
 from ..errors import InputError
+from ..image import Image
 from ..inference import checks
 from ..inference.checks import region_note
 from ..inference.fit import AIR_IN_HU, ScanFacts, can_rescale, fit_notes
@@ -54,21 +55,43 @@ def is_stored_hu(card: Card, volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNo
     return any(can_rescale(modality, _facts(node).intensities) for modality, node in scans)
 
 
-def misfit(modalities: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """Why a volume cannot be of the modality that a model needs, in a few words; empty if it can be.
+def misfit(modalities: Sequence[str], slices: str | None, in_colors: bool, volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """Why a model cannot take a volume: its colors, its single slice or its modality, in a few words; empty if it can.
 
     Args:
-        modalities: of the model's inputs, such as `("MR",)`.
+        modalities: of the scans of the model, such as `("MR",)`.
+        slices: that the model works on, such as `axial`; None if it works on volumes.
+        in_colors: whether the model takes images in colors.
         volume_node: the first input.
     """
     if volume_node.GetImageData() is None:
         return ""
+    name, thin = volume_node.GetName(), checks.thin_planes(_image(volume_node))
+    colored = volume_node.GetImageData().GetNumberOfScalarComponents() > 1
+    if colored != in_colors:
+        return f"for images in colors, and {name} is gray" if in_colors else f"for gray images, and {name} is in colors"
+    if thin and slices is None:
+        return f"for volumes, and {name} is a single slice"
+    if thin and thin != [slices]:
+        return f"for {slices} slices, and {name} is a single {' and '.join(thin)} one"
     scan, wanted = _facts(volume_node), modalities[0]
     found = scan.looks_like
     if found is None and wanted == "CT":
-        return f"for CT, and {volume_node.GetName()} has no air below {AIR_IN_HU:g} HU"
+        return f"for CT, and {name} has no air below {AIR_IN_HU:g} HU"
     if found is not None and found != wanted and "CT" in (found, wanted):
-        return f"for {wanted}, and {volume_node.GetName()} looks like {found}"
+        return f"for {wanted}, and {name} looks like {found}"
+    return ""
+
+
+def refused_kind(card: Card, volume_nodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> str:
+    """The sentence with which a run would refuse the colors or the single slice of a volume; empty if it would not."""
+    try:
+        for node in volume_nodes:
+            checks.check_slice(_image(node), card)
+        if len(card.scans) == 1:
+            checks.check_channels(_image(volume_nodes[0]), card)
+    except InputError as error:
+        return str(error)
     return ""
 
 
@@ -102,6 +125,11 @@ def _region_hint(card: Card, volume_node: slicer.vtkMRMLScalarVolumeNode | None,
     except InputError as error:
         # A run would fail with this sentence.
         return str(error)
+
+
+def _image(node: slicer.vtkMRMLScalarVolumeNode) -> Image:
+    """A volume with voxels, which are not copied."""
+    return Image(view_channels(node.GetImageData()), local_affine(node), node.GetName())
 
 
 def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> ScanFacts:

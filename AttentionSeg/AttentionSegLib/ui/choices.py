@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..inference.memory_estimate import GIGABYTE, gpu_memory, main_memory
-from ..mrml.fit import fit_hints, is_stored_hu, lacks_region, needed_bytes
+from ..mrml.fit import fit_hints, is_stored_hu, lacks_region, needed_bytes, refused_kind
 from ..mrml.scans import own_maps, shown_scan
 from ..mrml.sequences import frame_hint, shown_frame
 from .model_list import ModelChoice, by_fit, model_choices
@@ -163,6 +163,8 @@ class Choices:
         empty = [node.GetName() for node in volumes if node is not None and node.GetImageData() is None]
         if empty:
             return _("There are no voxels in {names}; load the image.").format(names=", ".join(empty))
+        if model.card and (refused := refused_kind(model.card, volumes)):
+            return refused
         if model.card and self.settings.region is None and lacks_region(model.card, volumes[0]):
             size = " x ".join(f"{length:g}" for length in model.card.region_edges)
             return _("This model needs a region of about {size} mm around the structure: place one.").format(size=size)

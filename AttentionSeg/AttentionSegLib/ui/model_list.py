@@ -14,6 +14,7 @@ import slicer
 from ..models import Card, list_models
 from ..models.card import CARD_NAME, THUMBNAIL_NAME
 from ..models.catalogue import model_folders
+from ..models.channels import Channel, scans_of
 from ..mrml.fit import fit_hints, lacks_region, misfit
 from ..mrml.provenance import MODEL_ID, WEIGHTS
 from .translation import tr as _
@@ -28,7 +29,9 @@ class ModelChoice:
         title: one line for the list.
         text: one sentence on what it segments, or why it cannot be used.
         more: inputs, labels, intended use and license.
-        modalities: of its inputs, such as `("MR",)`; empty if unknown.
+        modalities: of its scans, such as `("MR",)`; empty if unknown.
+        slices: that it works on, such as `axial`; None if it works on volumes.
+        in_colors: whether it takes images in colors.
         folder: of the model.
         card: None while `jsonschema` is not installed, and for a model that cannot be used.
         usable: whether it can be run.
@@ -42,6 +45,8 @@ class ModelChoice:
     usable: bool = True
     more: str = ""
     modalities: tuple[str, ...] = ()
+    slices: str | None = None
+    in_colors: bool = False
 
     @property
     def thumbnail(self) -> Path | None:
@@ -93,12 +98,12 @@ def by_fit(
 ) -> tuple[list[ModelChoice], dict[str, str]]:
     """Models ordered by suitability for a volume, and by model id the reason why one does not suit it.
 
-    Order: models of the volume's modality first, then those that need no region from the user, then those whose training data resembles the volume;
+    Order: models of the volume's kind first, then those that need no region from the user, then those whose training data resembles the volume;
     then by id. Models that cannot be used come last.
     """
     misfits = {}
     if volume is not None:
-        found = ((model.id, misfit(model.modalities, volume)) for model in models if model.modalities)
+        found = ((model.id, misfit(model.modalities, model.slices, model.in_colors, volume)) for model in models if model.modalities)
         misfits = {model_id: reason for model_id, reason in found if reason}
 
     def rank(model: ModelChoice) -> tuple:
@@ -111,8 +116,19 @@ def by_fit(
 
 
 def _choice(model_id: str, document: dict[str, Any], folder: Path, card: Card | None) -> ModelChoice:
-    modalities = tuple(channel["modality"] for channel in document["inputs"])
-    return ModelChoice(model_id, document["title"], document["description"], folder, card, more=_more(document), modalities=modalities)
+    inputs = [Channel(channel["name"], channel["modality"], channel["normalization"]) for channel in document["inputs"]]
+    scans = scans_of(inputs)
+    return ModelChoice(
+        id=model_id,
+        title=document["title"],
+        text=document["description"],
+        folder=folder,
+        card=card,
+        more=_more(document),
+        modalities=tuple(scan.modality for scan in scans),
+        slices=document.get("slices"),
+        in_colors=len(scans) < len(inputs),
+    )
 
 
 def _more(document: dict[str, Any]) -> str:

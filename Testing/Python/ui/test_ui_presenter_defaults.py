@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+from AttentionSegLib.models.channels import COLORS
 from doubles import Application, InstallationDouble, make_scan
 from scenes import make_volume
+from tiny_models import AS_IT_IS, guided, save_guided
 
 
 class TestChosenForTheUser:
@@ -83,6 +85,34 @@ class TestChosenForTheUser:
         assert app.view.shown.model.id == "brain-mr-attention-unet"
         assert [model.id for model in app.view.shown.models][-1].startswith("head-neck")
         assert app.view.shown.misfits["head-neck-ct-attention-unet"] == "for CT, and Head has no air below -500 HU"
+
+    def test_the_model_of_single_slices_and_of_colors(self, app, scene, red, monkeypatch, tmp_path):
+        network = {"name": "guided-attention", "arguments": {**guided(2)["arguments"]}}
+        inputs = [{"name": name, "modality": "OT", "normalization": AS_IT_IS} for name in COLORS]
+        save_guided(tmp_path / "coronal", network, id="coronal", slices="coronal", patch_size=[16, 1, 16])
+        save_guided(tmp_path / "photographs", network, id="photographs", slices="axial", patch_size=[16, 16, 1], inputs=inputs)
+        monkeypatch.setenv("ATTENTIONSEG_MODELS", str(tmp_path))
+        app.presenter.refresh_models()
+
+        self.show(app, red, make_scan(scene, "Slice", shape=(20, 1, 22)))
+        shown = app.view.shown
+        assert (shown.model.id, shown.reason) == ("coronal", "")
+        assert shown.misfits["hippocampus-mr-attention-unet"] == "for volumes, and Slice is a single slice"
+        assert shown.misfits["photographs"] == "for images in colors, and Slice is gray"
+
+        self.show(app, red, make_scan(scene, "Axial", shape=(20, 22, 1)))
+        assert app.view.shown.misfits["coronal"] == "for coronal slices, and Axial is a single axial one"
+        app.presenter.choose_model("coronal")
+        assert app.view.shown.reason.startswith("Axial (20 x 22 x 1 voxels) is a single axial slice, and the model coronal takes coronal ones")
+        app.presenter.choose_model("brain-mr-attention-unet")
+        assert "takes volumes; give the scan with all of its slices" in app.view.shown.reason
+
+        photograph = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "Photograph")
+        slicer.util.updateVolumeFromArray(photograph, np.random.default_rng(3).integers(0, 255, (1, 22, 20, 3)).astype(np.uint8))
+        app.presenter.choose_input(0, photograph)
+        assert app.view.shown.misfits["coronal"] == "for gray images, and Photograph is in colors"
+        app.presenter.choose_model("photographs")
+        assert app.view.shown.reason == ""
 
     def test_a_model_that_the_user_chose_stays(self, app, scene, red):
         app.presenter.choose_model("head-neck-ct-attention-unet")
