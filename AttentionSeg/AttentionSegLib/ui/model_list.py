@@ -11,6 +11,7 @@ from typing import Any
 
 import slicer
 
+from ..inference.fit import ANY_KIND
 from ..models import Card, list_models
 from ..models.card import CARD_NAME, THUMBNAIL_NAME
 from ..models.catalogue import model_folders
@@ -57,7 +58,7 @@ class ModelChoice:
     @property
     def channels(self) -> list[str]:
         """Name and modality of each input."""
-        return [f"{channel.name} ({channel.modality})" for channel in self.card.scans] if self.card else [_("Volume")]
+        return [_named(channel.name, channel.modality) for channel in self.card.scans] if self.card else [_("Volume")]
 
     @property
     def can_mirror(self) -> bool:
@@ -134,7 +135,7 @@ def _choice(model_id: str, document: dict[str, Any], folder: Path, card: Card | 
 def _more(document: dict[str, Any]) -> str:
     """Title, inputs, labels, intended use and license from a card."""
     labels = ", ".join(label["name"] for label in document["labels"])
-    inputs = ", ".join(f"{channel['name']} ({channel['modality']})" for channel in document["inputs"])
+    inputs = ", ".join(_named(channel["name"], channel["modality"]) for channel in document["inputs"])
     return "\n".join(
         [
             document["title"],
@@ -143,6 +144,13 @@ def _more(document: dict[str, Any]) -> str:
             _("License of the weights: {license}.").format(license=document["weights"]["license"]),
         ]
     )
+
+
+def _named(name: str, modality: str) -> str:
+    """An input in words: its name, with the modality unless that is the same or says nothing."""
+    if modality == ANY_KIND:
+        return _("Image") if name == modality else name
+    return name if name == modality else f"{name} ({modality})"
 
 
 def _unchecked(card: Path) -> ModelChoice:

@@ -88,15 +88,15 @@ class TestChosenForTheUser:
 
     def test_the_model_of_single_slices_and_of_colors(self, app, scene, red, monkeypatch, tmp_path):
         network = {"name": "guided-attention", "arguments": {**guided(2)["arguments"]}}
-        inputs = [{"name": name, "modality": "OT", "normalization": AS_IT_IS} for name in COLORS]
-        save_guided(tmp_path / "coronal", network, id="coronal", slices="coronal", patch_size=[16, 1, 16])
+        gray, *inputs = [{"name": name, "modality": "OT", "normalization": AS_IT_IS} for name in ("OT", *COLORS)]
+        save_guided(tmp_path / "coronal", network, id="coronal", slices="coronal", patch_size=[16, 1, 16], inputs=[gray])
         save_guided(tmp_path / "photographs", network, id="photographs", slices="axial", patch_size=[16, 16, 1], inputs=inputs)
         monkeypatch.setenv("ATTENTIONSEG_MODELS", str(tmp_path))
         app.presenter.refresh_models()
 
         self.show(app, red, make_scan(scene, "Slice", shape=(20, 1, 22)))
         shown = app.view.shown
-        assert (shown.model.id, shown.reason) == ("coronal", "")
+        assert (shown.model.id, shown.inputs[0][0], shown.reason) == ("coronal", "Image", "")
         assert shown.misfits["hippocampus-mr-attention-unet"] == "for volumes, and Slice is a single slice"
         assert shown.misfits["photographs"] == "for images in colors, and Slice is gray"
 
@@ -105,6 +105,7 @@ class TestChosenForTheUser:
         app.presenter.choose_model("coronal")
         assert app.view.shown.reason.startswith("Axial (20 x 22 x 1 voxels) is a single axial slice, and the model coronal takes coronal ones")
         app.presenter.choose_model("brain-mr-attention-unet")
+        assert app.view.shown.inputs[0][0] == "MR"
         assert "takes volumes; give the scan with all of its slices" in app.view.shown.reason
 
         photograph = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "Photograph")
@@ -112,7 +113,7 @@ class TestChosenForTheUser:
         app.presenter.choose_input(0, photograph)
         assert app.view.shown.misfits["coronal"] == "for gray images, and Photograph is in colors"
         app.presenter.choose_model("photographs")
-        assert app.view.shown.reason == ""
+        assert (app.view.shown.inputs[0][0], app.view.shown.reason) == ("color image", "")
 
     def test_a_model_that_the_user_chose_stays(self, app, scene, red):
         app.presenter.choose_model("head-neck-ct-attention-unet")
