@@ -14,6 +14,7 @@ from ..files import write_text
 from ..files.requirements import MOST_LABELS
 from ..image import Image, Note
 from ..inference.checks import check_voxels
+from ..models.channels import COLORS
 from ..progress import Cancel, OnProgress, Reporter
 from .case_set import CaseSet, redrawn
 from .case_statistics import CaseStatistics, foreground_intensities, measure_case
@@ -97,7 +98,8 @@ def make_survey(
         reporter.report(done / len(cases), f"case {done + 1} of {len(cases)}", done, len(cases) - done)
         try:
             image, label, accepted[case.id] = read(case)
-            check_voxels(image, case_set.channel_names or range(image.channels), "take the case out")
+            in_colors = image.channels > len(case.images)
+            check_voxels(image, COLORS if in_colors else case_set.channel_names or range(image.channels), "take the case out")
             _check_channels(image, case, measured[0] if measured else None)
             labels = _label_values(label, case_set.label_names, case_set.ignored_label)
         except InputError as error:

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..image import Image, Numbers
 from ..models import Card
 from ..models.card import ACROSS
-from ..models.channels import COLORS
+from ..models.channels import COLORS, are_colors
 from ..region import Region
 from .parts import bounds, held, slabs
 
@@ -107,10 +107,14 @@ def check_attention(attention: bool | tuple[str, ...], available: Iterable[str],
 
 
 def check_voxels(image: Image, channels: Sequence[object], otherwise: str = "choose another scan") -> None:
-    """Raise InputError, ending in the advice `otherwise`, unless every channel has finite numbers only and more than one intensity."""
+    """Raise InputError, ending in the advice `otherwise`, unless every channel has finite numbers only and more than one intensity.
+
+    Of the three channels of a color image, named by `COLORS`, one or two may have a single intensity.
+    """
     if image.voxels.dtype.kind not in "biuf":
         msg = f"{image.name} has voxels of type {image.voxels.dtype}; real numbers are needed."
         raise InputError(msg)
+    same = []
     for channel, voxels in zip(channels, image.voxels):
         named = image.name if image.channels == 1 else f"{image.name} (channel {channel})"
         low, high = voxels.min(), voxels.max()
@@ -118,9 +122,10 @@ def check_voxels(image: Image, channels: Sequence[object], otherwise: str = "cho
             bad = int((~(np.abs(voxels.astype(np.float64)) <= LARGEST)).sum())
             msg = f"{named} has {bad} voxel(s) that are NaN, infinite or above {LARGEST:g}; replace them (with 0, say), or {otherwise}."
             raise InputError(msg)
-        if low == high:
-            msg = f"{named} has the same intensity ({low:g}) everywhere; there is nothing to segment, {otherwise}."
-            raise InputError(msg)
+        same += [f"{named} has the same intensity ({low:g}) everywhere"] if low == high else []
+    if same and (len(same) == image.channels or not are_colors(channels)):
+        msg = f"{same[0]}; there is nothing to segment, {otherwise}."
+        raise InputError(msg)
 
 
 def holds_voxels(image: Image, region: Region) -> bool:

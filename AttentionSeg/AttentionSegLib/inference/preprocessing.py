@@ -105,12 +105,12 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
         if not used.any():
             msg = f"{image.name} has no numbers there (NaN); choose another region, or another scan."
             raise InputError(msg)
-        normalized = normalize(source, channel, judged if judged.any() else used, image.name)
+        normalized = normalize(source, channel, judged if judged.any() else used, image.name, may_be_empty=len(card.scans) < len(card.inputs))
         target[used] = normalized[used]
     return result
 
 
-def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> Tensor:
+def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str, may_be_empty: bool = False) -> Tensor:
     """Normalize one channel as the card specifies.
 
     Args:
@@ -118,6 +118,7 @@ def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> T
         channel: the channel's entry of the card.
         counted: bool [I, J, K], the voxels that are used for the statistics.
         name: of the image, for the message.
+        may_be_empty: whether a channel of one intensity becomes 0, as one of a color image, instead of being refused.
 
     Raises:
         InputError: if statistics are needed and the counted voxels all have the same intensity.
@@ -131,6 +132,8 @@ def normalize(volume: Tensor, channel: Channel, counted: Tensor, name: str) -> T
     clipped = np.clip(values, low, high)
     mean, std = float(clipped.mean(dtype=np.float64)), float(clipped.std(dtype=np.float64))
     if not std > 1e-6 * max(abs(mean), 1e-30):
+        if may_be_empty:
+            return torch.zeros_like(volume)
         msg = f"{name} has the same intensity everywhere in the region; choose a region with tissue in it, or another scan."
         raise InputError(msg)
     return (volume.clamp(float(low), float(high)) - mean) / std

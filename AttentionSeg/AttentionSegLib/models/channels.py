@@ -28,5 +28,9 @@ class Channel:
 
 def scans_of(inputs: Sequence[Channel]) -> tuple[Channel, ...]:
     """The scans that a user has to give, one per input, or a single one if the inputs are the three channels of a color image."""
-    in_colors = tuple(channel.name for channel in inputs) == COLORS
-    return (replace(inputs[0], name="color image"),) if in_colors else tuple(inputs)
+    return (replace(inputs[0], name="color image"),) if are_colors([channel.name for channel in inputs]) else tuple(inputs)
+
+
+def are_colors(names: Sequence[object]) -> bool:
+    """Whether these are the names of the three channels of a color image, of which one may be empty."""
+    return tuple(names) == COLORS

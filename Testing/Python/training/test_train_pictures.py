@@ -29,7 +29,7 @@ SIZE = (40, 48)
 
 
 def write_pictures(folder: Path, count: int = 3, colored: bool = True, drawn: int = 1) -> Path:
-    """Pictures with a box that is bright in red, and label maps in which it has the value `drawn`."""
+    """Pictures with a box that is bright in red, and label maps in which it has the value `drawn`. The first has no blue, as of two dyes."""
     random = np.random.default_rng(0)
     for name in ("images", "labels"):
         (folder / name).mkdir()
@@ -39,6 +39,7 @@ def write_pictures(folder: Path, count: int = 3, colored: bool = True, drawn: in
         label[row : row + 14, column : column + 12] = 1
         pixels = random.normal(60, 10, (*SIZE, 3))
         pixels[..., 0] += 120 * label
+        pixels[..., 2] *= number > 0
         pixels = pixels.clip(0, 255).astype(np.uint8)
         Pillow.fromarray(pixels if colored else pixels[..., 0]).save(folder / "images" / f"case_{number}.png")
         Pillow.fromarray(label * np.uint8(drawn)).save(folder / "labels" / f"case_{number}.png")
@@ -112,6 +113,14 @@ class TestBadInput:
     def test_a_slice_that_the_model_cannot_take(self, card, shape, sentence):
         with pytest.raises(InputError, match=sentence):
             check_input(Image(np.random.default_rng(0).normal(size=shape), np.eye(4), "scan"), None, card)
+
+    def test_a_picture_of_one_color(self, trained):
+        card = load_model(trained / "model").card
+        black = Image(np.zeros((3, 40, 40, 1)), np.eye(4), "scan", spacing_known=False)
+        with pytest.raises(InputError, match=r"^scan \(channel red\) has the same intensity \(0\) everywhere"):
+            check_input(black, None, card)
+        black.voxels[1, 20:] = 1
+        check_input(black, None, card)
 
     def test_a_gray_picture_for_a_model_of_colors(self, trained, capsys):
         path = trained / "labels" / "case_0.png"
