@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..errors import InputError
 from ..files import read_images
@@ -22,6 +22,7 @@ from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 
 ROLES = ("train", "val")
 MOST_NAMED = 5
+Found = TypeVar("Found")
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 
 
@@ -67,8 +68,15 @@ def find_cases(images: Path, labels: Path, split: Path, only: str | None = None)
             their channels.
     """
     check_folders(images, labels)
-    scans, maps = images_in(Path(images)), label_maps_in(Path(labels))
-    return assign(split, lambda case_id: Case(case_id, _find_images(scans, case_id, images), _find(maps, case_id, labels)), only)
+    maps = label_maps_in(Path(labels))
+    scans = _by_case(images_in(Path(images)), maps)
+
+    def find(case_id: str) -> Case:
+        # The label map comes first, as scans `<id>_0000` are of the case only if it has one.
+        label = _find(maps, case_id, f"label map of case {case_id} in {labels}")
+        return Case(case_id, _in_order(_find(scans, case_id, f"scan of case {case_id} in {images}"), case_id), label)
+
+    return assign(split, find, only)
 
 
 def assign(split: Path, find: Callable[[str], Case], only: str | None = None) -> dict[str, list[Case]]:
@@ -100,16 +108,16 @@ def pair_scans(images: Path, labels: Path) -> list[Case]:
     check_folders(images, labels)
     maps = label_maps_in(labels)
     scans = _by_case(images_in(images), maps)
+    if not scans:
+        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(SCANS)}, or of folders of DICOM slices."
+        raise InputError(msg)
     lonely = [f"no label map of {name}" for name in scans if name not in maps] + [f"no scan of {name}" for name in maps if name not in scans]
     if lonely:
         msg = (
             f"The scans in {images} and the label maps in {labels} do not pair: {named(lonely)}; give both of a case the same name, or give a split."
         )
         raise InputError(msg)
-    if not scans:
-        msg = f"There is no scan in {images}; give a folder of files that end in {', '.join(SCANS)}, or of folders of DICOM slices."
-        raise InputError(msg)
-    cases = [Case(name, paths, maps[name]) for name, paths in scans.items()]
+    cases = [Case(name, _in_order(channels, name), maps[name]) for name, channels in scans.items()]
     check_channels(cases)
     return cases
 
@@ -182,28 +190,27 @@ def _read_split(split: Path) -> list[tuple[str, str]]:
         raise InputError(msg) from error
 
 
-def _by_case(scans: dict[str, Path], maps: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
-    """The channels of each case: a scan `<id>_0000` belongs to case `<id>` if a label map has that name. Raises InputError if one is missing."""
-    cases: dict[str, dict[int, Path]] = {}
+def _by_case(scans: Mapping[str, Path], maps: Mapping[str, Path]) -> dict[str, list[tuple[int, Path]]]:
+    """The numbers and files of the channels of each case: a scan `<id>_0000` belongs to case `<id>` if a label map has that name."""
+    cases: dict[str, list[tuple[int, Path]]] = {}
     for name, path in scans.items():
         channel = None if name in maps else CHANNEL.fullmatch(name)
         case_id, number = (channel["case"], int(channel["number"])) if channel and channel["case"] in maps else (name, 0)
-        if number in cases.setdefault(case_id, {}):
-            msg = f"Both {cases[case_id][number].name} and {path.name} are channel 0 of case {case_id}; keep one of them."
-            raise InputError(msg)
-        cases[case_id][number] = path
-    for case_id, channels in cases.items():
-        missing = next((number for number in range(max(channels)) if number not in channels), None)
-        if missing is not None:
-            msg = f"Case {case_id} has no scan {case_id}_{missing:04}, but one of a later channel; number the channels from 0000 without gaps."
-            raise InputError(msg)
-    return {case_id: tuple(channels[number] for number in sorted(channels)) for case_id, channels in cases.items()}
+        cases.setdefault(case_id, []).append((number, path))
+    return cases
 
 
-def _find_images(scans: Mapping[str, Path], case_id: str, folder: Path) -> tuple[Path, ...]:
-    if case_id in scans or f"{case_id}_0000" not in scans:
-        return (_find(scans, case_id, folder),)
-    return tuple(numbered(scans, case_id))
+def _in_order(channels: Sequence[tuple[int, Path]], case_id: str) -> tuple[Path, ...]:
+    """The files of the channels of a case. Raises InputError if one is missing or there twice."""
+    ordered = sorted(channels)
+    for wanted, (number, path) in enumerate(ordered):
+        if number < wanted:
+            msg = f"Both {ordered[wanted - 1][1].name} and {path.name} are channel {number} of case {case_id}; keep one of them."
+            raise InputError(msg)
+        if number > wanted:
+            msg = f"Case {case_id} has no scan {case_id}_{wanted:04}, but one of a later channel; number the channels from 0000 without gaps."
+            raise InputError(msg)
+    return tuple(path for _, path in ordered)
 
 
 def numbered(scans: Mapping[str, Path], case_id: str) -> Iterator[Path]:
@@ -215,8 +222,8 @@ def numbered(scans: Mapping[str, Path], case_id: str) -> Iterator[Path]:
         yield path
 
 
-def _find(scans: Mapping[str, Path], case_id: str, folder: Path) -> Path:
-    if case_id not in scans:
-        msg = f"There is no scan of case {case_id} in {folder}; add it or take it out of the split."
+def _find(there: Mapping[str, Found], case_id: str, what: str) -> Found:
+    if case_id not in there:
+        msg = f"There is no {what}; add it or take it out of the split."
         raise InputError(msg)
-    return scans[case_id]
+    return there[case_id]

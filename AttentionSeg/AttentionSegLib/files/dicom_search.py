@@ -109,7 +109,7 @@ def choose_series(series: Sequence[DicomSeries], folder: Path, wanted: str | Non
     asked = "" if wanted is None else f", of which {len(found) or 'none'} are called '{wanted}'"
     msg = (
         f"The folder {folder} holds {len(series)} DICOM series: {listing}{asked}; give a folder with one of them, or say which "
-        "(--series with its number, description or SeriesInstanceUID)."
+        "(segment --series with its number, description or SeriesInstanceUID)."
     )
     raise InputError(msg)
 

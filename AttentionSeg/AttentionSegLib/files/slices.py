@@ -95,7 +95,7 @@ def stack(slices: list[Slice], name: str, regularize: bool = False) -> Stack:
     else:
         return Stack(ordered, LPS_TO_RAS @ _affine(ordered[0], start, step), _rounded(_off(positions, start, step), step))
     if not regularize:
-        msg = f"{name} {fault}; have it resampled to a regular grid (--regularize), or give another series."
+        msg = f"{name} {fault}; have it resampled to a regular grid (segment and batch do so with --regularize), or give another series."
         raise InputError(msg)
     return Stack(ordered, None, (Note(f"The scan {fault}; it was resampled to a regular grid"),))
 

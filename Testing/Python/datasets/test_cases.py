@@ -40,12 +40,13 @@ class TestPairs:
         [
             ("a b", "a c", "do not pair: no label map of b, no scan of c; "),
             ("", "", "There is no scan in "),
+            ("", "a", "There is no scan in "),
             ("a b " + " ".join(f"x{n}" for n in range(9)), "a b", "no label map of x4 and 4 more; "),
             ("a_0000 a_0001 b_0000 c_0000 c_0001", "a b c", "Most cases have 2 channel(s), but not b (1); "),
             ("a_0000 a_0002", "a", "Case a has no scan a_0001"),
             ("a a_0000", "a", "are channel 0 of case a; "),
         ],
-        ids=["lonely", "none", "many", "channels", "gap", "both"],
+        ids=["lonely", "none", "no scans", "many", "channels", "gap", "both"],
     )
     def test_what_does_not_pair_is_named(self, tmp_path, images, labels, sentence):
         assert sentence in refused(pair_scans, *folders(tmp_path, images, labels))
@@ -113,6 +114,22 @@ class TestSplit:
         cases = find_cases(images, labels, write_split(tmp_path, "id,role\na,train\nb,val\n"))
         assert [path.name for path in cases["val"][0].images] == ["b_0000.nii.gz", "b_0001.nii.gz"]
 
+    @pytest.mark.parametrize(
+        ("images", "labels", "sentence"),
+        [
+            ("a_0000 a_0002 b_0000 b_0002", "a b", "Case a has no scan a_0001, but one of a later channel; "),
+            ("a_0001 b_0001", "a b", "Case a has no scan a_0000"),
+            ("a a_0000 b", "a b", "are channel 0 of case a; "),
+            ("a", "a b", "There is no scan of case b in "),
+            ("a b", "a", "There is no label map of case b in "),
+            ("a_0000 b_0000", "a", "There is no label map of case b in "),
+        ],
+        ids=["gap", "first missing", "both", "no scan", "no label map", "no label map of channels"],
+    )
+    def test_what_does_not_pair_is_named(self, tmp_path, images, labels, sentence):
+        split = write_split(tmp_path, "id,role\na,train\nb,val\n")
+        assert sentence in refused(find_cases, *folders(tmp_path, images, labels), split)
+
     def test_first_fold_of_nnunet(self, tmp_path):
         images, labels = folders(tmp_path, "a b c", "a b c")
         split = tmp_path / "splits_final.json"
@@ -125,7 +142,7 @@ class TestSplit:
             ("id,role\na,train\n", "has no case of the role 'val', but of train"),
             ("id,role\na,val\n", "has no case of the role 'train'"),
             ("id,role\na,train\nb,val\na,val\n", "names case a more than once"),
-            ("id,role\na,train\nz,val\n", "There is no scan of case z in "),
+            ("id,role\na,train\nz,val\n", "There is no label map of case z in "),
             ("id role\na train\n", "cannot be read (KeyError"),
             ("id,role\na,train\nb\n", "cannot be read (KeyError"),
         ],
