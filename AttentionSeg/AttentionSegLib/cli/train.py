@@ -103,12 +103,13 @@ def run(options: argparse.Namespace) -> int:
     cases = _cases(options)
     from ..training import train_model
 
-    settings = {"device": options.device, "start_from": options.start_from, "hours": options.hours, **_plan_options(options)}
+    given = {name: getattr(options, name) for name in ("device", "start_from", "pretrained", "hours")}
+    settings = {**given, **_plan_options(options)}
     try:
         with ProgressDisplay(sys.stderr) as show:
             if options.only_plan:
                 return _only_plan(cases, options, settings, show)
-            places = {"work": options.work, "plan": options.plan, "pretrained": options.pretrained, "restart": options.restart}
+            places = {"work": options.work, "plan": options.plan, "restart": options.restart}
             with _termination() as cancel:
                 settings["command"] = command_of("train", options, PATHS, PLACES)
                 told: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -10,12 +11,15 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from ..inference.devices import choose_device
 from ..models import Card, load_model
 from ..models.card import CARD_NAME
 from ..networks import build_network, network_class, published_variant
 from ..networks.backbones import ResNetBackbone
-from ..networks.pretrained import dimensions, fit, load_pretrained
+from ..networks.contract import Variant
+from ..networks.pretrained import WHAT_TO_DO, dimensions, fit, load_pretrained
 from ..networks.weights_source import is_url, local_weights, read_weights, sha256_of
+from ..planning.slices import VOLUMES
 
 # Least fraction of the weights that must fit for another model to be a start.
 LEAST_SHARE = 0.5
@@ -34,23 +38,40 @@ class InitialWeights:
     start_from: Path | None = None
     pretrained: str | None = None
 
-    def check(self, network: str | None, backbone: str | None) -> None:
+    def check(self, network: str | None, backbone: str | None, slices: str | None = None, device: str | None = None) -> None:
         """Raise InputError for two sources, an unknown backbone, or pretrained weights that can't be used.
 
         Args:
             network: a key of `NETWORKS`; None if it is not known yet.
-            backbone: its name; None if the plan decides on the size of the network, and so on the weights that fit.
+            backbone: its name; None if the plan decides on the size of the network.
+            slices: what is planned for, see `PlanOptions`; None if the data decide.
+            device: on whose kind the sizes depend that can be planned; None if there is a plan.
         """
         self.check_network(network)
         published = None if network is None or backbone is None else published_variant(network, backbone)
         if self.pretrained is None or is_url(self.pretrained):
             return
         weights = read_weights(local_weights(self.pretrained))
+        axes = dimensions(weights, self.pretrained)
+        if slices is not None and axes != (3 if slices == VOLUMES else 2):
+            wanted, seen = ("volumes", "2D images") if slices == VOLUMES else (f"{slices} slices", "volumes")
+            msg = f"The weights from {self.pretrained} are for {seen}, and a network for {wanted} was asked for (--slices {slices}); {WHAT_TO_DO}"
+            raise InputError(msg)
         if network is not None and published is not None:
-            axes = dimensions(weights, self.pretrained)
-            with torch.device("meta"):
-                built = build_network(network, 1, 2, published.arguments((1,) * axes, (1.0,) * axes))
-            fit(cast(ResNetBackbone, built.backbone), weights, self.pretrained)
+            _fit(network, published, weights, self.pretrained)
+        elif network is not None and device is not None:
+            self._check_planned(network, weights, device)
+
+    def _check_planned(self, network: str, weights: Mapping[str, object], device: str) -> None:
+        """Raise InputError if the weights fit none of the sizes of a network that are planned for a device."""
+        kind = "cpu" if choose_device(device).type == "cpu" else "gpu"
+        found, source = network_class(network), str(self.pretrained)
+        if any(_fits(network, variant, weights, source) for variant in found.variants(kind)):
+            return
+        suited = [name for name, variant in found.backbones.items() if _fits(network, variant, weights, source)]
+        ways = f"name the backbone that they are for (--backbone {suited[0]})" if suited else WHAT_TO_DO.rstrip(".")
+        msg = f"The weights from {source} fit none of the sizes of the network '{network}' that are planned for this device; {ways}."
+        raise InputError(msg)
 
     def check_network(self, network: str | None) -> None:
         """Raise InputError for two sources, or pretrained weights for a network without a backbone."""
@@ -77,6 +98,22 @@ class InitialWeights:
 
 
 RANDOM = InitialWeights()
+
+
+def _fit(network: str, variant: Variant, weights: Mapping[str, object], source: str) -> None:
+    """Raise InputError unless weights fit the backbone of a network."""
+    axes = dimensions(weights, source)
+    with torch.device("meta"):
+        built = build_network(network, 1, 2, variant.arguments((1,) * axes, (1.0,) * axes))
+    fit(cast(ResNetBackbone, built.backbone), weights, source)
+
+
+def _fits(network: str, variant: Variant, weights: Mapping[str, object], source: str) -> bool:
+    try:
+        _fit(network, variant, weights, source)
+    except InputError:
+        return False
+    return True
 
 
 def initialize(network: nn.Module, card: Card, initial: InitialWeights) -> list[str]:

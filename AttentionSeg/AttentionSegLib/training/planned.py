@@ -21,6 +21,7 @@ from ..planning.plan import make_plan, write_plan
 from ..planning.plan_options import PlanOptions
 from ..progress import check_cancel
 from .found_regions import check_finding, surveyed_regions
+from .initial_weights import InitialWeights
 from .options import TrainingOptions
 from .parts import check_parts, part_of
 from .plan_match import MADE_FOR, made_for
@@ -49,7 +50,8 @@ def plan_training(
     With synthesis, `examples.html` there shows patches as the network will see them.
     """
     asked = TrainingOptions(**options)
-    start = None if asked.start_from is None else Card.load(find_model(asked.start_from) / CARD_NAME)
+    folder_of_start = checked_weights(asked, network).start_from
+    start = None if folder_of_start is None else Card.load(folder_of_start / CARD_NAME)
     model_id, synthesis, finding = new_id(Path(output)), asked.synthesis, asked.finding
     cases = rescaled_cases(cases) if asked.rescale else cases
     given, region, modality = cases, None, asked.modality
@@ -86,6 +88,13 @@ def plan_training(
     if synthesis is not None:
         _write_examples(Recipe.load(folder / PLAN_NAME), cases, folder)
     return folder / PLAN_NAME
+
+
+def checked_weights(asked: TrainingOptions, network: str | None, is_planned: bool = False) -> InitialWeights:
+    """The initial weights that were asked for. Raises InputError if they cannot be used, as far as is known without the data and an existing plan."""
+    initial = InitialWeights(None if asked.start_from is None else find_model(asked.start_from), asked.pretrained)
+    initial.check(network, asked.backbone, asked.slices, None if is_planned else asked.main_device)
+    return initial
 
 
 def check_plan(card: Card, path: Path, cases: CaseSet, recipe: Recipe) -> None:

@@ -23,18 +23,17 @@ from ..evaluation.run import measure_cases
 from ..files import check_output_folder, write_text
 from ..inference import Predictor
 from ..lock import locked
-from ..models import find_model, load_model, save_model
+from ..models import load_model, save_model
 from ..models.found_by import FindingModel
 from ..network_names import NETWORKS
 from ..progress import check_cancel
 from .finished import draw_thumbnail
 from .found_regions import regions_of
 from .hardware import is_first_process
-from .initial_weights import InitialWeights
 from .options import TrainingOptions
 from .parts import check_parts, part_of
 from .plan_match import planned_cases
-from .planned import PLAN_NAME, check_plan, new_id, plan_training
+from .planned import PLAN_NAME, check_plan, checked_weights, new_id, plan_training
 from .recipe import Recipe
 from .synthesis.scans import write_drawn
 
@@ -112,13 +111,14 @@ def train_model(
     from .trainer import train
 
     check_cancel(cancel, "loading packages")
-    initial = InitialWeights(None if asked.start_from is None else find_model(asked.start_from), asked.pretrained)
-    initial.check(network, asked.backbone)
-    folder = check_output_folder(output.with_name(f"{output.name}-training") if asked.work is None else Path(asked.work))
+    folder = output.with_name(f"{output.name}-training") if asked.work is None else Path(asked.work)
+    path = folder / PLAN_NAME if asked.plan is None else Path(asked.plan)
+    is_planned = asked.plan is not None or (not asked.restart and path.exists())
+    initial = checked_weights(asked, network, is_planned)
+    check_output_folder(folder)
     # The processes that Lightning starts for further devices work in the folder of the first.
     with locked(folder) if is_first_process() else nullcontext():
-        path = folder / PLAN_NAME if asked.plan is None else Path(asked.plan)
-        if asked.plan is None and (asked.restart or not path.exists()):
+        if not is_planned:
             if network is None:
                 msg = f"No network was given to plan a training for; name one of {', '.join(NETWORKS)}, or give a plan."
                 raise InputError(msg)

@@ -9,7 +9,7 @@ from AttentionSegLib.datasets.cases import Case, find_cases
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.models import save_model
 from AttentionSegLib.networks import build_network
-from AttentionSegLib.training import train_model
+from AttentionSegLib.training import plan_training, train_model
 from AttentionSegLib.training.initial_weights import InitialWeights, initialize, take_weights
 from safetensors.torch import save_file
 from tiny_models import random_network
@@ -125,6 +125,28 @@ class TestPretrained:
         with pytest.raises(InputError, match=sentence):
             train_model(CaseSet({"train": missing}), "guided-attention", tmp_path / "model", pretrained=str(weights), backbone=backbone)
         InitialWeights(pretrained=str(weights)).check("guided-attention", "resnet18")
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ({"backbone": "resnet18", "slices": "none"}, "are for 2D images, and a network for volumes was asked for"),
+            ({}, r"fit none of the sizes [^\n]+; name the backbone that they are for \(--backbone resnet18\)"),
+        ],
+        ids=["dimensions", "sizes of the plan"],
+    )
+    @pytest.mark.parametrize("call", [train_model, plan_training])
+    def test_they_suit_what_is_planned(self, tmp_path, call, options, sentence):
+        weights, folder = tmp_path / "weights.pth", [tmp_path / "work"] if call is plan_training else []
+        torch.save(random_network({"name": "guided-attention", "arguments": {"spatial_dims": 2, "backbone": 18}}).backbone.state_dict(), weights)
+        missing = CaseSet({"train": [Case("a", (tmp_path / "a.nii.gz",), tmp_path / "b.nii.gz")]})
+        with pytest.raises(InputError, match=rf"^The weights from [^\n]+{sentence}[^\n]*\.$"):
+            call(missing, "guided-attention", tmp_path / "model", *folder, pretrained=str(weights), device="cpu", **options)
+        assert [path.name for path in tmp_path.iterdir()] == ["weights.pth"]
+
+    def test_files_without_a_resnet(self, tmp_path):
+        torch.save({"weight": torch.zeros(3)}, tmp_path / "weights.pth")
+        with pytest.raises(InputError, match="are not those of a ResNet"):
+            InitialWeights(pretrained=str(tmp_path / "weights.pth")).check(None, None)
 
     def test_not_both(self, tmp_path):
         card = make_card(network=GUIDED)
