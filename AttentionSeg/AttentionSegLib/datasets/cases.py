@@ -157,7 +157,8 @@ def note_sentences(notes: Mapping[str, Sequence[Note]], count: int) -> list[str]
 
 
 def one_sentence(problems: Sequence[str], what: str) -> str:
-    """One message from several problems: `what` cannot be done, and the first few problems."""
+    """One message from several problems, each told once: `what` cannot be done, and the first few problems."""
+    problems = list(dict.fromkeys(problems))
     more = f" And {len(problems) - MOST_NAMED} more." if len(problems) > MOST_NAMED else ""
     return f"{what}; {len(problems)} problem(s): {' '.join(problems[:MOST_NAMED])}{more}"
 

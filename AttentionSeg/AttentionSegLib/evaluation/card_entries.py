@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .definitions import MEAN
 from .map_measures import REFERENCES
+from .statistics import summarize
 
 if TYPE_CHECKING:
     from .map_scores import MapScores
@@ -21,14 +22,16 @@ OF_MAP = {
 
 
 def accuracy_entries(scores: Scores, data: str, command: str) -> list[dict[str, Any]]:
-    """The entries `accuracy` of a card: the mean Dice of each label that occurs in a case, and of all labels.
+    """The entries `accuracy` of a card: the mean Dice of each label that occurs in a reference, and of these labels.
 
     Args:
         scores: of the model.
         data: name of the data, for readers of the card.
         command: that gave the scores.
     """
-    dice = {name: by_metric["dice"] for name, by_metric in scores.summary().items()}
+    there = [number for number, name in enumerate(scores.labels) if name not in scores.absent]
+    summary = summarize(scores.values[:, there], [scores.labels[number] for number in there])
+    dice = {name: by_metric["dice"] for name, by_metric in summary.items()}
     return [
         {
             "data": data,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets.case_files import check_folders
-from ..datasets.cases import MOST_NAMED, Case, find_cases, pair_scans
+from ..datasets.cases import MOST_NAMED, Case, find_cases, named, pair_scans
 from ..datasets.label_reading import LabelReading
 from ..datasets.label_tables import read_otherwise
 from ..errors import InputError
@@ -58,6 +58,13 @@ def check_labelled(image: Image, reference: Image, cards: Sequence[Card], ignore
             f"{read_otherwise(int(unknown[0]), labels[0].value)}."
         )
         raise InputError(msg)
+
+
+def absence_note(absent: Sequence[str]) -> list[str]:
+    """A sentence if there are labels that no reference has, in a list."""
+    if not absent:
+        return []
+    return [f"No label map has a voxel of {named(absent)}: figures of such a label, which the means contain, say only whether it was predicted."]
 
 
 def check_whole(image: Image, card: Card) -> None:

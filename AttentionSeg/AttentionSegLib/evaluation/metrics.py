@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -30,6 +30,11 @@ def case_metrics(prediction: Image, reference: Image, values: Sequence[int]) -> 
         found = label_metrics(prediction.voxels[0] == value, reference.voxels[0] == value, reference.spacing)
         rows.append([found[metric.key] for metric in METRICS])
     return np.array(rows)
+
+
+def labels_in(labels: Image, values: Iterable[int]) -> set[int]:
+    """Those of the values that a voxel of a label map has."""
+    return {value for value in values if (labels.voxels == value).any()}
 
 
 def label_metrics(prediction: np.ndarray, reference: np.ndarray, spacing: Numbers) -> dict[str, float]:

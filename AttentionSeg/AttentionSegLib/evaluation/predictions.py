@@ -19,6 +19,7 @@ from ..files.names import without_parents
 from ..files.own_files import SEGMENTATION, own_file
 from ..reporting.pages import render
 from ..writing import all_or_none, write_text
+from .cases import absence_note
 from .definitions import MEAN, METRICS
 from .page import MEANS
 from .progress import EvaluationProgress
@@ -80,7 +81,7 @@ def evaluate_predictions(
         progress = EvaluationProgress(len(pairs), 1, on_progress, cancel)
         names, accepted = _check(pairs, names, reading, progress)
         scores = _measure(pairs, names, reading, progress)
-        notes += accepted
+        notes += accepted + (absence_note(scores.absent) if label_names else [])
         folders = {"predictions": without_parents(predictions), "references": without_parents(labels)}
         page = render("predictions.html", scores=scores, notes=notes, **folders, **MEANS)
         texts = {"report.html": page, **tables(scores)}
@@ -196,11 +197,14 @@ def _values(labels: Image, names: Mapping[int, str]) -> list[int]:
 
 def _measure(pairs: Sequence[_Pair], names: Mapping[int, str], reading: LabelReading, progress: EvaluationProgress) -> PredictionScores:
     # Imported after the checks because the metrics import torch, which takes seconds.
-    from .metrics import case_metrics
+    from .metrics import case_metrics, labels_in
 
     values = np.full((len(pairs), len(names), len(METRICS)), np.nan)
+    absent = set(names)
     for n, pair in enumerate(pairs):
         progress.next_prediction()
         predicted, true, _ = _read(pair, reading)
         values[n] = case_metrics(predicted, true, list(names))
-    return PredictionScores(tuple(names.values()), tuple(pair.id for pair in pairs), values)
+        absent -= labels_in(true, absent)
+    missing = tuple(name for value, name in names.items() if value in absent)
+    return PredictionScores(tuple(names.values()), tuple(pair.id for pair in pairs), values, missing)

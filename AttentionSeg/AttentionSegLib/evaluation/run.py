@@ -22,7 +22,7 @@ from ..options import RunOptions
 from ..region import Region
 from ..reporting import check_drawing
 from .card_entries import accuracy_entries, map_entries
-from .cases import check_labelled, check_whole, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
+from .cases import absence_note, check_labelled, check_whole, fold_sides, has_sides, judged_cards, labelled_cases, readable_cases
 from .definitions import MEAN, METRICS
 from .map_worth import MapWorth, on_torch
 from .options import OPTIONS, EvaluationOptions
@@ -126,6 +126,7 @@ def evaluate(
         cards = [predictor.model.card for predictor in predictors]
         judged, notes = _check_cases(cases, cards, progress, asked.maps, regions, run.rescale)
         scores, pictures = measure_cases(predictors, cases, progress, ignored, judged, worth, regions)
+        notes += absence_note(scores[0].absent)
         compared = scores[1] if asked.compare is not None else None
         data = Data(
             without_parents(images), without_parents(labels), None if asked.split is None else without_parents(asked.split), asked.role, tuple(notes)
@@ -207,18 +208,20 @@ def measure_cases(
     Returns:
         The scores of each model, and pictures of the worst cases of the first.
     """
-    from .metrics import case_metrics
+    from .metrics import case_metrics, labels_in
     from .pictures import with_case
 
     cards = judged or [predictor.model.card for predictor in predictors]
     numbers = [label.value for label in cards[0].labels]
     values = np.full((len(predictors), len(cases), len(numbers), len(METRICS)), np.nan)
     worst: list[Picture] = []
+    absent = set(numbers)
     for n, case in enumerate(cases):
         image, reference, _ = read_labelled(case)
         image = rescaled(image, predictors[0].model.card) if predictors[0].options.rescale else image
         labelled, counted = reference, reference.voxels != ignored
         reference = _where(reference, counted)
+        absent -= labels_in(reference, absent)
         for m, predictor in enumerate(predictors):
             progress.next_prediction()
             of_maps = worth if m == 0 else None
@@ -236,7 +239,8 @@ def measure_cases(
             if of_maps is not None:
                 of_maps.measure(n, image, prediction, labelled, progress)
     names = tuple(case.id for case in cases)
-    return [_scores(card, names, found, predictor) for card, predictor, found in zip(cards, predictors, values)], worst
+    scores = [_scores(card, names, found, predictor) for card, predictor, found in zip(cards, predictors, values)]
+    return [replace(one, absent=tuple(label.name for label in one.card.labels if label.value in absent)) for one in scores], worst
 
 
 def _scores(card: Card, cases: tuple[str, ...], values: np.ndarray, predictor: Predictor) -> Scores:

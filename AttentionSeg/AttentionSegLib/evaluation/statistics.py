@@ -28,12 +28,14 @@ class Scores:
         cases: ids of the cases.
         values: [cases, labels of the card, METRICS], NaN where undefined.
         mirroring: whether the mirror images were segmented as well.
+        absent: the labels that no reference has.
     """
 
     card: Card
     cases: tuple[str, ...]
     values: np.ndarray
     mirroring: bool = False
+    absent: tuple[str, ...] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -88,11 +90,13 @@ class PredictionScores:
         labels: names of the labels.
         cases: ids of the cases.
         values: [cases, labels, METRICS], NaN where undefined.
+        absent: the labels that no reference has.
     """
 
     labels: tuple[str, ...]
     cases: tuple[str, ...]
     values: np.ndarray
+    absent: tuple[str, ...] = ()
 
     def summary(self) -> Summary:
         """Mean and 95 % interval of every label and metric, and of the mean of the labels under the name `mean`."""

@@ -96,6 +96,14 @@ class TestPredictions:
         evaluate_predictions(*folders, tmp_path / "out")
         assert measured(tmp_path / "out")["a", "Label 1"] == pytest.approx(dice("a", 1))
 
+    def test_a_label_that_no_label_map_has_is_told(self, folders, tmp_path):
+        names = {1: "Front", 2: "Back"}
+        for case in "ab":
+            (folders[1] / f"{case}.nrrd").unlink()
+        done = evaluate_predictions(*folders, tmp_path / "out", label_names=names)
+        assert done.scores.absent == ("Back",)
+        assert any(note.startswith("No label map has a voxel of Back: ") for note in done.notes)
+
     def test_on_another_grid_than_their_reference(self, folders, tmp_path):
         write_map(Image(segmented("a")[None], AFFINE @ np.diag([2.0, 1, 1, 1])), folders[0] / "a.nii.gz")
         with pytest.raises(InputError, match=r"its prediction .* to the grid of the reference") as raised:

@@ -13,6 +13,7 @@ from AttentionSegLib.cli import main
 from AttentionSegLib.errors import Cancelled
 from AttentionSegLib.evaluation import EMPTY_RULE, METRICS, Evaluation, evaluate, results
 from AttentionSegLib.evaluation.metrics import label_metrics
+from AttentionSegLib.models import load_model
 from labelled_scans import MISSED, WITHOUT, everything_in, segmented, truth, write_cases
 from tiny_models import intensity_model, save_unet
 
@@ -173,6 +174,19 @@ class TestInterrupted:
 @pytest.fixture
 def model(tmp_path) -> Path:
     return save_unet(tmp_path / "model", id="tiny-unet", title="A tiny model")
+
+
+def test_a_label_that_no_reference_has_is_told_and_no_figure_of_the_card(model, tmp_path):
+    """It has Dice 0 if it was predicted anywhere and 1 if not, which is about nothing."""
+    images, labels = write_cases(tmp_path, WITHOUT)
+    done = evaluate(model, images, labels, tmp_path / "results", update_card="Our scans", device="cpu")
+    there, absent = (label.name for label in load_model(model).card.labels)
+    assert done.scores.absent == (absent,)
+    assert any(note.startswith(f"No label map has a voxel of {absent}: ") for note in done.notes)
+    assert absent in read(done, "report.html").partition("No label map has a voxel of ")[2]
+    accuracy = load_model(model).card.raw["accuracy"]
+    assert [entry["label"] for entry in accuracy] == [there, "mean of the labels"]
+    assert accuracy[0]["value"] == accuracy[1]["value"]
 
 
 class TestCommand:
