@@ -43,13 +43,13 @@ def import_monai(weights: str | os.PathLike, card: str | os.PathLike) -> tuple[P
         msg = f"There is no file {weights}; give the weights that were trained with MONAI."
         raise InputError(msg)
     document = _document(card)
-    state, others = _state(read_weights(weights))
+    given = _arguments(document, card)
+    state, notes = _state(read_weights(weights))
     try:
         found = MonaiAttentionUNet.read_arguments(state)
     except ValueError as error:
         msg = f"The weights {weights} cannot be imported: {error}."
         raise InputError(msg) from error
-    given = dict(document.get("network", {}).get("arguments", {}))
     sizes = {key: found.pop(key) for key in ("in_channels", "out_channels")}
     document["network"] = {"name": NETWORK, "arguments": {**found, **given}}
     draft = Card.from_document(with_weights(document, "0" * 64, 1), str(card))
@@ -62,11 +62,9 @@ def import_monai(weights: str | os.PathLike, card: str | os.PathLike) -> tuple[P
     check_fit(network.state_dict(), state, draft, f"look at the arguments of its network in {card}")
     network.load_state_dict(state)
     save_model(user_folder() / draft.id, document, network, precise=True)
-    notes = []
     if "strides" not in given:
-        notes.append(f"Strides of 2 were assumed, not known from the shapes: if it was trained with others, add network.arguments.strides to {card}.")
-    if others:
-        notes.append(f"{len(others)} other tensor(s) of the file were left out, such as {others[0]}.")
+        assumed = f"Strides of 2 were assumed, not known from the shapes: if it was trained with others, add network.arguments.strides to {card}."
+        notes.insert(0, assumed)
     return user_folder() / draft.id, notes
 
 
@@ -78,15 +76,46 @@ def _document(path: Path) -> dict[str, Any]:
         raise InputError(msg) from error
 
 
+def _arguments(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The arguments of the network that a card gives. Raises InputError if its entry `network` is not that of such a network."""
+    network = document.get("network", {})
+    given = network.get("arguments", {}) if isinstance(network, dict) else None
+    if not isinstance(given, dict):
+        msg = f"The entry 'network' of {path} is no network with named arguments; leave it out, or write it as in the card of any model."
+        raise InputError(msg)
+    if network.get("name", NETWORK) != NETWORK:
+        msg = f"{path} names the network '{network['name']}', and weights of MONAI's AttentionUnet are for '{NETWORK}'; leave the name out."
+        raise InputError(msg)
+    return dict(given)
+
+
 def _state(content: Mapping[str, object]) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights of the network, by their names in MONAI, and the names of other tensors in the file."""
-    nested = (content.get(key) for key in INSIDE)
-    inner = next((found for found in nested if isinstance(found, Mapping)), content)
-    tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
-    # A wrapper of the network adds a prefix to the names of its tensors.
-    prefix = next((name[: -len(FIRST)] for name in tensors if name.endswith(FIRST)), "")
-    own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-    return own, [name for name in tensors if not name.startswith(prefix)]
+    """The weights of the first network in a file, by their names in MONAI, and sentences on other networks and tensors there."""
+    places = {key: inner for key, inner in content.items() if isinstance(inner, Mapping)}
+    chosen = next((key for key in INSIDE if key in places), None)
+    tensors = _tensors(content if chosen is None else places[chosen])
+    prefixes = _prefixes(tensors)
+    prefix = prefixes[0] if prefixes else ""
+    nested = tuple(one for one in prefixes[1:] if one.startswith(prefix))
+    own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix) and not name.startswith(nested)}
+    others = [name for name in tensors if not name.startswith(prefix)]
+    more = [f"{one}*" for one in prefixes[1:]] + [key for key, inner in places.items() if key != chosen and _prefixes(_tensors(inner))]
+    notes = []
+    if more:
+        taken = f"{prefix}*" if prefix else chosen or "the tensors without prefix"
+        notes.append(f"The file has several networks, and one was taken: {taken}, not {', '.join(more)}; to take another, save it alone.")
+    elif others:
+        notes.append(f"{len(others)} other tensor(s) of the file were left out, such as {others[0]}.")
+    return own, notes
+
+
+def _tensors(state: Mapping[str, object]) -> dict[str, Tensor]:
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _prefixes(tensors: Mapping[str, Tensor]) -> list[str]:
+    """What wrappers of networks add to the names of their tensors, for each network among them."""
+    return [name[: -len(FIRST)] for name in tensors if name.endswith(FIRST)]
 
 
 def _check_sizes(card: Card, sizes: Mapping[str, int], path: Path) -> None:

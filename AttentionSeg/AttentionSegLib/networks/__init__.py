@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +13,8 @@ from .attention_unet import AttentionUNet
 from .contract import Network, Variant
 from .guided_attention import GuidedAttention
 from .output import NetworkOutput
+
+UNKNOWN_ARGUMENT = re.compile(r"unexpected keyword argument '([^']*)'")
 
 
 def network_class(name: str) -> type[Network]:
@@ -51,6 +54,9 @@ def build_network(name: str, in_channels: int, out_channels: int, arguments: dic
         return network(in_channels=in_channels, out_channels=out_channels, **arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
+        unknown = UNKNOWN_ARGUMENT.search(reason)
+        if unknown:
+            reason = f"it has no argument '{unknown[1]}'; leave it out of the card."
         msg = f"The network '{name}' cannot be built with {arguments}: {reason}"
         raise InputError(msg) from error
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Union
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ FIRST, LAST = "model.0.conv.0.conv.weight", "model.2.conv.weight"
 BELOW = re.compile(r"model\.1((?:\.submodule\.1)*)\.submodule(?:\.0)?\.conv\.0\.conv\.weight")
 UP = "model.1.upconv.up.conv.weight"
 
+Kernel = Union[int, Sequence[int]]
+
 
 @dataclass(frozen=True)
 class MonaiArguments:
@@ -30,14 +32,14 @@ class MonaiArguments:
     Attributes:
         channels: features of each level, finest first.
         strides: downsampling between levels, one fewer than `channels`; a number or one per axis.
-        kernel_size, up_kernel_size: of the convolutions, and of the transposed ones.
+        kernel_size, up_kernel_size: of the convolutions, and of the transposed ones; a number or one per axis.
         dropout: share of features dropped, 0..1.
     """
 
     channels: Sequence[int] = (16, 32, 64, 128, 256)
     strides: Sequence[Stride] | None = None
-    kernel_size: int = 3
-    up_kernel_size: int = 3
+    kernel_size: Kernel = 3
+    up_kernel_size: Kernel = 3
     dropout: float = 0.0
 
 
@@ -60,12 +62,12 @@ class MonaiAttentionUNet(LeveledNetwork):
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, **arguments: Any) -> None:
         given = MonaiArguments(**arguments)
         super().__init__(spatial_dims, given.channels, given.strides)
-        _check_arguments(given)
+        _check_kernels(given, spatial_dims)
         # Imported here because MONAI takes seconds; its constants are created on the CPU, on whatever device the network is built.
         with torch.device("cpu"):
             from monai.networks.nets import AttentionUnet
-        kernels = {"kernel_size": given.kernel_size, "up_kernel_size": given.up_kernel_size}
-        # MONAI accepts one stride per axis as well, unlike its annotation.
+        kernels: Any = {"kernel_size": given.kernel_size, "up_kernel_size": given.up_kernel_size}
+        # MONAI accepts one number per axis as well, unlike its annotation.
         strides: Any = self.strides
         built = AttentionUnet(spatial_dims, in_channels, out_channels, given.channels, strides, **kernels, dropout=given.dropout)
         self.model = built.model
@@ -111,8 +113,8 @@ class MonaiAttentionUNet(LeveledNetwork):
             "in_channels": first.shape[1],
             "out_channels": state[LAST].shape[0],
             "channels": [first.shape[0], *(tensor.shape[0] for _, tensor in below)],
-            "kernel_size": first.shape[2],
-            "up_kernel_size": state[UP].shape[2],
+            "kernel_size": _kernel_of(first),
+            "up_kernel_size": _kernel_of(state[UP]),
         }
 
     def forward(self, x: Tensor, return_attention: ReturnAttention = False) -> Tensor | NetworkOutput:
@@ -174,7 +176,15 @@ def _planned_arguments(first: int, patch: Sequence[int], _spacing: Sequence[floa
     return {"spatial_dims": len(patch), "channels": channels, "strides": [step[0] if len(set(step)) == 1 else step for step in strides]}
 
 
-def _check_arguments(given: MonaiArguments) -> None:
-    if not are_counts([given.kernel_size, given.up_kernel_size]) or given.kernel_size % 2 == 0 or given.up_kernel_size % 2 == 0:
-        msg = f"kernel_size and up_kernel_size are {given.kernel_size} and {given.up_kernel_size}; give odd whole numbers."
+def _kernel_of(weight: Tensor) -> Kernel:
+    """The size of a kernel, a single number if all axes are equal."""
+    size = list(weight.shape[2:])
+    return size[0] if len(set(size)) == 1 else size
+
+
+def _check_kernels(given: MonaiArguments, spatial_dims: int) -> None:
+    kernels = [given.kernel_size, given.up_kernel_size]
+    sizes = [[size] * spatial_dims if isinstance(size, int) else size for size in kernels]
+    if any(not are_counts(size) or len(size) != spatial_dims or any(n % 2 == 0 for n in size) for size in sizes):
+        msg = f"kernel_size and up_kernel_size are {kernels[0]} and {kernels[1]}; give odd whole numbers, or {spatial_dims} of them."
         raise ValueError(msg)

@@ -91,6 +91,26 @@ def test_checkpoints(trained, folder, wrap):
     assert any("loss.weight" in note for note in notes) == ("loss.weight" in str(wrap({"a": 1})))
 
 
+@pytest.mark.parametrize(
+    ("wrap", "sentence"),
+    [
+        (
+            lambda state, other: {**{f"net.{n}": v for n, v in state.items()}, **{f"ema.{n}": v for n, v in other.items()}},
+            "net.*, not ema.*",
+        ),
+        (lambda state, other: {**state, **{f"ema.{n}": v for n, v in other.items()}}, "the tensors without prefix, not ema.*"),
+        (lambda state, other: {"state_dict": state, "ema_state_dict": other}, "state_dict, not ema_state_dict"),
+    ],
+    ids=["prefixes", "one without prefix", "dictionaries"],
+)
+def test_which_of_several_networks_was_taken_is_told(trained, folder, wrap, sentence):
+    other = {name: torch.full_like(value, 2) for name, value in trained.state_dict().items()}
+    torch.save(wrap(trained.state_dict(), other), folder / "last.ckpt")
+    made, notes = import_monai(folder / "last.ckpt", write_card(folder))
+    assert torch.equal(load_model(made).network.state_dict()["model.2.conv.weight"], trained.state_dict()["model.2.conv.weight"])
+    assert any(sentence in note for note in notes)
+
+
 class TestBadInput:
     def test_code_is_not_run(self, folder):
         class Malicious:
@@ -120,6 +140,19 @@ class TestBadInput:
         assert "without 'slices'" in refused(AttentionUnet(2, 1, 3, (4, 8), (2,)).state_dict(), folder)
         wrong = {"name": "monai-attention-unet", "arguments": {"channels": [4, 8, 32]}}
         assert "of another shape" in refused(trained.state_dict(), folder, network=wrong)
+
+    @pytest.mark.parametrize(
+        ("network", "sentence"),
+        [
+            (3, "The entry 'network' of "),
+            ({"arguments": [1]}, "The entry 'network' of "),
+            ({"name": "attention-unet", "arguments": {}}, "names the network 'attention-unet'"),
+            ({"name": "monai-attention-unet", "arguments": {"filters": 4}}, "it has no argument 'filters'; leave it out of the card."),
+        ],
+        ids=["number", "list", "another", "unknown argument"],
+    )
+    def test_a_card_with_another_network(self, trained, folder, network, sentence):
+        assert sentence in refused(trained.state_dict(), folder, network=network)
 
     def test_half_a_command(self, capsys):
         assert attentionseg(["models", "import", "--monai=weights.pt"]) == 2

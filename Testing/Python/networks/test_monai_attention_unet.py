@@ -36,6 +36,7 @@ def ours(network: AttentionUnet, **arguments) -> MonaiAttentionUNet:
         (3, {"strides": [[2, 2, 1], [2, 2, 2]]}),
         (2, {"strides": [1, 2], "kernel_size": 5}),
         (3, {"up_kernel_size": 5, "dropout": 0.2}),
+        (3, {"kernel_size": [3, 3, 1], "up_kernel_size": [5, 3, 3]}),
     ],
 )
 def test_logits_and_gates_are_those_of_monai(dims, arguments):
@@ -69,5 +70,7 @@ def test_a_gate_that_is_changed_changes_the_logits():
 def test_arguments_are_read_from_the_shapes():
     found = MonaiAttentionUNet.read_arguments(monai(2, kernel_size=5).state_dict())
     assert found == {"spatial_dims": 2, "in_channels": 2, "out_channels": 3, "channels": [4, 6, 10], "kernel_size": 5, "up_kernel_size": 3}
+    thin = monai(3, kernel_size=(3, 3, 1), up_kernel_size=(5, 3, 3)).state_dict()
+    assert [MonaiAttentionUNet.read_arguments(thin)[name] for name in ("kernel_size", "up_kernel_size")] == [[3, 3, 1], [5, 3, 3]]
     with pytest.raises(ValueError, match="no weights of MONAI's AttentionUnet"):
         MonaiAttentionUNet.read_arguments(build_network("attention-unet", 1, 2, {"spatial_dims": 2}).state_dict())
