@@ -157,12 +157,11 @@ def _check(options: argparse.Namespace) -> None:
         msg = f"The plan {options.plan} replaces {', '.join(given)}; leave the option(s) out, or change the plan."
     elif options.plan is not None and options.only_plan:
         msg = f"There is a plan already, {options.plan}; leave out --plan or --only-plan."
-    elif options.hours is not None and not options.hours > 0:
-        msg = f"A training cannot take {options.hours:g} hours; give a number above 0."
-    elif options.seed is not None and options.seed < 0:
-        msg = f"The seed is {options.seed}; give a whole number from 0."
     if msg:
         raise InputError(msg)
+    from ..planning.plan_options import check_hours_and_seed
+
+    check_hours_and_seed(options.hours, options.seed)
 
 
 def _wrong_with_synthesis(options: argparse.Namespace) -> str | None:

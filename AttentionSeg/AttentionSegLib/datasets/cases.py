@@ -22,6 +22,7 @@ from .label_reading import AS_STORED, LabelReading, labels_on_scan, read_labels
 
 ROLES = ("train", "val")
 MOST_NAMED = 5
+A_SPLIT = "a CSV file with the columns id and role"
 Found = TypeVar("Found")
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 
@@ -179,16 +180,36 @@ def named(things: Sequence[str]) -> str:
 
 
 def _read_split(split: Path) -> list[tuple[str, str]]:
-    is_json = Path(split).suffix.lower() == ".json"
-    rows = () if is_json else read_table(Path(split), "a CSV file with the columns id and role").rows
+    """The cases in a split, and the role of each."""
+    if Path(split).suffix.lower() == ".json":
+        return _read_fold(Path(split))
+    table = read_table(Path(split), A_SPLIT)
+    if "id" not in table.columns or not {"role", "dev_role"}.intersection(table.columns):
+        msg = f"The split {split} has the columns {', '.join(table.columns)}; give {A_SPLIT}."
+        raise InputError(msg)
+    roles = [(line, composed(row["id"]), (row.get("role") or row.get("dev_role") or "").casefold()) for line, row in table.rows]
+    for line, case_id, role in roles:
+        if not case_id or not role:
+            msg = f"Line {line} of the split {split} has no id or no role; give every case both."
+            raise InputError(msg)
+    return [(case_id, role) for _, case_id, role in roles]
+
+
+def _read_fold(split: Path) -> list[tuple[str, str]]:
+    """The first fold of a `splits_final.json` of nnU-Net."""
     try:
-        if is_json:
-            fold = json.loads(decoded(Path(split).read_bytes()))[0]
-            return [(composed(case_id), role) for role in ROLES for case_id in fold[role]]
-        return [(composed(row["id"]), (row.get("role") or row["dev_role"]).casefold()) for _, row in rows]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        msg = f"The split {split} cannot be read ({error!r}); give a CSV file with the columns id and role."
+        fold = json.loads(decoded(split.read_bytes()))[0]
+        named_by = {role: fold[role] for role in ROLES}
+        if not all(isinstance(ids, list) and all(isinstance(case_id, str) for case_id in ids) for ids in named_by.values()):
+            raise TypeError
+    except OSError as error:
+        msg = f"The split {split} cannot be read ({error.strerror}); give the splits_final.json of nnU-Net, or {A_SPLIT}."
         raise InputError(msg) from error
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
+        what = "is no list of folds with the names of the cases under 'train' and 'val'"
+        msg = f"The split {split} {what}, as nnU-Net writes it; give that, or {A_SPLIT}."
+        raise InputError(msg) from error
+    return [(composed(case_id), role) for role, ids in named_by.items() for case_id in ids]
 
 
 def _by_case(scans: Mapping[str, Path], maps: Mapping[str, Path]) -> dict[str, list[tuple[int, Path]]]:

@@ -41,17 +41,19 @@ class LabelReading:
     ignored_label: int | None = None
     names: Sequence[Mapping[int, str]] = ()
 
+    def __post_init__(self) -> None:
+        if self.ignored_label == 0:
+            msg = "The value 0 is background and cannot be ignored; have it read as another value (--label-map 0=255 --ignored-label 255)."
+            raise InputError(msg)
+
     def with_names(self, *tables: Mapping[int, str]) -> LabelReading:
         return dataclasses.replace(self, names=tables)
 
     @property
     def settings(self) -> list[Any]:
         """The options that change the voxels of a case, as JSON types; empty if all are defaults."""
-        return (
-            []
-            if self == LabelReading(ignored_label=self.ignored_label)
-            else [dict(self.label_map), self.resample, [dict(table) for table in self.names]]
-        )
+        unchanged = self == LabelReading(ignored_label=self.ignored_label)
+        return [] if unchanged else [dict(self.label_map), self.resample, [dict(table) for table in self.names]]
 
     def mapped_segment(self, name: str) -> int | None:
         """The value of a segment by `label_map`; None if it is not in there."""

@@ -49,7 +49,8 @@ def read_table(path: Path, what: str) -> Table:
         before = 1 if sep_line else 0
         filled = [(lines.line_num + before, [cell.strip() for cell in cells]) for cells in lines if any(map(str.strip, cells))]
     except (OSError, ValueError, csv.Error) as error:
-        msg = f"The table {path} cannot be read ({error}); give {what}."
+        reason = "it is no text" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
+        msg = f"The table {path} cannot be read ({reason}); give {what}."
         raise InputError(msg) from error
     if not filled:
         msg = f"The table {path} is empty; give {what}."

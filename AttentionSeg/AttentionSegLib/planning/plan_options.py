@@ -6,7 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import InputError
 from ..models import Card
+
+# A year.
+MOST_HOURS = 8760
+# What every generator of random numbers takes.
+LARGEST_SEED = 2**32 - 1
+
+
+def check_hours_and_seed(hours: float | None, seed: int | None) -> None:
+    """Raise InputError if one of them is out of range; None for those left out."""
+    msg = None
+    if hours is not None and not 0 < hours <= MOST_HOURS:
+        msg = f"A training cannot take {hours:g} hours; give a number above 0 and up to {MOST_HOURS}."
+    elif seed is not None and not 0 <= seed <= LARGEST_SEED:
+        msg = f"The seed is {seed}; give a whole number from 0 to {LARGEST_SEED}."
+    if msg:
+        raise InputError(msg)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.found_by import FindingModel
+from ..planning.plan_options import check_hours_and_seed
 from .synthesis.settings import Synthesis
 
 BY_PYTHON = "AttentionSegLib.training.train_model"
@@ -18,7 +19,7 @@ OF_PLAN = ("title", "modality", "region", "labels", "license", "slices", "contex
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Optional settings of a training.
+    """Optional settings of a training. Raises InputError for hours or a seed out of range.
 
     Attributes:
         work: folder for this training; `<output>-training` when left out.
@@ -57,6 +58,9 @@ class TrainingOptions:
     context: int | None = None
     backbone: str | None = None
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        check_hours_and_seed(self.hours, self.seed)
 
     @property
     def finding(self) -> FindingModel | None:

@@ -12,6 +12,7 @@ from ..datasets.cases import ROLES, Case
 from ..errors import InputError
 from ..models import Card
 from ..models.card import with_weights
+from ..planning.plan_options import LARGEST_SEED
 from .synthesis.settings import Synthesis
 
 SCHEDULES = ("cosine", "polynomial")
@@ -85,7 +86,7 @@ class Recipe:
             "weight_decay": _is_number(self.weight_decay) and self.weight_decay >= 0,
             "average_decay": _is_number(self.average_decay) and 0 <= self.average_decay < 1,
             "mirror_axes": all(axis in (0, 1, 2) for axis in self.mirror_axes) and len(set(self.mirror_axes)) == len(self.mirror_axes),
-            "seed": self.seed == 0 or _is_count(self.seed),
+            "seed": self.seed == 0 or (_is_count(self.seed) and self.seed <= LARGEST_SEED),
             "class_weights": self.class_weights is None or _are_weights(self.class_weights),
             "dice_weight": _is_number(self.dice_weight) and self.dice_weight >= 0,
             "steps_per_epoch": self.steps_per_epoch is None or _is_count(self.steps_per_epoch),

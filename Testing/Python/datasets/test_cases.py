@@ -143,13 +143,22 @@ class TestSplit:
             ("id,role\na,val\n", "has no case of the role 'train'"),
             ("id,role\na,train\nb,val\na,val\n", "names case a more than once"),
             ("id,role\na,train\nz,val\n", "There is no label map of case z in "),
-            ("id role\na train\n", "cannot be read (KeyError"),
-            ("id,role\na,train\nb\n", "cannot be read (KeyError"),
+            ("id role\na train\n", "has the columns id role; give a CSV file with the columns id and role."),
+            ("id,role\na,train\nb\n", "Line 3 of the split "),
+            ("id,role\na,train\n,val\n", "Line 3 of the split "),
         ],
-        ids=["no-val", "no-train", "twice", "missing", "blanks", "short"],
+        ids=["no-val", "no-train", "twice", "missing", "blanks", "short", "no id"],
     )
     def test_a_wrong_split(self, tmp_path, text, sentence):
         assert sentence in refused(find_cases, *folders(tmp_path, "a b", "a b"), write_split(tmp_path, text))
+
+    @pytest.mark.parametrize("fold", [{"a": 1}, [[1]], [], [{"train": "ab", "val": ["b"]}], [{"train": [1], "val": [2]}]])
+    def test_a_wrong_split_of_nnunet(self, tmp_path, fold):
+        split = tmp_path / "splits_final.json"
+        split.write_text(json.dumps(fold))
+        assert "is no list of folds with the names of the cases under 'train' and 'val'" in refused(
+            find_cases, *folders(tmp_path, "a b", "a b"), split
+        )
 
     def test_both_sides_of_a_subject_stay_in_one_role(self, data_folder):
         folder = data_folder / "hippocampus"
