@@ -14,7 +14,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     models.add_argument("--card", metavar="FILE", help="model card for these weights; arguments that follow from their shapes may be left out")
     one = models.add_mutually_exclusive_group()
     one.add_argument("--import", dest="source", metavar="FILE", help="import a model into your model folder: a .zip, or a model folder")
-    one.add_argument("--export", nargs=2, metavar=("ID", "FILE"), help="write a model as one .zip; an existing file is replaced")
+    one.add_argument("--export", nargs=2, metavar=("ID", "FILE"), help="write a model as one .zip, or into a folder; an existing file is replaced")
     models.set_defaults(run=run)
 
 

@@ -66,7 +66,7 @@ def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
 
     Args:
         name: see `find_model`.
-        path: the file to write; `.zip` is added if it is missing.
+        path: the file to write; `.zip` is added if it is missing. In a folder that exists it is called as the id of the model.
 
     Returns:
         The file.
@@ -76,8 +76,11 @@ def export_model(name: str | os.PathLike, path: str | os.PathLike) -> Path:
         OutputError: if the file cannot be written.
     """
     folder, path = find_model(name), Path(path)
+    described = Card.load(folder / CARD_NAME)
+    if path.is_dir():
+        path = path / described.id
     path = path if path.suffix.lower() == ".zip" else path.with_name(f"{path.name}.zip")
-    found_by = Card.load(folder / CARD_NAME).found_by
+    found_by = described.found_by
     template = found_by.file if isinstance(found_by, Template) else None
     wanted = [part for part in sorted(folder.iterdir()) if _is_part(part.name) and part.is_file()]
     # A model folder may contain other images, which must not be exported.

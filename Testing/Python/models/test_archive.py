@@ -91,6 +91,11 @@ class TestExport:
         assert export_model(folder, tmp_path / "m") == tmp_path / "m.zip"
         assert len(entries(tmp_path / "m.zip")) == 5
 
+    def test_into_a_folder(self, folder, tmp_path):
+        (tmp_path / "shared").mkdir()
+        assert export_model(folder, tmp_path / "shared") == tmp_path / "shared" / f"{load_model(folder).card.id}.zip"
+        assert not (tmp_path / "shared.zip").exists()
+
     def test_two_exports_are_the_same_file(self, folder, tmp_path):
         assert export_model(folder, tmp_path / "1.zip").read_bytes() == export_model(folder, tmp_path / "2.zip").read_bytes()
 
