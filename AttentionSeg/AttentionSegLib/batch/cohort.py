@@ -98,6 +98,7 @@ def find_cases(
     if not found:
         more = f" ({len(skipped)} skipped, such as {skipped[0].path}: {skipped[0].reason})" if skipped else ""
         hint = "" if recursive or source.is_file() else ", or search its subfolders too (--recursive)"
+        hint += f", or another pattern than '{pattern}'" if pattern else ""
         msg = f"There is no case in {source}{more}; give a folder of scans{hint}."
         raise InputError(msg)
     distinct: dict[str, Found] = {}

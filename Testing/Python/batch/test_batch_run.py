@@ -119,7 +119,7 @@ def test_dicom_segmentation(model, tmp_path):
         ({"file_format": "dicom"}, "no format 'dicom'"),
         ({"jobs": 0}, "The number of jobs is 0; give 1 or more."),
         ({"device": "tpu"}, "tpu"),
-        ({"pattern": "*.mha"}, "There is no case in"),
+        ({"pattern": "*.mha"}, r"There is no case in .*, or another pattern than '\*\.mha'\."),
     ],
 )
 def test_bad_options_make_no_folder(scans, model, tmp_path, changes, sentence):
