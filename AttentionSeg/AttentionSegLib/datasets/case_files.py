@@ -47,8 +47,9 @@ def scans_in(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
 
 
 def files_of(scan: Path) -> list[Path]:
-    """The files of a scan: itself, or those in its folder. Raises OSError if that cannot be read."""
-    return sorted(path for path in scan.iterdir() if path.is_file()) if scan.is_dir() else [scan]
+    """The files of a scan: itself, or the DICOM files in its folder. Raises OSError if one cannot be read."""
+    # File managers leave files of their own beside them.
+    return sorted(_dicom_files(scan)) if scan.is_dir() else [scan]
 
 
 def file_stamps(scans: Iterable[Path]) -> list[tuple[str, int, int]]:
@@ -80,8 +81,12 @@ def _named(scans: Iterable[tuple[Path, str]]) -> dict[str, Path]:
 
 
 def _is_series(folder: Path) -> bool:
+    with readable():
+        return folder.is_dir() and not folder.name.startswith(".") and any(_dicom_files(folder))
+
+
+def _dicom_files(folder: Path) -> Iterator[Path]:
     # Imported on use: pydicom takes a while to import, and most runs do not need it.
     from ..files.dicom_header import is_dicom
 
-    with readable():
-        return folder.is_dir() and not folder.name.startswith(".") and any(is_dicom(path) for path in files_of(folder))
+    return (path for path in folder.iterdir() if path.is_file() and is_dicom(path))

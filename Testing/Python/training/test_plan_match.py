@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from AttentionSegLib.datasets import LabelReading, folder_cases
+from AttentionSegLib.datasets.case_files import file_stamps
 from AttentionSegLib.errors import InputError
 from AttentionSegLib.training import Synthesis
 from AttentionSegLib.training.plan_match import made_for, planned_cases
+from dicom_series import directions_of, positions_of, write_series
 from tiny_training import make_document
 
 ASKED = {"network": "attention-unet", "hours": 3.0}
@@ -51,6 +54,26 @@ class Folder:
 @pytest.fixture
 def folder(tmp_path) -> Folder:
     return Folder(tmp_path)
+
+
+def test_files_that_file_managers_leave_beside_dicom_slices_do_not_count(tmp_path):
+    for case in "ab":
+        write_series(tmp_path / "images" / case, np.zeros((6, 5, 4), np.int16), positions_of(4, directions_of("axial")), directions_of("axial"))
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{case}.nii.gz").touch()
+
+    def what_tells_changes() -> tuple:
+        cases = folder_cases(tmp_path / "images", tmp_path / "labels")
+        paths = [path for of in cases.roles.values() for case in of for path in (*case.images, case.label)]
+        return made_for(cases, ASKED)["scans"], file_stamps(paths)
+
+    before = what_tells_changes()
+    for name in (".DS_Store", "Thumbs.db", "README.txt"):
+        for case in "ab":
+            (tmp_path / "images" / case / name).write_bytes(b"\0\0\0\1Bud1")
+    assert what_tells_changes() == before
+    (tmp_path / "images" / "a" / "IM0002").unlink()
+    assert what_tells_changes() != before
 
 
 def test_the_same_again_and_less_than_before(folder):
