@@ -16,12 +16,18 @@ from .network import BATCH, NetworkPlan
 RATE_SHARE = 0.3
 
 
+def check_same_network(start: Card, network: str) -> None:
+    """Raise InputError unless a model is of a network."""
+    if start.network != network:
+        msg = f"The model {start.id} is a network '{start.network}', not '{network}'; start from a model of the same network."
+        raise InputError(msg)
+
+
 def check_start(start: Card, network: str, channels: int, backbone: str | None) -> None:
     """Raise InputError unless a training of a network with `channels` scans per case can start from a model."""
     msg = None
-    if start.network != network:
-        msg = f"The model {start.id} is a network '{start.network}', not '{network}'; start from a model of the same network."
-    elif len(start.inputs) != channels:
+    check_same_network(start, network)
+    if len(start.inputs) != channels:
         msg = f"The model {start.id} takes {len(start.inputs)} scan(s) of a case, and the data has {channels}; start from a model of as many."
     elif backbone is not None:
         msg = f"The model {start.id} has a backbone already; leave out {backbone}, or the model to start from."

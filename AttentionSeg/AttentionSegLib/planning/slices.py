@@ -68,15 +68,16 @@ def choose_slices(
     name, why = _chosen(cases, wanted, start)
     if name is not None and wanted is None and start is None and 2 not in network_class(network).dimensions and not _thin_axes(cases):
         name = None
+    if start is not None and (start.slices != name or (name is not None and start.context != context)):
+        works = "volumes" if start.slices is None else f"{start.slices} slices with {_neighbors(start.context)} on each side"
+        asked = "volumes" if name is None else f"{name} slices with {context}"
+        msg = f"The model {start.id} works on {works}, not on {asked}; start from another model, or choose the same."
+        raise InputError(msg)
     if name is None:
         if context:
             msg = "Neighbors of a slice (--context) are for 2D networks; name the slices (--slices axial), or leave them out."
             raise InputError(msg)
         return None
-    if start is not None and (start.slices, start.context) != (name, context):
-        works = "volumes" if start.slices is None else f"{start.slices} slices with {_neighbors(start.context)} on each side"
-        msg = f"The model {start.id} works on {works}, not on {name} slices with {context}; start from another model, or choose the same."
-        raise InputError(msg)
     beside = f", each with {_neighbors(context)} on either side" if context else ""
     notes.append(f"A 2D network on {name} slices{beside}: {why}.")
     return Slices(name, context)

@@ -19,6 +19,7 @@ from ..networks.backbones import ResNetBackbone
 from ..networks.contract import Variant
 from ..networks.pretrained import WHAT_TO_DO, dimensions, fit, load_pretrained
 from ..networks.weights_source import is_url, local_weights, read_weights, sha256_of
+from ..planning.fine_tuning import check_same_network
 from ..planning.slices import VOLUMES
 
 # Least fraction of the weights that must fit for another model to be a start.
@@ -74,10 +75,12 @@ class InitialWeights:
         raise InputError(msg)
 
     def check_network(self, network: str | None) -> None:
-        """Raise InputError for two sources, or pretrained weights for a network without a backbone."""
+        """Raise InputError for two sources, a model of another network, or pretrained weights for a network without a backbone."""
         if self.start_from is not None and self.pretrained is not None:
             msg = f"Both a model to start from ({self.start_from}) and pretrained weights ({self.pretrained}) were given; give one of them."
             raise InputError(msg)
+        if self.start_from is not None and network is not None:
+            check_same_network(Card.load(self.start_from / CARD_NAME), network)
         if self.pretrained is not None and network is not None and not network_class(network).backbones:
             msg = (
                 f"The network '{network}' has no backbone for the pretrained weights {self.pretrained}; leave them out, "
@@ -154,9 +157,7 @@ def take_weights(network: nn.Module, card: Card, folder: Path) -> str:
         InputError: if the model cannot be loaded, has another network, or less than half of the weights fit.
     """
     model = load_model(folder)
-    if model.card.network != card.network:
-        msg = f"The model {model.card.id} is a network '{model.card.network}', not '{card.network}'; start from a model of the same network."
-        raise InputError(msg)
+    check_same_network(model.card, card.network)
     own, given = network.state_dict(), model.network.state_dict()
     fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
     share = sum(own[name].numel() for name in fitting) / sum(value.numel() for value in own.values())

@@ -20,7 +20,7 @@ from ..evaluation.map_worth import MapWorth
 from ..evaluation.progress import EvaluationProgress
 from ..evaluation.results import tables
 from ..evaluation.run import measure_cases
-from ..files import check_output_folder, write_text
+from ..files import output_folder, write_text
 from ..inference import Predictor
 from ..lock import locked
 from ..models import load_model, save_model
@@ -115,9 +115,8 @@ def train_model(
     path = folder / PLAN_NAME if asked.plan is None else Path(asked.plan)
     is_planned = asked.plan is not None or (not asked.restart and path.exists())
     initial = checked_weights(asked, network, is_planned)
-    check_output_folder(folder)
     # The processes that Lightning starts for further devices work in the folder of the first.
-    with locked(folder) if is_first_process() else nullcontext():
+    with output_folder(folder), locked(folder) if is_first_process() else nullcontext():
         if not is_planned:
             if network is None:
                 msg = f"No network was given to plan a training for; name one of {', '.join(NETWORKS)}, or give a plan."

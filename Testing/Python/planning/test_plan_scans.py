@@ -159,3 +159,4 @@ class TestSlices:
         start = Card.from_document(with_weights(plan(self.THICK)["card"], "0" * 64, 1))
         assert plan(make_survey(), start_from=start)["card"]["slices"] == "sagittal"
         assert "works on sagittal slices with 0 neighbors" in refused(make_survey(), start_from=start, slices="axial")
+        assert "works on sagittal slices with 0 neighbors on each side, not on volumes; " in refused(make_survey(), start_from=start, slices="none")

@@ -60,6 +60,15 @@ class TestTakeWeights:
         with pytest.raises(InputError, match=r"^The model boxes is a network 'attention-unet', not 'guided-attention'; [^\n]+\.$"):
             take_weights(network_of(card), card, folder)
 
+    def test_another_network_is_refused_before_the_cases_are_looked_at(self, tmp_path):
+        folder, _ = saved(tmp_path)
+        missing = [Case("a", (tmp_path / "a.nii.gz",), tmp_path / "b.nii.gz")]
+        with pytest.raises(InputError, match="The model boxes is a network 'attention-unet', not 'guided-attention'"):
+            train_model(CaseSet({"train": missing, "val": missing}), "guided-attention", tmp_path / "new", start_from=folder)
+        with pytest.raises(InputError, match="There is no file or folder"):
+            train_model(CaseSet({"train": missing, "val": missing}), "attention-unet", tmp_path / "new", start_from=folder)
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
     def test_a_network_of_another_width(self, tmp_path):
         folder, _ = saved(tmp_path)
         card = make_card(network={**UNET, "arguments": {**UNET["arguments"], "channels": [5, 10, 20]}})
