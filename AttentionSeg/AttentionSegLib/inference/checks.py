@@ -44,7 +44,7 @@ def check_input(image: Image, region: Region | None, card: Card) -> None:
 def check_channels(image: Image, card: Card) -> None:
     """Raise InputError for a gray image where the model takes colors, the other way, or another number of inputs."""
     msg = None
-    if len(card.scans) != len(card.inputs) and image.channels == 1:
+    if card.in_colors and image.channels == 1:
         msg = f"{image.name} is gray, and the model {card.id} takes images in colors (red, green, blue); choose a model for gray images."
     elif len(card.inputs) == 1 and image.channels == len(COLORS) and image.is_slice:
         msg = f"{image.name} is in colors, and the model {card.id} takes gray images; save it in gray, or choose a model for colors."

@@ -105,7 +105,7 @@ def prepare(image: Image, region: Region | None, grid: WorkingGrid, card: Card) 
         if not used.any():
             msg = f"{image.name} has no numbers there (NaN); choose another region, or another scan."
             raise InputError(msg)
-        normalized = normalize(source, channel, judged if judged.any() else used, image.name, may_be_empty=len(card.scans) < len(card.inputs))
+        normalized = normalize(source, channel, judged if judged.any() else used, image.name, may_be_empty=card.in_colors)
         target[used] = normalized[used]
     return result
 

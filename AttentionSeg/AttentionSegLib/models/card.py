@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..network_names import check_network
 from .arrangement import Arrangement, parse_arrangement
 from .card_schema import LARGEST_CARD, check_schema
-from .channels import Channel, scans_of
+from .channels import Channel, are_colors, scans_of
 from .found_by import FindingModel, FoundBy, parse_found_by
 from .terms import Label, parse_label
 
@@ -77,6 +77,11 @@ class Card:
     def scans(self) -> tuple[Channel, ...]:
         """What a user gives for the inputs (see `scans_of`)."""
         return scans_of(self.inputs)
+
+    @property
+    def in_colors(self) -> bool:
+        """Whether the inputs are the three channels of a color image."""
+        return are_colors([channel.name for channel in self.inputs])
 
     @property
     def in_channels(self) -> int:

@@ -15,7 +15,7 @@ from ..inference.fit import ANY_KIND
 from ..models import Card, list_models
 from ..models.card import CARD_NAME, THUMBNAIL_NAME
 from ..models.catalogue import model_folders
-from ..models.channels import Channel, scans_of
+from ..models.channels import Channel, are_colors, scans_of
 from ..mrml.fit import fit_hints, lacks_region, misfit
 from ..mrml.provenance import MODEL_ID, WEIGHTS
 from .translation import tr as _
@@ -118,7 +118,6 @@ def by_fit(
 
 def _choice(model_id: str, document: dict[str, Any], folder: Path, card: Card | None) -> ModelChoice:
     inputs = [Channel(channel["name"], channel["modality"], channel["normalization"]) for channel in document["inputs"]]
-    scans = scans_of(inputs)
     return ModelChoice(
         id=model_id,
         title=document["title"],
@@ -126,9 +125,9 @@ def _choice(model_id: str, document: dict[str, Any], folder: Path, card: Card | 
         folder=folder,
         card=card,
         more=_more(document),
-        modalities=tuple(scan.modality for scan in scans),
+        modalities=tuple(scan.modality for scan in scans_of(inputs)),
         slices=document.get("slices"),
-        in_colors=len(scans) < len(inputs),
+        in_colors=are_colors([channel.name for channel in inputs]),
     )
 
 
