@@ -50,8 +50,9 @@ def plan_training(
     With synthesis, `examples.html` there shows patches as the network will see them.
     """
     asked = TrainingOptions(**options)
-    folder_of_start = checked_weights(asked, network).start_from
-    start = None if folder_of_start is None else Card.load(folder_of_start / CARD_NAME)
+    initial = initial_weights(asked)
+    initial.check(network, asked.backbone, asked.slices, asked.main_device)
+    start = None if initial.start_from is None else Card.load(initial.start_from / CARD_NAME)
     model_id, synthesis, finding = new_id(Path(output)), asked.synthesis, asked.finding
     cases = rescaled_cases(cases) if asked.rescale else cases
     given, region, modality = cases, None, asked.modality
@@ -90,11 +91,9 @@ def plan_training(
     return folder / PLAN_NAME
 
 
-def checked_weights(asked: TrainingOptions, network: str | None, is_planned: bool = False) -> InitialWeights:
-    """The initial weights that were asked for. Raises InputError if they cannot be used, as far as is known without the data and an existing plan."""
-    initial = InitialWeights(None if asked.start_from is None else find_model(asked.start_from), asked.pretrained)
-    initial.check(network, asked.backbone, asked.slices, None if is_planned else asked.main_device)
-    return initial
+def initial_weights(asked: TrainingOptions) -> InitialWeights:
+    """The initial weights that were asked for. Raises InputError if there is no such model to start from."""
+    return InitialWeights(None if asked.start_from is None else find_model(asked.start_from), asked.pretrained)
 
 
 def check_plan(card: Card, path: Path, cases: CaseSet, recipe: Recipe) -> None:

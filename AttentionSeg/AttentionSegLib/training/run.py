@@ -33,7 +33,7 @@ from .hardware import is_first_process
 from .options import TrainingOptions
 from .parts import check_parts, part_of
 from .plan_match import planned_cases
-from .planned import PLAN_NAME, check_plan, checked_weights, new_id, plan_training
+from .planned import PLAN_NAME, check_plan, initial_weights, new_id, plan_training
 from .recipe import Recipe
 from .synthesis.scans import write_drawn
 
@@ -114,7 +114,10 @@ def train_model(
     folder = output.with_name(f"{output.name}-training") if asked.work is None else Path(asked.work)
     path = folder / PLAN_NAME if asked.plan is None else Path(asked.plan)
     is_planned = asked.plan is not None or (not asked.restart and path.exists())
-    initial = checked_weights(asked, network, is_planned)
+    initial = initial_weights(asked)
+    if is_planned:
+        # Otherwise the planning checks them.
+        initial.check(network, asked.backbone, asked.slices)
     # The processes that Lightning starts for further devices work in the folder of the first.
     with output_folder(folder), locked(folder) if is_first_process() else nullcontext():
         if not is_planned:
